@@ -1,0 +1,30 @@
+/** The `croft` command: a table of subcommands, each loaded only when it is called. */
+import type { Command } from "commander";
+import { makeCommand, runCommand } from "../host/command.ts";
+import { UsageFailure } from "../host/failure.ts";
+import { packageVersion } from "../host/package.ts";
+
+const subcommands: Record<string, { summary: string; load: () => Promise<Command> }> = {
+  // One line a command: name, summary, and the module that has it.
+};
+
+const [name, ...args] = process.argv.slice(2);
+const subcommand = name === undefined ? undefined : subcommands[name];
+process.exitCode = subcommand
+  ? await runCommand(await subcommand.load(), args)
+  : await runCommand(overview(), process.argv.slice(2));
+
+function overview(): Command {
+  const croft = makeCommand("croft", "a build farm: clean virtual machines, results that are never lost");
+  croft.version(packageVersion).usage("COMMAND [OPTIONS]").helpCommand(false);
+  for (const [command, { summary }] of Object.entries(subcommands))
+    croft.command(command).description(summary);
+  croft.addHelpText("after", "\nEach command explains itself: croft COMMAND --help");
+  croft.argument("[command]").action((unknown?: string) => {
+    if (unknown === undefined) croft.help({ error: true });
+    throw new UsageFailure(`run 'croft ${unknown}'`, "there is no such command", {
+      hints: ["See: croft --help"],
+    });
+  });
+  return croft;
+}

@@ -1,0 +1,42 @@
+import { Command, CommanderError } from "commander";
+import { Failure } from "./failure.ts";
+
+/** Wrong usage of a command line. */
+export const usageStatus = 2;
+/** A bug: something was thrown that is no {@link Failure}. */
+export const bugStatus = 70;
+
+/** A command that throws instead of ending the process, so that {@link runCommand} decides on the exit status. */
+export function makeCommand(name: string, summary: string): Command {
+  return new Command(name)
+    .description(summary)
+    .exitOverride()
+    .showHelpAfterError(false)
+    .allowExcessArguments(false);
+}
+
+/**
+ * Parses the arguments and runs the command's action.
+ *
+ * @returns the exit status: 0; a {@link Failure}'s own after printing it in one line; 2 for wrong usage; 70 with
+ * the stack for anything else. An action may set `process.exitCode` itself.
+ */
+export async function runCommand(command: Command, args: readonly string[]): Promise<number> {
+  try {
+    await command.parseAsync([...args], { from: "user" });
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageStatus;
+    if (!(error instanceof Failure)) {
+      process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+      return bugStatus;
+    }
+    process.stderr.write(`croft: ${error.message}\n`);
+    for (const hint of error.hints) process.stderr.write(`  ${hint}\n`);
+    return error.exitStatus;
+  }
+}
+
+function oneClearLine(text: string): string {
+  return `croft: ${text.replace(/^error: /, "Cannot use the command line: ").trimEnd()}\n`;
+}
