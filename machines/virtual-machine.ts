@@ -1,0 +1,84 @@
+import type { Log } from "../host/log.ts";
+import type { Machine } from "../manifests/machine.ts";
+
+/** How a virtual machine came to its end. */
+export interface MachineEnd {
+  /**
+   * `shutdown`: the guest powered off or reset; `panic`: its kernel panicked; `forced`: {@link
+   * VirtualMachine.forceDown} or disposing; `exited`: the hypervisor died by itself or was killed from outside.
+   */
+  how: "shutdown" | "panic" | "forced" | "exited";
+  /** One line of what was observed, for messages. */
+  detail: string;
+}
+
+/**
+ * A running virtual machine.
+ *
+ * The contract, whatever hypervisor is behind it:
+ * - Its end is seen from whatever shows it first, and announced once: `ended` settles exactly once and never
+ *   rejects. After that the hypervisor's process is gone (or is being killed, after a panic), and all methods
+ *   are harmless no-ops.
+ * - It cannot outlive the process that started it, however that dies.
+ * - Disposing forces it down if it still runs, waits for the hypervisor to be gone, and removes sockets and pid
+ *   file. The console file stays: it is evidence, and whoever owns the runtime directory removes it.
+ */
+export interface VirtualMachine extends AsyncDisposable {
+  readonly ended: Promise<MachineEnd>;
+  /** What the guest wrote on its serial console; of bounded size: head and tail, the cut marked. */
+  readonly consoleFile: string;
+  /**
+   * Waits for the end.
+   *
+   * @returns undefined if it still runs after the time.
+   * @throws the signal's reason if aborted; the machine goes on.
+   */
+  wait(timeoutSeconds: number, signal?: AbortSignal): Promise<MachineEnd | undefined>;
+  /**
+   * Presses the power button, and waits for the guest to power off.
+   *
+   * @returns true if it ended in time (or had ended before).
+   */
+  shutdown(timeoutSeconds: number): Promise<boolean>;
+  /** Ends it at once, as if unplugged; never fails. */
+  forceDown(): Promise<void>;
+  /** Stops its processors, and its clocks with them; memory and disks stay as evidence. */
+  suspend(): Promise<void>;
+  resume(): Promise<void>;
+  /** For error messages: what it is, where its files are, and how an operator looks into it; several lines. */
+  describe(): string;
+}
+
+/** How the guest is connected. */
+export type MachineNetwork =
+  /** The hypervisor's user-mode network: the guest finds the TFTP server of the host's loopback at its gateway. */
+  { kind: "user"; tftpPort: number };
+
+/** What a virtual machine is started from. */
+export interface StartOptions {
+  /** For process lists and messages, e.g. `debian_12-gcc_12-1`. */
+  name: string;
+  machine: Machine;
+  /** Six hexadecimal pairs with colons. */
+  mac: string;
+  /** The snapshot: disks, and kernel, initrd and cmdline for direct boot; written to. */
+  directory: string;
+  /** Sockets, pid file and console log; must be there. One machine at a time. */
+  runtimeDirectory: string;
+  network: MachineNetwork;
+  cpus: number;
+  ramKiB: number;
+  accel: "auto" | "kvm" | "tcg";
+  /** Program, instead of the one for the machine's architecture. */
+  qemu?: string;
+  log: Log;
+  /**
+   * Bytes that the guest wrote to its log port (`org.croft.log`), as they come, up to a bounded amount per
+   * second: a guest that floods it is held back, and not the agent.
+   */
+  onLog?: (chunk: Buffer) => void;
+  /** Size of the console file; default 1 MiB. */
+  consoleMaxBytes?: number;
+  /** Aborting while starting ends the attempt; afterwards it does nothing. */
+  signal?: AbortSignal;
+}
