@@ -1,0 +1,30 @@
+/** Growing pauses after failures, one count for each key: 1, 2, 4, … seconds up to a maximum. */
+export class Backoff<Key> {
+  readonly #maximumSeconds: number;
+  readonly #now: () => number;
+  readonly #failures = new Map<Key, { count: number; until: number }>();
+
+  /** @param now milliseconds of a clock that never goes back. */
+  constructor(maximumSeconds: number, now: () => number = () => performance.now()) {
+    this.#maximumSeconds = maximumSeconds;
+    this.#now = now;
+  }
+
+  /** Notes a failure; returns the pause, in seconds. */
+  failed(key: Key): number {
+    const count = (this.#failures.get(key)?.count ?? 0) + 1;
+    const pauseSeconds = Math.min(2 ** (count - 1), this.#maximumSeconds);
+    this.#failures.set(key, { count, until: this.#now() + pauseSeconds * 1000 });
+    return pauseSeconds;
+  }
+
+  succeeded(key: Key): void {
+    this.#failures.delete(key);
+  }
+
+  /** What is left of the pause, 0 if there is none. */
+  remainingSeconds(key: Key): number {
+    const failure = this.#failures.get(key);
+    return failure ? Math.max(0, (failure.until - this.#now()) / 1000) : 0;
+  }
+}

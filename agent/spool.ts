@@ -1,0 +1,132 @@
+/**
+ * What an instance owes its controllers, on disk, so that no result is lost whenever the agent or the host dies:
+ *
+ *     <spool>/<T>-<I>/
+ *       <entry>/assignment.json   what was promised: session, URLs, task; written before the machine starts
+ *       <entry>/uploads/<type>/…  artifacts not yet accepted
+ *       <entry>/result.manifest   the complete result request; appears by rename, when the task is decided
+ *       rejected/<entry>/         refused by the controller for good, with its answer
+ *
+ * An entry without a result is a task that runs, or one whose agent died: then the successor reports it. An entry
+ * is removed only after a 2xx answer to its result; every step may be repeated, controllers accept a result twice.
+ */
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { syncDirectory, writeDurably } from "../host/durable.ts";
+import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+
+/** What a controller gave and where the answer goes. */
+export interface Assignment {
+  session: string;
+  challenge?: string;
+  /** Absent for a task that no controller gave. */
+  resultUrl?: string;
+  /** Artifact type to URL. */
+  uploadUrls: Record<string, string>;
+  logUrl?: string;
+  /** The text of the task manifest. */
+  task: string;
+}
+
+export class SpoolEntry {
+  readonly name: string;
+  readonly directory: string;
+  readonly assignment: Assignment;
+
+  constructor(name: string, directory: string, assignment: Assignment) {
+    this.name = name;
+    this.directory = directory;
+    this.assignment = assignment;
+  }
+
+  /** Where artifacts wait, by type. */
+  get uploads(): string {
+    return join(this.directory, "uploads");
+  }
+
+  get #resultFile(): string {
+    return join(this.directory, "result.manifest");
+  }
+
+  /** The result request, or undefined while the task is not decided. */
+  async result(): Promise<Buffer | undefined> {
+    return readFile(this.#resultFile).catch(absent);
+  }
+
+  /** When the result was decided. */
+  async decidedAt(): Promise<Date | undefined> {
+    return stat(this.#resultFile).then((found) => found.mtime, absent);
+  }
+
+  /** Decides the task: from here on the result survives everything but the disk. */
+  setResult(request: Uint8Array): Promise<void> {
+    return writeDurably(this.#resultFile, request);
+  }
+
+  /** Forgets the entry: its result was accepted. */
+  async remove(): Promise<void> {
+    // The result goes first: what remains of a half-removed entry must not look like a task without one.
+    await rm(join(this.directory, "assignment.json"), { force: true });
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** Keeps the entry aside, with the reason why it is not sent any more. */
+  async reject(answer: string): Promise<void> {
+    await writeDurably(join(this.directory, "answer"), answer);
+    const rejected = join(this.directory, "..", "rejected");
+    await mkdir(rejected, { recursive: true });
+    await rename(this.directory, join(rejected, this.name));
+    await syncDirectory(rejected);
+  }
+}
+
+export class Spool {
+  readonly directory: string;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /** @throws {Failure} if the directory cannot be made. */
+  static async open(directory: string): Promise<Spool> {
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new Failure(`make the spool '${directory}'`, reasonOf(error), { cause: error });
+    }
+    return new Spool(directory);
+  }
+
+  /** Writes down what was promised, before anything is done for it. */
+  async begin(assignment: Assignment): Promise<SpoolEntry> {
+    const tail = Math.random().toString(36).slice(2, 8).padEnd(6, "0");
+    const name = `${new Date().toISOString().replace(/[-:.]/g, "")}-${tail}`;
+    const directory = join(this.directory, name);
+    try {
+      await mkdir(directory, { mode: 0o700 });
+      await writeDurably(join(directory, "assignment.json"), JSON.stringify(assignment));
+      await syncDirectory(this.directory);
+    } catch (error) {
+      throw new Failure(`write down the task in '${directory}'`, reasonOf(error), { cause: error });
+    }
+    return new SpoolEntry(name, directory, assignment);
+  }
+
+  /** All entries, oldest first; leftovers of half-written or half-removed ones are cleared away. */
+  async entries(): Promise<SpoolEntry[]> {
+    const found: SpoolEntry[] = [];
+    for (const name of (await readdir(this.directory)).sort()) {
+      if (!/^\d{8}T/.test(name)) continue;
+      const directory = join(this.directory, name);
+      const text = await readFile(join(directory, "assignment.json"), "utf8").catch(absent);
+      if (text === undefined) await rm(directory, { recursive: true, force: true });
+      else found.push(new SpoolEntry(name, directory, JSON.parse(text) as Assignment));
+    }
+    return found;
+  }
+}
+
+function absent(error: unknown): undefined {
+  if (isSystemError(error, "ENOENT")) return undefined;
+  throw error;
+}
