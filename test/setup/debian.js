@@ -1,0 +1,118 @@
+// The system programs: Debian's packages where dpkg knows them, programs in PATH elsewhere.
+import { spawnSync } from "node:child_process";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { runLogged, showing } from "./steps.js";
+
+const qemu =
+  process.arch === "arm64"
+    ? { "qemu-system-arm": ["qemu-system-aarch64"] }
+    : { "qemu-system-x86": ["qemu-system-x86_64"] };
+
+/** Package to the programs that are used of it. */
+const forDemo = {
+  ...qemu,
+  "qemu-utils": ["qemu-img"],
+  "btrfs-progs": ["btrfs", "mkfs.btrfs"],
+  mmdebstrap: ["mmdebstrap"],
+  e2fsprogs: ["mke2fs"],
+  "busybox-static": [],
+  git: ["git"],
+  cpio: ["cpio"],
+  zstd: ["zstd"],
+  curl: ["curl"],
+  iproute2: ["ip"],
+  kmod: ["modprobe"],
+  mount: ["mount", "losetup"],
+  "util-linux": ["flock", "setpriv", "unshare"],
+};
+const forTests = {
+  ...forDemo,
+  "tftp-hpa": ["tftp"],
+  atftp: ["atftp"],
+  "tftpd-hpa": ["in.tftpd"],
+  lz4: ["lz4"],
+  dash: ["dash"],
+  openssl: ["openssl"],
+  nftables: ["nft"],
+  shellcheck: ["shellcheck"],
+  chromium: ["chromium"],
+};
+
+/** What each purpose needs of the system; `check` needs nothing. @type {Record<string, Record<string, string[]>>} */
+export const purposes = { demo: forDemo, test: forTests, check: {} };
+
+/**
+ * The packages that are not there, neither as such nor by their programs.
+ *
+ * @param {Record<string, string[]>} wanted
+ * @returns {string[]}
+ */
+export function missingPackages(wanted) {
+  const names = Object.keys(wanted);
+  if (names.length === 0) return [];
+  const listing = spawnSync("dpkg-query", ["-W", "-f=${db:Status-Abbrev}${Package}\n", ...names], {
+    encoding: "utf8",
+  });
+  const installed = new Set(
+    (listing.stdout ?? "")
+      .split("\n")
+      .filter((line) => /^.i /.test(line))
+      .map((line) => line.slice(3)),
+  );
+  // Where dpkg is, a package without programs of its own counts by its name alone.
+  const known = listing.error === undefined;
+  return names.filter((name) => {
+    if (installed.has(name)) return false;
+    const programs = wanted[name];
+    return programs.length === 0 ? known || !inPath("busybox") : !programs.every(inPath);
+  });
+}
+
+/** @param {string} program */
+function inPath(program) {
+  const path = `${process.env.PATH ?? ""}:/usr/local/sbin:/usr/sbin:/sbin`;
+  return path.split(":").some((directory) => existsSync(join(directory || ".", program)));
+}
+
+/**
+ * Installs packages as root; services that come with them are not started.
+ *
+ * @param {string[]} packages
+ * @param {string} log
+ * @throws {Error} saying what to do if this is not Debian, we are not root, or apt-get fails.
+ */
+export async function installPackages(packages, log) {
+  const install = ["apt-get", "install", "--yes", "--no-install-recommends", ...packages];
+  if (!inPath("apt-get"))
+    throw new Error(`These programs are missing (by Debian's package names): ${packages.join(" ")}`);
+  if (process.getuid?.() !== 0)
+    throw new Error(
+      `Debian packages are missing; install them with:\n  sudo apt-get update && sudo ${install.join(" ")}`,
+    );
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" };
+  const apt = (argv) => runLogged([argv[0], "-o", "DPkg::Lock::Timeout=300", ...argv.slice(1)], { log, env });
+  const title = `Installing ${packages.length} Debian package${packages.length === 1 ? "" : "s"} (${packages.join(" ")})`;
+  await showing(title, async () => {
+    const allow = keepServicesDown();
+    try {
+      await runLogged(["dpkg", "--configure", "-a"], { log, env }); // after one that was cut off
+      // A source that does not answer is no obstacle if the others have what is needed.
+      await apt(["apt-get", "update"]).catch(() => {});
+      await apt(install);
+    } finally {
+      allow();
+    }
+  });
+}
+
+/**
+ * Keeps packages from starting services while we install them, by the policy file that Debian's maintainer scripts
+ * ask. Should we be killed, the file left behind forbids nothing, and removes itself when it is asked.
+ */
+function keepServicesDown(policy = "/usr/sbin/policy-rc.d") {
+  if (existsSync(policy)) return () => {}; // the host has a policy of its own
+  const script = `#!/bin/sh\n# Made by croft's test/setup while it installs packages.\nif [ -e /proc/${process.pid} ]; then exit 101; fi\nrm -f "$0"\nexit 0\n`;
+  writeFileSync(policy, script, { mode: 0o755 });
+  return () => rmSync(policy, { force: true });
+}
