@@ -1,0 +1,94 @@
+/** Takes the artifacts out of a machine's `upload.tar`. The archive is hostile until shown otherwise. */
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { ReadEntry } from "tar";
+import { Failure, reasonOf } from "../host/failure.ts";
+
+const entriesMax = 10_000;
+
+interface Content {
+  /** Archive path to where it goes, `<type>/<name>`. */
+  files: Map<string, string>;
+}
+
+/**
+ * Extracts `upload/<type>/*` of an archive to `<directory>/<type>/*`, all or nothing.
+ *
+ * Only plain files and directories are taken: an absolute path, `..`, a link, a device, or more than `maxBytes`
+ * refuses the archive as a whole. A file in a folder deeper down gets its path as its name, `/` replaced by `-`.
+ *
+ * @throws {Failure} saying what is wrong with the archive.
+ */
+export async function extractArtifacts(archive: string, directory: string, maxBytes: number): Promise<void> {
+  const tar = await import("tar");
+  const temporary = `${directory}.new`;
+  await rm(temporary, { recursive: true, force: true });
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(temporary, { recursive: true, mode: 0o700 });
+  try {
+    const { files } = await inspect(archive, maxBytes);
+    await tar.extract({
+      file: archive,
+      cwd: temporary,
+      strict: true,
+      // Ownership, modes and times of the guest mean nothing here.
+      preserveOwner: false,
+      noChmod: true,
+      noMtime: true,
+      filter: (path) => files.has(normalize(path)),
+      onReadEntry: (entry) => {
+        entry.path = files.get(normalize(entry.path)) ?? entry.path;
+      },
+    });
+    await rename(temporary, directory);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw new Failure("extract 'upload.tar'", reasonOf(error), { cause: error });
+  }
+}
+
+/** Reads the archive once without writing anything. */
+async function inspect(archive: string, maxBytes: number): Promise<Content> {
+  const tar = await import("tar");
+  const files = new Map<string, string>();
+  const targets = new Set<string>();
+  let size = 0;
+  let count = 0;
+  let refused: string | undefined;
+  const refuse = (reason: string) => (refused ??= reason);
+  const look = (entry: ReadEntry) => {
+    const path = normalize(entry.path);
+    count++;
+    size += entry.size;
+    if (count > entriesMax) return refuse(`more than ${entriesMax} entries`);
+    if (size > maxBytes) return refuse(`its content exceeds ${maxBytes} bytes`);
+    if (!safe(path)) return refuse(`entry ${JSON.stringify(path)} leaves the upload directory`);
+    if (entry.type === "Directory") return undefined;
+    if (!["File", "OldFile", "ContiguousFile"].includes(entry.type))
+      return refuse(`entry ${JSON.stringify(path)} is a ${entry.type}`);
+    const [, type, name] = /^upload\/([^/]+)\/(.+)$/s.exec(path) ?? [];
+    if (type === undefined || name === undefined) return undefined; // not under upload/<type>/: not ours
+    if (!/^[A-Za-z0-9_.+-]+$/.test(type)) return refuse(`${JSON.stringify(type)} is no artifact type`);
+    const target = `${type}/${name.replaceAll("/", "-")}`;
+    if (targets.has(target)) return refuse(`two entries become ${JSON.stringify(target)}`);
+    targets.add(target);
+    files.set(path, target);
+    return undefined;
+  };
+  await tar.list({ file: archive, strict: true, onReadEntry: look });
+  if (refused !== undefined) throw new Error(refused);
+  return { files };
+}
+
+function normalize(path: string): string {
+  return path.replace(/^(\.\/)+/, "").replace(/\/+$/, "");
+}
+
+function safe(path: string): boolean {
+  if (path === "" || path === ".") return true;
+  return (
+    !path.startsWith("/") &&
+    !/[\\\0]/.test(path) &&
+    path.split("/").every((part) => part !== "" && part !== "." && part !== "..")
+  );
+}

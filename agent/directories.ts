@@ -1,0 +1,87 @@
+import { chmod, copyFile, mkdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { packageFile } from "../host/package.ts";
+import { compareVersions } from "../manifests/version.ts";
+import { instanceName, type Settings } from "./settings.ts";
+
+/** Where the agent exchanges files with its machines (agent.md, machines.md). */
+export interface Directories {
+  /** Read by every machine that is bootstrapped for the toolchain. */
+  toolchain: string;
+  /** Written by the machine that is bootstrapped. */
+  bootstrap: string;
+  /** Read and written by the machine that performs a task. */
+  get: string;
+  put: string;
+  /** Consoles and unreadable results of machines that failed. */
+  evidence: string;
+}
+
+export function directoriesOf(settings: Settings): Directories {
+  const instance = instanceName(settings);
+  return {
+    toolchain: join(settings.tftp, "toolchains", settings.toolchain.name),
+    bootstrap: join(settings.tftp, "bootstrap", instance),
+    get: join(settings.tftp, "build", instance, "get"),
+    put: join(settings.tftp, "build", instance, "put"),
+    evidence: join(settings.spool, instance, "evidence"),
+  };
+}
+
+/** Makes directories, empty, that hold one boot's files; disposing removes them. */
+export async function freshDirectories(...paths: string[]): Promise<AsyncDisposable> {
+  for (const path of paths) {
+    await remove(path);
+    await makeDirectory(path);
+  }
+  return {
+    [Symbol.asyncDispose]: async () => {
+      for (const path of paths) await remove(path);
+    },
+  };
+}
+
+/** @throws {Failure} if the directory cannot be made. */
+export async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw new Failure(`make the directory '${path}'`, reasonOf(error), { cause: error });
+  }
+}
+
+const versionLine = /^croft_worker_version=["']?([^"'\s]+)/m;
+
+/**
+ * Puts the bundled worker where bootstrapping machines get it, unless the operator keeps another there: one without
+ * croft's version line, or a newer one.
+ *
+ * @returns the version of the worker that is served; undefined for an operator's own without a version line.
+ */
+export async function provideWorker(toolchainDirectory: string): Promise<string | undefined> {
+  await makeDirectory(toolchainDirectory);
+  const served = join(toolchainDirectory, "worker");
+  const bundled = packageFile("worker", "guest", "croft-worker");
+  const ours = versionLine.exec(await readFile(bundled, "utf8"))?.[1];
+  if (ours === undefined) throw new Error("the bundled worker has no version line");
+  const text = await readFile(served, "utf8").catch((error: unknown) => {
+    if (isSystemError(error, "ENOENT")) return undefined;
+    throw new Failure(`read '${served}'`, reasonOf(error), { cause: error });
+  });
+  if (text !== undefined) {
+    const version = versionLine.exec(text)?.[1];
+    if (version === undefined || compareVersions(version, ours) > 0) return version;
+    if (text === (await readFile(bundled, "utf8"))) return version;
+  }
+  // Other instances may read it at this moment: it appears complete or not at all.
+  const temporary = `${served}.${process.pid}.new`;
+  await copyFile(bundled, temporary);
+  await chmod(temporary, 0o755);
+  await rename(temporary, served);
+  return ours;
+}
+
+function remove(path: string): Promise<void> {
+  return rm(path, { recursive: true, force: true, maxRetries: 3 });
+}

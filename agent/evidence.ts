@@ -1,0 +1,34 @@
+import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Log } from "../host/log.ts";
+import { reasonOf } from "../host/failure.ts";
+
+const keptMax = 20;
+
+/**
+ * Keeps files of a failed boot (console, unreadable result) for the operator, the newest 20 failures of them.
+ * A failure to do so is logged and nothing more: evidence is no reason to lose the result.
+ *
+ * @returns the directory they are in.
+ */
+export async function keepEvidence(
+  directory: string,
+  name: string,
+  files: readonly string[],
+  log: Log,
+): Promise<string> {
+  const kept = join(
+    directory,
+    `${new Date().toISOString().replace(/[-:.]/g, "")}-${name.replace(/[^A-Za-z0-9_.+-]/g, "_")}`,
+  );
+  try {
+    await mkdir(kept, { recursive: true, mode: 0o700 });
+    for (const file of files) await copyFile(file, join(kept, basename(file))).catch(() => {}); // it may never have been written
+    const all = (await readdir(directory)).sort();
+    for (const old of all.slice(0, -keptMax))
+      await rm(join(directory, old), { recursive: true, force: true });
+  } catch (error) {
+    log.warn({ directory, reason: reasonOf(error) }, "evidence of a failure could not be kept");
+  }
+  return kept;
+}

@@ -1,0 +1,123 @@
+/**
+ * One boot of a machine, and the files exchanged with it by TFTP.
+ *
+ * A boot has a TFTP server of its own, so that requests of an earlier boot count for nothing. The first request is
+ * the guest's sign of life; an upload that has arrived completely is announced by the server, nobody polls. The
+ * machine may end before or after its upload is announced: an upload that is there counts either way.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Log } from "../host/log.ts";
+import type { MachineEnd, VirtualMachine } from "../machines/virtual-machine.ts";
+import { TftpServer } from "./tftp/server.ts";
+
+export interface ExchangeOptions {
+  /** Directory that the guest reads from. */
+  readable: string;
+  /** Directory that the guest's uploads appear in. */
+  writable: string;
+  address: string;
+  port: number;
+  uploadMaxBytes: number;
+  log: Log;
+  /** Starts the machine; it is told the port of the TFTP server. None for a machine that somebody else runs. */
+  start?: (tftpPort: number) => Promise<VirtualMachine>;
+}
+
+/** How a wait ended. */
+export type WaitResult =
+  { kind: "done"; file: string } | { kind: "ended"; end: MachineEnd } | { kind: "timeout" };
+
+export class Exchange implements AsyncDisposable {
+  readonly tftp: TftpServer;
+  readonly machine: VirtualMachine | undefined;
+  readonly #resources: AsyncDisposableStack;
+  readonly #writable: string;
+  readonly #firstRequest: Promise<void>;
+
+  private constructor(
+    tftp: TftpServer,
+    machine: VirtualMachine | undefined,
+    writable: string,
+    resources: AsyncDisposableStack,
+    firstRequest: Promise<void>,
+  ) {
+    this.tftp = tftp;
+    this.machine = machine;
+    this.#writable = writable;
+    this.#resources = resources;
+    this.#firstRequest = firstRequest;
+  }
+
+  /** @throws {Failure} of the farm's own: no port, no machine. */
+  static async start(options: ExchangeOptions): Promise<Exchange> {
+    await using stack = new AsyncDisposableStack();
+    const { readable, writable, address, port, uploadMaxBytes, log } = options;
+    const tftp = stack.use(
+      await TftpServer.start({ address, port, readable, writable, uploadMaxBytes, log }),
+    );
+    const firstRequest = new Promise<void>((resolve) => tftp.once("request", () => resolve()));
+    tftp.on("read", (name, sizeBytes) => log.step({ name, sizeBytes }, "file read by the machine"));
+    tftp.on("complete", (name, sizeBytes) => log.step({ name, sizeBytes }, "file received from the machine"));
+    tftp.on("failed", (name, reason) => log.step({ name, reason }, "transfer with the machine failed"));
+    const machine = options.start ? stack.use(await options.start(tftp.port)) : undefined;
+    return new Exchange(tftp, machine, writable, stack.move(), firstRequest);
+  }
+
+  /** Waits for the guest's sign of life. */
+  async waitForFirstRequest(timeoutSeconds: number, signal: AbortSignal): Promise<WaitResult> {
+    return this.#wait(
+      this.#firstRequest.then(() => ""),
+      timeoutSeconds,
+      signal,
+    );
+  }
+
+  /** Waits until one of the files has arrived completely. */
+  async waitForUpload(
+    names: readonly string[],
+    timeoutSeconds: number,
+    signal: AbortSignal,
+  ): Promise<WaitResult> {
+    const arrived = Promise.withResolvers<string>();
+    const look = () => {
+      const file = names.find((name) => existsSync(join(this.#writable, name)));
+      if (file !== undefined) arrived.resolve(file);
+    };
+    this.tftp.on("complete", look);
+    try {
+      look();
+      const result = await this.#wait(arrived.promise, timeoutSeconds, signal);
+      if (result.kind === "done") return result;
+      const late = names.find((name) => existsSync(join(this.#writable, name)));
+      return late === undefined ? result : { kind: "done", file: late };
+    } finally {
+      this.tftp.off("complete", look);
+    }
+  }
+
+  async #wait(done: Promise<string>, timeoutSeconds: number, signal: AbortSignal): Promise<WaitResult> {
+    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = () => aborted.reject(signal.reason as Error);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const timedOut = Promise.withResolvers<WaitResult>();
+    const timer = setTimeout(() => timedOut.resolve({ kind: "timeout" }), timeoutSeconds * 1000);
+    try {
+      return await Promise.race([
+        done.then((file): WaitResult => ({ kind: "done", file })),
+        ...(this.machine ? [this.machine.ended.then((end): WaitResult => ({ kind: "ended", end }))] : []),
+        timedOut.promise,
+        aborted.promise,
+      ]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Forces the machine down, ends all transfers, frees the port. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#resources.disposeAsync();
+  }
+}
