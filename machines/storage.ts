@@ -1,0 +1,96 @@
+import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Failure, reasonOf } from "../host/failure.ts";
+import type { Log } from "../host/log.ts";
+import { run } from "../host/run.ts";
+import { BtrfsStorage } from "./btrfs.ts";
+import { DirectoryStorage } from "./directory-storage.ts";
+
+export type StorageKind = "btrfs" | "directory";
+
+/**
+ * Makes, copies and removes the trees that machines live in.
+ *
+ * - No operation touches `from`. `to` must not be there, and its directory must.
+ * - If an operation fails or is aborted, nothing is left at `to`; if the process dies, there may be an incomplete
+ *   tree: use only names there that are known as temporary, and rename when complete.
+ * - {@link remove} takes the tree away from its name at once and whole, whatever happens afterwards.
+ *
+ * All of them throw a `Failure`.
+ */
+export interface Storage {
+  /** `auto`: each path by the file system it is on. */
+  readonly kind: StorageKind | "auto";
+  createSubvolume(path: string, signal?: AbortSignal): Promise<void>;
+  /** An independent writable copy: for bootstrapping and publishing. */
+  clone(from: string, to: string, signal?: AbortSignal): Promise<void>;
+  /**
+   * What a task works on, and throws away: writable disks that depend on those of `from`, which must stay as long.
+   * Disks may change their format (and ending: `disk.img` to `disk.qcow2`); other files must not be written.
+   */
+  overlay(from: string, to: string, signal?: AbortSignal): Promise<void>;
+  /** Removes a tree; none there is no error. */
+  remove(path: string): Promise<void>;
+}
+
+/**
+ * Opens the storage of a machines directory.
+ *
+ * `auto` looks at each volume, as volumes may be file systems of their own: btrfs for root on btrfs, else directories.
+ *
+ * @throws {Failure} if the directory is not there, or not on btrfs when that is asked for.
+ */
+export async function openStorage(directory: string, kind: "auto" | StorageKind, log: Log): Promise<Storage> {
+  const onBtrfs = await isBtrfs(directory);
+  if (kind === "directory") return new DirectoryStorage(log);
+  if (kind === "auto") return new AutomaticStorage(log);
+  if (!onBtrfs)
+    throw new Failure(`use btrfs storage in '${directory}'`, "it is not on a btrfs file system", {
+      hints: ["Use --storage directory, or make it a btrfs file system."],
+    });
+  await run(["btrfs", "--version"], { timeoutSeconds: 60 });
+  return new BtrfsStorage(log, new DirectoryStorage(log));
+}
+
+const btrfsMagic = 0x9123683e; // linux/magic.h
+
+async function isBtrfs(path: string): Promise<boolean> {
+  try {
+    return (await statfs(path)).type === btrfsMagic;
+  } catch (error) {
+    throw new Failure(`use '${path}' for machines`, reasonOf(error), { cause: error });
+  }
+}
+
+class AutomaticStorage implements Storage {
+  readonly kind = "auto";
+  readonly #directory: DirectoryStorage;
+  readonly #btrfs: BtrfsStorage;
+
+  constructor(log: Log) {
+    this.#directory = new DirectoryStorage(log);
+    this.#btrfs = new BtrfsStorage(log, this.#directory);
+  }
+
+  async createSubvolume(path: string, signal?: AbortSignal): Promise<void> {
+    await (await this.#at(path)).createSubvolume(path, signal);
+  }
+
+  async clone(from: string, to: string, signal?: AbortSignal): Promise<void> {
+    await (await this.#at(to)).clone(from, to, signal);
+  }
+
+  async overlay(from: string, to: string, signal?: AbortSignal): Promise<void> {
+    await (await this.#at(to)).overlay(from, to, signal);
+  }
+
+  async remove(path: string): Promise<void> {
+    await (await this.#at(path)).remove(path);
+  }
+
+  async #at(path: string): Promise<Storage> {
+    // Without privileges, subvolumes could be made but not removed.
+    const useBtrfs = process.geteuid?.() === 0 && (await isBtrfs(dirname(path)));
+    return useBtrfs ? this.#btrfs : this.#directory;
+  }
+}

@@ -1,0 +1,61 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { isAbsolute } from "node:path";
+import { UsageFailure } from "../host/failure.ts";
+import { tryLockFile, type FileLock } from "../host/flock.ts";
+import type { Log } from "../host/log.ts";
+
+const pollMilliseconds = 100;
+const warnSeconds = 60;
+
+/**
+ * The toolchain lock, one for each host and toolchain: held by whoever looks through the machines. Its value is
+ * passed where it must be held. On every way out, machine locks are released before it.
+ */
+export class ToolchainLock implements Disposable {
+  #file: FileLock | undefined;
+  #held = true;
+
+  /** Use {@link takeToolchainLock}. */
+  constructor(file: FileLock | undefined) {
+    this.#file = file;
+  }
+
+  /** Throws if it has been released: a bug of the caller. */
+  assertHeld(): void {
+    if (!this.#held) throw new Error("the toolchain lock is not held any more");
+  }
+
+  [Symbol.dispose](): void {
+    this.#held = false;
+    this.#file?.[Symbol.dispose]();
+    this.#file = undefined;
+  }
+}
+
+/**
+ * Takes the toolchain lock; waits as long as it takes, with a warning each minute. The file stays.
+ *
+ * @param path absolute; empty: no locking.
+ * @throws {UsageFailure} for a relative path, a `Failure` if the file cannot be opened, the signal's reason if
+ * aborted.
+ */
+export async function takeToolchainLock(
+  path: string,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<ToolchainLock> {
+  if (path === "") return new ToolchainLock(undefined);
+  if (!isAbsolute(path)) throw new UsageFailure(`use toolchain lock '${path}'`, "expected an absolute path");
+  let warnAt = performance.now() + warnSeconds * 1000;
+  for (;;) {
+    signal?.throwIfAborted();
+    const file = tryLockFile(path);
+    if (file) return new ToolchainLock(file);
+    if (performance.now() >= warnAt) {
+      log.warn({ path }, `still waiting for the toolchain lock after ${warnSeconds} s`);
+      warnAt += warnSeconds * 1000;
+    }
+    // Waiting instances must not ask in step.
+    await pause(pollMilliseconds * (0.5 + Math.random()), undefined, { signal });
+  }
+}
