@@ -45,6 +45,12 @@ export interface VirtualMachine extends AsyncDisposable {
   /** Stops its processors, and its clocks with them; memory and disks stay as evidence. */
   suspend(): Promise<void>;
   resume(): Promise<void>;
+  /**
+   * Waits until an operator (`croft machine resume|kill`) resumes or ends the suspended machine.
+   *
+   * @throws the signal's reason if aborted.
+   */
+  resumedOrEnded(signal?: AbortSignal): Promise<"resumed" | "ended">;
   /** For error messages: what it is, where its files are, and how an operator looks into it; several lines. */
   describe(): string;
 }

@@ -1,0 +1,196 @@
+import type { ChildProcess } from "node:child_process";
+import type { Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import { reasonOf } from "../../host/failure.ts";
+import type { MachineEnd, StartOptions, VirtualMachine } from "../virtual-machine.ts";
+import type { BoundedFile } from "./bounded-file.ts";
+import { operatorSocket } from "./runtime-files.ts";
+import type { QmpClient, QmpEvent } from "./qmp.ts";
+import { removeRuntimeFiles } from "./runtime-files.ts";
+
+/** How long QEMU may take to end once the guest has, or its last events to arrive once it has ended. */
+const lingerSeconds = 5;
+/** How long QEMU may take to obey when it is told to quit. */
+const quitSeconds = 2;
+/** A power button that comes while the guest's kernel still starts is lost: press again. */
+const powerButtonSeconds = 5;
+
+/** What a machine is made of; see startVirtualMachine(). */
+export interface QemuParts {
+  options: StartOptions;
+  child: ChildProcess;
+  consoleFile: BoundedFile;
+  /** What QEMU said on standard error. */
+  complaint: () => string;
+}
+
+/**
+ * A machine in a QEMU process.
+ *
+ * How it ended is told by QMP events, that it ended by the process: only when that is gone are its disks and its MAC
+ * address free. The last events may be read after the process's exit is seen, so the end is announced when exit
+ * and end of all streams have been seen. After a SHUTDOWN or GUEST_PANICKED event, a process that lingers is killed.
+ */
+export class QemuMachine implements VirtualMachine {
+  readonly ended: Promise<MachineEnd>;
+  readonly consoleFile: string;
+  qmp: QmpClient | undefined;
+  readonly #parts: QemuParts;
+  readonly #aborted = new AbortController();
+  #reason: MachineEnd | undefined;
+  #over = false;
+  #onResume: (() => void) | undefined;
+
+  constructor(parts: QemuParts) {
+    this.#parts = parts;
+    this.consoleFile = parts.consoleFile.path;
+    this.ended = this.#observeProcess();
+  }
+
+  /** Takes note of a QMP event. */
+  observe({ event, data }: QmpEvent): void {
+    this.#parts.options.log.debug({ event, data }, "QEMU event");
+    if (event === "GUEST_PANICKED") {
+      this.#endsBy({ how: "panic", detail: "the guest's kernel panicked" });
+      this.#killLater();
+    } else if (event === "SHUTDOWN") {
+      this.#endsBy(endOf(String(data?.["reason"] ?? "unknown")));
+      this.#killLater();
+    } else if (event === "RESUME") {
+      this.#onResume?.();
+    }
+  }
+
+  async wait(timeoutSeconds: number, signal?: AbortSignal): Promise<MachineEnd | undefined> {
+    signal?.throwIfAborted();
+    const late = new AbortController();
+    const stop = signal ? AbortSignal.any([late.signal, signal]) : late.signal;
+    try {
+      const timeout = delay(timeoutSeconds * 1000, undefined, { signal: stop }).catch(() => {
+        signal?.throwIfAborted();
+      });
+      return (await Promise.race([this.ended, timeout])) ?? undefined;
+    } finally {
+      late.abort();
+    }
+  }
+
+  async shutdown(timeoutSeconds: number): Promise<boolean> {
+    const deadline = performance.now() + timeoutSeconds * 1000;
+    for (;;) {
+      await this.#tryExecute("system_powerdown");
+      const left = (deadline - performance.now()) / 1000;
+      if (await this.wait(Math.max(0, Math.min(left, powerButtonSeconds)))) return true;
+      if (left <= powerButtonSeconds) return false;
+    }
+  }
+
+  async forceDown(): Promise<void> {
+    if (!this.#over) {
+      this.#endsBy({ how: "forced", detail: "forced down" });
+      await this.qmp?.execute("quit", {}, quitSeconds).catch(() => {}); // then the signal does it
+      if (!(await this.wait(quitSeconds))) this.#parts.child.kill("SIGKILL");
+    }
+    await this.ended;
+  }
+
+  async suspend(): Promise<void> {
+    if (!this.#over) await this.#execute("stop");
+  }
+
+  async resume(): Promise<void> {
+    if (!this.#over) await this.#execute("cont");
+  }
+
+  async resumedOrEnded(signal?: AbortSignal): Promise<"resumed" | "ended"> {
+    const resumed = Promise.withResolvers<"resumed">();
+    this.#onResume = () => resumed.resolve("resumed");
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = () => aborted.reject(signal!.reason);
+    signal?.throwIfAborted();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([resumed.promise, this.ended.then(() => "ended" as const), aborted.promise]);
+    } finally {
+      this.#onResume = undefined;
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  describe(): string {
+    const { options, child } = this.#parts;
+    const socket = operatorSocket(options.runtimeDirectory);
+    return [
+      `machine ${options.name}, QEMU process ${child.pid}, MAC address ${options.mac}`,
+      `console: ${this.consoleFile}`,
+      `disks: ${options.directory}`,
+      ...(socket ? [`QMP: ${socket} (look into it: socat - UNIX-CONNECT:${socket})`] : []),
+    ].join("\n");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.forceDown();
+    this.#parts.consoleFile[Symbol.dispose]();
+    await removeRuntimeFiles(this.#parts.options.runtimeDirectory);
+  }
+
+  async #observeProcess(): Promise<MachineEnd> {
+    const { child, complaint } = this.#parts;
+    const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    const exit = await new Promise<string>((resolve) => {
+      child.once("error", (error: NodeJS.ErrnoException) => {
+        if (child.pid === undefined) resolve(`QEMU did not start: ${reasonOf(error)}`);
+      });
+      child.once("exit", (code, signal) =>
+        resolve(signal ? `QEMU ended by ${signal}` : `QEMU ended with status ${code}`),
+      );
+    });
+    for (const stream of child.stdio) (stream as Readable | null)?.resume?.(); // the throttle may have paused one
+    if (child.pid !== undefined)
+      await Promise.race([closed, delay(lingerSeconds * 1000, undefined, { ref: false })]);
+    this.#over = true;
+    this.qmp?.[Symbol.dispose]();
+    this.#aborted.abort();
+    const said = complaint();
+    return this.#reason ?? { how: "exited", detail: said ? `${exit}: ${said}` : exit };
+  }
+
+  /** The first reason counts: after a panic QEMU reports a shutdown too. */
+  #endsBy(reason: MachineEnd): void {
+    this.#reason ??= reason;
+  }
+
+  #killLater(): void {
+    delay(lingerSeconds * 1000, undefined, { ref: false, signal: this.#aborted.signal }).then(
+      () => this.#parts.child.kill("SIGKILL"),
+      () => {}, // it has ended
+    );
+  }
+
+  async #execute(command: string): Promise<void> {
+    try {
+      await this.qmp?.execute(command);
+    } catch (error) {
+      if (await this.wait(1)) return; // it ended meanwhile, which is no failure
+      throw error;
+    }
+  }
+
+  async #tryExecute(command: string): Promise<void> {
+    if (this.#over) return;
+    try {
+      await this.#execute(command);
+    } catch (error) {
+      this.#parts.options.log.warn({ reason: reasonOf(error) }, "QEMU does not take a command");
+    }
+  }
+}
+
+/** `reason` is QEMU's ShutdownCause (qapi/run-state.json). */
+function endOf(reason: string): MachineEnd {
+  if (reason === "guest-panic") return { how: "panic", detail: "the guest's kernel panicked" };
+  if (reason === "guest-shutdown") return { how: "shutdown", detail: "the guest powered off" };
+  // With -no-reboot a reset is an end, also the one of a kernel with panic=-1 and no panic device.
+  if (reason === "guest-reset") return { how: "shutdown", detail: "the guest reset itself" };
+  return { how: "exited", detail: `QEMU was ended from outside (${reason})` };
+}

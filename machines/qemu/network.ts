@@ -1,0 +1,46 @@
+import { Failure } from "../../host/failure.ts";
+import type { MachineNetwork } from "../virtual-machine.ts";
+
+/** What a network asks of QEMU. */
+export interface NetworkArguments {
+  /** Options that make the network device; left out for a machine with options of its own. */
+  args: string[];
+  /** Where the guest finds the TFTP server, `host:port`. */
+  tftpAddress: string;
+  /** The tap interface, for the machine's own options; a user-mode network has none. */
+  interfaceName?: string;
+}
+
+/**
+ * The QEMU options of a network.
+ *
+ * In the user-mode network the guest sees the host's loopback at 10.0.2.2, and with it whatever else listens there
+ * (machines.md). No IPv6: it would only delay the guest's address. No boot ROM: nothing boots from the network, and
+ * loading it costs time.
+ */
+export function networkArguments(network: MachineNetwork, mac: string): NetworkArguments {
+  return {
+    args: ["-netdev", "user,id=net0,ipv6=off", "-device", `virtio-net-pci,netdev=net0,mac=${mac},romfile=`],
+    tftpAddress: `10.0.2.2:${network.tftpPort}`,
+  };
+}
+
+/**
+ * The machine's own options, with `?` in `ifname=?` and `mac=?` replaced (manifests.md).
+ *
+ * @throws {Failure} if they want a tap interface and the network has none.
+ */
+export function substituteOptions(
+  options: readonly string[],
+  mac: string,
+  interfaceName: string | undefined,
+  machineName: string,
+): string[] {
+  return options.map((option) => {
+    if (interfaceName === undefined && /\bifname=\?/.test(option))
+      throw new Failure(`start machine '${machineName}'`, `its option '${option}' needs a bridged network`, {
+        hints: ["Use --network bridge, or change 'options' in the machine's manifest."],
+      });
+    return option.replaceAll(/\bifname=\?/g, `ifname=${interfaceName}`).replaceAll(/\bmac=\?/g, `mac=${mac}`);
+  });
+}

@@ -1,0 +1,105 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import { Failure, reasonOf } from "../../host/failure.ts";
+import type { StartOptions, VirtualMachine } from "../virtual-machine.ts";
+import { BoundedFile } from "./bounded-file.ts";
+import { commandLine, logDescriptor, qmpDescriptor } from "./command-line.ts";
+import { QemuMachine } from "./machine.ts";
+import { QmpClient, type QmpEvent } from "./qmp.ts";
+import { consoleFileName, removeRuntimeFiles } from "./runtime-files.ts";
+import { throttle } from "./throttle.ts";
+
+/** Generous: an overloaded host starts slowly, and what QEMU refuses it refuses at once. */
+const negotiateSeconds = 60;
+const logBytesPerSecond = 4 * 1024 * 1024;
+const consoleMaxBytes = 1024 * 1024;
+/** How much of QEMU's own messages is kept. */
+const stderrMaxChars = 8192;
+
+/**
+ * Starts a virtual machine on a snapshot.
+ *
+ * @throws {Failure} with QEMU's own words if it is missing or refuses (an option, a disk, the accelerator…); the
+ * signal's reason if aborted.
+ */
+export async function startVirtualMachine(options: StartOptions): Promise<VirtualMachine> {
+  options.signal?.throwIfAborted();
+  const argv = commandLine(options);
+  await removeRuntimeFiles(options.runtimeDirectory);
+  await using undo = new AsyncDisposableStack();
+  const consoleFile = undo.use(openConsole(options));
+  options.log.debug({ argv }, "starting QEMU");
+  const child = spawn(argv[0]!, argv.slice(1), {
+    cwd: options.directory,
+    detached: true, // the terminal's Ctrl-C is for the agent, which shuts machines down in its own order
+    stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+  });
+  const complaint = recordStreams(child, consoleFile, options);
+  const machine = new QemuMachine({ options, child, consoleFile, complaint });
+  undo.use(machine);
+  const events: (event: QmpEvent) => void = (event) => machine.observe(event);
+  const qmp = new QmpClient(child.stdio[qmpDescriptor] as unknown as Duplex, events);
+  machine.qmp = qmp;
+  await untilNegotiated(machine, qmp, options, complaint);
+  undo.move();
+  return machine;
+}
+
+async function untilNegotiated(
+  machine: QemuMachine,
+  qmp: QmpClient,
+  options: StartOptions,
+  complaint: () => string,
+): Promise<void> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(options.signal!.reason);
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    // A QEMU that ends at once closes the connection first; what it said arrives a little later.
+    const failed = qmp.negotiate(negotiateSeconds).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const outcome = await Promise.race([failed, aborted.promise]);
+    if (outcome === undefined) return;
+    const end = await machine.wait(2);
+    const said = complaint();
+    throw new Failure(`start machine '${options.name}'`, said || end?.detail || reasonOf(outcome), {
+      cause: outcome,
+      hints: /no such (file|program)/i.test(said || (end?.detail ?? ""))
+        ? ["Install QEMU (qemu-system-x86) and util-linux."]
+        : [],
+    });
+  } finally {
+    options.signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+function openConsole(options: StartOptions): BoundedFile {
+  const path = join(options.runtimeDirectory, consoleFileName);
+  try {
+    return new BoundedFile(path, options.consoleMaxBytes ?? consoleMaxBytes);
+  } catch (error) {
+    throw new Failure(`write console file '${path}'`, reasonOf(error), { cause: error });
+  }
+}
+
+/** Records the console, passes the log on, and keeps what QEMU says about itself. */
+function recordStreams(child: ChildProcess, file: BoundedFile, options: StartOptions): () => string {
+  let complaint = "";
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+    complaint = (complaint + text).slice(-stderrMaxChars);
+    options.log.debug({ output: text.trimEnd() }, "QEMU says");
+  });
+  child.stdout!.on("data", (chunk: Buffer) => {
+    const error = file.write(chunk);
+    if (error !== undefined)
+      options.log.error({ file: file.path, reason: reasonOf(error) }, "console recording ends");
+  });
+  const log = child.stdio[logDescriptor] as unknown as Duplex;
+  throttle(log, logBytesPerSecond, options.onLog ?? (() => {}));
+  for (const stream of [child.stdout!, child.stderr!, log])
+    stream.on("error", (error) => options.log.debug({ reason: reasonOf(error) }, "QEMU stream ends"));
+  return () => complaint.replaceAll(/^qemu-system-\w+: /gm, "").trim();
+}
