@@ -17,8 +17,6 @@ export interface BootOptions {
   snapshot: () => Promise<string>;
   readable: string;
   writable: string;
-  /** Called before each try, to empty what an earlier one left. */
-  prepare?: () => Promise<void>;
   startupTimeoutSeconds: number;
   retries: number;
   evidence: string;
@@ -45,7 +43,6 @@ export async function boot(options: BootOptions): Promise<Booted> {
   const { log, startupTimeoutSeconds, retries, signal } = options;
   for (let attempt = 0; ; attempt++) {
     await using stack = new AsyncDisposableStack();
-    await options.prepare?.();
     const exchange = stack.use(await start(options));
     const first = await exchange.waitForFirstRequest(startupTimeoutSeconds, signal);
     if (first.kind === "done") {

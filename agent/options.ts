@@ -230,6 +230,7 @@ const limits: OptionDeclaration[] = [
     maximum: 100,
     prose: "mis-boots of a task that are tried again",
   },
+  seconds("poll-interval", 60, "longest sleep before controllers without a task are asked again"),
   seconds("connect-timeout", 60, "time to connect to a controller"),
   seconds("request-timeout", 300, "time for a request to a controller, retries included"),
   {

@@ -39,6 +39,7 @@ export interface Settings {
   startupTimeoutSeconds: { bootstrap: number; build: number };
   bootstrapRetries: number;
   buildRetries: number;
+  pollIntervalSeconds: number;
   connectTimeoutSeconds: number;
   requestTimeoutSeconds: number;
   requestRetries: number;
@@ -174,6 +175,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     startupTimeoutSeconds: { bootstrap: startup || 300, build: startup || 120 },
     bootstrapRetries: number("bootstrap-retries"),
     buildRetries: number("build-retries"),
+    pollIntervalSeconds: number("poll-interval"),
     connectTimeoutSeconds: number("connect-timeout"),
     requestTimeoutSeconds: number("request-timeout"),
     requestRetries: number("request-retries"),

@@ -1,0 +1,40 @@
+import type { Log } from "../host/log.ts";
+import type { Storage } from "../machines/storage.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Directories } from "./directories.ts";
+import type { HttpClient } from "./http.ts";
+import type { Polling } from "./polling.ts";
+import type { Settings } from "./settings.ts";
+import type { Signer } from "./signing.ts";
+import type { Spool } from "./spool.ts";
+import type { Status } from "./status.ts";
+
+/** What every part of a running agent works with. */
+export interface Context {
+  settings: Settings;
+  directories: Directories;
+  log: Log;
+  storage: Storage;
+  client: HttpClient;
+  polling: Polling;
+  spool: Spool;
+  delivery: Delivery;
+  status: Status;
+  /** Absent without a key. */
+  signer: Signer | undefined;
+  /** Version of the worker served to machines; undefined for an operator's own without a version. */
+  workerVersion: string | undefined;
+  /** Name of this build host, as told to controllers. */
+  hostName: string;
+}
+
+/**
+ * Version of what the agent does with a task. A change invalidates what was built before: controllers send back the
+ * one of a task's last build, and if it differs the worker must not skip.
+ */
+export const agentChecksum = "1";
+
+/** The reason of an abort when a task is to give way or the agent is to end. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}

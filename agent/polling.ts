@@ -1,0 +1,124 @@
+/** Asks the controllers for a task, by priority, and checks what they answer. */
+import { Failure, reasonOf } from "../host/failure.ts";
+import type { Log } from "../host/log.ts";
+import { ManifestError } from "../manifests/error.ts";
+import { isLocalRepository } from "../manifests/task.ts";
+import { formatTaskRequest, type TaskRequest } from "../manifests/task-request.ts";
+import { parseTaskResponse, type TaskResponse } from "../manifests/task-response.ts";
+import type { Task } from "../manifests/task.ts";
+import { Backoff } from "./backoff.ts";
+import { Unreachable, type Answer, type HttpClient } from "./http.ts";
+import type { ControllerSetting } from "./settings.ts";
+
+/** A task request is made while holding locks: a controller must not be able to hold up the host. */
+const requestMaxSeconds = 60;
+const maxPauseSeconds = 600;
+
+/** A task that may be performed. */
+export interface ReceivedTask {
+  controller: ControllerSetting;
+  response: TaskResponse;
+  task: Task;
+  /** Where the live log goes, if the controller takes one. */
+  logUrl?: string;
+}
+
+export class Polling {
+  readonly #controllers: readonly ControllerSetting[];
+  readonly #client: HttpClient;
+  readonly #log: Log;
+  readonly #random: () => number;
+  readonly #backoff = new Backoff<string>(maxPauseSeconds);
+  /** Names already mentioned in the log as unknown: newer controllers send them in every answer. */
+  readonly #unknown = new Set<string>();
+
+  constructor(
+    controllers: readonly ControllerSetting[],
+    client: HttpClient,
+    log: Log,
+    random: () => number = Math.random,
+  ) {
+    this.#controllers = controllers;
+    this.#client = client;
+    this.#log = log;
+    this.#random = random;
+  }
+
+  /**
+   * Asks one controller after another until one has a task: the highest priority first, equal ones in random order.
+   * One that could not be reached is left alone for a growing while. What is wrong with an answer is logged, and the
+   * next controller is asked.
+   */
+  async ask(request: TaskRequest, signal: AbortSignal): Promise<ReceivedTask | undefined> {
+    const body = formatTaskRequest(request);
+    for (const controller of this.#order()) {
+      if (this.#backoff.remainingSeconds(controller.url) > 0) continue;
+      const log = this.#log.child({ url: controller.url });
+      try {
+        const answer = await this.#client.postManifest(controller.url, body, {
+          timeoutSeconds: requestMaxSeconds,
+          signal,
+        });
+        this.#backoff.succeeded(controller.url);
+        const received = this.#accept(controller, answer, request);
+        if (received) return received;
+        log.debug("no task");
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof Unreachable) this.#skip(controller, error, log);
+        else if (error instanceof ManifestError || error instanceof Failure)
+          log.error({ reason: reasonOf(error) }, "task response refused");
+        else throw error;
+      }
+    }
+    return undefined;
+  }
+
+  #order(): ControllerSetting[] {
+    return this.#controllers
+      .map((controller) => ({ controller, order: controller.priority % 10000, tie: this.#random() }))
+      .sort((a, b) => b.order - a.order || a.tie - b.tie)
+      .map(({ controller }) => controller);
+  }
+
+  #skip(controller: ControllerSetting, error: Failure, log: Log): void {
+    const pauseSeconds = this.#backoff.failed(controller.url);
+    const until = new Date(Date.now() + pauseSeconds * 1000).toISOString();
+    log.warn({ reason: reasonOf(error), until }, "controller skipped for a while");
+  }
+
+  /** @throws {ManifestError} or {@link Failure} saying why the answer is not acceptable. */
+  #accept(controller: ControllerSetting, answer: Answer, request: TaskRequest): ReceivedTask | undefined {
+    const response = parseTaskResponse(answer.body, {
+      lenient: true,
+      source: controller.url,
+      onUnknown: (name) => {
+        if (!this.#unknown.has(name))
+          this.#log.trace({ name, url: controller.url }, "unknown name in a task response");
+        this.#unknown.add(name);
+      },
+    });
+    if (response.session === "" || response.task === undefined) return undefined;
+    const reason = refusalReason(response, response.task, request);
+    if (reason !== undefined) throw new Failure(`accept a task of ${controller.url}`, reason);
+    const logUrl = answer.headers["croft-log-url"];
+    return {
+      controller,
+      response,
+      task: response.task,
+      ...(typeof logUrl === "string" && URL.canParse(logUrl) ? { logUrl } : {}),
+    };
+  }
+}
+
+function refusalReason(response: TaskResponse, task: Task, request: TaskRequest): string | undefined {
+  if (response.challenge !== undefined && request.fingerprint === undefined)
+    return "it has a challenge, but there is no key (--auth-key)";
+  if (isLocalRepository(task)) return `its repository '${task.repositoryUrl}' is local`;
+  const mode = request.interactiveMode ?? "false";
+  if (task.interactive !== undefined && mode === "false") return "it is interactive";
+  if (task.interactive === undefined && mode === "true") return "it is not interactive";
+  if (!request.machines.some(({ name }) => name === task.machine))
+    return `its machine '${task.machine}' was not offered`;
+  return undefined;
+}

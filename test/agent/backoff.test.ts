@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Backoff } from "../../agent/backoff.ts";
+
+test("pauses double up to the maximum, for each key by itself, and a success ends them", () => {
+  let now = 0;
+  const backoff = new Backoff<string>(10, () => now);
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 6].map(() => backoff.failed("a")),
+    [1, 2, 4, 8, 10, 10],
+  );
+  assert.equal(backoff.failed("b"), 1);
+  now = 500;
+  assert.equal(backoff.remainingSeconds("b"), 0.5);
+  assert.equal(backoff.remainingSeconds("a"), 9.5);
+  backoff.succeeded("a");
+  assert.equal(backoff.remainingSeconds("a"), 0);
+  assert.equal(backoff.failed("a"), 1);
+});
