@@ -1,0 +1,58 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import type { Log } from "../host/log.ts";
+import { listMachines } from "./layout.ts";
+import { classifyEntry, isRemoved } from "./names.ts";
+import type { Storage } from "./storage.ts";
+
+export interface StaleSnapshotOptions {
+  /** The machines directory. */
+  directory: string;
+  /** Name of the toolchain. */
+  toolchain: string;
+  instance: number;
+  storage: Storage;
+  log: Log;
+}
+
+/**
+ * Removes what a crashed predecessor of this instance left: its temporary snapshots, and trees whose removal was
+ * begun (by whomever). To be called before the first enumeration, by the only process of this instance.
+ *
+ * @throws {Failure} if the machines cannot be listed; what cannot be removed is logged.
+ */
+export async function removeStaleSnapshots(options: StaleSnapshotOptions): Promise<void> {
+  const { directory, toolchain, instance, storage, log } = options;
+  const machines = listMachines(directory, toolchain);
+  const stale: string[] = [];
+  for (const volume of entriesOf(directory)) {
+    if (volume.startsWith(".")) continue;
+    for (const entry of entriesOf(join(directory, volume)))
+      if (isRemoved(entry)) stale.push(join(directory, volume, entry));
+  }
+  for (const paths of machines)
+    for (const entry of entriesOf(paths.directory)) {
+      const what = classifyEntry(paths.name, entry);
+      const ours = what?.kind === "temporary" && what.toolchain === toolchain && what.instance === instance;
+      if (ours || what?.kind === "removed") stale.push(join(paths.directory, entry));
+    }
+  for (const path of stale) {
+    log.info({ path }, "removing what a predecessor left");
+    try {
+      await storage.remove(path);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      log.error({ path }, error.message);
+    }
+  }
+}
+
+function entriesOf(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
+    throw new Failure(`list '${path}'`, reasonOf(error), { cause: error });
+  }
+}
