@@ -1,0 +1,52 @@
+import { present } from "./fields.ts";
+import type { ParseOptions } from "./parse-options.ts";
+import { readResult, resultEntries, type Result } from "./result.ts";
+import { Sections, formatSections } from "./sections.ts";
+import { matching, token, word } from "./values.ts";
+
+/** A result on its way to the controller. */
+export interface ResultRequest {
+  /** As received. */
+  session: string;
+  /** The signature of the challenge, base64. */
+  challenge?: string;
+  /** The agent's logic version. */
+  agentChecksum?: string;
+  result: Result;
+}
+
+/** Other agents break the lines of it. */
+const base64 = matching(/^[A-Za-z0-9+/\s]+={0,2}\s*$/, "base64");
+
+/** @throws {ManifestError} */
+export function parseResultRequest(bytes: Uint8Array, options: ParseOptions = {}): ResultRequest {
+  const sections = new Sections(bytes, options);
+  const header = sections.take("result request manifest", (fields) => ({
+    session: fields.required("session", word),
+    challenge: fields.optional("challenge", base64),
+    agentChecksum: fields.optional("agent-checksum", token),
+  }));
+  const result = sections.take("result manifest", readResult);
+  sections.end();
+  return present<ResultRequest>({ ...header, result });
+}
+
+/**
+ * Writes a result request, with long lines: breaking them would make a log that just fits the controller's size
+ * limit too large.
+ *
+ * @throws {ManifestWriteError}
+ */
+export function formatResultRequest(request: ResultRequest): Uint8Array {
+  return formatSections(
+    [
+      [
+        ["session", request.session],
+        ["challenge", request.challenge],
+        ["agent-checksum", request.agentChecksum],
+      ],
+      resultEntries(request.result),
+    ],
+    { longLines: true },
+  );
+}
