@@ -1,0 +1,23 @@
+/** Which packages a machine is made of. */
+
+/** The kernel that has what virtual machines need, and little else. */
+export function kernelPackage(): string {
+  return `linux-image-cloud-${process.arch === "arm64" ? "arm64" : "amd64"}`;
+}
+
+/** The worker needs a shell, a TFTP client and the usual tools: busybox has them all. */
+export const minimalPackages = ["busybox-static"];
+
+/** What typical C and C++ packages are built with, besides what Debian itself consists of. */
+export const debianPackages = [
+  ...["busybox-static", "ca-certificates", "curl", "git", "iproute2", "kmod", "mount", "procps"],
+  ...["build-essential", "gcc", "g++", "make", "cmake", "meson", "ninja-build", "pkg-config"],
+  ...["autoconf", "automake", "libtool", "gettext", "bison", "flex", "m4", "patch", "file"],
+  ...["bc", "lz4", "unzip", "xz-utils", "zip", "zstd", "python3-minimal"],
+];
+
+/** Left out of packages when they are unpacked: nothing in a build reads them. */
+export const unneededPaths = [
+  ...["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/man/*", "/usr/share/locale/*"],
+  "/usr/share/bug/*",
+];
