@@ -9,16 +9,19 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
-// A clone has the sources, the published package has what was built of them.
-const main = [join(here, "main.ts"), join(here, "../dist/bin/main.js")].find(existsSync);
-// Node.js opens its inspector on SIGUSR1 unless told otherwise; the agent uses that signal.
-const flags = ["--disable-sigusr1", "--disable-warning=ExperimentalWarning"];
+const oldest = 24;
 
-const major = Number(process.versions.node.split(".")[0]);
-if (major >= 24 && flags.every((flag) => process.execArgv.includes(flag))) {
+if (Number(process.versions.node.split(".")[0]) >= oldest) await runHere();
+else startUnder(packagedRuntime());
+
+async function runHere() {
+  // Node.js opens its inspector on SIGUSR1 unless somebody listens; agents signal each other with it. (Its option
+  // --disable-sigusr1 is no help: it leaves the signal blocked, so that no listener is ever called.)
+  process.on("SIGUSR1", () => {});
+  endWithLauncher();
+  // A clone has the sources, the published package has what was built of them.
+  const main = [join(here, "main.ts"), join(here, "../dist/bin/main.js")].find(existsSync);
   await import(pathToFileURL(main).href);
-} else {
-  start(major >= 24 ? process.execPath : packagedRuntime());
 }
 
 function packagedRuntime() {
@@ -27,17 +30,23 @@ function packagedRuntime() {
     return join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), "bin/node");
   } catch {
     process.stderr.write(
-      `croft: Cannot start: Node.js 24 or newer is needed, this is ${process.version}, and the package ${name} is not installed\n`,
+      `croft: Cannot start: Node.js ${oldest} or newer is needed, this is ${process.version}, and the package ${name} is not installed\n`,
     );
     process.exit(1);
   }
 }
 
-function start(runtime) {
-  const args = [...flags, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
-  // Replacing this process keeps its pid, so that signals need no forwarding; older ones cannot.
-  if (process.execve) process.execve(runtime, [runtime, ...args], process.env);
-  const child = spawn(runtime, args, { stdio: "inherit" });
+/** A Node.js that old cannot replace its own process (execve), so this one stays and passes everything on. */
+function startUnder(runtime) {
+  const args = [
+    "--disable-warning=ExperimentalWarning",
+    fileURLToPath(import.meta.url),
+    ...process.argv.slice(2),
+  ];
+  const child = spawn(runtime, args, {
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
+    env: { ...process.env, CROFT_LAUNCHER: "1" },
+  });
   const forward = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
   for (const signal of forward) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => {
@@ -49,4 +58,13 @@ function start(runtime) {
     if (signal) process.kill(process.pid, signal);
     process.exit(status ?? 128 + constants.signals[signal]);
   });
+}
+
+/** A launcher that was killed cannot pass its signal on: the channel to it closes, and that is ours to end. */
+function endWithLauncher() {
+  const launched = process.env.CROFT_LAUNCHER;
+  delete process.env.CROFT_LAUNCHER;
+  if (!launched || !process.channel) return;
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+  process.channel.unref(); // it keeps nobody from ending
 }
