@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { run } from "../../host/run.ts";
+import { silentLog } from "../../host/log.ts";
+import { openStorage } from "../../machines/storage.ts";
+import { btrfsFileSystem } from "../fixtures/btrfs.ts";
+import { loopDevicesOf, mountsUnder } from "../setup/leaks.ts";
+import { makeFarm } from "./farm.ts";
+import { testStorage } from "./storage-behaviour.ts";
+
+testStorage("btrfs", () => btrfsFileSystem());
+testStorage("auto", () => btrfsFileSystem());
+
+test("btrfs: revisions and their snapshots are subvolumes; a read-only one can be cloned and removed", async () => {
+  await using system = await btrfsFileSystem();
+  const storage = await openStorage(system.path, "btrfs", silentLog());
+  const [machine, fixed, clone] = ["machine", "fixed", "clone"].map((name) => join(system.path, name));
+  await storage.createSubvolume(machine!);
+  await writeFile(join(machine!, "disk.img"), "x");
+  await run(["btrfs", "subvolume", "snapshot", "-r", machine!, fixed!], { timeoutSeconds: 20 });
+  await storage.overlay(fixed!, clone!);
+  for (const path of [machine!, fixed!, clone!]) assert.equal((await stat(path)).ino, 256, path);
+  await writeFile(join(clone!, "disk.img"), "writable");
+  await storage.remove(fixed!);
+  assert.deepEqual((await readdir(system.path)).sort(), ["clone", "machine"]);
+});
+
+test("btrfs: a received read-only subvolume can be removed", async () => {
+  await using system = await btrfsFileSystem();
+  const storage = await openStorage(system.path, "auto", silentLog());
+  await storage.createSubvolume(join(system.path, "machine"));
+  await mkdir(join(system.path, "received"));
+  await run(
+    ["btrfs", "subvolume", "snapshot", "-r", join(system.path, "machine"), join(system.path, "sent")],
+    {
+      timeoutSeconds: 20,
+    },
+  );
+  const stream = join(system.path, "stream");
+  await run(["btrfs", "send", "-q", "-f", stream, join(system.path, "sent")], { timeoutSeconds: 20 });
+  await run(["btrfs", "receive", "-q", "-f", stream, join(system.path, "received")], { timeoutSeconds: 20 });
+  await storage.remove(join(system.path, "received", "sent"));
+  assert.deepEqual(await readdir(join(system.path, "received")), []);
+});
+
+test("btrfs: a farm bootstraps and enumerates, and what btrfs prints is logged as output only", async () => {
+  await using system = await btrfsFileSystem();
+  await using farm = await makeFarm({ parent: system.path });
+  await farm.publish("one");
+  await farm.publish("one");
+  assert.equal(await farm.bootstrap(), "one");
+  assert.equal(await farm.bootstrap(), undefined);
+  assert.deepEqual(await farm.names("one"), ["one-1", "one-1.1", "one-1.2", "one-gcc", "one-gcc.lock"]);
+  assert.equal((await stat(farm.paths("one").bootstrapped)).ino, 256);
+  const printed = farm.records().filter((record) => "line" in record);
+  assert.ok(printed.length > 0);
+  for (const record of printed) assert.equal(record["level"], 20);
+});
+
+test("the btrfs fixture leaves neither mount nor loop device, even if a test throws with files open", async () => {
+  let path = "";
+  const failing = async () => {
+    await using system = await btrfsFileSystem();
+    path = system.path;
+    assert.equal(mountsUnder(path).length, 1);
+    throw new Error("as a test does");
+  };
+  await assert.rejects(failing, /as a test does/);
+  assert.ok(!existsSync(path));
+  assert.ok(!readFileSync("/proc/self/mountinfo", "utf8").includes(path));
+  assert.equal(loopDevicesOf(join(path, "..")).length, 0);
+});
