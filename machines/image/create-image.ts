@@ -12,7 +12,7 @@ import { accessSync, constants } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { Failure } from "../../host/failure.ts";
-import { run } from "../../host/run.ts";
+import { ProgramFailure, run } from "../../host/run.ts";
 import { hostAptSources } from "./apt-sources.ts";
 import { debianPackages, kernelPackage, minimalPackages, unneededPaths } from "./packages.ts";
 
@@ -75,6 +75,9 @@ export async function createImage(output: string, options: ImageOptions): Promis
       },
       ...(options.signal && { signal: options.signal }),
     });
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw explained(error, options);
   } finally {
     // In the namespace again: without root, most of the tree belongs to subordinate ids.
     await run([...namespace(), "rm", "-rf", "--one-file-system", work], {
@@ -162,6 +165,17 @@ function isExecutable(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The builder's own last words, without its endless command line. */
+function explained(error: unknown, options: ImageOptions): unknown {
+  if (!(error instanceof ProgramFailure)) return error;
+  const said = error.output.split("\n").filter((line) => /^(E|mkfs\.ext4|.*error):(?!.*failed)/i.test(line));
+  const reason = said.slice(0, 6).join("\n  ") || error.message;
+  return new Failure(`make a machine from Debian packages of '${options.release}'`, reason, {
+    cause: error,
+    hints: ["Do the release and the packages exist, and does 'apt-get update' work on this host?"],
+  });
 }
 
 async function digestOf(output: string, options: ImageOptions): Promise<string> {

@@ -9,7 +9,11 @@
 #   CROFT_INIT     the starter, becomes /sbin/croft-init
 #   CROFT_INITRD   the script /init of the initrd
 set -eu
-root=$1
+# Seen through a bind mount, the tree is without what mmdebstrap has mounted in it (/proc, /sys, /dev/pts…); it
+# vanishes with the mount namespace.
+root=$CROFT_WORK/tree
+mkdir -p "$root"
+mount --bind "$1" "$root"
 step() { echo "I: $1..." >&2; }
 
 # The kernel's package is unpacked and not installed: installing would pull in initramfs-tools, udev and more, and
@@ -97,5 +101,5 @@ rm -f "$root/etc/resolv.conf"
 
 # -d fills the file system without mounting it. -m 0: nothing is kept back for root. The small journal is enough,
 # and keeps a machine usable that was not shut down properly while bootstrapping.
-mkfs.ext4 -q -F -L croft -m 0 -J size=16 -E lazy_itable_init=0,lazy_journal_init=0 -d "$root" \
+mkfs.ext4 -q -F -L croft -m 0 -J size=16 -E lazy_itable_init=1,lazy_journal_init=1 -d "$root" \
   "$CROFT_OUTPUT/disk.img" "${CROFT_DISK}M"
