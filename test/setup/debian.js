@@ -9,6 +9,9 @@ const qemu =
     ? { "qemu-system-arm": ["qemu-system-aarch64"] }
     : { "qemu-system-x86": ["qemu-system-x86_64"] };
 
+/** Here dpkg's word counts, not that a program of the name is there: another busybox may need libraries. */
+const byNameOnly = new Set(["busybox-static", "libc6-dev"]);
+
 /** Package to the programs that are used of it. */
 const forDemo = {
   ...qemu,
@@ -16,7 +19,7 @@ const forDemo = {
   "btrfs-progs": ["btrfs", "mkfs.btrfs"],
   mmdebstrap: ["mmdebstrap"],
   e2fsprogs: ["mke2fs"],
-  "busybox-static": [],
+  "busybox-static": ["busybox"],
   git: ["git"],
   cpio: ["cpio"],
   zstd: ["zstd"],
@@ -24,6 +27,7 @@ const forDemo = {
   iproute2: ["ip"],
   kmod: ["modprobe"],
   mount: ["mount", "losetup"],
+  "xz-utils": ["xz"],
   "util-linux": ["flock", "setpriv", "unshare"],
 };
 const forTests = {
@@ -60,12 +64,10 @@ export function missingPackages(wanted) {
       .filter((line) => /^.i /.test(line))
       .map((line) => line.slice(3)),
   );
-  // Where dpkg is, a package without programs of its own counts by its name alone.
   const known = listing.error === undefined;
   return names.filter((name) => {
     if (installed.has(name)) return false;
-    const programs = wanted[name];
-    return programs.length === 0 ? known || !inPath("busybox") : !programs.every(inPath);
+    return (known && byNameOnly.has(name)) || !wanted[name].every(inPath);
   });
 }
 

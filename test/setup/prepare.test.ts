@@ -74,7 +74,9 @@ test("modules in use are not replaced, and the message names the user", async ()
   await using clone = await makeClone();
   const path = modulesLock(clone.root);
   await mkdir(join(clone.root, ".cache"));
-  const demo = spawn("flock", ["--shared", path, "sh", "-c", "echo held; exec sleep 60"], { detached: true });
+  const demo = spawn("flock", ["--no-fork", "--shared", path, "sh", "-c", "echo held; exec sleep 60"], {
+    detached: true,
+  });
   try {
     await once(demo.stdout, "data");
     await assert.rejects(clone.install(), (error: Error) => {
@@ -108,7 +110,9 @@ test("an exclusive lock excludes, shared ones do not, and all go with their hold
   first!.release();
   assert.equal(await lockFile(path, "exclusive"), undefined);
   second!.release();
-  const holder = spawn("flock", [path, "sh", "-c", "echo held; exec sleep 60"], { detached: true });
+  const holder = spawn("flock", ["--no-fork", path, "sh", "-c", "echo held; exec sleep 60"], {
+    detached: true,
+  });
   await once(holder.stdout, "data");
   assert.equal(holdersOf(path).length >= 1, true);
   const waited = lockFile(path, "exclusive", { wait: true });

@@ -3,39 +3,81 @@ import { spawn } from "node:child_process";
 import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** A step is announced once it has taken this long, in milliseconds. */
+/** Nothing is shown before this long without any other output, in milliseconds. */
 const quiet = 2000;
 
 /**
- * Shows that something goes on: on a terminal a line with the elapsed seconds, elsewhere a line now and then.
+ * Shows what is being done now, and for how long already: on a terminal in a line that is written over, elsewhere
+ * in a line now and then.
+ *
+ * @param {string} title
+ * @param {{ stream?: { isTTY?: boolean, write(text: string): unknown }, every?: number }} [options] `every`: seconds
+ * between the lines on a stream that is no terminal
+ */
+export function progress(title, { stream = process.stderr, every = 15 } = {}) {
+  const terminal = stream.isTTY === true;
+  let began = Date.now();
+  let silentSince = began;
+  let shown = 0;
+  let onLine = false;
+  const seconds = () => Math.round((Date.now() - began) / 1000);
+  const clear = () => {
+    if (onLine) stream.write("\r\x1b[K");
+    onLine = false;
+  };
+  const timer = setInterval(() => {
+    if (Date.now() - silentSince < quiet) return;
+    if (terminal) {
+      const line = `${title} … ${seconds()} s`.slice(0, (process.stderr.columns ?? 80) - 1);
+      stream.write(`\r\x1b[K${line}`);
+      onLine = true;
+    } else if (shown === 0 || Date.now() - shown >= every * 1000) {
+      stream.write(`${title} … ${seconds()} s\n`);
+      shown = Date.now();
+    }
+  }, 250);
+  return {
+    seconds,
+    /** Something else is being done from now on. @param {string} text */
+    now(text) {
+      if (text === title) return;
+      title = text;
+      began = Date.now();
+      shown = 0;
+    },
+    /** Other output follows: it clears the line and starts the silence anew. */
+    giveWay() {
+      clear();
+      silentSince = shown = Date.now();
+    },
+    end() {
+      clear();
+      clearInterval(timer);
+    },
+  };
+}
+
+/**
+ * Runs an action with its {@link progress} shown; one that took long is told to be done.
  *
  * @template T
  * @param {string} title
- * @param {() => Promise<T>} action
- * @param {{ stream?: NodeJS.WriteStream, every?: number }} [options] `every`: seconds between the lines of a
- * stream that is no terminal
+ * @param {(show: ReturnType<typeof progress>) => Promise<T>} action
+ * @param {Parameters<typeof progress>[1]} [options]
  * @returns {Promise<T>}
  */
-export async function showing(title, action, { stream = process.stderr, every = 15 } = {}) {
+export async function showing(title, action, options = {}) {
   const began = Date.now();
-  const seconds = () => Math.round((Date.now() - began) / 1000);
-  const terminal = stream.isTTY === true;
-  let shown = 0;
-  const timer = setInterval(() => {
-    if (Date.now() - began < quiet) return;
-    if (terminal) stream.write(`\r\x1b[K${title} … ${seconds()} s`);
-    else if (shown === 0 || seconds() >= shown + every) stream.write(`${title} … ${(shown = seconds())} s\n`);
-  }, 500);
+  const show = progress(title, options);
   try {
-    const result = await action();
-    if (Date.now() - began >= quiet)
-      stream.write(`${terminal ? "\r\x1b[K" : ""}${title}: done in ${seconds()} s\n`);
+    const result = await action(show);
+    show.end();
+    const took = Date.now() - began;
+    if (took >= quiet)
+      (options.stream ?? process.stderr).write(`${title}: done in ${Math.round(took / 1000)} s\n`);
     return result;
-  } catch (error) {
-    if (terminal) stream.write("\r\x1b[K");
-    throw error;
   } finally {
-    clearInterval(timer);
+    show.end();
   }
 }
 
