@@ -5,7 +5,14 @@ import { UsageFailure } from "../host/failure.ts";
 import { packageVersion } from "../host/package.ts";
 
 const subcommands: Record<string, { summary: string; load: () => Promise<Command> }> = {
-  // One line a command: name, summary, and the module that has it.
+  agent: {
+    summary: "poll controllers for tasks and perform each in a clean virtual machine",
+    load: async () => (await import("../agent/command.ts")).agentCommand(),
+  },
+  controller: {
+    summary: "give agents their tasks and people their results: server, queue, dashboard",
+    load: async () => (await import("../controller/command.ts")).controllerCommand(),
+  },
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -1,0 +1,252 @@
+/** Builds as people and programs see them: submitted, listed, cancelled, built again. */
+import { Failure } from "../host/failure.ts";
+import type { Changes } from "./changes.ts";
+import type { Target } from "./configuration.ts";
+import type { Database, Sql } from "./database/database.ts";
+import { matchesPattern } from "./name-pattern.ts";
+import type { BuildQueue } from "./queue.ts";
+
+/** What a task is made from; kept with the build. */
+export interface Specification {
+  name: string;
+  version: string;
+  repository: string;
+  repositoryType?: "pkg" | "dir" | "git";
+  target: string;
+  triplet: string;
+  machine: string;
+  toolchain: string;
+  environment?: string;
+  targetConfiguration?: string;
+  packageConfiguration?: string;
+  warnings: readonly string[];
+  interactive?: string;
+  priority: number;
+  timeoutSeconds: number;
+}
+
+/** What a submission asks for; one build for each target that a pattern names. */
+export interface Submission {
+  name: string;
+  version: string;
+  repository: string;
+  repositoryType?: "pkg" | "dir" | "git";
+  targets: readonly string[];
+  machine?: string;
+  environment?: string;
+  configuration?: string;
+  interactive?: string;
+  priority: number;
+}
+
+export type BuildState = "queued" | "building" | "finished" | "cancelled";
+
+/** A row of the builds table. */
+export interface Build {
+  id: number;
+  name: string;
+  version: string;
+  target: string;
+  repository: string;
+  specification: Specification;
+  queue: string;
+  priority: number;
+  queue_priority: number;
+  state: BuildState;
+  status: string | null;
+  job: string;
+  session: number | null;
+  attempts: number;
+  aborts: number;
+  submitted_by: string | null;
+  rebuild_of: number | null;
+  created_at: Date;
+  queued_at: Date;
+  started_at: Date | null;
+  finished_at: Date | null;
+}
+
+/** What a list may be narrowed to. */
+export interface BuildFilter {
+  state?: string;
+  status?: string;
+  target?: string;
+  name?: string;
+  /** Only builds with a lower id: the last one of the previous page. */
+  before?: number;
+  limit: number;
+}
+
+/** A build that cannot be changed as asked because of the state it is in. */
+export class ConflictFailure extends Failure {}
+
+/** Builds and what may be done with them. */
+export class Builds {
+  readonly #database: Database;
+  readonly #queue: BuildQueue;
+  readonly #targets: readonly Target[];
+  readonly #changes: Changes;
+
+  constructor(database: Database, queue: BuildQueue, targets: readonly Target[], changes: Changes) {
+    this.#database = database;
+    this.#queue = queue;
+    this.#targets = targets;
+    this.#changes = changes;
+  }
+
+  /**
+   * Queues one build for each target, all or none.
+   *
+   * @throws {Failure} if no target matches.
+   */
+  async submit(submission: Submission, by: string | null): Promise<Build[]> {
+    const targets = this.#targets.filter((target) =>
+      submission.targets.some((pattern) => matchesPattern(pattern, target.name)),
+    );
+    const unmatched = submission.targets.find(
+      (pattern) => !targets.some(({ name }) => matchesPattern(pattern, name)),
+    );
+    if (unmatched !== undefined || targets.length === 0)
+      throw new Failure(`submit ${submission.name}`, `there is no target '${unmatched ?? ""}'`, {
+        hints: [`Targets: ${this.#targets.map(({ name }) => name).join(", ")}`],
+      });
+    return await this.#queueAll(
+      targets.map((target) => specificationFor(submission, target)),
+      by,
+      null,
+    );
+  }
+
+  /** Queues the same build again. */
+  async rebuild(build: Build, by: string | null): Promise<Build> {
+    const [again] = await this.#queueAll([build.specification], by, build.id);
+    return again!;
+  }
+
+  async #queueAll(
+    specifications: readonly Specification[],
+    by: string | null,
+    of: number | null,
+  ): Promise<Build[]> {
+    const queues: string[] = [];
+    for (const { target, machine, toolchain, interactive } of specifications)
+      queues.push(
+        await this.#queue.ensure({ target, machine, toolchain, interactive: interactive !== undefined }),
+      );
+    const builds = await this.#database.transaction(async (sql) => {
+      const made: Build[] = [];
+      for (const [index, specification] of specifications.entries())
+        made.push(await this.#insert(sql, specification, queues[index]!, by, of));
+      return made;
+    });
+    for (const { id } of builds) this.#changes.announce("state", id);
+    return builds;
+  }
+
+  async #insert(
+    sql: Sql,
+    what: Specification,
+    queue: string,
+    by: string | null,
+    of: number | null,
+  ): Promise<Build> {
+    const job = await this.#queue.add(queue, what.priority);
+    const [build] = await sql.query<Build>(
+      `insert into croft.builds (name, version, target, repository, specification, queue, priority, queue_priority,
+         state, job, submitted_by, rebuild_of)
+       values ($1, $2, $3, $4, $5, $6, $7, $7, 'queued', $8, $9, $10) returning *`,
+      [
+        what.name,
+        what.version,
+        what.target,
+        what.repository,
+        JSON.stringify(what),
+        queue,
+        what.priority,
+        job,
+        by,
+        of,
+      ],
+    );
+    return build!;
+  }
+
+  async find(id: number): Promise<Build | undefined> {
+    const [build] = await this.#database.query<Build>("select * from croft.builds where id = $1", [id]);
+    return build;
+  }
+
+  /** Newest first. */
+  async list(filter: BuildFilter): Promise<Build[]> {
+    const conditions: string[] = [];
+    const values: unknown[] = [];
+    const add = (condition: string, value: unknown) => {
+      if (value === undefined || value === "") return;
+      values.push(value);
+      conditions.push(condition.replace("?", `$${values.length}`));
+    };
+    add("state = ?", filter.state);
+    add("status = ?", filter.status);
+    add("target = ?", filter.target);
+    add("name = ?", filter.name);
+    add("id < ?", filter.before);
+    values.push(filter.limit);
+    return await this.#database.query<Build>(
+      `select * from croft.builds ${conditions.length ? `where ${conditions.join(" and ")}` : ""}
+       order by id desc limit $${values.length}`,
+      values,
+    );
+  }
+
+  /** How many builds there are in each state. */
+  async count(): Promise<Record<BuildState, number>> {
+    const rows = await this.#database.query<{ state: BuildState; count: number }>(
+      "select state, count(*)::integer as count from croft.builds group by state",
+    );
+    const counts = { queued: 0, building: 0, finished: 0, cancelled: 0 };
+    for (const { state, count } of rows) counts[state] = count;
+    return counts;
+  }
+
+  /**
+   * Takes a build out of the queue, or away from its agent, whose result will be refused.
+   *
+   * @throws {ConflictFailure} if it has ended.
+   */
+  async cancel(id: number): Promise<void> {
+    await this.#database.transaction(async (sql) => {
+      const [build] = await sql.query<Build>("select * from croft.builds where id = $1 for update", [id]);
+      if (build?.state !== "queued" && build?.state !== "building")
+        throw new ConflictFailure(`cancel build ${id}`, `it is ${build?.state ?? "gone"}`);
+      await this.#queue.finish(build.queue, build.job);
+      await sql.query("update croft.builds set state = 'cancelled', finished_at = now() where id = $1", [id]);
+      await sql.query(
+        `update croft.sessions set state = 'cancelled', ended_at = now()
+         where build = $1 and state in ('active', 'expired')`,
+        [id],
+      );
+    });
+    this.#changes.announce("state", id);
+  }
+}
+
+function specificationFor(submission: Submission, target: Target): Specification {
+  const environment = submission.environment ?? target.environment;
+  return {
+    name: submission.name,
+    version: submission.version,
+    repository: submission.repository,
+    ...(submission.repositoryType === undefined ? {} : { repositoryType: submission.repositoryType }),
+    target: target.name,
+    triplet: target.triplet,
+    machine: submission.machine ?? target.machine,
+    toolchain: target.toolchain,
+    ...(environment === undefined ? {} : { environment }),
+    ...(target.configuration === undefined ? {} : { targetConfiguration: target.configuration }),
+    ...(submission.configuration === undefined ? {} : { packageConfiguration: submission.configuration }),
+    warnings: target.warnings,
+    ...(submission.interactive === undefined ? {} : { interactive: submission.interactive }),
+    priority: submission.priority,
+    timeoutSeconds: target.timeoutSeconds,
+  };
+}

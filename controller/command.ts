@@ -1,0 +1,81 @@
+/** `croft controller`. */
+import type { Command } from "commander";
+import { makeCommand } from "../host/command.ts";
+import { makeLog, type Log, type LogFormat } from "../host/log.ts";
+import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../host/options.ts";
+import { readControllerConfiguration, type ControllerConfiguration } from "./configuration.ts";
+import { openController } from "./controller.ts";
+import { startServer } from "./server.ts";
+
+/** The options of `croft controller`. */
+export const controllerOptions: readonly OptionDeclaration[] = [
+  { name: "config", kind: "string", value: "FILE", prose: "read the configuration from this YAML file" },
+  {
+    name: "listen",
+    kind: "string",
+    value: "ADDRESS:PORT",
+    prose: "listen here; port 0: any free one (default: 127.0.0.1:8420)",
+  },
+  {
+    name: "data",
+    kind: "string",
+    value: "DIR",
+    prose: "keep database, logs and artifacts here (default: ./croft-data)",
+  },
+  {
+    name: "public-url",
+    kind: "string",
+    value: "URL",
+    prose: "where agents and people reach this controller (default: where it listens)",
+  },
+  {
+    name: "log-format",
+    kind: "choice",
+    choices: ["terminal", "systemd", "json"],
+    default: "terminal",
+    prose: "how to log",
+  },
+  {
+    name: "verbose",
+    kind: "integer",
+    value: "0..6",
+    minimum: 0,
+    maximum: 6,
+    default: 1,
+    prose: "how much to log",
+  },
+];
+
+/** The command, for the table of commands. */
+export function controllerCommand(): Command {
+  const command = makeCommand("croft controller", "give agents their tasks and people their results");
+  return addOptions(command, controllerOptions).action(async () => {
+    const given = givenValues(command, controllerOptions);
+    const values = withDefaults(given, controllerOptions);
+    const log = makeLog({
+      format: values["log-format"] as LogFormat,
+      verbosity: values["verbose"] as number,
+    });
+    await serve(readControllerConfiguration(given), log);
+  });
+}
+
+/** Runs until a signal asks for the end. */
+async function serve(configuration: ControllerConfiguration, log: Log): Promise<void> {
+  const asked = new Promise<string>((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
+  });
+  await using controller = await openController(configuration, log);
+  await using server = await startServer(controller);
+  warnIfOpen(configuration, log);
+  process.stdout.write(`croft controller: ${server.url}/\n`);
+  log.info({ signal: await asked }, "stopping");
+}
+
+function warnIfOpen({ listen, agentKeys, tokens }: ControllerConfiguration, log: Log): void {
+  if (/^(127\.|localhost$|::1$)/.test(listen.host)) return;
+  if (agentKeys === undefined)
+    log.warn({}, "any agent that reaches this address is served: agents.keys is not set");
+  if (tokens.length === 0)
+    log.warn({}, "anyone who reaches this address may submit builds: tokens is not set");
+}

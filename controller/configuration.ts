@@ -1,0 +1,164 @@
+/** The controller's configuration: a YAML file, then the command line over it. */
+import { resolve } from "node:path";
+import Type, { type Static } from "typebox";
+import { readCheckedConfiguration } from "../host/configuration.ts";
+import { UsageFailure } from "../host/failure.ts";
+
+const closed = { additionalProperties: false } as const;
+const name = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_+.@-]{0,99}$" });
+const pattern = Type.String({ pattern: "^[A-Za-z0-9_+.*?-]{1,100}$" });
+const seconds = (minimum: number) => Type.Integer({ minimum, maximum: 86_400 });
+const size = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: "^[0-9]{1,12}[KMG]?$" })]);
+
+const target = Type.Object(
+  {
+    name,
+    machine: Type.Optional(pattern),
+    toolchain: Type.Optional(pattern),
+    target: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)+$" })),
+    environment: Type.Optional(Type.String({ minLength: 1 })),
+    config: Type.Optional(Type.String()),
+    warnings: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
+    timeout: Type.Optional(seconds(1)),
+  },
+  closed,
+);
+
+const schema = Type.Object(
+  {
+    listen: Type.Optional(Type.String()),
+    "public-url": Type.Optional(Type.String({ pattern: "^https?://[^\\s]+$" })),
+    data: Type.Optional(Type.String({ minLength: 1 })),
+    database: Type.Optional(Type.String({ pattern: "^(embedded|postgres(ql)?://.+)$" })),
+    agents: Type.Optional(Type.Object({ keys: Type.Optional(Type.String({ minLength: 1 })) }, closed)),
+    tokens: Type.Optional(
+      Type.Array(Type.Object({ name, sha256: Type.String({ pattern: "^[0-9a-f]{64}$" }) }, closed)),
+    ),
+    private: Type.Optional(Type.Boolean()),
+    targets: Type.Optional(Type.Array(target, { minItems: 1 })),
+    retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
+    "lease-margin": Type.Optional(seconds(1)),
+    "log-limit": Type.Optional(size),
+    "result-limit": Type.Optional(size),
+    "upload-limit": Type.Optional(size),
+    "upload-types": Type.Optional(Type.Array(Type.String({ pattern: "^[a-z][a-z0-9-]{0,39}$" }))),
+  },
+  closed,
+);
+
+/** What a build is made for: which machines may build it, and how. */
+export interface Target {
+  name: string;
+  /** Pattern of the names of machines that will do. */
+  machine: string;
+  /** Pattern of the toolchain's name. */
+  toolchain: string;
+  triplet: string;
+  environment?: string;
+  /** Arguments for every build of this target. */
+  configuration?: string;
+  warnings: readonly string[];
+  timeoutSeconds: number;
+}
+
+/** The configuration in effect. */
+export interface ControllerConfiguration {
+  listen: { host: string; port: number };
+  /** Without a slash at the end; where agents and people reach this controller. Default: where it listens. */
+  publicUrl?: string;
+  data: string;
+  /** `embedded` or a `postgres://` URL. */
+  database: string;
+  /** Directory of PEM public keys; without it any agent is served. */
+  agentKeys?: string;
+  tokens: readonly { name: string; sha256: string }[];
+  private: boolean;
+  targets: readonly Target[];
+  /** How often a build that ended with `abort` is tried again. */
+  retries: number;
+  leaseMarginSeconds: number;
+  logLimitBytes: number;
+  resultLimitBytes: number;
+  uploadLimitBytes: number;
+  uploadTypes: readonly string[];
+}
+
+/** What the command line says; it wins over the file. */
+export interface CommandLine {
+  config?: string;
+  listen?: string;
+  data?: string;
+  "public-url"?: string;
+}
+
+/**
+ * Reads and completes the configuration.
+ *
+ * @throws {UsageFailure} naming file, line, column and key, or the option.
+ */
+export function readControllerConfiguration(given: CommandLine): ControllerConfiguration {
+  const file: Static<typeof schema> = given.config ? readCheckedConfiguration(given.config, schema) : {};
+  const publicUrl = given["public-url"] ?? file["public-url"];
+  if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? ""))
+    throw new UsageFailure("use public URL", `'${publicUrl}' is no http or https URL`);
+  const keys = file.agents?.keys;
+  return {
+    listen: parseListen(given.listen ?? file.listen ?? "127.0.0.1:8420"),
+    ...(publicUrl === undefined ? {} : { publicUrl: publicUrl.replace(/\/+$/, "") }),
+    data: resolve(given.data ?? file.data ?? "croft-data"),
+    database: file.database ?? "embedded",
+    ...(keys === undefined ? {} : { agentKeys: resolve(keys) }),
+    tokens: file.tokens ?? [],
+    private: file.private ?? false,
+    targets: targetsOf(file.targets ?? [{ name: "default" }]),
+    retries: file.retries ?? 2,
+    leaseMarginSeconds: file["lease-margin"] ?? 600,
+    logLimitBytes: bytesOf(file["log-limit"] ?? "64M"),
+    resultLimitBytes: bytesOf(file["result-limit"] ?? "100M"),
+    uploadLimitBytes: bytesOf(file["upload-limit"] ?? "1G"),
+    uploadTypes: file["upload-types"] ?? ["artifact", "package"],
+  };
+}
+
+/** `ADDRESS:PORT`, an IPv6 address in brackets; port 0 is any free one. */
+export function parseListen(text: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535)
+    throw new UsageFailure(`listen on '${text}'`, "expected ADDRESS:PORT, such as 127.0.0.1:8420");
+  return { host: match[1] ?? match[2]!, port };
+}
+
+function targetsOf(declared: readonly Static<typeof target>[]): Target[] {
+  const names = new Set<string>();
+  return declared.map((one) => {
+    if (names.has(one.name)) throw new UsageFailure(`use target '${one.name}'`, "it is configured twice");
+    names.add(one.name);
+    return {
+      name: one.name,
+      machine: one.machine ?? "*",
+      toolchain: one.toolchain ?? "*",
+      triplet: one.target ?? hostTriplet(),
+      ...(one.environment === undefined ? {} : { environment: one.environment }),
+      ...(one.config === undefined ? {} : { configuration: one.config }),
+      warnings: one.warnings ?? [],
+      timeoutSeconds: one.timeout ?? 5400,
+    };
+  });
+}
+
+function hostTriplet(): string {
+  const architectures: Record<string, string> = {
+    x64: "x86_64",
+    arm64: "aarch64",
+    ia32: "i686",
+    ppc64: "ppc64le",
+  };
+  return `${architectures[process.arch] ?? process.arch}-linux-gnu`;
+}
+
+function bytesOf(value: number | string): number {
+  if (typeof value === "number") return value;
+  const unit = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[value.at(-1)!] ?? 1;
+  return Number.parseInt(value, 10) * unit;
+}

@@ -1,0 +1,88 @@
+/** The parts of a running controller, put together. */
+import type { KeyObject } from "node:crypto";
+import type { Log } from "../host/log.ts";
+import { readAgentKeys } from "./authentication.ts";
+import { BlobStore } from "./blobs.ts";
+import { Builds } from "./builds.ts";
+import { Changes } from "./changes.ts";
+import type { ControllerConfiguration } from "./configuration.ts";
+import { openDataDirectory, type DataDirectory } from "./data-directory.ts";
+import type { Database } from "./database/database.ts";
+import { openEmbedded } from "./database/embedded.ts";
+import { migrate } from "./database/migrations.ts";
+import { openServer } from "./database/server.ts";
+import { startLeaseWatch } from "./lease-watch.ts";
+import { LiveLogs } from "./live-logs.ts";
+import { BuildQueue } from "./queue.ts";
+import { Artifacts } from "./artifacts.ts";
+import { Results } from "./results.ts";
+import { Sessions } from "./sessions.ts";
+
+/** What requests are answered with. */
+export interface Controller {
+  readonly configuration: ControllerConfiguration;
+  readonly log: Log;
+  readonly directory: DataDirectory;
+  readonly database: Database;
+  readonly changes: Changes;
+  readonly builds: Builds;
+  readonly sessions: Sessions;
+  readonly results: Results;
+  readonly artifacts: Artifacts;
+  readonly blobs: BlobStore;
+  readonly liveLogs: LiveLogs;
+  /** Undefined: any agent is served. */
+  readonly agentKeys: ReadonlyMap<string, KeyObject> | undefined;
+}
+
+/** A controller whose data is open; disposing of it closes everything in order. */
+export interface OpenController extends Controller, AsyncDisposable {}
+
+/**
+ * Opens data directory, database and queue.
+ *
+ * @throws {Failure} if another controller has them, or they cannot be used.
+ */
+export async function openController(
+  configuration: ControllerConfiguration,
+  log: Log,
+): Promise<OpenController> {
+  const agentKeys =
+    configuration.agentKeys === undefined ? undefined : readAgentKeys(configuration.agentKeys);
+  await using stack = new AsyncDisposableStack();
+  const embedded = configuration.database === "embedded";
+  const directory = stack.use(await openDataDirectory(configuration.data, embedded, log));
+  const database = stack.use(
+    embedded
+      ? await openEmbedded(directory.database)
+      : await openServer(configuration.database, (error) =>
+          log.warn({ err: error }, "a database connection broke"),
+        ),
+  );
+  await migrate(database);
+  const queue = stack.use(await BuildQueue.open(database, log));
+  const changes = new Changes();
+  const blobs = new BlobStore(directory);
+  const settings = {
+    leaseMarginSeconds: configuration.leaseMarginSeconds,
+    withChallenge: agentKeys !== undefined,
+  };
+  const sessions = new Sessions(database, queue, changes, settings, log);
+  stack.use(startLeaseWatch(sessions, log));
+  const parts: Controller = {
+    configuration,
+    log,
+    directory,
+    database,
+    changes,
+    builds: new Builds(database, queue, configuration.targets, changes),
+    sessions,
+    results: new Results(database, queue, blobs, changes, configuration.retries, log),
+    artifacts: new Artifacts(database, blobs),
+    blobs,
+    liveLogs: new LiveLogs(directory, configuration.logLimitBytes),
+    agentKeys,
+  };
+  const held = stack.move();
+  return { ...parts, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}

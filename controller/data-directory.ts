@@ -1,0 +1,106 @@
+/**
+ * The data directory:
+ *
+ * * `lock`: held by the one controller that uses the directory; names it;
+ * * `database/`: the embedded database;
+ * * `blobs/`: logs and artifacts of results, by content hash; a file is complete once it has its name;
+ * * `logs/`: live logs, one file a session, appended to while it builds;
+ * * `incoming/`: files being received; emptied at start;
+ * * `rejected/`: results that could not be read, the newest few.
+ *
+ * After a crash: the database knows what was acknowledged; blobs without a row are waste, never the other way round.
+ */
+import { ftruncateSync, readFileSync, writeSync } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import lockfile from "proper-lockfile";
+import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { tryLockFile } from "../host/flock.ts";
+import type { Log } from "../host/log.ts";
+
+/** A data directory in use; disposing of it lets another controller have it. */
+export interface DataDirectory extends AsyncDisposable {
+  readonly path: string;
+  readonly database: string;
+  readonly blobs: string;
+  readonly logs: string;
+  readonly incoming: string;
+  readonly rejected: string;
+}
+
+/**
+ * Makes the directory if needed.
+ *
+ * @param exclusive false where a database server lets several controllers share the directory.
+ * @throws {Failure} naming the holder, if another controller uses it.
+ */
+export async function openDataDirectory(path: string, exclusive: boolean, log: Log): Promise<DataDirectory> {
+  const at = (name: string) => join(path, name);
+  const directories = {
+    blobs: at("blobs"),
+    logs: at("logs"),
+    incoming: at("incoming"),
+    rejected: at("rejected"),
+  };
+  try {
+    for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true });
+  } catch (error) {
+    throw new Failure(`use data directory '${path}'`, reasonOf(error), { cause: error });
+  }
+  await using stack = new AsyncDisposableStack();
+  if (exclusive) {
+    await hold(path, log, stack);
+    await rm(directories.incoming, { recursive: true, force: true });
+    await mkdir(directories.incoming);
+  }
+  const held = stack.move();
+  return { path, database: at("database"), ...directories, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/**
+ * Two locks: the kernel's decides on this host, at once and without ever going stale; the one beside it is for
+ * file systems over a network where the kernel's may be of one host only.
+ */
+async function hold(path: string, log: Log, stack: AsyncDisposableStack): Promise<void> {
+  const lockPath = join(path, "lock");
+  const previous = readHolder(lockPath);
+  const lock = tryLockFile(lockPath);
+  if (!lock)
+    throw new Failure(
+      `use data directory '${path}'`,
+      `another controller holds it (${readHolder(lockPath) ?? "unknown"})`,
+      {
+        hints: ["Stop that controller first, or choose another directory with --data."],
+      },
+    );
+  stack.use(lock);
+  // A dead controller of this host left its second lock behind: the kernel's has just proved it dead.
+  const second = `${lockPath}.d`;
+  if (previous?.endsWith(` on ${hostname()}`)) await rm(second, { recursive: true, force: true });
+  try {
+    const release = await lockfile.lock(lockPath, {
+      lockfilePath: second,
+      retries: { retries: 12, minTimeout: 1000, maxTimeout: 1000, factor: 1 },
+      onCompromised: (error) => log.error({ err: error }, "the second lock of the data directory was lost"),
+    });
+    stack.defer(() => release().catch(() => {}));
+  } catch (error) {
+    if (!isSystemError(error, "ELOCKED"))
+      throw new Failure(`lock '${path}'`, reasonOf(error), { cause: error });
+    throw new Failure(
+      `use data directory '${path}'`,
+      `another controller holds it (${previous ?? "unknown"})`,
+    );
+  }
+  ftruncateSync(lock.fd);
+  writeSync(lock.fd, `pid ${process.pid} on ${hostname()}\n`, 0);
+}
+
+function readHolder(lockPath: string): string | undefined {
+  try {
+    return readFileSync(lockPath, "utf8").trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}

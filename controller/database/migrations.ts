@@ -1,0 +1,101 @@
+/** The controller's tables, as steps that are only ever added to. */
+import type { Database } from "./database.ts";
+
+const steps: readonly string[] = [
+  `
+  create table croft.queues (
+    name text primary key,
+    target text not null,
+    machine text not null,        -- pattern of the machine's name
+    toolchain text not null,      -- pattern of the toolchain's name
+    interactive boolean not null
+  );
+  create table croft.builds (
+    id integer generated always as identity primary key,
+    name text not null,
+    version text not null,
+    target text not null,
+    repository text not null,
+    specification jsonb not null, -- what a task and a rebuild are made from
+    queue text not null references croft.queues,
+    priority integer not null,
+    queue_priority integer not null,
+    state text not null check (state in ('queued', 'building', 'finished', 'cancelled')),
+    status text,                  -- of the result, once finished
+    job uuid not null,            -- in the queue
+    session integer,              -- the latest attempt
+    attempts integer not null default 0,
+    aborts integer not null default 0,
+    submitted_by text,
+    rebuild_of integer,
+    created_at timestamptz not null default now(),
+    queued_at timestamptz not null default now(),
+    started_at timestamptz,
+    finished_at timestamptz
+  );
+  create index builds_by_state on croft.builds (state, id);
+  create index builds_by_target on croft.builds (target, id);
+  create index builds_by_name on croft.builds (name, id);
+  create unique index builds_by_job on croft.builds (job);
+  create table croft.sessions (
+    id integer generated always as identity primary key,
+    token text not null unique,
+    build integer not null references croft.builds on delete cascade,
+    attempt integer not null,
+    claim integer not null,       -- the queue's count of claims of the job
+    agent text not null,
+    toolchain text not null,
+    machine text not null,
+    fingerprint text,
+    challenge text,
+    state text not null check (state in ('active', 'finished', 'expired', 'superseded', 'cancelled')),
+    status text,
+    lease_seconds integer not null,
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null,
+    ended_at timestamptz,
+    result_digest text,
+    worker_checksum text,
+    dependency_checksum text,
+    agent_checksum text
+  );
+  create index sessions_by_build on croft.sessions (build, id);
+  create index sessions_by_expiry on croft.sessions (expires_at) where state = 'active';
+  create table croft.operations (
+    session integer not null references croft.sessions on delete cascade,
+    ordinal integer not null,
+    name text not null,
+    status text not null,
+    log_digest text not null,
+    log_bytes double precision not null,
+    log_lines integer not null,
+    warnings integer not null,
+    errors integer not null,
+    primary key (session, ordinal)
+  );
+  create table croft.artifacts (
+    session integer not null references croft.sessions on delete cascade,
+    type text not null,
+    name text not null,
+    digest text not null,
+    bytes double precision not null,
+    created_at timestamptz not null default now(),
+    primary key (session, type, name)
+  );
+  `,
+];
+
+/** Brings the tables up to date; several controllers may start at once. */
+export async function migrate(database: Database): Promise<void> {
+  await database.script("create schema if not exists croft");
+  await database.script("create table if not exists croft.schema_version (version integer not null)");
+  await database.transaction(async (sql) => {
+    await sql.query("lock table croft.schema_version in exclusive mode");
+    const [row] = await sql.query<{ version: number }>("select version from croft.schema_version");
+    const from = row?.version ?? 0;
+    for (const step of steps.slice(from))
+      for (const statement of step.split(";")) if (statement.trim()) await sql.query(statement);
+    if (row) await sql.query("update croft.schema_version set version = $1", [steps.length]);
+    else await sql.query("insert into croft.schema_version values ($1)", [steps.length]);
+  });
+}

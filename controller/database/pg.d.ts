@@ -1,0 +1,16 @@
+declare module "pg" {
+  interface Result {
+    rows: unknown[];
+  }
+  interface PoolClient {
+    query(text: string, values?: readonly unknown[]): Promise<Result>;
+    release(error?: Error): void;
+  }
+  class Pool {
+    constructor(options: { connectionString: string; max?: number; connectionTimeoutMillis?: number });
+    query(text: string, values?: readonly unknown[]): Promise<Result>;
+    connect(): Promise<PoolClient>;
+    end(): Promise<void>;
+    on(event: "error", listener: (error: Error) => void): this;
+  }
+}

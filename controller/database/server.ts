@@ -1,0 +1,60 @@
+/** A PostgreSQL server, shared by any number of controllers. */
+import { Pool, type PoolClient } from "pg";
+import { Failure, reasonOf } from "../../host/failure.ts";
+import { CurrentTransaction, type Database, type Sql } from "./database.ts";
+
+/**
+ * Connects to a `postgres://` URL.
+ *
+ * @throws {Failure} if the server does not answer or refuses.
+ */
+export async function openServer(url: string, onError: (error: Error) => void): Promise<Database> {
+  const pool = new Pool({ connectionString: url, max: 10, connectionTimeoutMillis: 10_000 });
+  pool.on("error", onError); // an idle connection that breaks is replaced
+  try {
+    await pool.query("select 1");
+  } catch (error) {
+    await pool.end();
+    throw new Failure(`open the database '${withoutPassword(url)}'`, reasonOf(error), { cause: error });
+  }
+  const sqlOf = (connection: Pool | PoolClient): Sql => ({
+    query: async <Row>(text: string, values: readonly unknown[] = []) =>
+      (await connection.query(text, [...values])).rows as Row[],
+  });
+  const current = new CurrentTransaction();
+  let open = true;
+  return {
+    kind: "server",
+    ...sqlOf(pool),
+    script: async (text) => void (await pool.query(text)),
+    transaction: (work) => inTransaction(pool, (connection) => current.run(sqlOf(connection), work)),
+    forQueue: current.forQueue({ executeSql: (text, values) => pool.query(text, values) }),
+    [Symbol.asyncDispose]: async () => {
+      if (!open) return;
+      open = false;
+      await pool.end();
+    },
+  };
+}
+
+async function inTransaction<T>(pool: Pool, work: (connection: PoolClient) => Promise<T>): Promise<T> {
+  const connection = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await connection.query("begin");
+    try {
+      const result = await work(connection);
+      await connection.query("commit");
+      return result;
+    } catch (error) {
+      await connection.query("rollback").catch((failure: Error) => (broken = failure));
+      throw error;
+    }
+  } finally {
+    connection.release(broken);
+  }
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/(\/\/[^:/@]*):[^@]*@/, "$1@");
+}

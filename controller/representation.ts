@@ -1,0 +1,123 @@
+/** Builds as JSON. */
+import type { Artifact } from "./artifacts.ts";
+import type { Build } from "./builds.ts";
+import type { Controller } from "./controller.ts";
+import type { Session } from "./sessions.ts";
+
+/** An operation of an attempt; a row of the operations table. */
+export interface Operation {
+  session: number;
+  ordinal: number;
+  name: string;
+  status: string;
+  log_digest: string;
+  log_bytes: number;
+  log_lines: number;
+  warnings: number;
+  errors: number;
+}
+
+/** All there is to know about one build. */
+export interface BuildDetails {
+  build: Build;
+  sessions: Session[];
+  operations: Operation[];
+  artifacts: Artifact[];
+}
+
+/** Reads a build with its attempts, operations and artifacts. */
+export async function readDetails(controller: Controller, id: number): Promise<BuildDetails | undefined> {
+  const build = await controller.builds.find(id);
+  if (!build) return undefined;
+  const operations = await controller.database.query<Operation>(
+    `select o.* from croft.operations o join croft.sessions s on s.id = o.session
+     where s.build = $1 order by o.session, o.ordinal`,
+    [id],
+  );
+  const [sessions, artifacts] = [await controller.sessions.of(id), await controller.artifacts.of(id)];
+  return { build, sessions, operations, artifacts };
+}
+
+/** Seconds from one time to another, or to now. */
+export function secondsBetween(from: Date | null, to: Date | null): number | null {
+  if (!from) return null;
+  return Math.max(0, Math.round((to ?? new Date()).getTime() - from.getTime()) / 1000);
+}
+
+/** Seconds that a build waited, so far or before its latest attempt. */
+export function queueSeconds(build: Build): number {
+  const until = build.state === "queued" ? null : (build.started_at ?? build.finished_at);
+  return secondsBetween(build.queued_at, until) ?? 0;
+}
+
+/** A build in a list. */
+export function buildJson(build: Build, base: string) {
+  const { specification } = build;
+  return {
+    id: build.id,
+    url: `${base}/builds/${build.id}`,
+    name: build.name,
+    version: build.version,
+    target: build.target,
+    repository: build.repository,
+    machine: specification.machine,
+    environment: specification.environment ?? null,
+    priority: build.priority,
+    interactive: specification.interactive ?? null,
+    state: build.state,
+    status: build.status,
+    attempts: build.attempts,
+    submittedBy: build.submitted_by,
+    rebuildOf: build.rebuild_of,
+    createdAt: build.created_at.toISOString(),
+    startedAt: build.started_at?.toISOString() ?? null,
+    finishedAt: build.finished_at?.toISOString() ?? null,
+    queueSeconds: queueSeconds(build),
+    buildSeconds: build.state === "queued" ? null : secondsBetween(build.started_at, build.finished_at),
+  };
+}
+
+/** One build with everything about it. */
+export function detailsJson({ build, sessions, operations, artifacts }: BuildDetails, base: string) {
+  const api = `${base}/api/v1/builds/${build.id}`;
+  const attemptOf = new Map(sessions.map(({ id, attempt }) => [id, attempt]));
+  const operationsOf = (session: number | null) =>
+    operations
+      .filter((operation) => operation.session === session)
+      .map((one) => ({
+        name: one.name,
+        status: one.status,
+        warnings: one.warnings,
+        errors: one.errors,
+        logBytes: one.log_bytes,
+        logLines: one.log_lines,
+        logUrl: `${api}/log?attempt=${attemptOf.get(one.session)}&operation=${encodeURIComponent(one.name)}`,
+      }));
+  const finished = build.state === "finished" ? build.session : null;
+  return {
+    ...buildJson(build, base),
+    operations: operationsOf(finished),
+    attempts: sessions.map((session) => ({
+      attempt: session.attempt,
+      agent: session.agent,
+      machine: session.machine,
+      toolchain: session.toolchain,
+      state: session.state,
+      status: session.status,
+      startedAt: session.created_at.toISOString(),
+      endedAt: session.ended_at?.toISOString() ?? null,
+      seconds: secondsBetween(session.created_at, session.ended_at),
+      operations: operationsOf(session.id),
+    })),
+    artifacts: artifacts.map((artifact) => ({
+      attempt: attemptOf.get(artifact.session),
+      type: artifact.type,
+      name: artifact.name,
+      sha256: artifact.digest,
+      bytes: artifact.bytes,
+      url: `${api}/artifacts/${artifact.digest}/${encodeURIComponent(artifact.name)}`,
+    })),
+    logUrl: `${api}/log`,
+    eventsUrl: `${api}/events`,
+  };
+}

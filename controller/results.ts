@@ -1,0 +1,153 @@
+/** Takes the results of builds: logs into the blob store, then everything else in one transaction. */
+import { createHash } from "node:crypto";
+import type { BlobStore } from "./blobs.ts";
+import type { Build } from "./builds.ts";
+import type { Changes } from "./changes.ts";
+import type { Database, Sql } from "./database/database.ts";
+import { countDiagnostics } from "./diagnostics.ts";
+import type { BuildQueue } from "./queue.ts";
+import type { Session } from "./sessions.ts";
+import type { Log } from "../host/log.ts";
+
+/** The result of an attempt, as its manifest says. */
+export interface BuildResult {
+  version: string;
+  status: string;
+  operations: readonly { name: string; status: string; log: string }[];
+  workerChecksum?: string;
+  dependencyChecksum?: string;
+  agentChecksum?: string;
+}
+
+/** `stored` also stands for a result that had been stored before; `gone`: the session is not the build's any more. */
+export type ResultOutcome = "stored" | "gone";
+
+/** Builds that were interrupted go before all others; priorities of submissions are far below. */
+const headPriority = 1_000_000;
+
+interface StoredOperation {
+  name: string;
+  status: string;
+  digest: string;
+  bytes: number;
+  lines: number;
+  warnings: number;
+  errors: number;
+}
+
+/** Stores results. */
+export class Results {
+  readonly #database: Database;
+  readonly #queue: BuildQueue;
+  readonly #blobs: BlobStore;
+  readonly #changes: Changes;
+  readonly #retries: number;
+  readonly #log: Log;
+
+  constructor(
+    database: Database,
+    queue: BuildQueue,
+    blobs: BlobStore,
+    changes: Changes,
+    retries: number,
+    log: Log,
+  ) {
+    this.#database = database;
+    this.#queue = queue;
+    this.#blobs = blobs;
+    this.#changes = changes;
+    this.#retries = retries;
+    this.#log = log;
+  }
+
+  /** When it returns `stored`, the result survives whatever happens to the process. */
+  async store(session: Session, result: BuildResult): Promise<ResultOutcome> {
+    const digest = digestOf(result);
+    if (isRepeated(session, digest)) return "stored";
+    if (session.state !== "active" && session.state !== "expired") return "gone";
+    const operations: StoredOperation[] = [];
+    for (const operation of result.operations) operations.push(await this.#storeLog(operation));
+    const outcome = await this.#database.transaction((sql) =>
+      this.#record(sql, session, result, operations, digest),
+    );
+    if (outcome === "stored") this.#changes.announce("state", session.build);
+    return outcome;
+  }
+
+  async #storeLog({ name, status, log }: BuildResult["operations"][number]): Promise<StoredOperation> {
+    const { digest, bytes } = await this.#blobs.store(Buffer.from(log));
+    return { name, status, digest, bytes, ...countDiagnostics(log) };
+  }
+
+  async #record(
+    sql: Sql,
+    { id, build: buildId }: Session,
+    result: BuildResult,
+    operations: readonly StoredOperation[],
+    digest: string,
+  ): Promise<ResultOutcome> {
+    const [build] = await sql.query<Build>("select * from croft.builds where id = $1 for update", [buildId]);
+    const [session] = await sql.query<Session>("select * from croft.sessions where id = $1", [id]);
+    if (!build || !session) return "gone";
+    if (isRepeated(session, digest)) return "stored";
+    if (session.state !== "active" && session.state !== "expired") return "gone";
+    await sql.query(
+      `update croft.sessions set state = 'finished', status = $2, ended_at = now(), result_digest = $3,
+         worker_checksum = $4, dependency_checksum = $5, agent_checksum = $6 where id = $1`,
+      [
+        id,
+        result.status,
+        digest,
+        result.workerChecksum ?? null,
+        result.dependencyChecksum ?? null,
+        result.agentChecksum ?? null,
+      ],
+    );
+    for (const [ordinal, one] of operations.entries())
+      await sql.query(
+        `insert into croft.operations (session, ordinal, name, status, log_digest, log_bytes, log_lines, warnings,
+           errors) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+        [id, ordinal, one.name, one.status, one.digest, one.bytes, one.lines, one.warnings, one.errors],
+      );
+    await this.#settle(sql, build, session, result);
+    return "stored";
+  }
+
+  /** Ends the build, or queues it again where the attempt says nothing about the package. */
+  async #settle(sql: Sql, build: Build, session: Session, { status, version }: BuildResult): Promise<void> {
+    const aborts = build.aborts + (status === "abort" ? 1 : 0);
+    if (status === "interrupt" || (status === "abort" && aborts <= this.#retries)) {
+      const priority = status === "interrupt" ? headPriority : build.priority;
+      // An expired session's job is in the queue already, at its own priority.
+      await this.#queue.putBack(build.queue, { job: build.job, claim: session.claim }, priority);
+      await sql.query(
+        `update croft.builds set state = 'queued', queue_priority = $2, aborts = $3, queued_at = now()
+         where id = $1`,
+        [build.id, priority, aborts],
+      );
+      this.#log.info({ build: build.id, agent: session.agent, status }, "queued again");
+      return;
+    }
+    await this.#queue.finish(build.queue, build.job);
+    await sql.query(
+      `update croft.builds set state = 'finished', status = $2, aborts = $3, finished_at = now(),
+         version = case when version = '0' then $4 else version end where id = $1`,
+      [build.id, status, aborts, version],
+    );
+    this.#log.info({ build: build.id, agent: session.agent, status }, "finished");
+  }
+}
+
+function isRepeated(session: Session, digest: string): boolean {
+  return session.state === "finished" && session.result_digest === digest;
+}
+
+/** The same result is told by its content: an agent may sign or write it anew. */
+function digestOf(result: BuildResult): string {
+  const hash = createHash("sha256");
+  const add = (text: string) => hash.update(`${Buffer.byteLength(text)}:`).update(text);
+  add(result.version);
+  add(result.status);
+  for (const { name, status, log } of result.operations) [name, status, log].forEach(add);
+  return hash.digest("hex");
+}

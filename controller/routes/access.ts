@@ -1,0 +1,42 @@
+/** Who may read and who may change. */
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { tokenName } from "../authentication.ts";
+import { refuse, type Served } from "./served.ts";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Name of the token of a request that may change something. */
+    submitter?: string | null;
+  }
+}
+
+/** A hook for what only reads: open, unless the controller is private. */
+export function mayRead({ controller: { configuration } }: Served) {
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    if (!configuration.private) return;
+    if (tokenName(configuration.tokens, request.headers.authorization) === undefined)
+      return refuse(
+        reply.header("WWW-Authenticate", "Bearer"),
+        401,
+        "this controller shows itself to known tokens only",
+      );
+  };
+}
+
+/** A hook for what changes something: a token if any are configured, and never another site's page. */
+export function mayChange(served: Served) {
+  const { tokens } = served.controller.configuration;
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    if (!isOwnOrigin(request.headers.origin, served.publicUrl()))
+      return refuse(reply, 403, "the request comes from a page of another site");
+    const name = tokenName(tokens, request.headers.authorization);
+    if (tokens.length > 0 && name === undefined)
+      return refuse(reply.header("WWW-Authenticate", "Bearer"), 401, "this needs a token that is known here");
+    request.submitter = name ?? null;
+  };
+}
+
+/** Browsers tell where a request comes from; programs do not, and need not. */
+function isOwnOrigin(origin: string | undefined, publicUrl: string): boolean {
+  return origin === undefined || origin === new URL(publicUrl).origin;
+}

@@ -1,0 +1,148 @@
+/** What agents ask: tasks, results and live logs, in manifests. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { randomUUID } from "node:crypto";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { writeDurably } from "../../host/durable.ts";
+import { ManifestError } from "../../manifests/error.ts";
+import { parseResultRequest, type ResultRequest } from "../../manifests/result-request.ts";
+import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
+import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
+import { answersChallenge } from "../authentication.ts";
+import type { Controller } from "../controller.ts";
+import type { Session } from "../sessions.ts";
+import { taskFor } from "../tasks.ts";
+import { refuse, type Served } from "./served.ts";
+
+const taskRequestLimitBytes = 1 << 20;
+const logChunkLimitBytes = 4 << 20;
+const rejectedResultsKept = 16;
+
+/** Adds the routes under `/agent`, but for uploads. */
+export function addAgentRoutes(server: FastifyInstance, served: Served): void {
+  const { controller } = served;
+  server.post("/agent/task", { bodyLimit: taskRequestLimitBytes }, (request, reply) =>
+    answerTask(served, request, reply),
+  );
+  server.post("/agent/result", { bodyLimit: controller.configuration.resultLimitBytes }, (request, reply) =>
+    takeResult(controller, request, reply),
+  );
+  server.post<{ Params: { session: string }; Querystring: { offset?: string } }>(
+    "/agent/log/:session",
+    { bodyLimit: logChunkLimitBytes },
+    async (request, reply) => {
+      const offset = /^\d{1,15}$/.test(request.query.offset ?? "") ? Number(request.query.offset) : undefined;
+      if (offset === undefined) return refuse(reply, 400, "the query must say offset=BYTES");
+      if (!Buffer.isBuffer(request.body))
+        return refuse(reply, 415, "the body must be application/octet-stream");
+      const session = await controller.sessions.find(request.params.session);
+      if (!session || !isCurrent(session)) return refuse(reply, 410, "the session is over");
+      const outcome = await controller.liveLogs.append(session.id, offset, request.body);
+      if ("expectedOffset" in outcome) {
+        reply.header("Croft-Log-Offset", String(outcome.expectedOffset));
+        return refuse(reply, 409, `the next chunk is that at offset ${outcome.expectedOffset}`);
+      }
+      await controller.sessions.extend(session);
+      if (outcome.appended > 0) controller.changes.announce("log", session.build);
+      return reply.code(204).send();
+    },
+  );
+}
+
+async function answerTask({ controller, publicUrl }: Served, request: FastifyRequest, reply: FastifyReply) {
+  if (!Buffer.isBuffer(request.body)) return refuse(reply, 415, "the body must be text/manifest");
+  let task: TaskRequest;
+  try {
+    task = parseTaskRequest(request.body, { lenient: true });
+  } catch (error) {
+    return refuseManifest(reply, error);
+  }
+  if (controller.agentKeys) {
+    if (task.fingerprint === undefined) return refuse(reply, 401, "the request has no fingerprint");
+    if (!controller.agentKeys.has(task.fingerprint))
+      return refuse(reply, 403, "the fingerprint is of no key that is known here");
+  }
+  const assignment = await controller.sessions.assign({
+    agent: task.agent,
+    toolchain: task.toolchainName,
+    interactive: task.interactiveMode ?? "false",
+    ...(task.fingerprint === undefined ? {} : { fingerprint: task.fingerprint }),
+    machines: task.machines.filter(({ role }) => role !== "auxiliary").map(({ name }) => name),
+  });
+  reply.type("text/manifest");
+  if (!assignment) return reply.send(Buffer.from(formatTaskResponse({ session: "", uploadUrls: {} })));
+  const { build, session } = assignment;
+  const base = publicUrl();
+  controller.log.info({ build: build.id, agent: task.agent, machine: session.machine }, "given to an agent");
+  const response: TaskResponse = {
+    session: session.token,
+    ...(session.challenge === null ? {} : { challenge: session.challenge }),
+    resultUrl: `${base}/agent/result`,
+    uploadUrls: Object.fromEntries(
+      controller.configuration.uploadTypes.map((type) => [
+        type,
+        `${base}/agent/upload/${session.token}/${type}`,
+      ]),
+    ),
+    task: taskFor(build.specification, session.machine),
+  };
+  reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
+  return reply.send(Buffer.from(formatTaskResponse(response)));
+}
+
+async function takeResult(controller: Controller, request: FastifyRequest, reply: FastifyReply) {
+  if (!Buffer.isBuffer(request.body)) return refuse(reply, 415, "the body must be text/manifest");
+  let parsed: ResultRequest;
+  try {
+    parsed = parseResultRequest(request.body, { lenient: true });
+  } catch (error) {
+    if (error instanceof ManifestError) await keepRejected(controller, request.body);
+    return refuseManifest(reply, error);
+  }
+  const session = await controller.sessions.find(parsed.session);
+  if (!session) return refuse(reply, 410, "there is no such session");
+  if (!isAuthentic(controller, session, parsed.challenge))
+    return refuse(reply, 401, "the challenge is not signed with the agent's key");
+  const { version, status, operations, workerChecksum, dependencyChecksum } = parsed.result;
+  const outcome = await controller.results.store(session, {
+    version,
+    status,
+    operations,
+    ...(workerChecksum === undefined ? {} : { workerChecksum }),
+    ...(dependencyChecksum === undefined ? {} : { dependencyChecksum }),
+    ...(parsed.agentChecksum === undefined ? {} : { agentChecksum: parsed.agentChecksum }),
+  });
+  if (outcome === "gone") return refuse(reply, 410, `the session is ${session.state}`);
+  return reply.code(204).send();
+}
+
+/** The session is the latest one of its build, and the build waits for its result. */
+export function isCurrent(session: Session): boolean {
+  return session.state === "active" || session.state === "expired";
+}
+
+/** Whether the answer to the session's challenge is right; without keys there was no challenge. */
+export function isAuthentic(
+  { agentKeys }: Controller,
+  session: Session,
+  answer: string | undefined,
+): boolean {
+  if (session.challenge === null) return true;
+  const key = agentKeys?.get(session.fingerprint ?? "");
+  return key !== undefined && answer !== undefined && answersChallenge(key, session.challenge, answer);
+}
+
+function refuseManifest(reply: FastifyReply, error: unknown) {
+  if (!(error instanceof ManifestError)) throw error;
+  return refuse(reply, 400, `invalid manifest: ${error.message}`);
+}
+
+/** The newest few results that could not be read stay for the operator, whoever sent them. */
+async function keepRejected({ directory, log }: Controller, body: Buffer): Promise<void> {
+  const name = `${new Date().toISOString().replaceAll(":", "-")}-${randomUUID().slice(0, 8)}.manifest`;
+  await writeDurably(join(directory.rejected, name), body);
+  log.warn({ file: join(directory.rejected, name) }, "a result is no valid manifest; it is kept for a look");
+  const names = (await readdir(directory.rejected)).sort();
+  for (const old of names.slice(0, -rejectedResultsKept))
+    await rm(join(directory.rejected, old), { force: true });
+}

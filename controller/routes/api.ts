@@ -1,0 +1,165 @@
+/** The JSON interface for people's programs, under `/api/v1`. */
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { FastifyInstance, FastifyReply } from "fastify";
+import Type from "typebox";
+import { Failure } from "../../host/failure.ts";
+import { isLocalUrl } from "../../manifests/repository.ts";
+import { argumentList } from "../../manifests/values.ts";
+import { ConflictFailure, type Submission } from "../builds.ts";
+import { buildJson, detailsJson, readDetails } from "../representation.ts";
+import { mayChange, mayRead } from "./access.ts";
+import { refuse, type Served } from "./served.ts";
+
+const closed = { additionalProperties: false } as const;
+const id = Type.Integer({ minimum: 1, maximum: 2_147_483_647 });
+export const buildParameters = Type.Object({ id });
+
+// The manifest format has no place for blanks in these, nor for control characters anywhere.
+const word = (maxLength: number) => Type.String({ pattern: "^[!-~\\u00a1-\\ud7ff]+$", maxLength });
+const line = Type.String({ pattern: "^[ -~\\u00a1-\\ud7ff]*$", maxLength: 10_000 });
+const pattern = Type.String({ pattern: "^[A-Za-z0-9_+.@*?-]+$", maxLength: 100 });
+
+const submissionSchema = Type.Object(
+  {
+    name: word(200),
+    version: Type.Optional(word(200)),
+    repository: word(2000),
+    type: Type.Optional(Type.Union([Type.Literal("pkg"), Type.Literal("dir"), Type.Literal("git")])),
+    targets: Type.Optional(Type.Array(pattern, { minItems: 1, maxItems: 100 })),
+    machine: Type.Optional(pattern),
+    environment: Type.Optional(word(200)),
+    config: Type.Optional(line),
+    interactive: Type.Optional(Type.String({ pattern: "^[!-~]+( [ -~]*[!-~])?$", maxLength: 500 })),
+    priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
+  },
+  closed,
+);
+
+export const stateSchema = Type.Union(
+  ["queued", "building", "finished", "cancelled"].map((state) => Type.Literal(state)),
+);
+
+const listSchema = Type.Object(
+  {
+    state: Type.Optional(stateSchema),
+    status: Type.Optional(Type.String({ maxLength: 20 })),
+    target: Type.Optional(Type.String({ maxLength: 100 })),
+    name: Type.Optional(Type.String({ maxLength: 200 })),
+    before: Type.Optional(id),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
+  },
+  closed,
+);
+
+/** Adds the routes for builds. */
+export function addApiRoutes(untyped: FastifyInstance, served: Served): void {
+  const server = typed(untyped);
+  addSubmission(server, served);
+  addReading(server, served);
+  addChanges(server, served);
+}
+
+type Server = ReturnType<typeof typed>;
+const typed = (server: FastifyInstance) => server.withTypeProvider<TypeBoxTypeProvider>();
+
+function addSubmission(server: Server, served: Served): void {
+  const { builds } = served.controller;
+  const changing = { onRequest: mayChange(served) };
+  server.post(
+    "/api/v1/builds",
+    { ...changing, schema: { body: submissionSchema } },
+    async (request, reply) => {
+      const {
+        name,
+        version = "0",
+        repository,
+        type,
+        targets = ["*"],
+        config,
+        priority = 0,
+        ...rest
+      } = request.body;
+      if (isLocalUrl(repository))
+        return refuse(reply, 400, `the repository '${repository}' is local; agents build from a URL only`);
+      const submission: Submission = {
+        name,
+        version,
+        repository,
+        ...(type === undefined ? {} : { repositoryType: type }),
+        targets,
+        ...(config === undefined ? {} : { configuration: config }),
+        ...rest,
+        priority,
+      };
+      try {
+        argumentList(config ?? "");
+      } catch (error) {
+        return refuse(reply, 400, `invalid config: ${(error as Error).message}`);
+      }
+      return await answer(reply, 201, async () => {
+        const made = await builds.submit(submission, request.submitter ?? null);
+        return { builds: made.map((build) => buildJson(build, served.publicUrl())) };
+      });
+    },
+  );
+}
+
+function addReading(server: Server, served: Served): void {
+  const { builds } = served.controller;
+  const reading = { onRequest: mayRead(served) };
+  server.get("/api/v1/builds", { ...reading, schema: { querystring: listSchema } }, async (request) => {
+    const { limit = 50, ...filter } = request.query;
+    const found = await builds.list({ ...filter, limit: limit + 1 });
+    const page = found.slice(0, limit);
+    const next = found.length > limit ? page.at(-1)!.id : null;
+    return { builds: page.map((build) => buildJson(build, served.publicUrl())), next };
+  });
+
+  server.get(
+    "/api/v1/builds/:id",
+    { ...reading, schema: { params: buildParameters } },
+    async (request, reply) => {
+      const details = await readDetails(served.controller, request.params.id);
+      if (!details) return refuse(reply, 404, `there is no build ${request.params.id}`);
+      return detailsJson(details, served.publicUrl());
+    },
+  );
+}
+
+function addChanges(server: Server, served: Served): void {
+  const { builds } = served.controller;
+  const changing = { onRequest: mayChange(served) };
+  server.post(
+    "/api/v1/builds/:id/cancel",
+    { ...changing, schema: { params: buildParameters } },
+    (request, reply) =>
+      answer(reply, 200, async () => {
+        const build = await builds.find(request.params.id);
+        if (!build) return undefined;
+        await builds.cancel(build.id);
+        return buildJson((await builds.find(build.id))!, served.publicUrl());
+      }),
+  );
+
+  server.post(
+    "/api/v1/builds/:id/rebuild",
+    { ...changing, schema: { params: buildParameters } },
+    (request, reply) =>
+      answer(reply, 201, async () => {
+        const build = await builds.find(request.params.id);
+        return build && buildJson(await builds.rebuild(build, request.submitter ?? null), served.publicUrl());
+      }),
+  );
+}
+
+/** Answers with what `work` gives; undefined: 404; a failure: 409 or 400, in words. */
+async function answer(reply: FastifyReply, status: number, work: () => Promise<object | undefined>) {
+  try {
+    const value = await work();
+    if (value === undefined) return refuse(reply, 404, "there is no such build");
+    return reply.code(status).send(value);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return refuse(reply, error instanceof ConflictFailure ? 409 : 400, error.message, error.hints);
+  }
+}

@@ -1,0 +1,166 @@
+/** Logs and artifacts of builds, whole or as they come. */
+import { createReadStream } from "node:fs";
+import { basename } from "node:path";
+import { Readable } from "node:stream";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { FastifyInstance, FastifyReply } from "fastify";
+import Type from "typebox";
+import type { Controller } from "../controller.ts";
+import { EventStream } from "../event-stream.ts";
+import { follow, type LogPosition } from "../follow.ts";
+import { buildJson, readDetails, type BuildDetails } from "../representation.ts";
+import { wholeCharacters } from "../utf8.ts";
+import { mayRead } from "./access.ts";
+import { buildParameters } from "./api.ts";
+import { refuse, type Served } from "./served.ts";
+
+const logSchema = Type.Object(
+  {
+    attempt: Type.Optional(Type.Integer({ minimum: 1 })),
+    operation: Type.Optional(Type.String({ maxLength: 200 })),
+    kind: Type.Optional(Type.Union([Type.Literal("live"), Type.Literal("result")])),
+  },
+  { additionalProperties: false },
+);
+
+const artifactParameters = Type.Object({
+  id: buildParameters.properties.id,
+  digest: Type.String({ pattern: "^[0-9a-f]{64}$" }),
+});
+
+/** Adds the routes for logs, events and artifacts. */
+export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
+  const server = untyped.withTypeProvider<TypeBoxTypeProvider>();
+  const { controller } = served;
+  const reading = { onRequest: mayRead(served) };
+
+  server.get(
+    "/api/v1/builds/:id/log",
+    { ...reading, schema: { params: buildParameters, querystring: logSchema } },
+    async (request, reply) => {
+      const details = await readDetails(controller, request.params.id);
+      if (!details) return refuse(reply, 404, `there is no build ${request.params.id}`);
+      return await sendLog(controller, details, request.query, reply);
+    },
+  );
+
+  server.get(
+    "/api/v1/builds/:id/events",
+    { ...reading, schema: { params: buildParameters } },
+    async (request, reply) => {
+      const { id } = request.params;
+      if (!(await controller.builds.find(id))) return refuse(reply, 404, `there is no build ${id}`);
+      await sendEvents(served, id, positionOf(request.headers["last-event-id"]), reply);
+    },
+  );
+
+  server.get("/api/v1/events", reading, async (_request, reply) => {
+    await sendChanges(served, reply);
+  });
+
+  server.get(
+    "/api/v1/builds/:id/artifacts/:digest/*",
+    { ...reading, schema: { params: artifactParameters } },
+    async (request, reply) => {
+      const artifact = await controller.artifacts.find(request.params.id, request.params.digest);
+      if (!artifact) return refuse(reply, 404, "the build has no such artifact");
+      const name = encodeURIComponent(basename(artifact.name)).replaceAll("'", "%27");
+      return reply
+        .header("content-disposition", `attachment; filename*=UTF-8''${name}`)
+        .header("content-length", artifact.bytes)
+        .header("x-content-type-options", "nosniff")
+        .header("etag", `"${artifact.digest}"`)
+        .type("application/octet-stream")
+        .send(controller.artifacts.read(artifact));
+    },
+  );
+}
+
+/** The result's logs if there is a result, else the live log; or the one that was asked for. */
+async function sendLog(
+  controller: Controller,
+  { build, sessions, operations }: BuildDetails,
+  asked: { attempt?: number; operation?: string; kind?: "live" | "result" },
+  reply: FastifyReply,
+) {
+  const session =
+    asked.attempt === undefined ? sessions.at(-1) : sessions.find(({ attempt }) => attempt === asked.attempt);
+  if (!session && (asked.attempt ?? asked.operation) !== undefined)
+    return refuse(reply, 404, `build ${build.id} has no attempt ${asked.attempt ?? 1}`);
+  const wanted = operations.filter(
+    (one) => one.session === session?.id && (asked.operation === undefined || one.name === asked.operation),
+  );
+  if (asked.operation !== undefined && wanted.length === 0)
+    return refuse(reply, 404, `the attempt has no operation '${asked.operation}'`);
+  reply.type("text/plain; charset=utf-8").header("x-content-type-options", "nosniff");
+  if (asked.operation !== undefined) return reply.send(controller.blobs.read(wanted[0]!.log_digest));
+  const live = asked.kind === "live" || (asked.kind === undefined && wanted.length === 0);
+  if (!live) return reply.send(Readable.from(headed(controller, wanted)));
+  if (!session || (await controller.liveLogs.size(session.id)) === 0) return reply.send("");
+  return reply.send(createReadStream(controller.liveLogs.path(session.id)));
+}
+
+/** The logs one after the other, each under a heading. */
+async function* headed(
+  controller: Controller,
+  operations: BuildDetails["operations"],
+): AsyncGenerator<Buffer> {
+  for (const { name, status, log_digest } of operations) {
+    yield Buffer.from(`==> ${name}: ${status}\n`);
+    let last: number | undefined;
+    for await (const chunk of controller.blobs.read(log_digest) as AsyncIterable<Buffer>) {
+      last = chunk.at(-1);
+      yield chunk;
+    }
+    if (last !== undefined && last !== 0x0a) yield Buffer.from("\n");
+  }
+}
+
+/**
+ * Events: `state` (the build, and the attempt that works on it), `log` (`attempt`, `offset` in bytes, `text`), and
+ * `end`. An event's id is `SESSION:OFFSET`, where the next piece of the log starts.
+ */
+async function sendEvents(served: Served, id: number, from: LogPosition | undefined, reply: FastifyReply) {
+  const stream = new EventStream(reply);
+  const base = served.publicUrl();
+  let cut: { session: number; bytes: Buffer } = { session: 0, bytes: Buffer.alloc(0) };
+  for await (const event of follow(served.controller, id, from, stream.signal)) {
+    if (event.kind === "idle") await stream.ping();
+    else if (event.kind === "end") await stream.send("end", buildJson(event.build, base));
+    else if (event.kind === "state") {
+      const attempt = event.session && { attempt: event.session.attempt, ...whereabouts(event.session) };
+      await stream.send("state", { build: buildJson(event.build, base), attempt: attempt ?? null });
+    } else {
+      // A character may be cut by the end of a piece; whoever resumes there must get it whole.
+      const { session, position } = event;
+      const bytes = cut.session === session.id ? Buffer.concat([cut.bytes, event.bytes]) : event.bytes;
+      const whole = wholeCharacters(bytes);
+      cut = { session: session.id, bytes: bytes.subarray(whole) };
+      const piece = {
+        attempt: session.attempt,
+        offset: position.offset - bytes.length,
+        text: bytes.toString("utf8", 0, whole),
+      };
+      await stream.send("log", piece, `${session.id}:${position.offset - cut.bytes.length}`);
+    }
+  }
+  stream.end();
+}
+
+function whereabouts({ agent, machine, state }: { agent: string; machine: string; state: string }) {
+  return { agent, machine, state };
+}
+
+/** One `build` event for each change of a build's state: `id`. */
+async function sendChanges({ controller }: Served, reply: FastifyReply): Promise<void> {
+  const stream = new EventStream(reply);
+  using _subscription = controller.changes.subscribe(["state"], (id) => void stream.send("build", { id }));
+  const timer = setInterval(() => void stream.ping(), 15_000);
+  await new Promise((resolve) => stream.signal.addEventListener("abort", resolve, { once: true }));
+  clearInterval(timer);
+}
+
+function positionOf(lastEventId: string | string[] | undefined): LogPosition | undefined {
+  const match = /^(\d{1,10}):(\d{1,15})$/.exec(String(lastEventId ?? ""));
+  return match ? { session: Number(match[1]), offset: Number(match[2]) } : undefined;
+}

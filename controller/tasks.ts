@@ -1,0 +1,29 @@
+/** A build as the task manifest that an agent performs. */
+import type { Task } from "../manifests/task.ts";
+import { guessRepositoryType } from "../manifests/repository.ts";
+import { argumentList } from "../manifests/values.ts";
+import type { Specification } from "./builds.ts";
+
+/** The task for a machine. */
+export function taskFor(what: Specification, machine: string): Task {
+  return {
+    name: what.name,
+    version: what.version,
+    repositoryUrl: what.repository,
+    repositoryType: what.repositoryType ?? guessRepositoryType(what.repository),
+    trust: [],
+    requires: [],
+    tests: [],
+    examples: [],
+    benchmarks: [],
+    machine,
+    auxiliaryMachines: {},
+    target: what.triplet,
+    ...(what.environment === undefined ? {} : { environment: what.environment }),
+    auxiliaryEnvironments: {},
+    targetConfig: argumentList(what.targetConfiguration ?? ""),
+    packageConfig: argumentList(what.packageConfiguration ?? ""),
+    warningRegex: [...what.warnings],
+    ...(what.interactive === undefined ? {} : { interactive: what.interactive }),
+  };
+}
