@@ -1,0 +1,80 @@
+import { constants } from "node:fs";
+import { lstat, open, readlink, realpath, type FileHandle } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { isSystemError } from "../../host/failure.ts";
+import errors from "tftp/lib/protocol/errors.js";
+import { Refusal } from "./request.ts";
+
+/** A file to read from, held open so that it stays what it was when its size was told. */
+export interface ReadableFile {
+  handle: FileHandle;
+  sizeBytes: number;
+}
+
+/**
+ * Opens a regular file below a directory (an absolute path without symbolic links).
+ *
+ * Where the file really lies is asked of the descriptor, after opening: whatever symbolic links led there, and
+ * whoever changes them meanwhile, nothing outside is read. Not waiting for the other end of a named pipe.
+ *
+ * @throws {Refusal}
+ */
+export async function openReadable(root: string, name: string): Promise<ReadableFile> {
+  const handle = await refusing(() => open(join(root, name), constants.O_RDONLY | constants.O_NONBLOCK));
+  try {
+    const [stat, path] = await refusing(() =>
+      Promise.all([handle.stat(), readlink(`/proc/self/fd/${handle.fd}`)]),
+    );
+    if (!stat.isFile() || !isBelow(root, path)) throw new Refusal(errors.EACCESS);
+    return { handle, sizeBytes: stat.size };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
+ * The path that an upload is to replace. Directories are not made for it.
+ *
+ * @throws {Refusal}
+ */
+export async function findTarget(root: string, name: string): Promise<string> {
+  const parent = await refusing(() => realpath(dirname(join(root, name))));
+  if (parent !== root && !isBelow(root, parent)) throw new Refusal(errors.EACCESS);
+  const target = join(parent, basename(name));
+  const present = await refusing(async () => {
+    try {
+      return await lstat(target);
+    } catch (error) {
+      if (isSystemError(error, "ENOENT")) return undefined;
+      throw error;
+    }
+  });
+  if (present?.isDirectory()) throw new Refusal(errors.EACCESS);
+  return target;
+}
+
+function isBelow(root: string, path: string): boolean {
+  return path.startsWith(root === "/" ? root : root + "/");
+}
+
+/** Runs a file operation; a system error becomes the TFTP error that tells a client most. */
+export async function refusing<T>(operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
+  } catch (error) {
+    throw toRefusal(error);
+  }
+}
+
+/** The TFTP error for a system error; anything else is a bug and thrown on. */
+export function toRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  if (isSystemError(error, "ENOENT", "ENOTDIR", "ENAMETOOLONG", "ENXIO")) return new Refusal(errors.ENOENT);
+  if (isSystemError(error, "EACCES", "EPERM", "EISDIR", "ELOOP", "EROFS", "ENOTEMPTY"))
+    return new Refusal(errors.EACCESS);
+  if (isSystemError(error, "ENOSPC", "EDQUOT", "EFBIG")) return new Refusal(errors.ENOSPC);
+  if (isSystemError(error, "EMFILE", "ENFILE")) return new Refusal(errors.EIO, "Server is busy");
+  if (typeof (error as NodeJS.ErrnoException | null)?.code === "string") return new Refusal(errors.EIO);
+  throw error;
+}

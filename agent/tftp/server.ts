@@ -1,0 +1,238 @@
+/**
+ * The TFTP server of one build machine (RFC 1350; options: RFC 2347, 2348, 2349, 7440).
+ *
+ * Clients read below one directory and write below another, and are not trusted: what they can do at worst is keep
+ * their own server busy. Everything they can make it hold is bounded: transfers, bytes per transfer, bytes and files
+ * written. Requests are taken apart in `request.ts`, transfers are in `read.ts` and `write.ts`.
+ */
+import type { RemoteInfo, Socket } from "node:dgram";
+import { EventEmitter, once } from "node:events";
+import { realpath } from "node:fs/promises";
+import errors from "tftp/lib/protocol/errors.js";
+import { Failure, reasonOf } from "../../host/failure.ts";
+import type { Log } from "../../host/log.ts";
+import { findTarget, openReadable, toRefusal } from "./files.ts";
+import { ReadTransfer } from "./read.ts";
+import { checkRequest, readRequest, Refusal, type RequestOptions, type TftpRequest } from "./request.ts";
+import { isUnanswerable, makeSocket, sendError, TransferSocket, type Peer } from "./socket.ts";
+import type { Transfer, TransferSettings } from "./transfer.ts";
+import { Upload, UploadBudget } from "./upload.ts";
+import { WriteTransfer } from "./write.ts";
+
+/** Most transfers at a time; a client needs one or two. Each holds at most some 700 KiB. */
+const transferMaximum = 64;
+/** Most completed uploads that wait for their last block to be repeated; the oldest leaves. */
+const dallyingMaximum = 32;
+/** How exact time-outs are. */
+const tickMs = 100;
+
+export interface TftpServerOptions {
+  /** Numeric; the listening socket and all transfers use this address only. */
+  address: string;
+  /** 0: any free one. */
+  port: number;
+  /** Directory that clients read below. */
+  readable: string;
+  /** Directory that clients write below. */
+  writable: string;
+  /** How much clients may leave in `writable`, in all. */
+  uploadMaxBytes: number;
+  log: Log;
+}
+
+/** Names and reasons are a guest's text. */
+export interface TftpEvents {
+  request: [request: { method: "get" | "put"; name: string; peer: string }];
+  /** A client has read a whole file. */
+  read: [name: string, sizeBytes: number];
+  /** A file has been written and has its name. */
+  complete: [name: string, sizeBytes: number];
+  failed: [name: string, reason: string];
+}
+
+/** A request being served; without a transfer while its files are being opened. */
+interface Service {
+  datagram: Buffer;
+  transfer: Transfer | undefined;
+}
+
+export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposable {
+  readonly port: number;
+  readonly #address: string;
+  readonly #readable: string;
+  readonly #writable: string;
+  readonly #log: Log;
+  readonly #socket: Socket;
+  readonly #budget: UploadBudget;
+  readonly #services = new Map<string, Service>();
+  readonly #starting = new Set<Promise<void>>();
+  readonly #transfers = new Set<Transfer>();
+  readonly #dallying = new Set<WriteTransfer>();
+  readonly #clock: NodeJS.Timeout;
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: TftpServerOptions, socket: Socket) {
+    super();
+    this.#address = options.address;
+    this.#readable = options.readable;
+    this.#writable = options.writable;
+    this.#log = options.log;
+    this.#socket = socket;
+    this.#budget = new UploadBudget(options.uploadMaxBytes);
+    this.port = socket.address().port;
+    socket.on("message", (datagram, from) => this.#onDatagram(datagram, from));
+    socket.on("error", (error) => this.#log.warn({ reason: error.message }, "TFTP socket error"));
+    this.#clock = setInterval(() => this.#tick(), tickMs);
+  }
+
+  /** @throws {Failure} if a directory is missing or the port is taken. */
+  static async start(options: TftpServerOptions): Promise<TftpServer> {
+    const what = `start a TFTP server on ${options.address} port ${options.port}`;
+    const socket = makeSocket(options.address);
+    try {
+      const [readable, writable] = await Promise.all([
+        realpath(options.readable),
+        realpath(options.writable),
+      ]);
+      socket.bind(options.port, options.address);
+      await once(socket, "listening");
+      return new TftpServer({ ...options, readable, writable }, socket);
+    } catch (error) {
+      socket.close();
+      throw new Failure(what, reasonOf(error), { cause: error });
+    }
+  }
+
+  #onDatagram(datagram: Buffer, from: RemoteInfo): void {
+    if (isUnanswerable(datagram, from)) return;
+    const key = `${from.address} ${from.port}`;
+    const earlier = this.#services.get(key);
+    // The client has not seen the answer. Once it has, the same request is a new one.
+    if (earlier?.datagram.equals(datagram) && (earlier.transfer?.isAtStart() ?? true))
+      return earlier.transfer?.repeatFirst();
+    const service: Service = { datagram, transfer: undefined };
+    let name = "";
+    const starting = (async () => {
+      try {
+        const text = readRequest(datagram);
+        ({ name } = text);
+        this.emit("request", { method: text.method, name, peer: key });
+        const request = checkRequest(text);
+        ({ name } = request);
+        if (this.#transfers.size - this.#dallying.size + this.#starting.size >= transferMaximum)
+          throw new Refusal(errors.EIO, "Too many transfers");
+        this.#services.set(key, service);
+        service.transfer = await this.#begin(request, from, () => this.#forget(key, service));
+      } catch (error) {
+        this.#forget(key, service);
+        const refusal = toRefusal(error);
+        if (!this.#closing) sendError(this.#socket, refusal.answer, from);
+        this.#failed(name, refusal.message);
+      }
+    })();
+    this.#starting.add(starting);
+    void starting.finally(() => this.#starting.delete(starting));
+  }
+
+  #forget(key: string, service: Service): void {
+    if (this.#services.get(key) === service) this.#services.delete(key);
+  }
+
+  /** Opens what a request needs and starts its transfer. */
+  async #begin(request: TftpRequest, peer: Peer, onEnd: () => void): Promise<Transfer> {
+    const settings = (socket: TransferSocket, options: RequestOptions | undefined): TransferSettings => ({
+      request,
+      options,
+      peer: { address: peer.address, port: peer.port },
+      socket,
+      onEnd: (reason) => {
+        onEnd();
+        this.#onEnd(transfer, reason);
+      },
+    });
+    const transfer = await (request.method === "get"
+      ? this.#beginRead(request, peer, settings)
+      : this.#beginWrite(request, peer, settings));
+    this.#transfers.add(transfer);
+    return transfer;
+  }
+
+  async #beginRead(request: TftpRequest, peer: Peer, settings: SettingsMaker): Promise<ReadTransfer> {
+    const file = await openReadable(this.#readable, request.name);
+    try {
+      const socket = await TransferSocket.open(this.#address, peer);
+      const { options } = request;
+      if (options?.tsize !== undefined) options.tsize = file.sizeBytes;
+      return new ReadTransfer(settings(socket, options), file);
+    } catch (error) {
+      await file.handle.close();
+      throw error;
+    }
+  }
+
+  async #beginWrite(request: TftpRequest, peer: Peer, settings: SettingsMaker): Promise<WriteTransfer> {
+    if (!this.#budget.hasRoomFor(request.options?.tsize ?? 0)) throw new Refusal(errors.ENOSPC);
+    const target = await findTarget(this.#writable, request.name);
+    const upload = await Upload.open(this.#writable, this.#budget);
+    try {
+      const socket = await TransferSocket.open(this.#address, peer);
+      return new WriteTransfer(settings(socket, request.options), upload, target, (transfer) =>
+        this.#onComplete(transfer),
+      );
+    } catch (error) {
+      await upload.discard();
+      throw error;
+    }
+  }
+
+  #onComplete(transfer: WriteTransfer): void {
+    this.#dallying.add(transfer);
+    const [oldest] = this.#dallying;
+    if (this.#dallying.size > dallyingMaximum) oldest?.leave();
+    const { name } = transfer.request;
+    this.#log.step({ name, sizeBytes: transfer.sizeBytes }, "File received");
+    this.emit("complete", name, transfer.sizeBytes);
+  }
+
+  #onEnd(transfer: Transfer, reason: string | undefined): void {
+    this.#transfers.delete(transfer);
+    if (transfer instanceof WriteTransfer && this.#dallying.delete(transfer)) return;
+    const { name } = transfer.request;
+    if (reason !== undefined) return this.#failed(name, reason);
+    if (!(transfer instanceof ReadTransfer)) return;
+    this.#log.step({ name, sizeBytes: transfer.sizeBytes }, "File sent");
+    this.emit("read", name, transfer.sizeBytes);
+  }
+
+  #failed(name: string, reason: string): void {
+    this.#log.step({ name, reason }, "TFTP transfer failed");
+    this.emit("failed", name, reason);
+  }
+
+  #tick(): void {
+    const nowMs = performance.now();
+    for (const transfer of this.#transfers) transfer.tick(nowMs);
+  }
+
+  /** Ends all transfers; afterwards no socket is open and no unfinished file is left. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#clock);
+    const closed = once(this.#socket, "close");
+    this.#socket.close();
+    await Promise.all(this.#starting);
+    await Promise.all([...this.#transfers].map((transfer) => transfer.stop(closingError)));
+    await closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+type SettingsMaker = (socket: TransferSocket, options: RequestOptions | undefined) => TransferSettings;
+
+const closingError = { ...errors.EIO, message: "Server is closing" };

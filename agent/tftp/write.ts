@@ -1,0 +1,140 @@
+import type { TftpError } from "tftp/lib/protocol/errors.js";
+import { toRefusal } from "./files.ts";
+import { Refusal } from "./request.ts";
+import { Transfer, type TransferSettings } from "./transfer.ts";
+import type { Upload } from "./upload.ts";
+
+/**
+ * A client writes a file (RFC 1350; windows: RFC 7440). The last block is acknowledged when the file has its name,
+ * so that a client that was told of success has succeeded; until `dallyMs` later a repetition of that block is
+ * acknowledged again, because the client cannot know that the acknowledgement was lost.
+ */
+export class WriteTransfer extends Transfer {
+  readonly #upload: Upload;
+  readonly #target: string;
+  readonly #onComplete: (transfer: WriteTransfer) => void;
+  /** The block that comes next, counted from 1 without end. */
+  #expected = 1;
+  #lastAcknowledged = 0;
+  #isAnswerDue = false;
+  #hasLast = false;
+  #gapReported = false;
+  #dallyUntilMs: number | undefined;
+  #completing: Promise<void> | undefined;
+
+  constructor(
+    settings: TransferSettings,
+    upload: Upload,
+    target: string,
+    onComplete: (transfer: WriteTransfer) => void,
+  ) {
+    super(settings);
+    this.#upload = upload;
+    this.#target = target;
+    this.#onComplete = onComplete;
+    upload.onRelief = () => this.#onRelief();
+  }
+
+  get sizeBytes(): number {
+    return this.#upload.sizeBytes;
+  }
+
+  protected override _onData({ block, data }: { block: number; data: Buffer }): void {
+    const ahead = (block - this.#expected) & 0xffff;
+    if (this.#hasLast || ahead !== 0) return this.#onUnexpected(ahead);
+    try {
+      this.#upload.append(data);
+    } catch (error) {
+      return this._sendErrorAndClose(toRefusal(error).answer);
+    }
+    this.progressed();
+    this.#gapReported = false;
+    this.#expected++;
+    this.#hasLast = data.length < this.blockSize;
+    if (this.#hasLast) this.#completing = this.#complete();
+    else if (this.#expected - 1 - this.#lastAcknowledged >= this.windowSize) this.#acknowledge();
+  }
+
+  /** A block out of turn: one that came before, or one behind a gap. */
+  #onUnexpected(ahead: number): void {
+    if (this.#isAnswerDue || (this.#hasLast && this.#dallyUntilMs === undefined)) return;
+    if (ahead === 0xffff && this.#lastAcknowledged === this.#expected - 1) {
+      // The last block of a window again: its acknowledgement was lost.
+      this._sendAck(this.#lastAcknowledged & 0xffff);
+    } else if (ahead > 0 && ahead < this.windowSize && !this.#hasLast && !this.#gapReported) {
+      this.#gapReported = true;
+      this.#acknowledge();
+    }
+  }
+
+  /** Acknowledges what has come in, as soon as the disk keeps up. */
+  #acknowledge(): void {
+    this.#isAnswerDue = this.#upload.isBacklogged;
+    if (this.#isAnswerDue) return;
+    this.#lastAcknowledged = this.#expected - 1;
+    this._sendAck(this.#lastAcknowledged & 0xffff);
+  }
+
+  #onRelief(): void {
+    if (this._closing || this._closed) return;
+    if (this.#upload.failure !== undefined) this.#fail(this.#upload.failure);
+    else if (this.#isAnswerDue) {
+      this.progressed();
+      this.#acknowledge();
+    }
+  }
+
+  async #complete(): Promise<void> {
+    try {
+      await this.#upload.complete(this.#target);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.#acknowledge();
+    this.#dallyUntilMs = performance.now() + this.dallyMs;
+    this.#onComplete(this);
+  }
+
+  #fail(error: unknown): void {
+    const refusal = error instanceof Refusal ? error : toRefusal(error);
+    this._sendErrorAndClose(refusal.answer);
+  }
+
+  override tick(nowMs: number): void {
+    if (this.#dallyUntilMs === undefined) super.tick(nowMs);
+    else if (nowMs >= this.#dallyUntilMs) this._close();
+  }
+
+  /** True when the file is complete and only repetitions are still answered. */
+  get isDallying(): boolean {
+    return this.#dallyUntilMs !== undefined;
+  }
+
+  /** Ends dallying. */
+  leave(): void {
+    this._close();
+  }
+
+  override async stop(error: TftpError): Promise<void> {
+    if (this.isDallying) this.leave();
+    else await super.stop(error);
+    await this.ended;
+  }
+
+  override isAtStart(): boolean {
+    return this.#expected === 1;
+  }
+
+  protected override isWaitingForDisk(): boolean {
+    return this.#isAnswerDue || this.#hasLast;
+  }
+
+  protected override repeat(): void {
+    if (!this.repeatOptions()) this.#acknowledge();
+  }
+
+  protected override async release(): Promise<void> {
+    await this.#completing;
+    await this.#upload.discard();
+  }
+}
