@@ -2,17 +2,17 @@ const encoder = new TextEncoder();
 
 /** Bytes that grow at the end. */
 export class ByteBuffer {
-  bytes: Uint8Array;
+  bytes: Buffer;
   length = 0;
 
   constructor(capacity = 1024) {
-    this.bytes = new Uint8Array(capacity);
+    this.bytes = Buffer.allocUnsafeSlow(capacity);
   }
 
   /** Makes room for this many more bytes. */
   reserve(more: number): void {
     if (this.length + more <= this.bytes.length) return;
-    const larger = new Uint8Array(Math.max(this.length + more, Math.ceil(this.bytes.length * 1.5)));
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.length + more, Math.ceil(this.bytes.length * 1.5)));
     larger.set(this.bytes.subarray(0, this.length));
     this.bytes = larger;
   }
@@ -36,7 +36,7 @@ export class ByteBuffer {
 
   /** The bytes so far, copied; the buffer is empty afterwards. */
   take(): Uint8Array {
-    const taken = this.bytes.slice(0, this.length);
+    const taken = new Uint8Array(this.bytes.subarray(0, this.length));
     this.length = 0;
     return taken;
   }
