@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { temporaryDirectory } from "../../host/temporary.ts";
+import { manifestPath } from "../../machines/layout.ts";
+import { classifyEntry } from "../../machines/names.ts";
+import { listRevisions, newRevisionPath, publishRevision } from "../../machines/revisions.ts";
+import { removeStaleSnapshots } from "../../machines/stale.ts";
+import { btrfsFileSystem } from "../fixtures/btrfs.ts";
+import { machineManifest, makeFarm, type Farm } from "./farm.ts";
+
+const machines = ["a", "b", "c"];
+const instances = [1, 2, 3];
+const rounds = 240;
+const deadlineSeconds = 120;
+
+/** Publishes a revision whose every file carries its id. */
+async function publish(farm: Farm, name: string, id: string): Promise<void> {
+  const paths = farm.paths(name);
+  const path = await newRevisionPath(paths);
+  await farm.storage.createSubvolume(path);
+  await writeFile(manifestPath(path), machineManifest(name, id));
+  for (let index = 0; index < 10; index++) await writeFile(join(path, `disk${index}.img`), id);
+  await publishRevision(farm.storage, paths, path);
+}
+
+/** What operators do to machines while agents run. */
+async function operate(farm: Farm, name: string, turn: number): Promise<void> {
+  const paths = farm.paths(name);
+  if (turn % 4 === 3) {
+    await rm(paths.current, { force: true });
+    return;
+  }
+  await publish(farm, name, `${name}-1.${turn}`);
+  for (const revision of listRevisions(paths).slice(0, -2))
+    await farm.storage.remove(`${paths.current}.${revision}`);
+}
+
+/** The contenders of a test, restarted when they are killed; ends when enough rounds were made. */
+async function contend(farm: Farm, claims: string): Promise<Record<string, number>> {
+  const counts: Record<string, number> = { kills: 0 };
+  const children = new Map<number, ChildProcess>();
+  const ends: Promise<unknown>[] = [];
+  let made = 0;
+  let operating = Promise.resolve();
+  const done = Promise.withResolvers<void>();
+  const start = (instance: number) => {
+    const script = join(import.meta.dirname, "contender.ts");
+    const argv = [script, farm.directory, farm.toolchainLock, claims, String(instance)];
+    const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
+    children.set(instance, child);
+    ends.push(
+      once(child, "close").then(([status, signal]) => {
+        if (signal === "SIGKILL") start(instance);
+        else if (status !== 0) done.reject(new Error(`contender ended with ${status}`));
+      }),
+    );
+    createInterface(child.stdout).on("line", (line) => {
+      if (line.startsWith("violation")) done.reject(new Error(line));
+      counts[line] = (counts[line] ?? 0) + 1;
+      made++;
+      if (made >= rounds) return done.resolve();
+      if (made % 8 === 0) operating = operating.then(() => operate(farm, machines[made % 3]!, made / 8));
+      if (made % 13 === 0 && children.get(instance) === child && child.kill("SIGKILL")) counts["kills"]!++;
+    });
+  };
+  for (const instance of instances) start(instance);
+  const timer = setTimeout(() => done.reject(new Error(`${made} rounds only`)), deadlineSeconds * 1000);
+  try {
+    await done.promise;
+    await operating;
+  } finally {
+    clearTimeout(timer);
+    await rename(claims, `${claims}-closed`); // tells them to end
+    for (let count = -1; count !== ends.length;) {
+      count = ends.length;
+      await Promise.all(ends);
+    }
+  }
+  return counts;
+}
+
+async function testContention(farm: Farm): Promise<void> {
+  await using directory = await temporaryDirectory("croft-test-claims-");
+  const claims = join(directory.path, "claims");
+  await mkdir(claims);
+  for (const name of machines) await publish(farm, name, `${name}-1.0`);
+  const counts = await contend(farm, claims);
+  for (const kind of ["bootstrap", "task", "kills"])
+    assert.ok(counts[kind]! > 0, `${kind}: ${JSON.stringify(counts)}`);
+  for (const instance of instances) await removeStaleSnapshots({ ...farm, toolchain: "gcc", instance });
+  for (const name of machines)
+    for (const entry of await farm.names(name)) {
+      const kind = classifyEntry(name, entry)?.kind;
+      assert.ok(kind !== undefined && !["temporary", "removed"].includes(kind), `left: ${entry}`);
+    }
+}
+
+test("directory: processes that are killed, and an operator beside them: no machine is held twice or half", async () => {
+  await using farm = await makeFarm();
+  await testContention(farm);
+});
+
+test("btrfs: processes that are killed, and an operator beside them: no machine is held twice or half", async () => {
+  await using system = await btrfsFileSystem();
+  await using farm = await makeFarm({ parent: system.path });
+  await testContention(farm);
+});
