@@ -9,8 +9,8 @@ const qemu =
     ? { "qemu-system-arm": ["qemu-system-aarch64"] }
     : { "qemu-system-x86": ["qemu-system-x86_64"] };
 
-/** Here dpkg's word counts, not that a program of the name is there: another busybox may need libraries. */
-const byNameOnly = new Set(["busybox-static", "libc6-dev"]);
+/** Here dpkg's word counts, not that a program of the name is there: the headers are what is needed. */
+const byNameOnly = new Set(["libc6-dev"]);
 
 /** Package to the programs that are used of it. */
 const forDemo = {
@@ -18,29 +18,33 @@ const forDemo = {
   "qemu-utils": ["qemu-img"],
   "btrfs-progs": ["btrfs", "mkfs.btrfs"],
   mmdebstrap: ["mmdebstrap"],
-  e2fsprogs: ["mke2fs"],
-  "busybox-static": ["busybox"],
-  git: ["git"],
+  e2fsprogs: ["mkfs.ext4"],
   cpio: ["cpio"],
-  zstd: ["zstd"],
-  curl: ["curl"],
-  iproute2: ["ip"],
-  kmod: ["modprobe"],
-  mount: ["mount", "losetup"],
+  kmod: ["depmod", "modprobe"],
   "xz-utils": ["xz"],
+  zstd: ["zstd"],
+  git: ["git"],
+  mount: ["mount", "losetup"],
   "util-linux": ["flock", "setpriv", "unshare"],
+  // Without root, machines are made in a user namespace.
+  ...(process.getuid?.() === 0 ? {} : { uidmap: ["newuidmap"] }),
 };
 const forTests = {
   ...forDemo,
+  "busybox-static": ["busybox"],
   "tftp-hpa": ["tftp"],
   atftp: ["atftp"],
   "tftpd-hpa": ["in.tftpd"],
   lz4: ["lz4"],
   dash: ["dash"],
+  curl: ["curl"],
+  iproute2: ["ip"],
   openssl: ["openssl"],
-  nftables: ["nft"],
   shellcheck: ["shellcheck"],
   chromium: ["chromium"],
+  gcc: ["cc"],
+  "libc6-dev": ["cc"],
+  make: ["make"],
 };
 
 /** What each purpose needs of the system; `check` needs nothing. @type {Record<string, Record<string, string[]>>} */
