@@ -13,6 +13,30 @@ const subcommands: Record<string, { summary: string; load: () => Promise<Command
     summary: "give agents their tasks and people their results: server, queue, dashboard",
     load: async () => (await import("../controller/command.ts")).controllerCommand(),
   },
+  submit: {
+    summary: "queue a build at a controller; wait for it, follow its log",
+    load: async () => (await import("../controller/client/submit.ts")).submitCommand(),
+  },
+  builds: {
+    summary: "list a controller's builds",
+    load: async () => (await import("../controller/client/builds.ts")).buildsCommand(),
+  },
+  log: {
+    summary: "print or follow the log of a build",
+    load: async () => (await import("../controller/client/builds.ts")).logCommand(),
+  },
+  cancel: {
+    summary: "cancel a build",
+    load: async () => (await import("../controller/client/builds.ts")).cancelCommand(),
+  },
+  rebuild: {
+    summary: "queue a build again",
+    load: async () => (await import("../controller/client/builds.ts")).rebuildCommand(),
+  },
+  manifest: {
+    summary: "look at manifests, and make them",
+    load: async () => (await import("./manifest.ts")).manifestCommand(),
+  },
 };
 
 const [name, ...args] = process.argv.slice(2);
