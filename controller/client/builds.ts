@@ -1,0 +1,119 @@
+/** `croft builds`, `croft log`, `croft cancel` and `croft rebuild`. */
+import type { Command } from "commander";
+import { makeCommand } from "../../host/command.ts";
+import { givenValues, type OptionDeclaration } from "../../host/options.ts";
+import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
+import { TerminalText } from "./terminal-text.ts";
+import { buildId, printLog, statusOf } from "./watch.ts";
+
+/** The options of `croft builds`. */
+export const buildsOptions: readonly OptionDeclaration[] = [
+  {
+    name: "state",
+    kind: "choice",
+    choices: ["queued", "building", "finished", "cancelled"],
+    prose: "only builds in this state",
+  },
+  { name: "status", kind: "string", value: "STATUS", prose: "only finished builds with this status" },
+  { name: "target", kind: "string", value: "TARGET", prose: "only builds for this target" },
+  { name: "name", kind: "string", value: "NAME", prose: "only builds of this package" },
+  {
+    name: "limit",
+    kind: "integer",
+    value: "N",
+    minimum: 1,
+    maximum: 500,
+    default: 50,
+    prose: "at most so many",
+  },
+  { name: "json", kind: "flag", prose: "print the controller's answer" },
+];
+
+/** The options of `croft log`. */
+export const logOptions: readonly OptionDeclaration[] = [
+  { name: "follow", kind: "flag", prose: "print the log as it grows; exit status 3 if the build fails" },
+];
+
+/** `croft builds`, for the table of commands. */
+export function buildsCommand(): Command {
+  const command = makeCommand("croft builds", "list builds, the newest first");
+  return addClientOptions(command, buildsOptions).action(async () => {
+    const { json, ...filter } = givenValues(command, buildsOptions);
+    const query = new URLSearchParams(
+      Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]),
+    );
+    const answer = await connectionOf(command).get<{ builds: BuildAnswer[] }>(`/api/v1/builds?${query}`);
+    process.stdout.write(json ? `${JSON.stringify(answer, undefined, 2)}\n` : table(answer.builds));
+  });
+}
+
+/** `croft log`, for the table of commands. */
+export function logCommand(): Command {
+  const command = makeCommand("croft log", "print a build's log").argument(
+    "<ID>",
+    "number or URL of the build",
+  );
+  return addClientOptions(command, logOptions).action(async (text: string) => {
+    const id = buildId(text);
+    const connection = connectionOf(command);
+    if (givenValues(command, logOptions)["follow"]) {
+      await connection.get(`/api/v1/builds/${id}`); // whoever follows waits for a controller; one that never answered is an error
+      process.exitCode = statusOf([await printLog(connection, id)]);
+      return;
+    }
+    const filter = new TerminalText(process.stdout.isTTY);
+    const decoder = new TextDecoder();
+    for await (const piece of connection.stream(`/api/v1/builds/${id}/log`)) {
+      const shown = decoder.decode(piece, { stream: true });
+      process.stdout.write(process.stdout.isTTY ? filter.write(shown) : shown);
+    }
+  });
+}
+
+/** `croft cancel`, for the table of commands. */
+export function cancelCommand(): Command {
+  const command = makeCommand("croft cancel", "take a build out of the queue, or away from its agent");
+  return addClientOptions(command.argument("<ID>", "number or URL of the build"), []).action(
+    async (text: string) => {
+      const id = buildId(text);
+      await connectionOf(command).post(`/api/v1/builds/${id}/cancel`);
+      process.stdout.write(`build ${id}: cancelled\n`);
+    },
+  );
+}
+
+/** `croft rebuild`, for the table of commands. */
+export function rebuildCommand(): Command {
+  const command = makeCommand("croft rebuild", "queue a build again as it was submitted");
+  return addClientOptions(command.argument("<ID>", "number or URL of the build"), []).action(
+    async (text: string) => {
+      const build = await connectionOf(command).post<BuildAnswer>(`/api/v1/builds/${buildId(text)}/rebuild`);
+      process.stdout.write(`build ${build.id}, ${build.name} for ${build.target}: ${build.url}\n`);
+    },
+  );
+}
+
+function table(builds: readonly BuildAnswer[]): string {
+  if (builds.length === 0) return "no builds\n";
+  const seconds = (value: number | null) => (value === null ? "-" : `${Math.round(value)} s`);
+  const rows = builds.map((build) => [
+    String(build.id),
+    `${build.name}/${build.version}`,
+    build.target,
+    build.status ?? build.state,
+    seconds(build.queueSeconds),
+    seconds(build.buildSeconds),
+    new Date(build.createdAt).toISOString().slice(0, 16).replace("T", " "),
+  ]);
+  const all = [["ID", "PACKAGE", "TARGET", "STATE", "WAITED", "BUILT IN", "SUBMITTED (UTC)"], ...rows];
+  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  return all
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column]!))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
+}

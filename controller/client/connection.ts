@@ -1,0 +1,138 @@
+/** The command-line client's requests to a controller. */
+import got, { HTTPError, RequestError, type Got } from "got";
+import type { Command } from "commander";
+import { Failure, UsageFailure, reasonOf } from "../../host/failure.ts";
+import { addOptions, givenValues, type OptionDeclaration } from "../../host/options.ts";
+
+/** Options of every command that talks to a controller. */
+export const connectionOptions: readonly OptionDeclaration[] = [
+  {
+    name: "controller",
+    kind: "string",
+    value: "URL",
+    commandLineOnly: true,
+    prose: "the controller (default: $CROFT_CONTROLLER, or http://127.0.0.1:8420)",
+  },
+  {
+    name: "token",
+    kind: "string",
+    value: "TOKEN",
+    commandLineOnly: true,
+    prose: "shows who is asking (default: $CROFT_TOKEN)",
+  },
+];
+
+/** A build as the controller tells it; only what the client uses. */
+export interface BuildAnswer {
+  id: number;
+  url: string;
+  name: string;
+  version: string;
+  target: string;
+  state: "queued" | "building" | "finished" | "cancelled";
+  status: string | null;
+  createdAt: string;
+  queueSeconds: number;
+  buildSeconds: number | null;
+}
+
+/** A controller to ask. */
+export interface Connection {
+  readonly base: string;
+  get<T>(path: string): Promise<T>;
+  post<T>(path: string, body?: object): Promise<T>;
+  /** A response's body as it comes. */
+  stream(path: string, headers?: Record<string, string>): AsyncIterable<Buffer>;
+}
+
+/** Adds the options of a command and those of the connection. */
+export function addClientOptions(command: Command, options: readonly OptionDeclaration[]): Command {
+  return addOptions(command, [...options, ...connectionOptions]);
+}
+
+/**
+ * The connection that a command's options and environment name.
+ *
+ * @throws {UsageFailure} if the URL is none.
+ */
+export function connectionOf(command: Command): Connection {
+  const given = givenValues(command, connectionOptions);
+  const base = String(given["controller"] ?? process.env["CROFT_CONTROLLER"] ?? "http://127.0.0.1:8420");
+  if (!/^https?:$/.test(URL.parse(base)?.protocol ?? ""))
+    throw new UsageFailure("use controller", `'${base}' is no http or https URL`);
+  const token = given["token"] ?? process.env["CROFT_TOKEN"];
+  return connect(base.replace(/\/+$/, ""), token === undefined || token === "" ? undefined : String(token));
+}
+
+/** Connects to a controller at a URL without a slash at the end; nothing is sent yet. */
+export function connect(base: string, token?: string): Connection {
+  const client: Got = got.extend({
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    timeout: { lookup: 10_000, connect: 10_000, response: 60_000 },
+    retry: { limit: 0 },
+    followRedirect: false,
+  });
+  const asked = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      throw failureOf(error, base);
+    }
+  };
+  return {
+    base,
+    get: <T>(path: string) => asked(client.get(base + path).json<T>()),
+    post: <T>(path: string, body?: object) =>
+      asked(client.post(base + path, body === undefined ? {} : { json: body }).json<T>()),
+    stream: (path, headers = {}) => pieces(client, base, path, headers),
+  };
+}
+
+async function* pieces(
+  client: Got,
+  base: string,
+  path: string,
+  headers: Record<string, string>,
+): AsyncGenerator<Buffer> {
+  const body = client.stream(base + path, { headers });
+  try {
+    for await (const piece of body) yield piece as Buffer;
+  } catch (error) {
+    throw failureOf(error, base);
+  } finally {
+    body.destroy();
+  }
+}
+
+/** The controller cannot be reached, or went away: asking again may help. */
+export class ConnectionFailure extends Failure {}
+
+function failureOf(error: unknown, base: string): unknown {
+  if (error instanceof HTTPError) {
+    const { body, statusCode, requestUrl } = error.response;
+    const { error: reason, hints } = explanation(body);
+    // What the controller says in its own words stays so.
+    const [, action, why] = /^Cannot (.+?): (.+)$/s.exec(reason ?? "") ?? [];
+    return new Failure(action ?? `ask ${requestUrl.origin}`, why ?? reason ?? `it answers ${statusCode}`, {
+      cause: error,
+      hints: hints ?? (statusCode === 401 ? ["Give a token with --token or $CROFT_TOKEN."] : []),
+    });
+  }
+  if (!(error instanceof RequestError)) return error;
+  return new ConnectionFailure(`reach the controller at ${base}`, reasonOf(error), {
+    cause: error,
+    hints: ["Is it running? Another one is named with --controller URL or $CROFT_CONTROLLER."],
+  });
+}
+
+function explanation(body: unknown): { error?: string; hints?: string[] } {
+  try {
+    const { error, hints } = JSON.parse(String(body)) as { error?: unknown; hints?: unknown[] };
+    return {
+      ...(typeof error === "string" ? { error } : {}),
+      ...(hints?.length ? { hints: hints.map(String) } : {}),
+    };
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,95 @@
+/** `croft submit`. */
+import type { Command } from "commander";
+import { makeCommand } from "../../host/command.ts";
+import { UsageFailure } from "../../host/failure.ts";
+import { givenValues, type OptionDeclaration, type OptionValues } from "../../host/options.ts";
+import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
+import { printLog, statusOf, waitForBuild } from "./watch.ts";
+
+/** The options of `croft submit`. */
+export const submitOptions: readonly OptionDeclaration[] = [
+  { name: "repository", kind: "string", value: "URL", prose: "what to build (required)" },
+  { name: "name", kind: "string", value: "NAME", prose: "the package's name (default: from the URL)" },
+  { name: "version", kind: "string", value: "VERSION", prose: "its version (default: 0, unknown)" },
+  {
+    name: "type",
+    kind: "choice",
+    choices: ["git", "pkg", "dir"],
+    prose: "type of the repository (default: guessed)",
+  },
+  {
+    name: "target",
+    kind: "string",
+    value: "TARGET",
+    repeat: true,
+    prose: "for these targets, patterns with * (default: all)",
+  },
+  { name: "machine", kind: "string", value: "PATTERN", prose: "on machines of such a name only" },
+  {
+    name: "priority",
+    kind: "string",
+    value: "N",
+    check: checkPriority,
+    prose: "higher goes first, from -10000 to 10000 (default: 0)",
+  },
+  { name: "environment", kind: "string", value: "NAME", prose: "environment inside of the machine" },
+  { name: "config", kind: "string", value: "ARGUMENTS", prose: "arguments for the package's configuration" },
+  { name: "wait", kind: "flag", prose: "wait for the end; exit status 3 if a build fails" },
+  { name: "follow", kind: "flag", prose: "as --wait, and print the log as it grows" },
+];
+
+function checkPriority(text: string): string | undefined {
+  return /^-?\d{1,5}$/.test(text) && Math.abs(Number(text)) <= 10_000
+    ? undefined
+    : "expected a whole number from -10000 to 10000";
+}
+
+/** The command, for the table of commands. */
+export function submitCommand(): Command {
+  const command = makeCommand("croft submit", "queue a build for each target");
+  return addClientOptions(command, submitOptions).action(async () => {
+    const values = givenValues(command, submitOptions);
+    const connection = connectionOf(command);
+    const { builds } = await connection.post<{ builds: BuildAnswer[] }>(
+      "/api/v1/builds",
+      submissionOf(values),
+    );
+    for (const { id, url, name, target } of builds)
+      process.stdout.write(`build ${id}, ${name} for ${target}: ${url}\n`);
+    if (values["follow"] !== true && values["wait"] !== true) return;
+    const ended: BuildAnswer[] = [];
+    for (const { id } of builds)
+      ended.push(values["follow"] ? await printLog(connection, id) : await waitForBuild(connection, id));
+    process.exitCode = statusOf(ended);
+  });
+}
+
+function submissionOf(values: OptionValues): object {
+  const repository = values["repository"];
+  if (typeof repository !== "string")
+    throw new UsageFailure("submit", "what to build is not given", {
+      hints: ["Name it with --repository URL."],
+    });
+  return {
+    repository,
+    name: values["name"] ?? nameFrom(repository),
+    ...picked(values, "version", "type", "machine", "environment", "config"),
+    ...(values["target"] === undefined ? {} : { targets: values["target"] }),
+    ...(values["priority"] === undefined ? {} : { priority: Number(values["priority"]) }),
+  };
+}
+
+function picked(values: OptionValues, ...names: string[]): OptionValues {
+  return Object.fromEntries(
+    names.filter((name) => values[name] !== undefined).map((name) => [name, values[name]]),
+  );
+}
+
+/** The last part of a URL's path, without what git and archives add. */
+function nameFrom(repository: string): string {
+  const path = repository.replace(/[#?].*$/, "").replace(/\/+$/, "");
+  const name = path.slice(path.search(/[^/:]*$/)).replace(/\.git$|\.tar\.\w+$|\.tgz$/, "");
+  if (name === "")
+    throw new UsageFailure("submit", `'${repository}' tells no name`, { hints: ["Give it with --name."] });
+  return name;
+}

@@ -1,0 +1,123 @@
+/** Follows builds from the command line: their logs as they grow, and how they end. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Failure } from "../../host/failure.ts";
+import { ConnectionFailure, type BuildAnswer, type Connection } from "./connection.ts";
+import { readEvents, type ServerEvent } from "./event-reader.ts";
+import { TerminalText } from "./terminal-text.ts";
+
+/** Exit status of a command that waited for a build that failed. */
+export const failedBuildStatus = 3;
+
+const longestPauseMs = 10_000;
+
+/** What is told of a build while it is watched. */
+export interface Watcher {
+  attempt?(attempt: { attempt: number; agent: string; machine: string }): void;
+  log?(text: string): void;
+  /** The connection broke and is made again. */
+  interrupted?(reason: string): void;
+}
+
+/** Watches a build until it has ended, however often the connection breaks. */
+export async function watchBuild(connection: Connection, id: number, watcher: Watcher): Promise<BuildAnswer> {
+  let lastId = "";
+  let attempt = 0;
+  let pause = 1000;
+  for (;;) {
+    try {
+      const headers: Record<string, string> = lastId === "" ? {} : { "last-event-id": lastId };
+      for await (const event of readEvents(connection.stream(`/api/v1/builds/${id}/events`, headers))) {
+        pause = 1000;
+        lastId = event.id || lastId;
+        if (event.event === "end") return JSON.parse(event.data) as BuildAnswer;
+        attempt = tell(watcher, event, attempt);
+      }
+      watcher.interrupted?.("the controller ended it");
+    } catch (error) {
+      if (!(error instanceof ConnectionFailure)) throw error;
+      watcher.interrupted?.(error.message);
+    }
+    await sleep(pause);
+    pause = Math.min(pause * 2, longestPauseMs);
+  }
+}
+
+function tell(watcher: Watcher, { event, data }: ServerEvent, known: number): number {
+  if (event === "log") watcher.log?.((JSON.parse(data) as { text: string }).text);
+  if (event !== "state") return known;
+  const { attempt } = JSON.parse(data) as {
+    attempt: { attempt: number; agent: string; machine: string } | null;
+  };
+  if (!attempt || attempt.attempt === known) return known;
+  watcher.attempt?.(attempt);
+  return attempt.attempt;
+}
+
+/** Prints a build's log as it grows, under a heading for each attempt; what the result says, if nothing came live. */
+export async function printLog(connection: Connection, id: number): Promise<BuildAnswer> {
+  const output = new LogOutput();
+  const build = await watchBuild(connection, id, {
+    attempt: ({ attempt, machine, agent }) => output.heading(`attempt ${attempt} on ${machine} at ${agent}`),
+    log: (text) => output.write(text),
+    interrupted: (reason) => note(`connection lost (${reason}); connecting again`),
+  });
+  if (!output.wroteLog)
+    for await (const piece of connection.stream(`/api/v1/builds/${id}/log`))
+      output.write(piece.toString("utf8"));
+  output.heading(endingOf(build));
+  return build;
+}
+
+/** Waits for a build without its log. */
+export async function waitForBuild(connection: Connection, id: number): Promise<BuildAnswer> {
+  const build = await watchBuild(connection, id, {
+    interrupted: (reason) => note(`connection lost (${reason}); connecting again`),
+  });
+  process.stdout.write(`${endingOf(build)}\n`);
+  return build;
+}
+
+/** The exit status for builds that were waited for: 0 if none failed. */
+export function statusOf(builds: readonly BuildAnswer[]): number {
+  const good = ["skip", "success", "warning"];
+  const failed = builds.some(({ state, status }) => state !== "finished" || !good.includes(status ?? ""));
+  return failed ? failedBuildStatus : 0;
+}
+
+/** Reads a build's number from the command line, as a number or its URL. */
+export function buildId(text: string): number {
+  const id = Number(/^(?:https?:\/\/.*\/builds\/)?(\d{1,9})$/.exec(text)?.[1]);
+  if (!(id > 0))
+    throw new Failure(`use build '${text}'`, "expected its number, as in: croft log 17", { exitStatus: 2 });
+  return id;
+}
+
+function endingOf({ id, name, version, target, state, status, buildSeconds }: BuildAnswer): string {
+  const time = buildSeconds === null ? "" : ` after ${Math.round(buildSeconds)} s`;
+  return `build ${id}, ${name}/${version} for ${target}: ${status ?? state}${time}`;
+}
+
+function note(text: string): void {
+  process.stderr.write(`croft: ${text}\n`);
+}
+
+/** Standard output, with headings that stand at the start of a line. */
+class LogOutput {
+  wroteLog = false;
+  #atLineStart = true;
+  readonly #filter = new TerminalText(process.stdout.isTTY);
+
+  heading(text: string): void {
+    const bold = process.stdout.isTTY ? ["\x1b[0;1m", "\x1b[0m"] : ["", ""];
+    process.stdout.write(`${this.#atLineStart ? "" : "\n"}${bold[0]}==> ${text}${bold[1]}\n`);
+    this.#atLineStart = true;
+  }
+
+  write(text: string): void {
+    const filtered = this.#filter.write(text);
+    this.wroteLog = true;
+    if (filtered === "") return;
+    this.#atLineStart = filtered.endsWith("\n");
+    process.stdout.write(filtered);
+  }
+}
