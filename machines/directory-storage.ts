@@ -1,4 +1,4 @@
-import { link, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { link, mkdir, readdir, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
@@ -8,6 +8,7 @@ import type { Storage } from "./storage.ts";
 
 const copyTimeoutSeconds = 3600; // a large disk, on a file system without shared extents
 const overlayTimeoutSeconds = 60;
+const removeTimeoutSeconds = 600;
 
 /** Plain directories: for file systems without subvolumes, and for users without privileges. */
 export class DirectoryStorage implements Storage {
@@ -47,15 +48,18 @@ export class DirectoryStorage implements Storage {
 
   async remove(path: string): Promise<void> {
     const name = basename(path);
-    const away = isRemoved(name) ? path : join(dirname(path), removedName(name));
-    try {
-      // Removing takes time, and may be cut short: half a machine must not stand under the name of a whole one.
-      if (away !== path) await rename(path, away);
-      await rm(away, { recursive: true, force: true, maxRetries: 3 });
-    } catch (error) {
-      if (isSystemError(error, "ENOENT", "ENOTDIR")) return;
-      throw new Failure(`remove '${path}'`, reasonOf(error), { cause: error });
+    let away = path;
+    // Removing takes time, and may be cut short: half a machine must not stand under the name of a whole one.
+    if (!isRemoved(name)) {
+      away = join(dirname(path), removedName(name));
+      try {
+        await rename(path, away);
+      } catch (error) {
+        if (isSystemError(error, "ENOENT", "ENOTDIR")) return;
+        throw new Failure(`remove '${path}'`, reasonOf(error), { cause: error });
+      }
     }
+    await this.#removeTree(away);
   }
 
   /** Makes a directory and fills it; nothing is left if that fails. */
@@ -64,12 +68,17 @@ export class DirectoryStorage implements Storage {
     try {
       await fill();
     } catch (error) {
-      await rm(to, { recursive: true, force: true, maxRetries: 3 }).catch((reason: unknown) =>
+      await this.#removeTree(to).catch((reason: unknown) =>
         this.#log.warn({ path: to, reason: reasonOf(reason) }, "an incomplete copy is left"),
       );
       if (!(error instanceof Error && "syscall" in error)) throw error;
       throw new Failure(`make '${to}'`, reasonOf(error), { cause: error });
     }
+  }
+
+  /** By rm(1): that of Node.js says ENOTDIR, whatever keeps a file from being removed. */
+  async #removeTree(path: string): Promise<void> {
+    await this.#run(["rm", "-rf", "--", path], removeTimeoutSeconds, undefined);
   }
 
   async #copy(from: string, to: string, signal: AbortSignal | undefined): Promise<void> {

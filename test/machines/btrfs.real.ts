@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { run } from "../../host/run.ts";
 import { silentLog } from "../../host/log.ts";
+import { isRemoved } from "../../machines/names.ts";
 import { openStorage } from "../../machines/storage.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { loopDevicesOf, mountsUnder } from "../setup/leaks.ts";
@@ -58,6 +59,22 @@ test("btrfs: a farm bootstraps and enumerates, and what btrfs prints is logged a
   const printed = farm.records().filter((record) => "line" in record);
   assert.ok(printed.length > 0);
   for (const record of printed) assert.equal(record["level"], 20);
+});
+
+test("directory: a removal that is cut short leaves nothing under the name, and what is left is known as such", async () => {
+  await using system = await btrfsFileSystem();
+  const storage = await openStorage(system.path, "directory", silentLog());
+  const machine = join(system.path, "m-gcc");
+  await storage.createSubvolume(machine);
+  for (const name of ["disk.img", "kernel", "manifest"]) await writeFile(join(machine, name), "x");
+  await run(["chattr", "+i", join(machine, "kernel")], { timeoutSeconds: 20 });
+  await assert.rejects(storage.remove(machine), /kernel': Operation not permitted/);
+  const [left, ...others] = await readdir(system.path);
+  assert.deepEqual(others, []);
+  assert.ok(isRemoved(left!), left);
+  await run(["chattr", "-i", join(system.path, left!, "kernel")], { timeoutSeconds: 20 });
+  await storage.remove(join(system.path, left!));
+  assert.deepEqual(await readdir(system.path), []);
 });
 
 test("the btrfs fixture leaves neither mount nor loop device, even if a test throws with files open", async () => {

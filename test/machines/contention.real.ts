@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -43,7 +43,6 @@ async function operate(farm: Farm, name: string, turn: number): Promise<void> {
 /** The contenders of a test, restarted when they are killed; ends when enough rounds were made. */
 async function contend(farm: Farm, claims: string): Promise<Record<string, number>> {
   const counts: Record<string, number> = { kills: 0 };
-  const children = new Map<number, ChildProcess>();
   const ends: Promise<unknown>[] = [];
   let made = 0;
   let operating = Promise.resolve();
@@ -52,7 +51,6 @@ async function contend(farm: Farm, claims: string): Promise<Record<string, numbe
     const script = join(import.meta.dirname, "contender.ts");
     const argv = [script, farm.directory, farm.toolchainLock, claims, String(instance)];
     const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
-    children.set(instance, child);
     ends.push(
       once(child, "close").then(([status, signal]) => {
         if (signal === "SIGKILL") start(instance);
@@ -65,7 +63,11 @@ async function contend(farm: Farm, claims: string): Promise<Record<string, numbe
       made++;
       if (made >= rounds) return done.resolve();
       if (made % 8 === 0) operating = operating.then(() => operate(farm, machines[made % 3]!, made / 8));
-      if (made % 13 === 0 && children.get(instance) === child && child.kill("SIGKILL")) counts["kills"]!++;
+      // At any point of its next round.
+      if (made % 5 === 0)
+        setTimeout(() => {
+          if (child.kill("SIGKILL")) counts["kills"]!++;
+        }, Math.random() * 60);
     });
   };
   for (const instance of instances) start(instance);
