@@ -1,0 +1,147 @@
+/** One build in the demo's farm: submitted, its log followed, its result shown. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { Failure } from "../../host/failure.ts";
+import { killGroup } from "../../host/run.ts";
+import type { Screen } from "./screen.ts";
+import { croftCommand, followLines, type Service } from "./service.ts";
+import type { Source } from "./source.ts";
+
+/** What `GET /api/v1/builds/ID` answers, as far as it is shown. */
+interface Answer {
+  id: number;
+  url: string;
+  status: string | null;
+  state: string;
+  buildSeconds: number | null;
+  operations: { name: string; status: string; warnings: number; errors: number }[];
+  artifacts: { name: string; sha256: string; bytes: number; url: string }[];
+}
+
+/** How it went. */
+export interface Built {
+  id: number;
+  succeeded: boolean;
+  /** Seconds of each operation, as the machine told them in its log. */
+  seconds: Map<string, string>;
+}
+
+/** Submits a build with `croft submit`, and passes its log to the screen until it has ended. */
+export async function build(
+  controller: string,
+  source: Source,
+  agent: Service,
+  screen: Screen,
+  signal: AbortSignal,
+): Promise<Built> {
+  const done = new AbortController();
+  const stop = AbortSignal.any([signal, done.signal]);
+  const built: Built = { id: 0, succeeded: false, seconds: new Map() };
+  await screen.during("waiting for the agent", async (show) => {
+    const watching = watchAgent(agent.log, (text) => show.now(`agent: ${text}`), stop);
+    try {
+      built.succeeded = await submit(controller, source, agent, stop, (text) => {
+        screen.pass(text);
+        for (const line of text.split("\n")) note(line, built);
+      });
+    } finally {
+      done.abort();
+      await watching;
+    }
+  });
+  signal.throwIfAborted();
+  return built;
+}
+
+function note(line: string, built: Built): void {
+  const submitted = /^build (\d+), /.exec(line);
+  if (submitted && built.id === 0) built.id = Number(submitted[1]);
+  const ended = /^==> (\S+): \S+ \((\d+) s\)/.exec(line);
+  if (ended) built.seconds.set(ended[1]!, `${ended[2]} s`);
+}
+
+/** @returns whether the build succeeded. */
+async function submit(
+  controller: string,
+  source: Source,
+  agent: Service,
+  signal: AbortSignal,
+  onText: (text: string) => void,
+): Promise<boolean> {
+  const { name, version, repository } = source;
+  const [program, ...args] = croftCommand(
+    ...["submit", "--controller", controller, "--name", name, "--version", version],
+    ...["--repository", repository, "--follow"],
+  ) as [string, ...string[]];
+  const child = spawn(program, args, { detached: true, stdio: ["ignore", "pipe", "inherit"] });
+  const onAbort = () => killGroup(child.pid, "SIGTERM");
+  signal.addEventListener("abort", onAbort, { once: true });
+  child.stdout.setEncoding("utf8").on("data", onText);
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  try {
+    const status = await Promise.race([ended, agent.failed]);
+    signal.throwIfAborted();
+    // 3: the build ended, and has not succeeded.
+    if (status !== 0 && status !== 3)
+      throw new Failure("submit the build", `croft submit ended with status ${status}`);
+    return status === 0;
+  } finally {
+    killGroup(child.pid, "SIGTERM");
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Tells what the agent says, without time, level and fields. */
+async function watchAgent(log: string, tell: (text: string) => void, signal: AbortSignal): Promise<void> {
+  for await (const line of followLines(log, signal)) {
+    const text = /^\[[^\]]*\] [A-Z]+: (.*?)( \{.*)?$/.exec(line)?.[1];
+    if (text !== undefined) tell(text);
+  }
+}
+
+/** Shows the result, and fetches the artifacts into a directory, checked against their digests. */
+export async function showResult(
+  controller: string,
+  { id, seconds }: Built,
+  directory: string,
+  screen: Screen,
+): Promise<void> {
+  const response = await fetch(`${controller}/api/v1/builds/${id}`);
+  if (!response.ok) throw new Failure(`read build ${id}`, `the controller answers ${response.status}`);
+  const answer = (await response.json()) as Answer;
+  const notes = ({ warnings, errors }: { warnings: number; errors: number }) =>
+    [warnings && `${warnings} warnings`, errors && `${errors} errors`].filter(Boolean).join(", ");
+  const whole = answer.buildSeconds === null ? "" : `${Math.round(answer.buildSeconds)} s`;
+  screen.table([
+    ["OPERATION", "STATUS", "TIME", ""],
+    ...answer.operations.map((one) => [one.name, one.status, seconds.get(one.name) ?? "", notes(one)]),
+    ["build", answer.status ?? answer.state, whole, ""],
+  ]);
+  for (const artifact of answer.artifacts) {
+    const path = await fetchArtifact(artifact, directory);
+    screen.line(`  artifact ${artifact.name}, ${artifact.bytes} bytes, fetched to ${path}`);
+    screen.line(`  SHA-256  ${artifact.sha256}, verified`);
+  }
+}
+
+async function fetchArtifact(
+  { name, url, sha256 }: Answer["artifacts"][number],
+  directory: string,
+): Promise<string> {
+  const response = await fetch(url);
+  if (!response.ok)
+    throw new Failure(`fetch artifact '${name}'`, `the controller answers ${response.status}`);
+  const content = Buffer.from(await response.arrayBuffer());
+  const digest = createHash("sha256").update(content).digest("hex");
+  if (digest !== sha256)
+    throw new Failure(`fetch artifact '${name}'`, `its SHA-256 is ${digest}, not ${sha256}`);
+  await mkdir(directory, { recursive: true });
+  const path = join(directory, basename(name));
+  await writeFile(path, content);
+  return path;
+}
