@@ -94,8 +94,9 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
         realpath(options.readable),
         realpath(options.writable),
       ]);
+      const listening = once(socket, "listening");
       socket.bind(options.port, options.address);
-      await once(socket, "listening");
+      await listening;
       return new TftpServer({ ...options, readable, writable }, socket);
     } catch (error) {
       socket.close();
@@ -161,9 +162,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     const file = await openReadable(this.#readable, request.name);
     try {
       const socket = await TransferSocket.open(this.#address, peer);
-      const { options } = request;
-      if (options?.tsize !== undefined) options.tsize = file.sizeBytes;
-      return new ReadTransfer(settings(socket, options), file);
+      return new ReadTransfer(settings(socket, withSize(request.options, file.sizeBytes)), file);
     } catch (error) {
       await file.handle.close();
       throw error;
@@ -234,5 +233,13 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
 }
 
 type SettingsMaker = (socket: TransferSocket, options: RequestOptions | undefined) => TransferSettings;
+
+/** Fills in the size of the file. An empty one's is left out: curl takes a size of 0 for a malformed answer. */
+function withSize(options: RequestOptions | undefined, sizeBytes: number): RequestOptions | undefined {
+  if (options?.tsize === undefined) return options;
+  if (sizeBytes > 0) return { ...options, tsize: sizeBytes };
+  const { tsize: _, ...others } = options;
+  return Object.keys(others).length > 0 ? others : undefined;
+}
 
 const closingError = { ...errors.EIO, message: "Server is closing" };
