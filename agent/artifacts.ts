@@ -1,6 +1,5 @@
 /** Takes the artifacts out of a machine's `upload.tar`. The archive is hostile until shown otherwise. */
 import { mkdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
 import type { ReadEntry } from "tar";
 import { Failure, reasonOf } from "../host/failure.ts";
 
@@ -33,11 +32,11 @@ export async function extractArtifacts(archive: string, directory: string, maxBy
       strict: true,
       // Ownership, modes and times of the guest mean nothing here.
       preserveOwner: false,
-      noChmod: true,
       noMtime: true,
       filter: (path) => files.has(normalize(path)),
       onReadEntry: (entry) => {
         entry.path = files.get(normalize(entry.path)) ?? entry.path;
+        entry.mode = entry.type === "Directory" ? 0o700 : 0o600;
       },
     });
     await rename(temporary, directory);

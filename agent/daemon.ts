@@ -50,8 +50,9 @@ const faultPauseMaxSeconds = 600;
 export async function runAgent(settings: Settings, log: Log): Promise<void> {
   using signals = watchSignals();
   try {
-    using _instance = lockInstance(settings);
-    const context = await openContext(settings, log);
+    const spool = await Spool.open(join(settings.spool, instanceName(settings)));
+    using _instance = lockInstance(settings, spool);
+    const context = await openContext(settings, spool, log);
     if (settings.systemd) tellFacts(context);
     await recover(context);
     await workLoop(context, signals);
@@ -132,8 +133,8 @@ async function pause(seconds: number, { stop, drain }: SignalWatch): Promise<voi
 }
 
 /** Two agents of one name would clean up each other's machines. */
-function lockInstance(settings: Settings): Disposable {
-  const path = join(settings.spool, `${instanceName(settings)}.lock`);
+function lockInstance(settings: Settings, spool: Spool): Disposable {
+  const path = join(spool.directory, "lock");
   const lock = tryLockFile(path);
   if (lock) return lock;
   throw new Failure(
@@ -145,10 +146,9 @@ function lockInstance(settings: Settings): Disposable {
   );
 }
 
-async function openContext(settings: Settings, log: Log): Promise<Context> {
+async function openContext(settings: Settings, spool: Spool, log: Log): Promise<Context> {
   const signer = settings.authKey === undefined ? undefined : openSigner(settings.authKey);
   const directories = directoriesOf(settings);
-  const spool = await Spool.open(join(settings.spool, instanceName(settings)));
   const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
   const needsMachines = settings.fakeMachine === undefined;
   return {

@@ -1,7 +1,7 @@
 /** What the dump modes print: manifests, to standard output, and nothing else. */
 import { writeSync } from "node:fs";
+import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { formatMachineHeaders } from "../manifests/machine.ts";
-import type { BootstrappedMachine } from "../manifests/machine.ts";
 import { formatResult, type Result } from "../manifests/result.ts";
 import { formatTask, type Task } from "../manifests/task.ts";
 

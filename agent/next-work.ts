@@ -12,7 +12,7 @@ import type { Enumeration, LockedMachine, PendingBootstrap } from "../machines/e
 import { fakeEnumeration } from "../machines/fake-machine.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
 import { ManifestError } from "../manifests/error.ts";
-import type { BootstrappedMachine } from "../manifests/machine.ts";
+import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { parseTask } from "../manifests/task.ts";
 import type { TaskRequest } from "../manifests/task-request.ts";
 import type { Context } from "./context.ts";

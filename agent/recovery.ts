@@ -17,6 +17,7 @@ export async function recover(context: Context): Promise<void> {
   await decideUnfinished(context);
   for (const directory of [directories.bootstrap, directories.get, directories.put])
     await rm(directory, { recursive: true, force: true });
+  if (settings.fakeMachine !== undefined) return;
   await removeStaleSnapshots({
     directory: settings.machines,
     toolchain: settings.toolchain.name,

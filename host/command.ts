@@ -11,7 +11,7 @@ export function makeCommand(name: string, summary: string): Command {
   return new Command(name)
     .description(summary)
     .exitOverride()
-    .showHelpAfterError(false)
+    .configureOutput({ outputError: (text, write) => write(oneClearLine(text)) })
     .allowExcessArguments(false);
 }
 
@@ -38,5 +38,8 @@ export async function runCommand(command: Command, args: readonly string[]): Pro
 }
 
 function oneClearLine(text: string): string {
-  return `croft: ${text.replace(/^error: /, "Cannot use the command line: ").trimEnd()}\n`;
+  return `croft: ${text
+    .replace(/^error: /, "Cannot use the command line: ")
+    .replace(" is invalid. ", " is invalid: ")
+    .trimEnd()}\n`;
 }
