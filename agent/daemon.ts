@@ -150,6 +150,7 @@ async function openContext(settings: Settings, spool: Spool, log: Log): Promise<
   const signer = settings.authKey === undefined ? undefined : openSigner(settings.authKey);
   const directories = directoriesOf(settings);
   const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
+  const workerVersion = await provideWorker(directories.toolchain);
   const needsMachines = settings.fakeMachine === undefined;
   return {
     settings,
@@ -166,7 +167,7 @@ async function openContext(settings: Settings, spool: Spool, log: Log): Promise<
     polling: new Polling(settings.controllers, client, log),
     delivery: new Delivery(client, spool, log),
     status: new Status(log, settings.systemd),
-    workerVersion: await provideWorker(directories.toolchain),
+    workerVersion,
     hostName: hostname(),
   };
 }
