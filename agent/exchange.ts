@@ -57,9 +57,6 @@ export class Exchange implements AsyncDisposable {
       await TftpServer.start({ address, port, readable, writable, uploadMaxBytes, log }),
     );
     const firstRequest = new Promise<void>((resolve) => tftp.once("request", () => resolve()));
-    tftp.on("read", (name, sizeBytes) => log.step({ name, sizeBytes }, "file read by the machine"));
-    tftp.on("complete", (name, sizeBytes) => log.step({ name, sizeBytes }, "file received from the machine"));
-    tftp.on("failed", (name, reason) => log.step({ name, reason }, "transfer with the machine failed"));
     const machine = options.start ? stack.use(await options.start(tftp.port)) : undefined;
     return new Exchange(tftp, machine, writable, stack.move(), firstRequest);
   }

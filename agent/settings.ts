@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { readConfiguration } from "../host/configuration.ts";
 import { Failure, UsageFailure } from "../host/failure.ts";
 import { readOptionValue, withDefaults, type OptionValues } from "../host/options.ts";
@@ -157,12 +157,12 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     },
     toolchainLock: maybe("toolchain-lock") ?? (fake ? "" : `/var/lock/croft-agent-${name}.lock`),
     instance: number("instance"),
-    machines: text("machines"),
+    machines: resolve(text("machines")),
     storage: text("storage") as Settings["storage"],
-    tftp: text("tftp"),
+    tftp: resolve(text("tftp")),
     tftpPort: number("tftp-port") + (number("toolchain-num") - 1) * 100 + number("instance"),
-    spool: text("spool"),
-    runtime: join(maybe("runtime") ?? defaultRuntime(), `${name}-${number("instance")}`),
+    spool: resolve(text("spool")),
+    runtime: resolve(maybe("runtime") ?? defaultRuntime(), `${name}-${number("instance")}`),
     accel: text("accel") as Settings["accel"],
     qemu: maybe("qemu"),
     cpus: number("cpu"),

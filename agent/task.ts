@@ -146,7 +146,7 @@ async function decide(context: Context, work: Work): Promise<Outcome> {
       return { result: agentResult(task, "interrupt", "agent", signal.reason.message) };
     }
     if (!(error instanceof Failure)) throw error;
-    log.error({ err: error }, "task not performed by a fault of the farm");
+    log.error({ reason: error.message }, "task not performed by a fault of the farm");
     return { result: agentResult(task, "abort", "agent", error.message), fault: true };
   }
 }
