@@ -1,4 +1,83 @@
-import type { FastifyInstance } from "fastify";
+/** The pages for people. */
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { FastifyInstance, FastifyReply } from "fastify";
+import Type from "typebox";
+import { readDetails } from "../representation.ts";
+import { mayRead } from "../routes/access.ts";
+import { buildParameters, listSchema } from "../routes/api.ts";
 import type { Served } from "../routes/served.ts";
+import { buildPage } from "./build-page.ts";
+import { buildsPage } from "./builds-page.ts";
+import { html } from "./html.ts";
+import { page, securityHeaders, staticFiles } from "./layout.ts";
+import { sendLive } from "./live.ts";
 
-export function addDashboard(_server: FastifyInstance, _served: Served): void {}
+const pageLength = 50;
+
+const attemptSchema = Type.Object({ attempt: Type.Optional(Type.Integer({ minimum: 1 })) });
+const liveSchema = Type.Object({ from: Type.Optional(Type.String({ maxLength: 200 })) });
+
+/** Adds the pages and their files. */
+export function addDashboard(untyped: FastifyInstance, served: Served): void {
+  const server = untyped.withTypeProvider<TypeBoxTypeProvider>();
+  const { controller } = served;
+  const reading = { onRequest: mayRead(served) };
+  addStaticFiles(untyped);
+
+  server.get("/", reading, (_request, reply) => reply.redirect("/builds"));
+
+  server.get("/builds", { ...reading, schema: { querystring: listSchema } }, async (request, reply) => {
+    const { limit = pageLength, ...filter } = request.query;
+    const found = await controller.builds.list({ ...filter, limit: limit + 1 });
+    const counts = await controller.builds.count();
+    return sendPage(
+      reply,
+      buildsPage({ builds: found.slice(0, limit), counts, filter, more: found.length > limit }),
+    );
+  });
+
+  server.get(
+    "/builds/:id",
+    { ...reading, schema: { params: buildParameters, querystring: attemptSchema } },
+    async (request, reply) => {
+      const details = await readDetails(controller, request.params.id);
+      const { attempt } = request.query;
+      if (!details || (attempt ?? 0) > details.sessions.length)
+        return sendPage(
+          reply.code(404),
+          page(
+            "Not found",
+            html`<h1>There is no such build</h1>
+              <p><a href="/builds">All builds</a></p>`,
+          ),
+        );
+      return sendPage(reply, await buildPage(controller, details, attempt));
+    },
+  );
+
+  server.get(
+    "/builds/:id/live",
+    { ...reading, schema: { params: buildParameters, querystring: liveSchema } },
+    async (request, reply) => {
+      const lastId = request.headers["last-event-id"];
+      await sendLive(served, request.params.id, String(lastId ?? request.query.from ?? ""), reply);
+    },
+  );
+}
+
+function addStaticFiles(server: FastifyInstance): void {
+  for (const [name, { content, type }] of staticFiles)
+    server.get(`/static/${name}`, (_request, reply) =>
+      reply
+        .headers({ ...securityHeaders, "cache-control": "public, max-age=31536000, immutable" })
+        .type(type)
+        .send(content),
+    );
+}
+
+function sendPage(reply: FastifyReply, text: string) {
+  return reply
+    .headers({ ...securityHeaders, "cache-control": "no-store" })
+    .type("text/html; charset=utf-8")
+    .send(text);
+}

@@ -39,7 +39,7 @@ export const stateSchema = Type.Union(
   ["queued", "building", "finished", "cancelled"].map((state) => Type.Literal(state)),
 );
 
-const listSchema = Type.Object(
+export const listSchema = Type.Object(
   {
     state: Type.Optional(stateSchema),
     status: Type.Optional(Type.String({ maxLength: 20 })),

@@ -1,0 +1,228 @@
+/** One build: what it is, its operations, its log, its artifacts. */
+import type { Controller } from "../controller.ts";
+import { queueSeconds, secondsBetween, type BuildDetails, type Operation } from "../representation.ts";
+import type { Session } from "../sessions.ts";
+import { html, type Markup } from "./html.ts";
+import { ago, chip, duration, page, size } from "./layout.ts";
+import { logExcerpt, type LogExcerpt } from "./log-excerpt.ts";
+import { positionText } from "./live.ts";
+
+/** The page for one attempt of a build, the latest unless another is asked for. */
+export async function buildPage(
+  controller: Controller,
+  details: BuildDetails,
+  attempt?: number,
+): Promise<string> {
+  const { build, sessions } = details;
+  const session =
+    attempt === undefined ? sessions.at(-1) : sessions.find((candidate) => candidate.attempt === attempt);
+  const operations = details.operations.filter((operation) => operation.session === session?.id);
+  return page(
+    `${build.name} #${build.id}`,
+    html`<div id="summary" data-live>${summary(details, session)}</div>
+      <div id="operations" data-live>
+        ${operations.length > 0 && operationTable(operations)}
+        ${await Promise.all(operations.map((one) => operationLog(controller, details, session!, one)))}
+      </div>
+      ${await liveLog(controller, details, session, operations.length > 0)}
+      <div id="artifacts" data-live>${artifactList(details)}</div>
+      <div id="attempts" data-live>${attemptList(details, session)}</div>`,
+  );
+}
+
+function summary({ build }: BuildDetails, session: Session | undefined): Markup {
+  const { specification } = build;
+  const waiting = build.state === "queued" ? build.queued_at : null;
+  const took = build.state === "queued" ? null : secondsBetween(build.started_at, build.finished_at);
+  const fact = (name: string, value: Markup | string) =>
+    html`<div>
+      <dt>${name}</dt>
+      <dd>${value}</dd>
+    </div>`;
+  return html`<p class="path"><a href="/builds">Builds</a> / #${build.id}</p>
+    <h1>
+      ${build.name} <span class="quiet">${build.version}</span>
+      <span id="state" data-state="${build.state}">${chip(build.status ?? build.state)}</span>
+    </h1>
+    <dl class="facts">
+      ${fact("Target", html`<a href="/builds?target=${encodeURIComponent(build.target)}">${build.target}</a>`)}
+      ${fact("Machine", session ? html`${session.machine} <span class="quiet">at ${session.agent}</span>` : specification.machine)}
+      ${fact("Repository", repository(build.repository))}
+      ${fact("Submitted", html`${ago(build.created_at)}${build.submitted_by !== null && html` by ${build.submitted_by}`}`)}
+      ${fact("Waited", duration(queueSeconds(build), waiting))}
+      ${fact("Built in", duration(took, build.state === "building" ? build.started_at : null))}
+      ${build.rebuild_of !== null && fact("Again", html`<a href="/builds/${build.rebuild_of}">#${build.rebuild_of}</a>`)}
+    </dl>`;
+}
+
+/** Only web addresses become links; anything may be submitted. */
+function repository(url: string): Markup {
+  return /^https?:\/\//i.test(url) ? html`<a href="${url}" rel="noreferrer">${url}</a>` : html`${url}`;
+}
+
+function operationTable(operations: readonly Operation[]): Markup {
+  const row = (one: Operation) =>
+    html`<tr>
+      <th scope="row"><a href="#operation-${one.ordinal}">${one.name}</a></th>
+      <td>${chip(one.status)}</td>
+      <td data-label="Errors">${one.errors > 0 ? html`<b class="error-text">${one.errors}</b>` : "0"}</td>
+      <td data-label="Warnings">
+        ${one.warnings > 0 ? html`<b class="warning-text">${one.warnings}</b>` : "0"}
+      </td>
+      <td data-label="Log">${one.log_lines} lines, ${size(one.log_bytes)}</td>
+    </tr>`;
+  return html`<h2>Operations</h2>
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Operation</th>
+          <th scope="col">Status</th>
+          <th scope="col">Errors</th>
+          <th scope="col">Warnings</th>
+          <th scope="col">Log</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${operations.map(row)}
+      </tbody>
+    </table>`;
+}
+
+async function operationLog(
+  controller: Controller,
+  { build }: BuildDetails,
+  { attempt }: Session,
+  operation: Operation,
+): Promise<Markup> {
+  const excerpt = await logExcerpt(controller.blobs.path(operation.log_digest), `o${operation.ordinal}`);
+  const address = `/api/v1/builds/${build.id}/log?attempt=${attempt}&operation=${encodeURIComponent(operation.name)}`;
+  const open = !["success", "skip"].includes(operation.status);
+  return html`<details class="log-box" id="operation-${operation.ordinal}" ${open && html`open`}>
+    <summary>
+      ${operation.name} ${chip(operation.status)}
+      <span class="counts">${counts(operation.errors, operation.warnings)}</span>
+    </summary>
+    <p class="tools">
+      <a href="${address}">Whole log</a> <a href="${address}" download="${operation.name}.log">Download</a>
+    </p>
+    ${skippedNote(excerpt)}
+    <div class="log" tabindex="0" role="region" aria-label="Log of ${operation.name}">
+      ${excerpt.lines}${excerpt.tail}
+    </div>
+  </details>`;
+}
+
+function counts(errors: number, warnings: number): Markup {
+  const several = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
+  return html`${errors > 0 && html`<span class="error-text">${several(errors, "error")}</span>`}
+  ${warnings > 0 && html`<span class="warning-text">${several(warnings, "warning")}</span>`}`;
+}
+
+function skippedNote({ skipped }: LogExcerpt): Markup | false {
+  return skipped > 0 && html`<p class="quiet skipped">${skipped} earlier lines are in the whole log.</p>`;
+}
+
+/** The log as the machine printed it: open while it grows, folded once there is a result. */
+async function liveLog(
+  controller: Controller,
+  { build, sessions }: BuildDetails,
+  session: Session | undefined,
+  hasResult: boolean,
+): Promise<Markup> {
+  const ended = build.state === "finished" || build.state === "cancelled";
+  const attempt = session?.attempt ?? 0;
+  const excerpt = await logExcerpt(controller.liveLogs.path(session?.id ?? 0), `a${attempt}`);
+  if (ended && excerpt.position.offset === 0 && excerpt.tail.text === "") return html``;
+  const follows = !ended && session === sessions.at(-1);
+  const address = `/api/v1/builds/${build.id}/log?kind=live${session ? `&attempt=${attempt}` : ""}`;
+  const live = `/builds/${build.id}/live?from=${positionText(session?.id ?? 0, excerpt.position)}`;
+  return html`<details class="log-box" id="live" ${!(ended && hasResult) && html`open`}>
+    <summary>
+      Live log
+      <span class="counts" id="live-note">${follows && html`<span class="pulse">following</span>`}</span>
+    </summary>
+    <p class="tools">
+      <a href="${address}">Whole log</a> <a href="${address}" download="build-${build.id}.log">Download</a>
+      ${follows && html`<label><input type="checkbox" id="follow" checked /> Follow</label>`}
+    </p>
+    ${skippedNote(excerpt)}
+    <div
+      class="log"
+      id="live-log"
+      tabindex="0"
+      role="log"
+      aria-label="Live log"
+      aria-live="off"
+      ${follows && html`data-follow="${live}"`}
+    >
+      <div id="live-lines">${excerpt.lines}</div>
+      <div id="live-tail">${excerpt.tail}</div>
+    </div>
+    ${follows && excerpt.position.offset === 0 && html`<p class="quiet" id="waiting">Nothing printed yet.</p>`}
+  </details>`;
+}
+
+function artifactList({ build, artifacts, sessions }: BuildDetails): Markup | false {
+  if (artifacts.length === 0) return false;
+  const attemptOf = new Map(sessions.map(({ id, attempt }) => [id, attempt]));
+  return html`<h2>Artifacts</h2>
+    <table class="artifacts">
+      <thead>
+        <tr>
+          <th scope="col">Name</th>
+          <th scope="col">Type</th>
+          <th scope="col">Size</th>
+          <th scope="col">SHA-256</th>
+          <th scope="col">Attempt</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${artifacts.map(
+          (one) =>
+            html`<tr>
+              <th scope="row">
+                <a href="/api/v1/builds/${build.id}/artifacts/${one.digest}/${encodeURIComponent(one.name)}"
+                  >${one.name}</a
+                >
+              </th>
+              <td data-label="Type">${one.type}</td>
+              <td data-label="Size">${size(one.bytes)}</td>
+              <td data-label="SHA-256"><code class="digest">${one.digest}</code></td>
+              <td data-label="Attempt">${attemptOf.get(one.session)}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>`;
+}
+
+function attemptList({ build, sessions }: BuildDetails, shown: Session | undefined): Markup | false {
+  if (sessions.length < 2) return false;
+  return html`<h2>Attempts</h2>
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Attempt</th>
+          <th scope="col">Result</th>
+          <th scope="col">Machine</th>
+          <th scope="col">Agent</th>
+          <th scope="col">Took</th>
+          <th scope="col">Started</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${sessions.map(
+          (session) =>
+            html`<tr ${session === shown && html`aria-current="true"`}>
+              <th scope="row">
+                <a href="/builds/${build.id}?attempt=${session.attempt}">${session.attempt}</a>
+              </th>
+              <td>${session.status === null ? session.state : chip(session.status)}</td>
+              <td data-label="Machine">${session.machine}</td>
+              <td data-label="Agent">${session.agent}</td>
+              <td data-label="Took">${duration(secondsBetween(session.created_at, session.ended_at))}</td>
+              <td data-label="Started">${ago(session.created_at)}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>`;
+}

@@ -1,0 +1,37 @@
+/** Markup made from templates: whatever is put in is escaped unless it is markup itself. */
+export class Markup {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+type Content = Markup | string | number | null | undefined | false | readonly Content[];
+
+const entities: Record<string, string> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+/** Text as it may stand in an element or a quoted attribute. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => entities[character]!);
+}
+
+/** A template whose values are escaped; lists are joined, absent values are nothing. */
+export function html(parts: TemplateStringsArray, ...values: Content[]): Markup {
+  let text = parts[0]!;
+  for (const [index, value] of values.entries()) text += render(value) + parts[index + 1]!;
+  return new Markup(text);
+}
+
+function render(value: Content): string {
+  if (value === undefined || value === null || value === false) return "";
+  if (value instanceof Markup) return value.text;
+  if (typeof value === "string" || typeof value === "number") return escapeHtml(String(value));
+  return value.map(render).join("");
+}

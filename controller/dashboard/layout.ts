@@ -1,0 +1,119 @@
+/** What all pages share. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { packageFile, packageVersion } from "../../host/package.ts";
+import { html, type Markup } from "./html.ts";
+
+/** The files that pages use besides themselves, read once. */
+export const staticFiles: ReadonlyMap<string, { content: Buffer; type: string; url: string }> = new Map(
+  [
+    ["style.css", "text/css; charset=utf-8"],
+    ["live.js", "text/javascript; charset=utf-8"],
+    ["icon.svg", "image/svg+xml"],
+  ].map(([name, type]) => {
+    const content = readFileSync(packageFile("controller", "dashboard", "static", name!));
+    const version = createHash("sha256").update(content).digest("hex").slice(0, 12);
+    return [name!, { content, type: type!, url: `/static/${name}?v=${version}` }];
+  }),
+);
+
+/** Nothing from elsewhere, nothing inline: a log that breaks out of its escaping still runs nothing. */
+export const securityHeaders = {
+  "content-security-policy": [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join("; "),
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+} as const;
+
+/** A whole page. */
+export function page(title: string, content: Markup): string {
+  const url = (name: string) => staticFiles.get(name)!.url;
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>${title} · croft</title>
+        <link rel="icon" href="${url("icon.svg")}" />
+        <link rel="stylesheet" href="${url("style.css")}" />
+        <script type="module" src="${url("live.js")}"></script>
+      </head>
+      <body>
+        <a class="skip" href="#content">Skip to the content</a>
+        <header>
+          <nav aria-label="Main">
+            <a class="brand" href="/"><img src="${url("icon.svg")}" alt="" width="22" height="22" />croft</a>
+            <a href="/builds">Builds</a>
+          </nav>
+          <span id="connection" role="status"></span>
+        </header>
+        <main id="content">${content}</main>
+        <footer>croft ${packageVersion}</footer>
+      </body>
+    </html> `.text;
+}
+
+const symbols: Record<string, string> = {
+  queued: "○",
+  building: "◐",
+  success: "✓",
+  warning: "!",
+  error: "✕",
+  abort: "■",
+  abnormal: "▲",
+  interrupt: "↺",
+  skip: "–",
+  cancelled: "⊘",
+};
+
+/** A state or status as a coloured chip; shape and word tell it as well as the colour does. */
+export function chip(status: string): Markup {
+  const symbol = symbols[status];
+  return html`<span class="chip ${symbol ? status : ""}"
+    ><span aria-hidden="true">${symbol ?? "?"}</span> ${status}</span
+  >`;
+}
+
+/** A time as people say it, with the exact one to hover over. */
+export function ago(time: Date | null): Markup {
+  if (!time) return html`–`;
+  const iso = time.toISOString();
+  return html`<time datetime="${iso}" title="${iso.slice(0, 19).replace("T", " ")} UTC"
+    >${describe((Date.now() - time.getTime()) / 1000)} ago</time
+  >`;
+}
+
+/** A duration in seconds, such as `3m 12s`; `since` makes it go on in the browser. */
+export function duration(seconds: number | null, since?: Date | null): Markup {
+  if (seconds === null) return html`–`;
+  if (!since) return html`${describe(seconds)}`;
+  return html`<span data-since="${since.toISOString()}">${describe(seconds)}</span>`;
+}
+
+function describe(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${whole % 60}s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3600)}h ${Math.floor((whole % 3600) / 60)}m`;
+  return `${Math.floor(whole / 86_400)}d ${Math.floor((whole % 86_400) / 3600)}h`;
+}
+
+/** A size in bytes, such as `1.2 MiB`. */
+export function size(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  const units = ["KiB", "MiB", "GiB", "TiB"];
+  let value = bytes / 1024;
+  let unit = 0;
+  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
+  return `${value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
+}

@@ -1,0 +1,113 @@
+/* Keeps a page up to date. Without it every page still shows all there is, as of when it was loaded. */
+
+const linesKept = 5000;
+
+/* Fetches the page again and puts its changing parts in place of the present ones. */
+async function refresh() {
+  const response = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (!response.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const next = fresh.getElementById(part.id);
+    if (!next || next.innerHTML === part.innerHTML) continue;
+    const focused = part.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    const unfolded = [...part.querySelectorAll("details[open]")].map((one) => one.id);
+    part.replaceChildren(...next.childNodes);
+    for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
+    if (focused) part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+}
+
+/* At most one refresh a second, and always one after the last change. */
+let planned = false;
+function refreshSoon() {
+  if (planned) return;
+  planned = true;
+  setTimeout(() => {
+    planned = false;
+    refresh().catch(() => {});
+  }, 300);
+}
+
+function listen(url) {
+  const connection = document.getElementById("connection");
+  const source = new EventSource(url);
+  let broken = false;
+  source.addEventListener("open", () => {
+    connection.textContent = "";
+    if (broken) refreshSoon();
+    broken = false;
+  });
+  source.addEventListener("error", () => {
+    broken = true;
+    connection.textContent = "Connection lost; trying again";
+  });
+  return source;
+}
+
+function followLog(log) {
+  const lines = document.getElementById("live-lines");
+  const tail = document.getElementById("live-tail");
+  const follow = document.getElementById("follow");
+  const source = listen(log.dataset.follow);
+  const toEnd = () => {
+    if (follow.checked) log.scrollTop = log.scrollHeight;
+  };
+  const add = (markup) => {
+    document.getElementById("waiting")?.remove();
+    tail.replaceChildren();
+    lines.insertAdjacentHTML("beforeend", markup);
+    while (lines.childElementCount > linesKept) lines.firstElementChild.remove();
+    toEnd();
+  };
+  source.addEventListener("lines", (event) => add(JSON.parse(event.data).html));
+  source.addEventListener("attempt", (event) => add(JSON.parse(event.data).html));
+  source.addEventListener("tail", (event) => {
+    tail.innerHTML = JSON.parse(event.data).html;
+    toEnd();
+  });
+  source.addEventListener("state", refreshSoon);
+  source.addEventListener("end", () => {
+    source.close();
+    document.getElementById("live-note").textContent = "complete";
+    refresh().catch(() => {});
+  });
+  /* Whoever scrolls up wants to read; whoever scrolls to the end wants to follow. */
+  log.addEventListener("wheel", () => noteScroll(), { passive: true });
+  log.addEventListener("touchmove", () => noteScroll(), { passive: true });
+  log.addEventListener("keydown", () => noteScroll());
+  const noteScroll = () =>
+    setTimeout(() => {
+      follow.checked = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    }, 100);
+  follow.addEventListener("change", toEnd);
+  toEnd();
+}
+
+function describe(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${whole % 60}s`;
+  return `${Math.floor(whole / 3600)}h ${Math.floor((whole % 3600) / 60)}m`;
+}
+
+setInterval(() => {
+  for (const one of document.querySelectorAll("[data-since]"))
+    one.textContent = describe((Date.now() - Date.parse(one.dataset.since)) / 1000);
+}, 1000);
+
+/* A link to a line in a folded log unfolds it. */
+function unfoldTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const box = target?.closest("details");
+  if (!box) return;
+  box.open = true;
+  target.scrollIntoView({ block: "center" });
+}
+addEventListener("hashchange", unfoldTarget);
+unfoldTarget();
+
+const log = document.querySelector("[data-follow]");
+if (log) followLog(log);
+const list = document.querySelector("[data-changes]");
+if (list) listen(list.dataset.changes).addEventListener("build", refreshSoon);
