@@ -22,4 +22,5 @@ done
 # noinit_itable: a machine that lives for minutes need not tidy up its disk.
 mount -t ext4 -o noatime,noinit_itable "$device" /root || { echo "croft: cannot mount $device"; exit 1; }
 for directory in dev proc sys; do mount -o move "/$directory" "/root/$directory"; done
-exec switch_root /root "${init:-/sbin/croft-init}"
+# As without an initrd: what the kernel does not know, and what follows "--", are arguments of the first process.
+exec switch_root /root "${init:-/sbin/croft-init}" "$@"

@@ -88,8 +88,7 @@ export class QemuMachine implements VirtualMachine {
   async forceDown(): Promise<void> {
     if (!this.#over) {
       this.#endsBy({ how: "forced", detail: "forced down" });
-      await this.qmp?.execute("quit", {}, quitSeconds).catch(() => {}); // then the signal does it
-      if (!(await this.wait(quitSeconds))) this.#parts.child.kill("SIGKILL");
+      if (!(await this.#quits())) this.#parts.child.kill("SIGKILL");
     }
     await this.ended;
   }
@@ -153,6 +152,15 @@ export class QemuMachine implements VirtualMachine {
     this.#aborted.abort();
     const said = complaint();
     return this.#reason ?? { how: "exited", detail: said ? `${exit}: ${said}` : exit };
+  }
+
+  async #quits(): Promise<boolean> {
+    try {
+      await this.qmp?.execute("quit", {}, quitSeconds);
+      return (await this.wait(quitSeconds)) !== undefined;
+    } catch {
+      return false; // not ready for commands yet, or stuck
+    }
   }
 
   /** The first reason counts: after a panic QEMU reports a shutdown too. */

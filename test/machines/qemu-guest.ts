@@ -1,13 +1,23 @@
-/** Guests for the tests of machines/qemu: the minimal image with a first process that runs a given script. */
-import { mkdir, writeFile } from "node:fs/promises";
+/** Guests for tests: an image whose first process is a shell that runs a given script. */
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { silentLog } from "../../host/log.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
 import type { StartOptions, VirtualMachine } from "../../machines/virtual-machine.ts";
-import { copyMachine, minimalMachineWith } from "../fixtures/images.ts";
+import { copyMachine, minimalMachine } from "../fixtures/images.ts";
 
-const firstProcess = join(import.meta.dirname, "qemu-guest-init");
+const prelude = `
+exec < /dev/console > /dev/console 2>&1
+mount -t tmpfs tmp /tmp
+for name in /sys/class/virtio-ports/*/name; do
+  [ "$(cat "$name")" != org.croft.log ] || log=/dev/$(basename "$(dirname "$name")")
+done
+`;
+const ending = `
+echo "the script has ended"
+busybox poweroff -f
+`;
 
 export interface Guest extends AsyncDisposable {
   readonly machine: VirtualMachine;
@@ -19,13 +29,21 @@ export interface Guest extends AsyncDisposable {
 }
 
 /** What {@link startGuest} starts with; anything may be overridden. */
-export async function guestOptions(directory: string, script: string): Promise<StartOptions> {
+export async function guestOptions(
+  directory: string,
+  script: string,
+  revision?: string,
+): Promise<StartOptions> {
   const snapshot = join(directory, "snapshot");
   const runtimeDirectory = join(directory, "run");
   await mkdir(runtimeDirectory);
-  await copyMachine(await minimalMachineWith(firstProcess), snapshot);
-  // The second disk carries the script; sectors are 512 bytes.
-  await writeFile(join(snapshot, "disk2.img"), Buffer.from(script.padEnd(4096, "\n")));
+  await copyMachine(revision ?? (await minimalMachine()), snapshot);
+  // The second disk carries the script; a disk consists of whole sectors.
+  const text = `${prelude}${script}${ending}`;
+  await writeFile(join(snapshot, "disk2.img"), text.padEnd(Math.ceil(text.length / 4096) * 4096, "\n"));
+  const parameters = await readFile(join(snapshot, "cmdline"), "utf8");
+  await rm(join(snapshot, "cmdline")); // it may be a link to that of the image
+  await writeFile(join(snapshot, "cmdline"), `${parameters} init=/bin/sh -- /dev/vdb`);
   return {
     ...{ name: "test,guest", directory: snapshot, runtimeDirectory, mac: "52:54:00:0a:0b:0c" },
     machine: { id: "guest-1", name: "guest", summary: "a guest", type: "kvm" },
@@ -35,10 +53,14 @@ export async function guestOptions(directory: string, script: string): Promise<S
 }
 
 /** Starts a guest whose first process runs the script (POSIX shell, busybox; `$log` is the log port's device). */
-export async function startGuest(script: string, more: Partial<StartOptions> = {}): Promise<Guest> {
+export async function startGuest(
+  script: string,
+  more: Partial<StartOptions> = {},
+  revision?: string,
+): Promise<Guest> {
   await using undo = new AsyncDisposableStack();
   const directory = undo.use(await temporaryDirectory("croft-test-qemu-"));
-  const options = await guestOptions(directory.path, script);
+  const options = await guestOptions(directory.path, script, revision);
   const waiters = new Set<() => void>();
   let text = "";
   const machine = undo.use(

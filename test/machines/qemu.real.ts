@@ -37,7 +37,7 @@ test("a guest finds its devices, and powering off is a shutdown that leaves no f
   {
     await using _ = guest;
     assert.deepEqual(await guest.machine.wait(60), { how: "shutdown", detail: "the guest powered off" });
-    assert.match(guest.log(), /^tftp=\[10\.0\.2\.2:23999 {49}\]$/m);
+    assert.match(guest.log(), /^tftp=\[10\.0\.2\.2:23999 {50}\]$/m);
     assert.match(guest.log(), /^mac=52:54:00:0a:0b:0c$/m);
     assert.match(guest.log(), /^random=virtio_rng/m);
     assert.match(guest.log(), /^kib=2\d{5} kB$/m);
