@@ -33,6 +33,10 @@ const subcommands: Record<string, { summary: string; load: () => Promise<Command
     summary: "queue a build again",
     load: async () => (await import("../controller/client/builds.ts")).rebuildCommand(),
   },
+  machine: {
+    summary: "make, list, show and remove build machines",
+    load: async () => (await import("../machines/command.ts")).machineCommand(),
+  },
   manifest: {
     summary: "look at manifests, and make them",
     load: async () => (await import("./manifest.ts")).manifestCommand(),

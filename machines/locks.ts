@@ -18,6 +18,7 @@ import {
   openSync,
   readFileSync,
   readSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
@@ -128,6 +129,23 @@ export function readHolder(path: string): Holder {
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * Looks, from outside of the protocol, who holds a lock: for people.
+ *
+ * @returns undefined if nobody does.
+ * @throws {Failure} if the file is there but cannot be read.
+ */
+export function peekHolder(path: string): Holder | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found) return undefined;
+  const holder = readHolder(path);
+  if (holder.pid !== undefined) return holder;
+  if (lockingProcesses(found.ino).length === 0) return undefined;
+  // Perhaps the lock is on a file of another file system with the same inode: then ours can be had, for a moment.
+  using free = tryLockFile(path);
+  return free ? undefined : holder;
 }
 
 /** True if the kernel says that the process holds the flock on the file; to be asked before a holder is signalled. */

@@ -4,6 +4,7 @@ import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
 import { listMachines } from "./layout.ts";
 import { classifyEntry, isRemoved } from "./names.ts";
+import { removeTreeOfSubvolumes } from "./remove.ts";
 import type { Storage } from "./storage.ts";
 
 export interface StaleSnapshotOptions {
@@ -40,7 +41,7 @@ export async function removeStaleSnapshots(options: StaleSnapshotOptions): Promi
   for (const path of stale) {
     log.info({ path }, "removing what a predecessor left");
     try {
-      await storage.remove(path);
+      await removeTreeOfSubvolumes(storage, path);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       log.error({ path }, error.message);

@@ -1,0 +1,112 @@
+import { readdirSync, type Dirent } from "node:fs";
+import { rename } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { tryLockFile } from "../host/flock.ts";
+import { currentRevision, revisionPath, type MachinePaths } from "./layout.ts";
+import { readHolder } from "./locks.ts";
+import { classifyEntry, isRemoved, removedName } from "./names.ts";
+import { listRevisions } from "./revisions.ts";
+import type { Storage } from "./storage.ts";
+
+/**
+ * Removes a machine with all its revisions, and all that was bootstrapped from them.
+ *
+ * Agents that look at it meanwhile see all of it or nothing: it loses its name before anything is removed.
+ *
+ * @throws {Failure} if an agent of whatever toolchain uses it (it is then unchanged), or if it cannot be removed.
+ */
+export async function removeMachine(storage: Storage, paths: MachinePaths): Promise<void> {
+  const action = `remove machine '${paths.name}'`;
+  using locks = new DisposableStack();
+  const locked = lockAll(locks, paths, paths.directory, action);
+  const away = join(dirname(paths.directory), removedName(paths.name));
+  await renameDirectory(paths.directory, away, action);
+  try {
+    // An agent of a toolchain that never saw this machine may have locked it just before it lost its name.
+    lockAll(locks, paths, away, action, locked);
+  } catch (error) {
+    await renameDirectory(away, paths.directory, action);
+    throw error;
+  }
+  await removeTreeOfSubvolumes(storage, away);
+}
+
+/**
+ * Removes a revision that is not the current one.
+ *
+ * @throws {Failure} if it is current, if there is none, or if an agent uses the machine: it may be copying it.
+ */
+export async function removeRevision(storage: Storage, paths: MachinePaths, revision: number): Promise<void> {
+  const path = revisionPath(paths, revision);
+  const action = `remove revision ${revision} of machine '${paths.name}'`;
+  if (!listRevisions(paths).includes(revision)) throw new Failure(action, `there is no '${path}'`);
+  using locks = new DisposableStack();
+  lockAll(locks, paths, paths.directory, action);
+  if (currentRevision(paths) === path)
+    throw new Failure(action, "it is the current one", {
+      hints: ["Publish another revision first, or remove the machine."],
+    });
+  await storage.remove(path);
+}
+
+/** Finishes removals of the machine that were cut short; returns how many there were. */
+export async function finishRemovals(storage: Storage, volume: string, name: string): Promise<number> {
+  const left = entriesOf(volume).filter((entry) => isRemoved(entry.name) && removedFrom(entry.name) === name);
+  for (const entry of left) await removeTreeOfSubvolumes(storage, join(volume, entry.name));
+  return left.length;
+}
+
+/** Removes a directory that holds subvolumes, or is one. */
+export async function removeTreeOfSubvolumes(storage: Storage, path: string): Promise<void> {
+  for (const entry of entriesOf(path)) if (entry.isDirectory()) await storage.remove(join(path, entry.name));
+  await storage.remove(path);
+}
+
+function removedFrom(name: string): string {
+  return name.replace(/^\./, "").replace(/\.[A-Za-z0-9]{6}\.removed$/, "");
+}
+
+/** Locks the machine for all toolchains; returns the names of the lock files. */
+function lockAll(
+  locks: DisposableStack,
+  paths: MachinePaths,
+  directory: string,
+  action: string,
+  except: readonly string[] = [],
+): string[] {
+  const names = entriesOf(directory).map((entry) => entry.name);
+  const lockNames = names.filter((name) => classifyEntry(paths.name, name)?.kind === "lock");
+  for (const name of lockNames) {
+    if (except.includes(name)) continue;
+    const lock = tryLockFile(join(directory, name));
+    if (lock) {
+      locks.use(lock);
+      continue;
+    }
+    const { pid } = readHolder(join(directory, name));
+    const holder = pid === undefined ? "another process" : `process ${pid}`;
+    throw new Failure(action, `${holder} holds the lock '${basename(name)}'`, {
+      hints: ["Try again when its build is done, or stop that agent."],
+    });
+  }
+  return lockNames;
+}
+
+async function renameDirectory(from: string, to: string, action: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    const reason = isSystemError(error, "EBUSY") ? `something is mounted at '${from}'` : reasonOf(error);
+    throw new Failure(action, reason, { cause: error });
+  }
+}
+
+function entriesOf(path: string): Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch (error) {
+    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
+    throw new Failure(`list '${path}'`, reasonOf(error), { cause: error });
+  }
+}

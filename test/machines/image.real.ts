@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, readlinkSync } from "node:fs";
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { temporaryDirectory } from "../../host/temporary.ts";
+import { parseMachine } from "../../manifests/machine.ts";
+import { debianMachine } from "../fixtures/images.ts";
+import { isRunning } from "../fixtures/processes.ts";
+import { startGuest } from "./qemu-guest.ts";
+
+/** Runs `croft machine create` as a process of its own: what a signal leaves is to be seen. */
+function create(machines: string, ...args: string[]): { child: ChildProcess; output: () => string } {
+  const program = `
+    const { createCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../machines/image/create-command.ts"))});
+    const { runCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../host/command.ts"))});
+    process.exitCode = await runCommand(createCommand(), ${JSON.stringify([...args, "--machines", machines, "--storage", "directory"])});
+  `;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program]);
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (text += String(chunk)));
+  return { child, output: () => text };
+}
+
+async function untilSaid(run: ReturnType<typeof create>, wanted: RegExp): Promise<void> {
+  while (!wanted.test(run.output())) {
+    assert.equal(run.child.exitCode, null, run.output());
+    await delay(20);
+  }
+}
+
+/** Pids whose command line names the directory. */
+async function processesOf(directory: string): Promise<number[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
+  return pids.filter((pid) => {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`, "latin1");
+      return environment.includes(directory) && isRunning(pid) && pid !== process.pid;
+    } catch {
+      return false; // ended meanwhile
+    }
+  });
+}
+
+test("a machine is made, published, and made anew as its next revision", async () => {
+  await using directory = await temporaryDirectory("croft-test-image-");
+  const ids: string[] = [];
+  for (const revision of [1, 2]) {
+    const run = create(directory.path, "small", "--minimal", "--include", "less", "--summary", "a summary");
+    const [status] = (await once(run.child, "close")) as [number];
+    assert.equal(status, 0, run.output());
+    const machine = join(directory.path, "default", "small");
+    assert.match(run.output(), /^ *\d+ s {2}making the root file system$/m);
+    assert.ok(run.output().endsWith(`${join(machine, `small-1.${revision}`)}\n`), run.output());
+    assert.equal(readlinkSync(join(machine, "small-1")), `small-1.${revision}`);
+    const files = (await readdir(join(machine, "small-1"))).sort();
+    assert.deepEqual(files, ["cmdline", "disk.img", "initrd", "kernel", "manifest", "packages"]);
+    const manifest = parseMachine(readFileSync(join(machine, "small-1", "manifest")));
+    assert.match(manifest.id, new RegExp(`^small-1\\.${revision}-[0-9a-f]{12}$`));
+    assert.deepEqual([manifest.name, manifest.summary, manifest.type], ["small", "a summary", "kvm"]);
+    assert.match(readFileSync(join(machine, "small-1", "packages"), "utf8"), /less_.*\.deb/);
+    ids.push(manifest.id);
+  }
+  const machine = join(directory.path, "default", "small");
+  assert.deepEqual((await readdir(machine)).sort(), ["small-1", "small-1.1", "small-1.2"]);
+  assert.notEqual(ids[0], ids[1]);
+  // A package with libraries, unpacked with them, runs.
+  await using guest = await startGuest("less --version > $log", {}, join(machine, "small-1.2"));
+  assert.equal((await guest.machine.wait(60))?.how, "shutdown");
+  assert.match(guest.log(), /^less \d+/);
+});
+
+for (const signal of ["SIGTERM", "SIGINT"] as const)
+  test(`making a machine is interrupted by ${signal}, and nothing is left of it`, async () => {
+    await using directory = await temporaryDirectory("croft-test-image-");
+    const run = create(directory.path, "small", "--minimal");
+    await untilSaid(run, /apt-get update|downloading/);
+    run.child.kill(signal);
+    const [status] = (await once(run.child, "close")) as [number];
+    assert.equal(status, 130);
+    assert.match(run.output(), new RegExp(`Cannot make machine 'small': interrupted by ${signal}`));
+    assert.deepEqual(await readdir(join(directory.path, "default", "small")), []);
+    assert.deepEqual(await processesOf(directory.path), []);
+  });
+
+test("when it is killed while making a machine, all that it started ends", async () => {
+  await using directory = await temporaryDirectory("croft-test-image-");
+  const run = create(directory.path, "small", "--minimal");
+  await untilSaid(run, /extracting|unpacking/);
+  assert.notDeepEqual(await processesOf(directory.path), []);
+  run.child.kill("SIGKILL");
+  const deadline = performance.now() + 10_000;
+  while ((await processesOf(directory.path)).length > 0) {
+    assert.ok(performance.now() < deadline, "processes are left");
+    await delay(50);
+  }
+  const entries = await readdir(join(directory.path, "default", "small"));
+  assert.ok(
+    entries.every((name) => name.startsWith(".")),
+    "what is left is hidden from agents",
+  );
+});
+
+test("an unknown package, a volume that cannot be written: told, and nothing is left", async () => {
+  await using directory = await temporaryDirectory("croft-test-image-");
+  const run = create(directory.path, "small", "--minimal", "--include", "no-such-package");
+  const [status] = (await once(run.child, "close")) as [number];
+  assert.equal(status, 1);
+  assert.match(run.output(), /Cannot make a machine .*Unable to locate package no-such-package/);
+  assert.deepEqual(await readdir(join(directory.path, "default", "small")), []);
+  await mkdir(join(directory.path, "file"));
+  for (const [args, wanted] of [
+    [["small", "--release", "Not/A/Name"], /expected a code name/],
+    [["small", "--include", "a;b"], /'a;b' is not the name of a package/],
+    [["small/x"], /Cannot make machine 'small\/x'/],
+    [["small", "--disk-size", "0"], /from 1 to 1024/],
+  ] as const) {
+    const wrong = create(directory.path, ...args);
+    assert.deepEqual(await once(wrong.child, "close"), [2, null]);
+    assert.match(wrong.output(), wanted);
+  }
+});
+
+test("a Debian machine compiles, has what packages are built with, and boots without a service manager", async () => {
+  await using guest = await startGuest(
+    `
+    printf '#include <stdio.h>\\nint main(void) { return puts("compiled") == EOF; }\\n' > /tmp/hello.c
+    gcc -o /tmp/hello /tmp/hello.c && /tmp/hello > $log
+    for program in make cmake meson autoconf libtoolize pkg-config git curl bison flex g++ xz lz4 ip python3; do
+      command -v $program > /dev/null || echo "missing $program" > $log
+    done
+    test -s /etc/ssl/certs/ca-certificates.crt || echo "missing certificates" > $log
+    test ! -e /etc/apt/apt.conf.d/99mmdebstrap || echo "settings of the host" > $log
+    echo done > $log
+    `,
+    { ramKiB: 512 * 1024 },
+    await debianMachine(),
+  );
+  assert.equal((await guest.machine.wait(120))?.how, "shutdown");
+  assert.equal(guest.log(), "compiled\ndone\n", readFileSync(guest.machine.consoleFile, "utf8"));
+});
