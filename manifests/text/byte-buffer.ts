@@ -12,7 +12,7 @@ export class ByteBuffer {
   /** Makes room for this many more bytes. */
   reserve(more: number): void {
     if (this.length + more <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.length + more, Math.ceil(this.bytes.length * 1.5)));
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.length + more, this.bytes.length * 2));
     larger.set(this.bytes.subarray(0, this.length));
     this.bytes = larger;
   }
@@ -24,7 +24,7 @@ export class ByteBuffer {
 
   append(source: Uint8Array, start = 0, end = source.length): void {
     this.reserve(end - start);
-    this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), this.length);
+    if (end - start > 0) this.bytes.set(source.subarray(start, end), this.length);
     this.length += end - start;
   }
 

@@ -7,6 +7,8 @@
  */
 import { ByteBuffer } from "./byte-buffer.ts";
 import { BACKSLASH, COLON, HASH, LF, SPACE, TAB, matchesManifestCharacters } from "./characters.ts";
+import { BlockText, RecentStrings, decodeAscii } from "./ascii.ts";
+import { HIGH, NEWLINE, OTHER, PLAIN, PlainScan, kinds } from "./plain-scan.ts";
 import { ManifestReader, type Pair } from "./reader.ts";
 
 /**
@@ -30,20 +32,6 @@ export function readPairs(bytes: Uint8Array, source?: string): Pair[] {
   return pairs;
 }
 
-// What a byte may be in a value.
-const PLAIN = 0;
-const NEWLINE = 1;
-const SLASH = 2;
-const HIGH = 3; // part of a character beyond ASCII
-const OTHER = 4;
-
-const kinds = new Uint8Array(256).fill(OTHER);
-kinds.fill(PLAIN, 0x20, 0x7f);
-kinds[TAB] = PLAIN;
-kinds[LF] = NEWLINE;
-kinds[BACKSLASH] = SLASH;
-kinds.fill(HIGH, 0x80);
-
 /** Thrown, once at most, to give up: cheaper than a check after each step. */
 const unusual = new Error("for the exact reader");
 
@@ -55,7 +43,9 @@ class FastReader {
   checkpoint = 0;
   readonly #bytes: Buffer;
   readonly #end: number;
-  readonly #strings = new RecentStrings();
+  readonly #names = new RecentStrings();
+  readonly #values: BlockText;
+  readonly #scan: PlainScan;
   /** A value whose lines are joined, without what joins them. */
   readonly #joined = new ByteBuffer(256);
   /** Past the value that was read last, and its newline. */
@@ -64,6 +54,8 @@ class FastReader {
   constructor(bytes: Uint8Array) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#end = bytes.length;
+    this.#values = new BlockText(this.#bytes);
+    this.#scan = new PlainScan(bytes);
   }
 
   /** Returns false if the rest, from the checkpoint on, is for the exact reader. */
@@ -116,14 +108,17 @@ class FastReader {
     const end = this.#end;
     let at = start;
     let high = false;
+    let hash = 0;
     for (; at < end; at++) {
       const byte = bytes[at]!;
       if (byte === COLON || byte <= SPACE) break;
-      const kind = kinds[byte]!;
-      if (kind === HIGH) high = true;
-      else if (kind === OTHER) throw unusual;
+      if (byte >= 0x7f) {
+        if (byte === 0x7f) throw unusual;
+        high = true;
+      }
+      hash = (Math.imul(hash, 31) + byte) | 0;
     }
-    const name = this.#decode(bytes, start, at, high);
+    const name = high ? decodeHigh(bytes, start, at) : this.#names.take(bytes, start, at, hash);
     while (at < end && isBlank(bytes[at]!)) at++;
     if (at === end || bytes[at] !== COLON) throw unusual;
     at++;
@@ -171,7 +166,7 @@ class FastReader {
     if (bytes[at - 1] === BACKSLASH) return this.#endsInBackslash(start, at, high);
     this.#next = at < end ? at + 1 : end;
     while (isBlank(bytes[at - 1]!)) at--; // not past the start, which is no blank
-    return this.#decode(bytes, start, at, high);
+    return this.#decode(start, at, high);
   }
 
   /** A simple value whose first line, up to `at`, ends in a backslash: lines may be joined. */
@@ -203,7 +198,7 @@ class FastReader {
     this.#next = at < end ? at + 1 : end;
     let length = joined.length;
     while (length > 0 && isBlank(joined.bytes[length - 1]!)) length--;
-    return this.#decode(joined.bytes, 0, length, high);
+    return this.#decodeJoined(length, high);
   }
 
   #multiLine(start: number): string {
@@ -214,11 +209,11 @@ class FastReader {
     let high = false;
     /** Start of what is not in `joined` yet. */
     let from = start;
-    for (let at = start; at < end; at++) {
+    for (let at = this.#scan.from(start); at < end; at = this.#scan.from(at + 1)) {
       const kind = kinds[bytes[at]!]!;
-      if (kind <= NEWLINE) continue;
       if (kind === HIGH) {
         high = true;
+        while (at + 1 < end && bytes[at + 1]! >= 0x80) at++;
         continue;
       }
       if (kind === OTHER) throw unusual;
@@ -240,34 +235,18 @@ class FastReader {
 
   #finishMultiLine(from: number, to: number, high: boolean): string {
     const joined = this.#joined;
-    if (joined.length === 0) return this.#decode(this.#bytes, from, to, high);
+    if (joined.length === 0) return this.#decode(from, to, high);
     joined.append(this.#bytes, from, to);
-    return this.#decode(joined.bytes, 0, joined.length, high);
+    return this.#decodeJoined(joined.length, high);
   }
 
-  #decode(bytes: Buffer, start: number, end: number, high: boolean): string {
-    if (high) return decodeHigh(bytes, start, end);
-    if (end - start <= RecentStrings.longest) return this.#strings.take(bytes, start, end);
-    return bytes.toString("latin1", start, end);
+  #decode(start: number, end: number, high: boolean): string {
+    if (high) return decodeHigh(this.#bytes, start, end);
+    return this.#values.slice(start, end);
   }
-}
 
-/** The last few short strings, by their bytes: names, statuses and versions come again and again. */
-class RecentStrings {
-  static readonly longest = 32;
-  readonly #strings = Array<string>(1024).fill("");
-
-  take(bytes: Buffer, start: number, end: number): string {
-    let hash = end - start;
-    for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + bytes[at]!) | 0;
-    const slot = (hash ^ (hash >>> 10)) & 1023;
-    const known = this.#strings[slot]!;
-    if (known.length === end - start) {
-      let at = start;
-      while (at < end && known.charCodeAt(at - start) === bytes[at]) at++;
-      if (at === end) return known;
-    }
-    return (this.#strings[slot] = bytes.toString("latin1", start, end));
+  #decodeJoined(length: number, high: boolean): string {
+    return high ? decodeHigh(this.#joined.bytes, 0, length) : decodeAscii(this.#joined.bytes, 0, length);
   }
 }
 

@@ -1,10 +1,11 @@
 /**
- * The writer. It works on bytes: each value is encoded once, looked through line by line (most lines need nothing
- * but the look), and copied in as few pieces as there are breaks.
+ * The writer. A short ASCII value goes from the string straight into the output. Any other is encoded once, looked
+ * through four bytes at a time, and copied in as few pieces as there are things to insert: breaks, and backslashes.
  */
 import { ManifestWriteError } from "../error.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { BACKSLASH, COLON, CR, HASH, LF, SPACE, TAB, checkCodePoint, sequenceLength } from "./characters.ts";
+import { PlainScan } from "./plain-scan.ts";
 import type { Pair } from "./reader.ts";
 
 export interface WriterOptions {
@@ -34,6 +35,8 @@ export class ManifestWriter {
   readonly #longLines: boolean;
   #state: "start" | "body" | "ended" = "start";
   #first = true;
+  /** Names of ASCII characters that were written already, and are short enough for simple values. */
+  readonly #plainNames = new Set<string>();
 
   constructor(options: WriterOptions = {}) {
     this.#longLines = options.longLines ?? false;
@@ -46,7 +49,9 @@ export class ManifestWriter {
     if (this.#state === "start") throw new ManifestWriteError("format version pair expected");
     const start = this.#out.length;
     try {
+      if (typeof name === "string" && typeof value === "string" && this.#short(name, value)) return;
       this.#named(bytesOf(name), bytesOf(value));
+      if (typeof name === "string") this.#remember(name);
     } catch (error) {
       this.#out.length = start; // half a pair would read as something else
       throw error;
@@ -61,7 +66,7 @@ export class ManifestWriter {
   comment(text: Text): void {
     if (this.#state === "ended") throw new ManifestWriteError("serialization after eos");
     const bytes = bytesOf(text);
-    check(bytes, 0, bytes.length, "comment");
+    survey(bytes, "comment");
     this.#out.push(HASH);
     if (bytes.length > 0) this.#out.push(SPACE);
     this.#out.append(bytes);
@@ -87,42 +92,77 @@ export class ManifestWriter {
     this.#state = "body";
   }
 
+  /** Writes a pair whose value fits on the line as it is; returns false if it does not. */
+  #short(name: string, value: string): boolean {
+    const length = name.length + value.length + 3;
+    if (length > lineLimit || value === "" || !this.#plainNames.has(name)) return false;
+    const last = value.charCodeAt(value.length - 1);
+    if (value.charCodeAt(0) === SPACE || last === SPACE || last === BACKSLASH) return false;
+    const out = this.#out;
+    out.reserve(length);
+    const bytes = out.bytes;
+    let at = out.length;
+    for (let index = 0; index < name.length; index++) bytes[at++] = name.charCodeAt(index);
+    bytes[at++] = COLON;
+    bytes[at++] = SPACE;
+    for (let index = 0; index < value.length; index++) {
+      const unit = value.charCodeAt(index);
+      if (unit < SPACE || unit > 0x7e) return false;
+      bytes[at++] = unit;
+    }
+    bytes[at++] = LF;
+    out.length = at;
+    return true;
+  }
+
+  #remember(name: string): void {
+    if (name.length < nameLimit - 1 && this.#plainNames.size < 1000 && /^[!-~]+$/.test(name))
+      this.#plainNames.add(name);
+  }
+
   #named(name: Uint8Array, value: Uint8Array): void {
     const out = this.#out;
     const column = checkName(name) + 1;
     out.append(name);
     out.push(COLON);
     if (value.length > 0) {
-      if (column + 1 > nameLimit || needsMultiLine(value)) this.#multiLine(value);
-      else {
-        out.push(SPACE);
-        this.#chunk(value, 0, value.length, column + 1);
-      }
+      const found = survey(value, "value");
+      const simple =
+        column + 1 <= nameLimit && !found.newlines && !isBlank(value[0]) && !isBlank(value.at(-1));
+      if (simple) out.push(SPACE);
+      else out.appendText("\n\\\n");
+      this.#lines(value, simple ? column + 1 : 0, found);
+      if (!simple) out.appendText("\n\\");
     }
     out.push(LF);
   }
 
-  #multiLine(value: Uint8Array): void {
+  /** The lines of a value; the first output line has `column` code points already. */
+  #lines(value: Uint8Array, column: number, found: Survey): void {
     const out = this.#out;
-    out.appendText("\n\\\n");
-    for (let start = 0; ;) {
-      let end = start;
-      while (end < value.length && value[end] !== LF && value[end] !== CR) end++;
-      this.#chunk(value, start, end, 0);
-      out.push(LF);
+    /** Start of what is not written yet. */
+    let from = 0;
+    for (let start = 0; this.#longLines ? found.returns || found.escapes : true; column = 0) {
+      const end = endOfLine(value, start, found);
+      if (!this.#longLines && column + end - start > lineLimit) {
+        out.append(value, from, start);
+        appendBroken(out, value, start, end, column, found.high);
+        from = end;
+      }
+      if (end > start && value[end - 1] === BACKSLASH) {
+        out.append(value, from, end);
+        out.push(BACKSLASH);
+        from = end;
+      }
       if (end === value.length) break;
-      start = value[end] === CR && value[end + 1] === LF ? end + 2 : end + 1;
+      start = end + 1;
+      if (value[end] === LF) continue;
+      out.append(value, from, end);
+      out.push(LF);
+      if (value[start] === LF) start++;
+      from = start;
     }
-    out.push(BACKSLASH);
-  }
-
-  /** One line of a value, the output line having `column` code points already. */
-  #chunk(value: Uint8Array, start: number, end: number, column: number): void {
-    const out = this.#out;
-    check(value, start, end, "value");
-    if (this.#longLines || column + end - start <= lineLimit) out.append(value, start, end);
-    else appendBroken(out, value, start, end, column);
-    if (end > start && value[end - 1] === BACKSLASH) out.push(BACKSLASH);
+    out.append(value, from, value.length);
   }
 }
 
@@ -141,18 +181,34 @@ function isBlank(byte: number | undefined): boolean {
   return byte === SPACE || byte === TAB;
 }
 
-function needsMultiLine(value: Uint8Array): boolean {
-  return (
-    isBlank(value[0]) || isBlank(value[value.length - 1]) || value.indexOf(LF) >= 0 || value.indexOf(CR) >= 0
-  );
+function endOfLine(value: Uint8Array, start: number, found: Survey): number {
+  let end = start;
+  if (found.returns) while (end < value.length && value[end] !== LF && value[end] !== CR) end++;
+  else {
+    end = found.newlines ? value.indexOf(LF, start) : -1;
+    if (end < 0) end = value.length;
+  }
+  return end;
 }
 
 /** Copies a line with breaks; the rules are those of manifest-format, section 6. */
-function appendBroken(out: ByteBuffer, value: Uint8Array, start: number, end: number, column: number): void {
+function appendBroken(
+  out: ByteBuffer,
+  value: Uint8Array,
+  start: number,
+  end: number,
+  column: number,
+  high: boolean,
+): void {
   let copied = start;
   for (let at = start; at < end;) {
+    if (!high && column <= softLimit) {
+      at += softLimit + 1 - column; // no break is possible before
+      column = softLimit + 1;
+      if (at >= end) break;
+    }
     const byte = value[at]!;
-    if ((at === start || value[at - 1] !== BACKSLASH) && breaksBefore(value, at, end, column)) {
+    if (value[at - 1] !== BACKSLASH && breaksBefore(value, at, end, column)) {
       out.append(value, copied, at);
       out.push(BACKSLASH);
       out.push(LF);
@@ -190,17 +246,42 @@ function checkName(name: Uint8Array): number {
   return codePoints;
 }
 
-function check(bytes: Uint8Array, start: number, end: number, what: "value" | "comment"): void {
-  for (let at = start; at < end;) {
+/** What a value has in it that matters for writing it. */
+interface Survey {
+  /** CR or LF. */
+  newlines: boolean;
+  /** CR. */
+  returns: boolean;
+  /** A line ends in a backslash. */
+  escapes: boolean;
+  /** Characters beyond ASCII. */
+  high: boolean;
+}
+
+/** Looks through a value; refuses what the format refuses. */
+function survey(bytes: Uint8Array, what: "value" | "comment"): Survey {
+  const found = { newlines: bytes.includes(LF), returns: false, escapes: false, high: false };
+  const scan = new PlainScan(bytes);
+  for (let at = scan.from(0); at < bytes.length; at = scan.from(at)) {
     const byte = bytes[at]!;
-    if (byte >= SPACE && byte < 0x7f) {
-      at++;
-      continue;
-    }
-    const length = checkCodePoint(bytes, at, end);
-    if (typeof length !== "number") throw new ManifestWriteError(`invalid ${what}: ${length.reason}`);
-    at += length;
+    if (byte === BACKSLASH) {
+      const next = bytes[at + 1];
+      if (next === undefined || next === LF || next === CR) found.escapes = true;
+    } else if (byte === CR) found.newlines = found.returns = true;
+    else found.high = true;
+    at += byte < 0x80 && byte !== 0x7f && byte >= SPACE ? 1 : checked(bytes, at, what);
   }
+  return found;
+}
+
+/** The length of the character at `at`; its line is what it must be complete in. */
+function checked(bytes: Uint8Array, at: number, what: "value" | "comment"): number {
+  const length = checkCodePoint(bytes, at, bytes.length);
+  if (typeof length === "number") return length;
+  let end = at;
+  while (end < bytes.length && bytes[end] !== LF && bytes[end] !== CR) end++;
+  const refusal = checkCodePoint(bytes, at, what === "comment" ? bytes.length : end);
+  throw new ManifestWriteError(`invalid ${what}: ${(refusal as { reason: string }).reason}`);
 }
 
 /** A string's lone surrogates become the bytes they would have, so that they are refused like any other. */

@@ -110,6 +110,15 @@ export function randomPairs(random: Random): { name: string; value: string }[] {
   return pairs;
 }
 
+/** A value that may be written; CRs become LFs. */
+export function randomValue(random: Random): string {
+  return repeat(
+    random,
+    [...valueParts, "\r", "\r\n", "z".repeat(20), "\\".repeat(9)],
+    random.pick([1, 3, 12]),
+  );
+}
+
 function repeat(random: Random, parts: readonly string[], most: number): string {
   let text = "";
   for (let count = random.below(most + 1); count > 0; count--) text += random.pick(parts);

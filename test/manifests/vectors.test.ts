@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ManifestError, ManifestWriteError } from "../../manifests/error.ts";
 import { mergeComment, splitComment } from "../../manifests/text/comment.ts";
+import { readPairs } from "../../manifests/text/fast-reader.ts";
 import { readPositionedPairs } from "../../manifests/text/reader.ts";
 import { ManifestWriter } from "../../manifests/text/writer.ts";
 import { commentVectors, inputOf, parseVectors, serializeVectors, type ParseVector } from "./vectors.ts";
@@ -32,6 +33,10 @@ function checkReading(
 describe("the exact reader agrees with the reference", () => {
   for (const vector of parseVectors)
     test(vector.name, () => checkReading(vector, (bytes) => readPositionedPairs(bytes)));
+});
+
+describe("the fast reader agrees with the reference", () => {
+  for (const vector of parseVectors) test(vector.name, () => checkReading(vector, (bytes) => readPairs(bytes)));
 });
 
 describe("the writer agrees with the reference", () => {

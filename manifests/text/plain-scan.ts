@@ -1,0 +1,60 @@
+import { BACKSLASH, LF, TAB } from "./characters.ts";
+
+// What a byte may be in a value; the first two need no look in a multi-line value.
+export const PLAIN = 0;
+export const NEWLINE = 1;
+export const SLASH = 2;
+export const HIGH = 3; // part of a character beyond ASCII
+export const OTHER = 4;
+
+export const kinds = new Uint8Array(256).fill(OTHER);
+kinds.fill(PLAIN, 0x20, 0x7f);
+kinds[TAB] = PLAIN;
+kinds[LF] = NEWLINE;
+kinds[BACKSLASH] = SLASH;
+kinds.fill(HIGH, 0x80);
+
+/** Finds bytes that need a look, four at a time. */
+export class PlainScan {
+  readonly #bytes: Uint8Array;
+  readonly #words: Int32Array;
+  /** Offset of the first word in the bytes. */
+  readonly #first: number;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#first = -bytes.byteOffset & 3;
+    const words = Math.max(0, (bytes.length - this.#first) >> 2);
+    this.#words =
+      words > 0 ? new Int32Array(bytes.buffer, bytes.byteOffset + this.#first, words) : new Int32Array(0);
+  }
+
+  /** The next byte, from `at` on, that is neither plain ASCII nor a newline, or the end. */
+  from(at: number): number {
+    const bytes = this.#bytes;
+    const words = this.#words;
+    const end = bytes.length;
+    for (; at < end; at++) {
+      if (((at - this.#first) & 3) === 0) {
+        let word = (at - this.#first) >> 2;
+        while (word < words.length && isPlainWord(words[word]!)) word++;
+        at = this.#first + (word << 2);
+        if (at >= end) break;
+      }
+      if (kinds[bytes[at]!]! > NEWLINE) return at;
+    }
+    return at;
+  }
+}
+
+/**
+ * True if all four bytes are printable ASCII and no backslash; the exact method is "determine if a word has a byte
+ * less than n" of Bit Twiddling Hacks. A newline or tab makes it false: the caller looks at the bytes then.
+ */
+function isPlainWord(word: number): boolean {
+  const slashes = word ^ 0x5c5c5c5c;
+  const low = (word - 0x20202020) & ~word;
+  const slash = (slashes - 0x01010101) & ~slashes;
+  const highOrDelete = (word + 0x01010101) | word;
+  return ((low | slash | highOrDelete) & 0x80808080) === 0;
+}
