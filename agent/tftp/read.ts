@@ -14,11 +14,14 @@ const chunkBytes = 256 * 1024;
 export class ReadTransfer extends Transfer {
   readonly #file: FileHandle;
   readonly sizeBytes: number;
-  /** Packets of the window under way, by block modulo window size: made once, filled again and again. */
-  #frames: Buffer[] = [];
+  /** The packets under way, one behind the other, by block modulo window size. */
+  #window: Buffer = Buffer.alloc(0);
+  #packetBytes = 0;
+  #runMaximum = 1;
   #blocksPerChunk = 1;
   #chunks: [Chunk, Chunk] | undefined;
   #lastBlock = 0;
+  #lastBytes = 0;
   /** The first block not acknowledged yet. */
   #base = 1;
   /** The block to send next. */
@@ -43,7 +46,10 @@ export class ReadTransfer extends Transfer {
     super._onReady(stats, rollover, hasOptions);
     this.#lastBlock = Math.floor(this.sizeBytes / this.blockSize) + 1;
     this.#blocksPerChunk = Math.max(1, Math.floor(chunkBytes / this.blockSize));
-    for (let i = 0; i < Math.min(this.windowSize, this.#lastBlock); i++) this.#frames.push(this.#makeFrame());
+    this.#lastBytes = this.sizeBytes % this.blockSize;
+    this.#packetBytes = 4 + this.blockSize;
+    this.#window = Buffer.allocUnsafeSlow(this.windowSize * this.#packetBytes);
+    if (this.windowSize > 1) this.#runMaximum = this.socket.expectRuns(this.#packetBytes);
     const bytes = Math.min(this.sizeBytes, this.#blocksPerChunk * this.blockSize);
     this.#chunks = [new Chunk(bytes), new Chunk(bytes < this.sizeBytes ? bytes : 0)];
     this.#load(0);
@@ -78,35 +84,35 @@ export class ReadTransfer extends Transfer {
 
   /** Sends what the window allows, as far as it has been read. */
   #send(): void {
+    if (this._closing || this._closed) return;
     const end = Math.min(this.#base + this.windowSize, this.#lastBlock + 1);
-    while (this.#next < end) {
-      if (this.#next === this.#filled && !this.#fill(this.#next)) return;
-      this._send(this.#frames[this.#next % this.windowSize]!);
-      this.#next++;
+    let ready = this.#next;
+    while (ready < end && (ready < this.#filled || this.#fill(ready))) ready++;
+    while (this.#next < ready) {
+      const slot = (this.#next - 1) % this.windowSize;
+      const count = Math.min(ready - this.#next, this.windowSize - slot, this.#runMaximum);
+      this.#next += count;
+      const shorter = this.#next > this.#lastBlock ? this.blockSize - this.#lastBytes : 0;
+      const start = slot * this.#packetBytes;
+      const packets = this.#window.subarray(start, start + count * this.#packetBytes - shorter);
+      if (count === 1) this._send(packets);
+      else this.socket.sendRun(packets, this.#packetBytes);
     }
   }
 
-  /** Puts a block into its frame; false if it has not been read yet. */
+  /** Makes a block's packet in its place in the window; false if the block has not been read yet. */
   #fill(block: number): boolean {
     const index = Math.floor((block - 1) / this.#blocksPerChunk);
     const chunk = this.#chunks![(index % 2) as 0 | 1];
     if (chunk.index !== index || !chunk.isLoaded) return false;
     const offset = ((block - 1) % this.#blocksPerChunk) * this.blockSize;
     if (offset === 0) this.#load(index + 1);
-    const slot = block % this.windowSize;
-    // The last block is shorter; its packet is made for it, because that of an earlier one may still be queued.
-    if (block === this.#lastBlock) this.#frames[slot] = this.#makeFrame(this.sizeBytes % this.blockSize);
-    const frame = (this.#frames[slot] ??= this.#makeFrame());
-    frame.writeUInt16BE(block & 0xffff, 2);
-    chunk.data.copy(frame, 4, offset, offset + frame.length - 4);
+    const place = ((block - 1) % this.windowSize) * this.#packetBytes;
+    this.#window.writeUInt16BE(opcodes.DATA, place);
+    this.#window.writeUInt16BE(block & 0xffff, place + 2);
+    chunk.data.copy(this.#window, place + 4, offset, offset + this.blockSize);
     this.#filled = block + 1;
     return true;
-  }
-
-  #makeFrame(bytes = this.blockSize): Buffer {
-    const frame = Buffer.allocUnsafeSlow(4 + bytes);
-    frame.writeUInt16BE(opcodes.DATA, 0);
-    return frame;
   }
 
   /** Starts reading a chunk, if there is such a one. */

@@ -8,6 +8,7 @@
 import type { RemoteInfo, Socket } from "node:dgram";
 import { EventEmitter, once } from "node:events";
 import { realpath } from "node:fs/promises";
+import { isIPv4 } from "node:net";
 import errors from "tftp/lib/protocol/errors.js";
 import { Failure, reasonOf } from "../../host/failure.ts";
 import type { Log } from "../../host/log.ts";
@@ -27,7 +28,7 @@ const dallyingMaximum = 32;
 const tickMs = 100;
 
 export interface TftpServerOptions {
-  /** Numeric; the listening socket and all transfers use this address only. */
+  /** IPv4; the listening socket and all transfers use this address only. */
   address: string;
   /** 0: any free one. */
   port: number;
@@ -88,8 +89,9 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   /** @throws {Failure} if a directory is missing or the port is taken. */
   static async start(options: TftpServerOptions): Promise<TftpServer> {
     const what = `start a TFTP server on ${options.address} port ${options.port}`;
-    const socket = makeSocket(options.address);
+    const socket = makeSocket();
     try {
+      if (!isIPv4(options.address)) throw new Error("an IPv4 address is needed");
       const [readable, writable] = await Promise.all([
         realpath(options.readable),
         realpath(options.writable),

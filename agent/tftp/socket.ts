@@ -1,21 +1,29 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
-import { isIPv6 } from "node:net";
+import { once } from "node:events";
 import errors, { type TftpError } from "tftp/lib/protocol/errors.js";
 import opcodes from "tftp/lib/protocol/opcodes.js";
 import packets from "tftp/lib/protocol/packets/index.js";
 import type { PacketSocket } from "tftp/lib/protocol/server/incoming-request.js";
-import { toRefusal } from "./files.ts";
+import {
+  openUdp,
+  packAddress,
+  segmentLimit,
+  sendUdp,
+  setSegmentSize,
+  type SocketAddress,
+} from "../../host/udp.ts";
+import { refusing } from "./files.ts";
 
 export interface Peer {
   address: string;
   port: number;
 }
 
-/** A datagram socket for numeric addresses only: Node would look them up again for every packet sent. */
-export function makeSocket(address: string, receiveBufferBytes?: number): Socket {
+/** An IPv4 socket that is given numeric addresses only: Node would look them up again for every packet sent. */
+export function makeSocket(receiveBufferBytes?: number): Socket {
   return createSocket({
-    type: isIPv6(address) ? "udp6" : "udp4",
-    lookup: (host, _options, done) => done(null, host, isIPv6(host) ? 6 : 4),
+    type: "udp4",
+    lookup: (host, _options, done) => done(null, host, 4),
     ...(receiveBufferBytes === undefined ? {} : { recvBufferSize: receiveBufferBytes }),
   });
 }
@@ -44,29 +52,29 @@ const receiveBufferBytes = 1024 * 1024;
  */
 export class TransferSocket implements PacketSocket {
   readonly #socket: Socket;
+  readonly #fd: number;
   readonly #peer: Peer;
+  readonly #to: SocketAddress;
+  #segmentBytes = 0;
   #closed = false;
 
-  private constructor(socket: Socket, peer: Peer) {
+  private constructor(socket: Socket, fd: number, peer: Peer) {
     this.#socket = socket;
+    this.#fd = fd;
     this.#peer = peer;
+    this.#to = packAddress(peer.address, peer.port);
   }
 
   /** Makes the socket, on a free port. @throws {Refusal} for instance when no descriptors are left. */
-  static open(address: string, peer: Peer): Promise<TransferSocket> {
-    const socket = makeSocket(address, receiveBufferBytes);
-    return new Promise((resolve, reject) => {
-      socket.once("error", (error) => {
-        socket.close();
-        reject(toRefusal(error));
-      });
-      socket.bind(0, address, () => {
-        socket.removeAllListeners("error");
-        // An error nobody waits for: the transfer is missing packets then, which it knows how to bear.
-        socket.on("error", () => {});
-        resolve(new TransferSocket(socket, peer));
-      });
-    });
+  static async open(address: string, peer: Peer): Promise<TransferSocket> {
+    const fd = await refusing(async () => openUdp(address, 0));
+    const socket = makeSocket(receiveBufferBytes);
+    const listening = once(socket, "listening");
+    socket.bind({ fd, exclusive: true });
+    await listening;
+    // An error nobody waits for: a packet is missing then, which transfers know how to bear.
+    socket.on("error", () => {});
+    return new TransferSocket(socket, fd, peer);
   }
 
   on(event: "error" | "close" | "message", listener: (argument: never) => void): this {
@@ -78,13 +86,7 @@ export class TransferSocket implements PacketSocket {
           this.#turnAway(message, from);
         else if (message.length >= 4) receive(message);
       });
-    } else if (event === "error") {
-      const fail = listener as (error: Error) => void;
-      this.#socket.on("error", (error: Error) => {
-        this.close();
-        fail(error);
-      });
-    } else this.#socket.on("close", listener as () => void);
+    } else if (event === "close") this.#socket.on("close", listener as () => void);
     return this;
   }
 
@@ -101,9 +103,31 @@ export class TransferSocket implements PacketSocket {
     return this.#socket.address();
   }
 
-  /** Sends a whole buffer; a packet that the kernel does not take is a lost packet. */
-  send(buffer: Buffer, _offset: number, _length: number, port: number, address: string): void {
-    if (!this.#closed) this.#socket.send(buffer, port, address);
+  /** Sends a packet; one that the kernel does not take is a lost packet. */
+  send(packet: Buffer): void {
+    if (this.#closed) return;
+    // Later, from a copy: the buffer may have been filled again by then.
+    if (sendUdp(this.#fd, packet, this.#to) === "EAGAIN")
+      this.#socket.send(Buffer.from(packet), this.#peer.port, this.#peer.address);
+  }
+
+  /** Prepares for {@link sendRun} with packets of this size. @returns how many packets a run may have. */
+  expectRuns(packetBytes: number): number {
+    if (setSegmentSize(this.#fd, packetBytes)) this.#segmentBytes = packetBytes;
+    return segmentLimit(packetBytes);
+  }
+
+  /** Sends packets that lie one behind the other, all of the same size but the last one, which may be shorter. */
+  sendRun(packets: Buffer, packetBytes: number): void {
+    if (this.#closed) return;
+    if (this.#segmentBytes === packetBytes) {
+      const error = sendUdp(this.#fd, packets, this.#to);
+      if (error === undefined) return;
+      // The way to the peer does not bear it: smaller packets (EINVAL), no checksums (EIO).
+      if (error !== "EAGAIN") setSegmentSize(this.#fd, (this.#segmentBytes = 0));
+    }
+    for (let start = 0; start < packets.length; start += packetBytes)
+      this.send(packets.subarray(start, start + packetBytes));
   }
 
   close(): void {

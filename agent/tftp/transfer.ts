@@ -41,6 +41,7 @@ export abstract class Transfer extends IncomingRequest {
   readonly ended: Promise<void>;
   protected blockSize = 512;
   protected windowSize = 1;
+  protected readonly socket: TransferSocket;
   readonly #options: RequestOptions | undefined;
   readonly #resolveEnded: () => void;
   readonly #onEnd: (reason?: string) => void;
@@ -57,6 +58,7 @@ export abstract class Transfer extends IncomingRequest {
       reader: settings.request.method === "put",
     });
     this.request = settings.request;
+    this.socket = settings.socket;
     this.#options = settings.options;
     this.#onEnd = settings.onEnd;
     this.#deadlineMs = performance.now() + this.#timeoutMs();
