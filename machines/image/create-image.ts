@@ -110,6 +110,8 @@ function argumentsFor(options: ImageOptions, settings: readonly string[], withSo
     ...["mmdebstrap", "--mode=root", "--format=null"],
     // `extract` unpacks without installing, and then runs no other hook than this one.
     minimal ? "--variant=extract" : "--variant=apt",
+    // Installing merges /bin, /lib… into /usr; what is only unpacked needs the links to be there before.
+    ...(minimal ? ["--hook-directory=/usr/share/mmdebstrap/hooks/merged-usr"] : []),
     `--${minimal ? "extract" : "customize"}-hook=${join(here, "pack.sh")} "$1"`,
     ...settings.map((setting) => `--aptopt=${setting}`),
     ...["--dpkgopt=force-unsafe-io", "--aptopt=Apt::Install-Recommends false"],
