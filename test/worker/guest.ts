@@ -66,7 +66,19 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
   });
   const { stdout, stderr } = await run(
     [
-      ...["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"],
+      ...[
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "--",
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+      ],
       ...[
         join(import.meta.dirname, "guest.sh"),
         options.shell,
