@@ -74,13 +74,23 @@ export function answersChallenge(key: KeyObject, challenge: string, signature: s
   return recovered.length === expected.length && timingSafeEqual(recovered, expected);
 }
 
-/** The name of the token in an `Authorization: Bearer` header; undefined if there is none that we know. */
+/**
+ * The name of the token in an `Authorization` header: `Bearer`, or the password of `Basic`, which browsers ask for.
+ *
+ * @returns undefined if there is none that we know.
+ */
 export function tokenName(
   tokens: readonly { name: string; sha256: string }[],
   authorization: string | undefined,
 ): string | undefined {
-  const token = /^Bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
-  if (token === undefined) return undefined;
+  const [, scheme = "", value = ""] = /^(Bearer|Basic) +(\S+)$/i.exec(authorization ?? "") ?? [];
+  if (value === "") return undefined;
+  const token =
+    scheme.toLowerCase() === "bearer"
+      ? value
+      : Buffer.from(value, "base64")
+          .toString()
+          .replace(/^[^:]*:/, "");
   const digest = createHash("sha256").update(token).digest();
   let found: string | undefined;
   for (const { name, sha256 } of tokens)

@@ -112,6 +112,18 @@ async function operationLog(
   </details>`;
 }
 
+/** Links to the lines that matter, errors first. */
+function problemList({ problems }: LogExcerpt): Markup | false {
+  if (problems.length === 0) return false;
+  const errors = problems.filter(({ severity }) => severity === "error");
+  const shown = errors.length > 0 ? errors : problems;
+  return html`<ul class="problems">
+    ${shown
+      .slice(0, 8)
+      .map(({ id, severity, text }) => html`<li class="${severity}-text"><a href="#${id}">${text}</a></li>`)}
+  </ul>`;
+}
+
 function counts(errors: number, warnings: number): Markup {
   const several = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
   return html`${errors > 0 && html`<span class="error-text">${several(errors, "error")}</span>`}

@@ -88,7 +88,7 @@ function row(build: Build): Markup {
   return html`<tr>
     <th scope="row"><a class="row" href="/builds/${build.id}">#${build.id}</a></th>
     <td>${chip(build.status ?? build.state)}</td>
-    <td data-label="Package">
+    <td>
       <a href="${address({ name: build.name })}"><b>${build.name}</b></a>
       <span class="quiet">${build.version}</span>
     </td>

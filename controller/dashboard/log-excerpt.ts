@@ -2,7 +2,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Markup } from "./html.ts";
-import { LogLines, type LinePosition } from "./log-lines.ts";
+import { LogLines, type LinePosition, type Problem } from "./log-lines.ts";
 
 const shownBytes = 256 * 1024;
 
@@ -13,6 +13,7 @@ export interface LogExcerpt {
   tail: Markup;
   /** Lines before those shown. */
   skipped: number;
+  problems: readonly Problem[];
   /** Where the log goes on after the lines, the tail not among them. */
   position: LinePosition;
 }
@@ -27,7 +28,7 @@ export async function logExcerpt(path: string, anchor: string): Promise<LogExcer
     for await (const piece of createReadStream(path, { start: from.offset, end: bytes - 1 }))
       pieces.push(piece as Buffer);
   const lines = log.write(Buffer.concat(pieces));
-  return { lines, tail: log.tail(), skipped: from.line - 1, position: log.position };
+  return { lines, tail: log.tail(), skipped: from.line - 1, problems: log.problems, position: log.position };
 }
 
 /** The start of the first line at or after an offset, with its number. */

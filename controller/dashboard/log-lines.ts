@@ -1,10 +1,20 @@
 /** Pieces of a log as numbered HTML lines. */
-import { severityOf } from "../diagnostics.ts";
+import { severityOf, type Severity } from "../diagnostics.ts";
 import { AnsiRenderer } from "./ansi.ts";
 import { Markup, escapeHtml } from "./html.ts";
 
 /** A line that never ends is broken here, in bytes. */
 const longestLineBytes = 64 * 1024;
+
+/** A line that reports something. */
+export interface Problem {
+  severity: Severity;
+  /** The line's id in the page. */
+  id: string;
+  text: string;
+}
+
+const problemsKept = 20;
 
 /** Where a log goes on: in bytes, in lines, and in which colours. */
 export interface LinePosition {
@@ -17,6 +27,8 @@ export interface LinePosition {
 export class LogLines {
   readonly #anchor: string;
   readonly #renderer: AnsiRenderer;
+  /** The first few of the lines that report something, errors and warnings apart. */
+  readonly problems: Problem[] = [];
   #partial: Buffer = Buffer.alloc(0);
   #offset: number;
   #line: number;
@@ -64,14 +76,35 @@ export class LogLines {
   }
 
   #render(bytes: Buffer): string {
-    return renderLine(this.#anchor, this.#line++, bytes, this.#renderer);
+    const line = this.#line++;
+    const problem = problemIn(this.#anchor, line, bytes);
+    if (
+      problem &&
+      this.problems.filter(({ severity }) => severity === problem.severity).length < problemsKept
+    )
+      this.problems.push(problem);
+    return renderLine(this.#anchor, line, bytes, this.#renderer, problem);
   }
 }
 
-function renderLine(anchor: string, line: number, bytes: Buffer, renderer: AnsiRenderer): string {
-  const text = bytes.toString("utf8");
-  const id = `${escapeHtml(anchor)}-L${line}`;
-  const severity = severityOf(text.replace(/\x1b\[[0-9;]*m/g, ""));
-  const kind = severity ? ` class="${severity}"` : "";
-  return `<div id="${id}"${kind}><a href="#${id}">${line}</a><code>${renderer.render(text)}\n</code></div>`;
+function problemIn(anchor: string, line: number, bytes: Buffer): Problem | undefined {
+  const text = bytes.toString("utf8", 0, 2000).replace(/\x1b\[[0-9;]*m/g, "");
+  const severity = severityOf(text);
+  return severity && { severity, id: lineId(anchor, line), text: text.slice(0, 300) };
+}
+
+function lineId(anchor: string, line: number): string {
+  return `${anchor}-L${line}`;
+}
+
+function renderLine(
+  anchor: string,
+  line: number,
+  bytes: Buffer,
+  renderer: AnsiRenderer,
+  problem = problemIn(anchor, line, bytes),
+): string {
+  const id = escapeHtml(lineId(anchor, line));
+  const kind = problem ? ` class="${problem.severity}"` : "";
+  return `<div id="${id}"${kind}><a href="#${id}">${line}</a><code>${renderer.render(bytes.toString("utf8"))}\n</code></div>`;
 }

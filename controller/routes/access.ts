@@ -14,12 +14,9 @@ declare module "fastify" {
 export function mayRead({ controller: { configuration } }: Served) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     if (!configuration.private) return;
-    if (tokenName(configuration.tokens, request.headers.authorization) === undefined)
-      return refuse(
-        reply.header("WWW-Authenticate", "Bearer"),
-        401,
-        "this controller shows itself to known tokens only",
-      );
+    if (tokenName(configuration.tokens, request.headers.authorization) !== undefined) return;
+    reply.header("WWW-Authenticate", 'Basic realm="croft: any name, a token as password", charset="UTF-8"');
+    return refuse(reply, 401, "this controller shows itself to known tokens only");
   };
 }
 
