@@ -32,7 +32,7 @@ export interface Built {
 export async function build(
   controller: string,
   source: Source,
-  agent: Service,
+  farm: { controller: Service; agent: Service },
   screen: Screen,
   signal: AbortSignal,
 ): Promise<Built> {
@@ -40,9 +40,9 @@ export async function build(
   const stop = AbortSignal.any([signal, done.signal]);
   const built: Built = { id: 0, succeeded: false, seconds: new Map() };
   await screen.during("waiting for the agent", async (show) => {
-    const watching = watchAgent(agent.log, (text) => show.now(`agent: ${text}`), stop);
+    const watching = watchAgent(farm.agent.log, (text) => show.now(`agent: ${text}`), stop);
     try {
-      built.succeeded = await submit(controller, source, agent, stop, (text) => {
+      built.succeeded = await submit(controller, source, farm, stop, (text) => {
         screen.pass(text);
         for (const line of text.split("\n")) note(line, built);
       });
@@ -66,7 +66,7 @@ function note(line: string, built: Built): void {
 async function submit(
   controller: string,
   source: Source,
-  agent: Service,
+  farm: { controller: Service; agent: Service },
   signal: AbortSignal,
   onText: (text: string) => void,
 ): Promise<boolean> {
@@ -84,7 +84,7 @@ async function submit(
     child.once("close", resolve);
   });
   try {
-    const status = await Promise.race([ended, agent.failed]);
+    const status = await Promise.race([ended, farm.agent.failed, farm.controller.failed]);
     signal.throwIfAborted();
     // 3: the build ended, and has not succeeded.
     if (status !== 0 && status !== 3)

@@ -113,7 +113,7 @@ async function demo(
   screen.line(`agent: one virtual machine at a time, ${processors()} processors, 1 GiB`);
 
   screen.heading(`Build of ${source.described}`);
-  const built = await build(url, source, agent, screen, signal);
+  const built = await build(url, source, { controller, agent }, screen, signal);
 
   screen.heading("Result");
   await showResult(url, built, packageFile(".cache", "demo", "artifacts"), screen);
@@ -152,7 +152,7 @@ async function agentArguments(state: DemoState, toolchain: string, url: string):
     ...["--tftp", run("tftp"), "--tftp-port", String((await freePort()) - 1)],
     ...["--spool", run("spool"), "--runtime", run("runtime")],
     ...["--cpu", String(processors()), "--ram", String(1024 * 1024)],
-    url,
+    `${url}/agent/task`,
   ];
 }
 

@@ -16,7 +16,7 @@ const quiet = 2000;
  */
 export function progress(title, { stream = process.stderr, every = 15 } = {}) {
   const terminal = stream.isTTY === true;
-  let began = Date.now();
+  const began = Date.now();
   let silentSince = began;
   let shown = 0;
   let onLine = false;
@@ -38,12 +38,9 @@ export function progress(title, { stream = process.stderr, every = 15 } = {}) {
   }, 250);
   return {
     seconds,
-    /** Something else is being done from now on. @param {string} text */
+    /** Another part of it is being done from now on. @param {string} text */
     now(text) {
-      if (text === title) return;
       title = text;
-      began = Date.now();
-      shown = 0;
     },
     /** Other output follows: it clears the line and starts the silence anew. */
     giveWay() {
