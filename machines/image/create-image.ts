@@ -62,7 +62,7 @@ export async function createImage(output: string, options: ImageOptions): Promis
   checkPrograms();
   options.onStep("reading the package sources of this host");
   const sources = await hostAptSources(options.release, options.signal);
-  const work = join(resolve(output), ".work");
+  const work = workIn(output);
   await mkdir(work);
   try {
     await run(argumentsFor(options, sources.settings, sources.lines.length > 0), {
@@ -79,14 +79,23 @@ export async function createImage(output: string, options: ImageOptions): Promis
     options.signal?.throwIfAborted();
     throw explained(error, options);
   } finally {
-    // In the namespace again: without root, most of the tree belongs to subordinate ids.
-    await run([...namespace(), "rm", "-rf", "--one-file-system", work], {
-      timeoutSeconds: 600,
-      env: environment(),
-    });
+    await removeWork(output);
   }
   await writeFile(join(output, "cmdline"), `${kernelParameters()}\n`);
   return await digestOf(output, options);
+}
+
+function workIn(output: string): string {
+  return join(resolve(output), ".work");
+}
+
+/** Removes the tree of {@link createImage} from a directory, also the one of a run that was killed. */
+export async function removeWork(output: string): Promise<void> {
+  // In a namespace as it was made in: without root, most of the tree belongs to subordinate ids.
+  await run([...namespace(), "rm", "-rf", "--one-file-system", workIn(output)], {
+    timeoutSeconds: 600,
+    env: environment(),
+  });
 }
 
 /**
@@ -94,12 +103,15 @@ export async function createImage(output: string, options: ImageOptions): Promis
  * can never walk into one; and all of it ends with this process.
  */
 function namespace(): string[] {
-  const asUser = process.geteuid?.() !== 0;
   return [
     ...["setpriv", "--pdeathsig", "KILL", "--", "unshare"],
-    ...(asUser ? ["--user", "--map-root-user", "--map-auto"] : []),
+    ...(isRoot() ? [] : ["--user", "--map-root-user", "--map-auto"]),
     ...["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"],
   ];
+}
+
+function isRoot(): boolean {
+  return process.geteuid?.() === 0;
 }
 
 function argumentsFor(options: ImageOptions, settings: readonly string[], withSources: boolean): string[] {
@@ -156,11 +168,12 @@ function environment(): NodeJS.ProcessEnv {
  * @throws {Failure} that names the programs and the packages that have them.
  */
 export function checkPrograms(directories = environment()["PATH"]!.split(delimiter)): void {
-  const missing = Object.keys(programs).filter(
+  const all: Record<string, string> = isRoot() ? programs : { ...programs, newuidmap: "uidmap" };
+  const missing = Object.keys(all).filter(
     (program) => !directories.some((directory) => isExecutable(join(directory, program))),
   );
   if (missing.length === 0) return;
-  const packages = [...new Set(missing.map((program) => programs[program]))];
+  const packages = [...new Set(missing.map((program) => all[program]))];
   throw new Failure("make a machine", `this host lacks ${missing.join(", ")}`, {
     hints: [`On Debian: apt-get install ${packages.join(" ")}`],
   });
@@ -178,11 +191,16 @@ function isExecutable(path: string): boolean {
 /** The builder's own last words, without its endless command line. */
 function explained(error: unknown, options: ImageOptions): unknown {
   if (!(error instanceof ProgramFailure)) return error;
-  const said = error.output.split("\n").filter((line) => /^(E|mkfs\.ext4|.*error):(?!.*failed)/i.test(line));
+  const said = error.output
+    .split("\n")
+    .filter((line) => /^(E|mkfs\.ext4|unshare|new[ug]idmap|.*error):(?!.*failed)/i.test(line));
   const reason = said.slice(0, 6).join("\n  ") || error.message;
   return new Failure(`make a machine from Debian packages of '${options.release}'`, reason, {
     cause: error,
-    hints: ["Do the release and the packages exist, and does 'apt-get update' work on this host?"],
+    hints: [
+      "Do the release and the packages exist, and does 'apt-get update' work on this host?",
+      ...(isRoot() ? [] : ["Without root: do /etc/subuid and /etc/subgid give this user 65536 ids?"]),
+    ],
   });
 }
 

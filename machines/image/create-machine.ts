@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../../host/failure.ts";
 import { formatMachine } from "../../manifests/machine.ts";
 import { bootstrapProtocol, machinePaths, manifestPath, type MachinePaths } from "../layout.ts";
 import { newRevisionPath, nextRevision, publishRevision } from "../revisions.ts";
 import type { Storage } from "../storage.ts";
-import { createImage, type ImageOptions } from "./create-image.ts";
+import { createImage, removeWork, type ImageOptions } from "./create-image.ts";
 
 export interface CreateMachineOptions extends ImageOptions {
   name: string;
@@ -32,6 +32,7 @@ export async function createMachine(options: CreateMachineOptions): Promise<stri
   const paths = machinePaths(options.machines, volume, options.name, "none");
   await using undo = new AsyncDisposableStack();
   const temporary = await newRevisionPath(paths);
+  await removeAbandoned(paths, storage);
   await storage.createSubvolume(temporary, signal);
   undo.defer(() => storage.remove(temporary));
   const digest = await createImage(temporary, options);
@@ -41,6 +42,21 @@ export async function createMachine(options: CreateMachineOptions): Promise<stri
   const revision = await publishRevision(storage, paths, temporary);
   undo.move();
   return `${paths.current}.${revision}`;
+}
+
+/** Much longer than anything that makes a revision may take. */
+const abandonedAfterMilliseconds = 6 * 3600 * 1000;
+
+/** Removes unfinished revisions of processes that were killed. */
+async function removeAbandoned(paths: MachinePaths, storage: Storage): Promise<void> {
+  for (const name of await readdir(paths.directory)) {
+    if (!name.startsWith(`.${basename(paths.current)}.`) || !name.endsWith(".new")) continue;
+    const path = join(paths.directory, name);
+    const changed = await stat(path).catch(() => undefined); // somebody else may have removed it
+    if (!changed || Date.now() - changed.mtimeMs < abandonedAfterMilliseconds) continue;
+    await removeWork(path);
+    await storage.remove(path);
+  }
 }
 
 /**

@@ -21,6 +21,10 @@ const tftpEntryBytes = 64;
  * @throws {Failure} if there is nothing to start from.
  */
 export function commandLine(options: StartOptions): string[] {
+  if (options.machine.type !== "kvm")
+    throw new Failure(`start machine '${options.name}'`, `its type is '${options.machine.type}'`, {
+      hints: ["Only machines of type 'kvm' can be run here."],
+    });
   const architecture = architectureOf(options.directory);
   const platform = platforms[architecture];
   const accelerator = chooseAccelerator(options.accel, architecture, options.log);

@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, readlinkSync } from "node:fs";
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { run as runProgram } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { parseMachine } from "../../manifests/machine.ts";
+import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { debianMachine } from "../fixtures/images.ts";
 import { isRunning } from "../fixtures/processes.ts";
 import { startGuest } from "./qemu-guest.ts";
@@ -17,7 +19,7 @@ function create(machines: string, ...args: string[]): { child: ChildProcess; out
   const program = `
     const { createCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../machines/image/create-command.ts"))});
     const { runCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../host/command.ts"))});
-    process.exitCode = await runCommand(createCommand(), ${JSON.stringify([...args, "--machines", machines, "--storage", "directory"])});
+    process.exitCode = await runCommand(createCommand(), ${JSON.stringify([...args, "--machines", machines])});
   `;
   const child = spawn(process.execPath, ["--input-type=module", "-e", program]);
   let text = "";
@@ -73,6 +75,22 @@ test("a machine is made, published, and made anew as its next revision", async (
   assert.match(guest.log(), /LZ4/);
 });
 
+test("on btrfs a revision is a subvolume", { skip: process.geteuid?.() !== 0 && "needs root" }, async () => {
+  await using fileSystem = await btrfsFileSystem({ sizeMiB: 512 });
+  const run = create(fileSystem.path, "small", "--minimal", "--volume", "fast");
+  assert.deepEqual(await once(run.child, "close"), [0, null], run.output());
+  const subvolumes = await listSubvolumes(fileSystem.path);
+  assert.deepEqual(subvolumes, ["fast/small/small-1.1"]);
+  const failing = create(fileSystem.path, "small", "--minimal", "--include", "no-such-package");
+  assert.deepEqual(await once(failing.child, "close"), [1, null], failing.output());
+  assert.deepEqual(await listSubvolumes(fileSystem.path), subvolumes);
+});
+
+async function listSubvolumes(path: string): Promise<string[]> {
+  const { stdout } = await runProgram(["btrfs", "subvolume", "list", path], { timeoutSeconds: 10 });
+  return [...stdout.matchAll(/ path (.*)$/gm)].map(([, name]) => name!);
+}
+
 for (const signal of ["SIGTERM", "SIGINT"] as const)
   test(`making a machine is interrupted by ${signal}, and nothing is left of it`, async () => {
     await using directory = await temporaryDirectory("croft-test-image-");
@@ -97,21 +115,27 @@ test("when it is killed while making a machine, all that it started ends", async
     assert.ok(performance.now() < deadline, "processes are left");
     await delay(50);
   }
-  const entries = await readdir(join(directory.path, "default", "small"));
-  assert.ok(
-    entries.every((name) => name.startsWith(".")),
-    "what is left is hidden from agents",
-  );
+  const machine = join(directory.path, "default", "small");
+  const [left, ...others] = await readdir(machine);
+  assert.match(left!, /^\.small-1\.\w+\.new$/, "what is left is hidden from agents");
+  assert.deepEqual(others, []);
+  // The next one that makes a revision clears it away, once nobody can be at work on it.
+  const longAgo = new Date(Date.now() - 24 * 3600 * 1000);
+  await utimes(join(machine, left!), longAgo, longAgo);
+  const next = create(directory.path, "small", "--minimal");
+  await untilSaid(next, /running apt-get/);
+  assert.ok(!(await readdir(machine)).includes(left!));
+  next.child.kill("SIGTERM");
+  await once(next.child, "close");
 });
 
-test("an unknown package, a volume that cannot be written: told, and nothing is left", async () => {
+test("an unknown package and wrong usage are told, and nothing is left", async () => {
   await using directory = await temporaryDirectory("croft-test-image-");
   const run = create(directory.path, "small", "--minimal", "--include", "no-such-package");
   const [status] = (await once(run.child, "close")) as [number];
   assert.equal(status, 1);
   assert.match(run.output(), /Cannot make a machine .*Unable to locate package no-such-package/);
   assert.deepEqual(await readdir(join(directory.path, "default", "small")), []);
-  await mkdir(join(directory.path, "file"));
   for (const [args, wanted] of [
     [["small", "--release", "Not/A/Name"], /expected a code name/],
     [["small", "--include", "a;b"], /'a;b' is not the name of a package/],

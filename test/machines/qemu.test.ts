@@ -183,6 +183,15 @@ test("a machine's own options replace network and disks, with the MAC address fi
   assert.throws(() => commandLine({ ...options, machine: tap }), /needs a bridged network/);
 });
 
+test("a machine of a type that QEMU does not run is refused", async () => {
+  await using directory = await temporaryDirectory("croft-test-");
+  const options = await machineDirectory(directory.path);
+  assert.throws(
+    () => commandLine({ ...options, machine: { ...options.machine, type: "nspawn" } }),
+    /Cannot start machine 'one,two': its type is 'nspawn'/,
+  );
+});
+
 test("the architecture of a machine is that of its kernel, else the host's", async () => {
   await using directory = await temporaryDirectory("croft-test-");
   assert.equal(architectureOf(directory.path), hostArchitecture());
