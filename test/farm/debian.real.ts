@@ -1,0 +1,86 @@
+/** Real compilers in a Debian machine, all the way to the controller. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { copyFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { after, before, test } from "node:test";
+import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { upstreamArchive } from "../fixtures/debian-source.ts";
+import { packSource } from "../worker/sources.ts";
+
+let farm: Farm;
+
+before(async () => {
+  farm = await startFarm({ machine: "debian", agent: ["--cpu", "2"] });
+  await farm.startAgent();
+});
+
+after(async () => {
+  await farm[Symbol.asyncDispose]();
+});
+
+const makefile = (test: string) =>
+  `all: hello\nhello: hello.c\n\tcc -Wall -o hello hello.c\ntest: hello\n\t${test}\n`;
+const program = (line: string) => `#include <stdio.h>\nint main(void) {\n${line}\nreturn 0;\n}\n`;
+
+async function build(name: string, files: Record<string, string>) {
+  await packSource(farm.sources, files, `${name}-1.0.tar.gz`);
+  const id = await farm.submit({ name });
+  const view = await farm.ended(id, 300);
+  return {
+    view,
+    statuses: view.operations.map((operation) => `${operation.name} ${operation.status}`),
+    log: await farm.log(id),
+  };
+}
+
+test("a project with a test suite of its own is built, tested, installed, and its artifact kept", async () => {
+  const archive = await upstreamArchive("zlib");
+  await copyFile(archive, join(farm.sources.directory, basename(archive)));
+  const id = await farm.submit({
+    name: "zlib",
+    version: "1.2.13",
+    repository: farm.guestUrl(`/${basename(archive)}`),
+  });
+  const view = await farm.ended(id, 900);
+  const log = await farm.log(id);
+  const statuses = Object.fromEntries(view.operations.map(({ name, status }) => [name, status]));
+  assert.ok(["success", "warning"].includes(view.status!), log.slice(-3000));
+  assert.deepEqual(Object.keys(statuses), ["fetch", "configure", "update", "test", "install"]);
+  assert.equal(statuses["test"], "success");
+  assert.match(log, /zlib test OK/);
+  const [artifact] = view.artifacts;
+  assert.ok(artifact);
+  const content = Buffer.from(await (await fetch(artifact.url)).arrayBuffer());
+  assert.ok(content.length > 50_000, `${content.length}`);
+  assert.equal(createHash("sha256").update(content).digest("hex"), artifact.sha256);
+});
+
+test("a compile error is an error of the operation update, and its message is in the log", async () => {
+  const { view, statuses, log } = await build("broken", {
+    "hello.c": program("return nothing;"),
+    Makefile: makefile("./hello"),
+  });
+  assert.equal(view.status, "error");
+  assert.equal(statuses.at(-1), "update error");
+  assert.match(log, /hello\.c:3:8: error: .nothing. undeclared/);
+});
+
+test("a compiler's warning makes the build one with warnings", async () => {
+  const { view, statuses, log } = await build("careless", {
+    "hello.c": program("int unused;"),
+    Makefile: makefile("./hello"),
+  });
+  assert.equal(view.status, "warning", log);
+  assert.ok(statuses.includes("update warning"), statuses.join());
+  assert.match(log, /warning: unused variable/);
+});
+
+test("a failing test is an error of the operation test", async () => {
+  const { view, statuses, log } = await build("wrong", {
+    "hello.c": program(`puts("hello");`),
+    Makefile: makefile("./hello | grep goodbye"),
+  });
+  assert.equal(view.status, "error", log);
+  assert.deepEqual(statuses.slice(-2), ["update success", "test error"]);
+});
