@@ -57,6 +57,7 @@ function makeServer(controller: Controller, served: Served): FastifyInstance {
       parts: 3000,
     },
     throwFileSizeLimit: false,
+    preservePath: true, // artifacts may lie in directories; the upload route checks their names
   });
   server.setErrorHandler<FastifyError>((error, request, reply) => {
     const status = error.statusCode ?? 500;

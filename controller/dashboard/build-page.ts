@@ -105,7 +105,7 @@ async function operationLog(
     <p class="tools">
       <a href="${address}">Whole log</a> <a href="${address}" download="${operation.name}.log">Download</a>
     </p>
-    ${skippedNote(excerpt)}
+    ${problemList(excerpt)} ${skippedNote(excerpt)}
     <div class="log" tabindex="0" role="region" aria-label="Log of ${operation.name}">
       ${excerpt.lines}${excerpt.tail}
     </div>
