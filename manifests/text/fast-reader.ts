@@ -201,28 +201,22 @@ class FastReader {
     return this.#decodeJoined(length, high);
   }
 
+  /** Goes from backslash to backslash: nothing else can end the value, or change it. */
   #multiLine(start: number): string {
     const bytes = this.#bytes;
     const end = this.#end;
     const joined = this.#joined;
     joined.length = 0;
-    let high = false;
     /** Start of what is not in `joined` yet. */
     let from = start;
-    for (let at = this.#scan.from(start); at < end; at = this.#scan.from(at + 1)) {
-      const kind = kinds[bytes[at]!]!;
-      if (kind === HIGH) {
-        high = true;
-        while (at + 1 < end && bytes[at + 1]! >= 0x80) at++;
-        continue;
-      }
-      if (kind === OTHER) throw unusual;
+    for (let at = start; (at = bytes.indexOf(BACKSLASH, at)) >= 0; at++) {
+      while (at + 1 < end && bytes[at + 1] === BACKSLASH) at++;
       if (at + 1 < end && bytes[at + 1] !== LF) continue;
       const before = bytes[at - 1];
       if (before === LF) {
         // Lone. The newline before it goes with it, unless it joined the lines.
         this.#next = Math.min(at + 2, end);
-        return this.#finishMultiLine(from, from === at ? at : at - 1, high);
+        return this.#finishMultiLine(start, from, from === at ? at : at - 1);
       }
       if (joined.length === 0) joined.reserve(end - from); // at once: growing would need both buffers
       joined.append(bytes, from, at);
@@ -230,11 +224,15 @@ class FastReader {
       if (isContinuation(bytes, from, end)) throw unusual;
     }
     this.#next = end;
-    return this.#finishMultiLine(from, end, high);
+    return this.#finishMultiLine(start, from, end);
   }
 
-  #finishMultiLine(from: number, to: number, high: boolean): string {
+  /** The value is in `joined` and, the rest of it, between `from` and `to`. */
+  #finishMultiLine(start: number, from: number, to: number): string {
     const joined = this.#joined;
+    const odd = this.#scan.from(start, to);
+    const high = odd < to;
+    if (high && kinds[this.#bytes[odd]!] === OTHER) throw unusual;
     if (joined.length === 0) return this.#decode(from, to, high);
     joined.append(this.#bytes, from, to);
     return this.#decodeJoined(joined.length, high);
@@ -257,7 +255,7 @@ function decodeHigh(bytes: Buffer, start: number, end: number): string {
   const text = bytes.toString("utf8", start, end);
   // The replacement character stands for bad bytes, or for itself.
   if (text.includes("\ufffd") && !isUtf8(bytes.subarray(start, end))) throw unusual;
-  if (!matchesManifestCharacters(text)) throw unusual;
+  if (text.includes("\r") || !matchesManifestCharacters(text)) throw unusual;
   return text;
 }
 

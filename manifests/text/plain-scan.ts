@@ -1,17 +1,15 @@
-import { BACKSLASH, LF, TAB } from "./characters.ts";
+import { LF, TAB } from "./characters.ts";
 
 // What a byte may be in a value; the first two need no look in a multi-line value.
 export const PLAIN = 0;
 export const NEWLINE = 1;
-export const SLASH = 2;
-export const HIGH = 3; // part of a character beyond ASCII
-export const OTHER = 4;
+export const HIGH = 2; // part of a character beyond ASCII
+export const OTHER = 3;
 
 export const kinds = new Uint8Array(256).fill(OTHER);
 kinds.fill(PLAIN, 0x20, 0x7f);
 kinds[TAB] = PLAIN;
 kinds[LF] = NEWLINE;
-kinds[BACKSLASH] = SLASH;
 kinds.fill(HIGH, 0x80);
 
 /** Finds bytes that need a look, four at a time. */
@@ -30,31 +28,29 @@ export class PlainScan {
   }
 
   /** The next byte, from `at` on, that is neither plain ASCII nor a newline, or the end. */
-  from(at: number): number {
+  from(at: number, end: number): number {
     const bytes = this.#bytes;
     const words = this.#words;
-    const end = bytes.length;
+    const lastWord = Math.min(words.length, (end - this.#first) >> 2);
     for (; at < end; at++) {
       if (((at - this.#first) & 3) === 0) {
         let word = (at - this.#first) >> 2;
-        while (word < words.length && isPlainWord(words[word]!)) word++;
+        while (word < lastWord && isPlainWord(words[word]!)) word++;
         at = this.#first + (word << 2);
         if (at >= end) break;
       }
       if (kinds[bytes[at]!]! > NEWLINE) return at;
     }
-    return at;
+    return end;
   }
 }
 
 /**
- * True if all four bytes are printable ASCII and no backslash; the exact method is "determine if a word has a byte
- * less than n" of Bit Twiddling Hacks. A newline or tab makes it false: the caller looks at the bytes then.
+ * True if all four bytes are printable ASCII: "determine if a word has a byte less than n" of Bit Twiddling Hacks.
+ * A newline or tab makes it false: the caller looks at the bytes then.
  */
 function isPlainWord(word: number): boolean {
-  const slashes = word ^ 0x5c5c5c5c;
   const low = (word - 0x20202020) & ~word;
-  const slash = (slashes - 0x01010101) & ~slashes;
   const highOrDelete = (word + 0x01010101) | word;
-  return ((low | slash | highOrDelete) & 0x80808080) === 0;
+  return ((low | highOrDelete) & 0x80808080) === 0;
 }

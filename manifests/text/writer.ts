@@ -252,7 +252,7 @@ interface Survey {
   newlines: boolean;
   /** CR. */
   returns: boolean;
-  /** A line ends in a backslash. */
+  /** A line may end in a backslash. */
   escapes: boolean;
   /** Characters beyond ASCII. */
   high: boolean;
@@ -262,16 +262,20 @@ interface Survey {
 function survey(bytes: Uint8Array, what: "value" | "comment"): Survey {
   const found = { newlines: bytes.includes(LF), returns: false, escapes: false, high: false };
   const scan = new PlainScan(bytes);
-  for (let at = scan.from(0); at < bytes.length; at = scan.from(at)) {
-    const byte = bytes[at]!;
-    if (byte === BACKSLASH) {
-      const next = bytes[at + 1];
-      if (next === undefined || next === LF || next === CR) found.escapes = true;
-    } else if (byte === CR) found.newlines = found.returns = true;
+  const { length } = bytes;
+  for (let at = scan.from(0, length); at < length; at = scan.from(at, length)) {
+    if (bytes[at] === CR) found.newlines = found.returns = true;
     else found.high = true;
-    at += byte < 0x80 && byte !== 0x7f && byte >= SPACE ? 1 : checked(bytes, at, what);
+    at += checked(bytes, at, what);
   }
+  found.escapes = found.returns || bytes[length - 1] === BACKSLASH || hasEscape(bytes);
   return found;
+}
+
+function hasEscape(bytes: Uint8Array): boolean {
+  for (let at = bytes.indexOf(BACKSLASH); at >= 0; at = bytes.indexOf(BACKSLASH, at + 1))
+    if (bytes[at + 1] === LF) return true;
+  return false;
 }
 
 /** The length of the character at `at`; its line is what it must be complete in. */
