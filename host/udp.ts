@@ -13,6 +13,7 @@ const bind = libc.func("int bind(int, const void *, uint32_t)");
 const close = libc.func("int close(int)");
 const setsockopt = libc.func("int setsockopt(int, int, int, const void *, uint32_t)");
 const sendto = libc.func("intptr_t sendto(int, const void *, size_t, int, const void *, uint32_t)");
+const recvfrom = libc.func("intptr_t recvfrom(int, void *, size_t, int, void *, void *)");
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
@@ -36,6 +37,16 @@ export function packAddress(address: string, port: number): SocketAddress {
   packed.writeUInt16BE(port, 2);
   address.split(".").forEach((part, index) => packed.writeUInt8(Number(part), 4 + index));
   return packed;
+}
+
+/** The reverse of {@link packAddress}. */
+export function unpackAddress(packed: SocketAddress): { address: string; port: number } {
+  return { address: packed.subarray(4, 8).join("."), port: packed.readUInt16BE(2) };
+}
+
+/** True if both are the same address and port. */
+export function isSameAddress(one: SocketAddress, other: SocketAddress): boolean {
+  return one.readUInt32LE(0) === other.readUInt32LE(0) && one.readUInt32LE(4) === other.readUInt32LE(4);
 }
 
 /**
@@ -72,6 +83,19 @@ export function setSegmentSize(fd: number, packetBytes: number): boolean {
 /** Sends without waiting. @returns undefined, or the kernel's error code by name. */
 export function sendUdp(fd: number, data: Buffer, to: SocketAddress): string | undefined {
   return Number(sendto(fd, data, data.length, 0, to, to.length)) < 0 ? errorName() : undefined;
+}
+
+/** Length of an address; the kernel writes it anew, with the same value, at each call. */
+const addressBytes = new Uint32Array([16]);
+
+/**
+ * Takes a packet that has come already.
+ *
+ * @param from is filled with the sender's address
+ * @returns its length in bytes, cut to the buffer's; -1 if there is none
+ */
+export function receiveUdp(fd: number, into: Buffer, from: SocketAddress): number {
+  return Number(recvfrom(fd, into, into.length, 0, from, addressBytes));
 }
 
 function errorName(): string {

@@ -64,9 +64,10 @@ export class ReadTransfer extends Transfer {
   }
 
   protected override _onAck({ block }: { block: number }): void {
+    if (this._closing || this._closed) return;
     const ahead = (block - this.#base + 1) & 0xffff;
     const acknowledged = this.#base - 1 + ahead;
-    if (acknowledged >= this.#next) return; // never sent: old, or made up
+    if (acknowledged >= this.#filled) return; // never sent: old, or made up
     if (ahead === 0) {
       // Answering a duplicate acknowledgement would double every packet from there on (RFC 1123, 4.2.3.1). In a
       // window it may say that its first block was lost: once per window it is believed.

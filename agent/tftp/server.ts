@@ -69,7 +69,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   readonly #starting = new Set<Promise<void>>();
   readonly #transfers = new Set<Transfer>();
   readonly #dallying = new Set<WriteTransfer>();
-  readonly #clock: NodeJS.Timeout;
+  #clock: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(options: TftpServerOptions, socket: Socket) {
@@ -83,7 +83,6 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     this.port = socket.address().port;
     socket.on("message", (datagram, from) => this.#onDatagram(datagram, from));
     socket.on("error", (error) => this.#log.warn({ reason: error.message }, "TFTP socket error"));
-    this.#clock = setInterval(() => this.#tick(), tickMs);
   }
 
   /** @throws {Failure} if a directory is missing or the port is taken. */
@@ -108,33 +107,35 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
 
   #onDatagram(datagram: Buffer, from: RemoteInfo): void {
     if (isUnanswerable(datagram, from)) return;
-    const key = `${from.address} ${from.port}`;
+    const key = `${from.address}:${from.port}`;
     const earlier = this.#services.get(key);
     // The client has not seen the answer. Once it has, the same request is a new one.
     if (earlier?.datagram.equals(datagram) && (earlier.transfer?.isAtStart() ?? true))
       return earlier.transfer?.repeatFirst();
-    const service: Service = { datagram, transfer: undefined };
-    let name = "";
-    const starting = (async () => {
-      try {
-        const text = readRequest(datagram);
-        ({ name } = text);
-        this.emit("request", { method: text.method, name, peer: key });
-        const request = checkRequest(text);
-        ({ name } = request);
-        if (this.#transfers.size - this.#dallying.size + this.#starting.size >= transferMaximum)
-          throw new Refusal(errors.EIO, "Too many transfers");
-        this.#services.set(key, service);
-        service.transfer = await this.#begin(request, from, () => this.#forget(key, service));
-      } catch (error) {
-        this.#forget(key, service);
-        const refusal = toRefusal(error);
-        if (!this.#closing) sendError(this.#socket, refusal.answer, from);
-        this.#failed(name, refusal.message);
-      }
-    })();
+    const starting = this.#serve(datagram, from, key);
     this.#starting.add(starting);
     void starting.finally(() => this.#starting.delete(starting));
+  }
+
+  async #serve(datagram: Buffer, from: Peer, key: string): Promise<void> {
+    const service: Service = { datagram, transfer: undefined };
+    let name = "";
+    try {
+      const text = readRequest(datagram);
+      ({ name } = text);
+      this.emit("request", { method: text.method, name, peer: key });
+      const request = checkRequest(text);
+      ({ name } = request);
+      if (this.#transfers.size - this.#dallying.size + this.#starting.size >= transferMaximum)
+        throw new Refusal(errors.EIO, "Too many transfers");
+      this.#services.set(key, service);
+      service.transfer = await this.#begin(request, from, () => this.#forget(key, service));
+    } catch (error) {
+      this.#forget(key, service);
+      const refusal = toRefusal(error);
+      if (!this.#closing) sendError(this.#socket, refusal.answer, from);
+      if (name !== "") this.#failed(name, refusal.message);
+    }
   }
 
   #forget(key: string, service: Service): void {
@@ -157,6 +158,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
       ? this.#beginRead(request, peer, settings)
       : this.#beginWrite(request, peer, settings));
     this.#transfers.add(transfer);
+    this.#clock ??= setInterval(() => this.#tick(), tickMs);
     return transfer;
   }
 
@@ -213,6 +215,9 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   #tick(): void {
     const nowMs = performance.now();
     for (const transfer of this.#transfers) transfer.tick(nowMs);
+    if (this.#transfers.size > 0) return;
+    clearInterval(this.#clock);
+    this.#clock = undefined;
   }
 
   /** Ends all transfers; afterwards no socket is open and no unfinished file is left. */
@@ -221,11 +226,11 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#clock);
     const closed = once(this.#socket, "close");
     this.#socket.close();
     await Promise.all(this.#starting);
     await Promise.all([...this.#transfers].map((transfer) => transfer.stop(closingError)));
+    clearInterval(this.#clock);
     await closed;
   }
 

@@ -1,16 +1,19 @@
-import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import errors, { type TftpError } from "tftp/lib/protocol/errors.js";
 import opcodes from "tftp/lib/protocol/opcodes.js";
 import packets from "tftp/lib/protocol/packets/index.js";
 import type { PacketSocket } from "tftp/lib/protocol/server/incoming-request.js";
 import {
+  isSameAddress,
   openUdp,
   packAddress,
+  receiveUdp,
   segmentLimit,
   sendUdp,
   setSegmentSize,
   type SocketAddress,
+  unpackAddress,
 } from "../../host/udp.ts";
 import { refusing } from "./files.ts";
 
@@ -30,7 +33,7 @@ export function makeSocket(receiveBufferBytes?: number): Socket {
 
 /** True for what must never be answered: no opcode to read, nowhere to answer to, or an error (two servers would
  * answer each other's for ever). */
-export function isUnanswerable(datagram: Buffer, from: RemoteInfo): boolean {
+export function isUnanswerable(datagram: Buffer, from: Peer): boolean {
   return from.port === 0 || datagram.length < 2 || datagram.readUInt16BE(0) === opcodes.ERROR;
 }
 
@@ -41,6 +44,11 @@ export function sendError(socket: Socket, error: TftpError, to: Peer): void {
 
 /** Receive buffer of a transfer: a full window of small datagrams costs the kernel several times its payload. */
 const receiveBufferBytes = 1024 * 1024;
+
+/** So many packets are taken at a time before others get their turn. */
+const burstMaximum = 64;
+const burstPacket = Buffer.allocUnsafeSlow(65536);
+const burstSender: SocketAddress = packAddress("0.0.0.0", 0);
 
 /**
  * The socket of one transfer, between the kernel and the package, which trusts it in everything:
@@ -56,6 +64,7 @@ export class TransferSocket implements PacketSocket {
   readonly #peer: Peer;
   readonly #to: SocketAddress;
   #segmentBytes = 0;
+  #expectsBursts = false;
   #closed = false;
 
   private constructor(socket: Socket, fd: number, peer: Peer) {
@@ -82,15 +91,32 @@ export class TransferSocket implements PacketSocket {
       const receive = listener as (message: Buffer) => void;
       this.#socket.on("message", (message, from) => {
         if (this.#closed) return;
-        if (from.port !== this.#peer.port || from.address !== this.#peer.address)
-          this.#turnAway(message, from);
+        const isPeer = from.port === this.#peer.port && from.address === this.#peer.address;
+        if (!isPeer) this.#turnAway(message, from);
         else if (message.length >= 4) receive(message);
+        if (this.#expectsBursts) this.#receiveWaiting(receive);
       });
     } else if (event === "close") this.#socket.on("close", listener as () => void);
     return this;
   }
 
-  #turnAway(message: Buffer, from: RemoteInfo): void {
+  /** Takes what has come in behind a packet: much cheaper than waiting for `node:dgram` to bring each. */
+  #receiveWaiting(receive: (message: Buffer) => void): void {
+    for (let i = 0; i < burstMaximum && !this.#closed; i++) {
+      const length = receiveUdp(this.#fd, burstPacket, burstSender);
+      if (length < 0) return;
+      const message = burstPacket.subarray(0, length);
+      if (!isSameAddress(burstSender, this.#to)) this.#turnAway(message, unpackAddress(burstSender));
+      else if (length >= 4) receive(message);
+    }
+  }
+
+  /** Tells that many packets will come at a time. From then on a message is only valid while it is being received. */
+  expectBursts(): void {
+    this.#expectsBursts = true;
+  }
+
+  #turnAway(message: Buffer, from: Peer): void {
     if (!isUnanswerable(message, from)) sendError(this.#socket, errors.ETID, from);
   }
 
@@ -113,7 +139,8 @@ export class TransferSocket implements PacketSocket {
 
   /** Prepares for {@link sendRun} with packets of this size. @returns how many packets a run may have. */
   expectRuns(packetBytes: number): number {
-    if (setSegmentSize(this.#fd, packetBytes)) this.#segmentBytes = packetBytes;
+    // All that is sent is cut up from now on: answers and errors, which are shorter than this, must stay whole.
+    if (packetBytes >= 256 && setSegmentSize(this.#fd, packetBytes)) this.#segmentBytes = packetBytes;
     return segmentLimit(packetBytes);
   }
 

@@ -35,13 +35,25 @@ export class WriteTransfer extends Transfer {
     upload.onRelief = () => this.#onRelief();
   }
 
+  protected override _onReady(
+    stats: { blockSize: number; windowSize: number },
+    rollover: number,
+    hasOptions?: boolean,
+  ): void {
+    super._onReady(stats, rollover, hasOptions);
+    if (this.windowSize > 1) this.socket.expectBursts();
+  }
+
   get sizeBytes(): number {
     return this.#upload.sizeBytes;
   }
 
   protected override _onData({ block, data }: { block: number; data: Buffer }): void {
+    if (this._closing || this._closed) return;
     const ahead = (block - this.#expected) & 0xffff;
     if (this.#hasLast || ahead !== 0) return this.#onUnexpected(ahead);
+    // Not its turn before it has an answer: what waits for the disk must stay bounded.
+    if (this.#unacknowledged >= this.windowSize) return;
     try {
       this.#upload.append(data);
     } catch (error) {
@@ -52,13 +64,17 @@ export class WriteTransfer extends Transfer {
     this.#expected++;
     this.#hasLast = data.length < this.blockSize;
     if (this.#hasLast) this.#completing = this.#complete();
-    else if (this.#expected - 1 - this.#lastAcknowledged >= this.windowSize) this.#acknowledge();
+    else if (this.#unacknowledged >= this.windowSize) this.#acknowledge();
+  }
+
+  get #unacknowledged(): number {
+    return this.#expected - 1 - this.#lastAcknowledged;
   }
 
   /** A block out of turn: one that came before, or one behind a gap. */
   #onUnexpected(ahead: number): void {
     if (this.#isAnswerDue || (this.#hasLast && this.#dallyUntilMs === undefined)) return;
-    if (ahead === 0xffff && this.#lastAcknowledged === this.#expected - 1) {
+    if (ahead === 0xffff && this.#unacknowledged === 0) {
       // The last block of a window again: its acknowledgement was lost.
       this._sendAck(this.#lastAcknowledged & 0xffff);
     } else if (ahead > 0 && ahead < this.windowSize && !this.#hasLast && !this.#gapReported) {
