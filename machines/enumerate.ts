@@ -6,6 +6,7 @@
  * one step; a bootstrapped machine appears and disappears in one step, and only under its machine lock. Whatever is
  * gone when it is needed is looked up again through the link.
  */
+import { existsSync } from "node:fs";
 import type { Log } from "../host/log.ts";
 import type { BootstrapBackoff } from "./bootstrap-backoff.ts";
 import { Enumeration } from "./enumeration.ts";
@@ -75,7 +76,8 @@ function withoutDoubles(machines: readonly MachinePaths[], log: Log): MachinePat
   for (const paths of machines) {
     const other = first.get(paths.name);
     if (!other) first.set(paths.name, paths);
-    else
+    else if (existsSync(paths.current))
+      // not lost+found, which every volume may have
       log.warn(
         { machine: paths.name },
         `machine is ignored in volume ${paths.volume}: there is one of that name in ${other.volume}`,

@@ -42,7 +42,11 @@ export class MachineLock implements Disposable {
   constructor(paths: MachinePaths, file: FileLock | undefined) {
     this.paths = paths;
     this.#file = file;
-    if (file && fstatSync(file.fd).size > 0) ftruncateSync(file.fd, 0); // the line of a holder that crashed
+    try {
+      if (file && fstatSync(file.fd).size > 0) ftruncateSync(file.fd, 0); // the line of a holder that crashed
+    } catch {
+      // On a full disk it stays: nobody believes it, as the kernel knows another holder.
+    }
   }
 
   /**

@@ -1,4 +1,6 @@
+import { chmod } from "node:fs/promises";
 import { writeDurably } from "../host/durable.ts";
+import { Failure, reasonOf } from "../host/failure.ts";
 import { formatBootstrappedMachine, type BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../manifests/machine.ts";
 import type { BootstrapAttempt } from "./bootstrap-backoff.ts";
@@ -49,9 +51,18 @@ export async function publishBootstrapped(
   manifest: BootstrappedMachine,
 ): Promise<void> {
   const { snapshot, paths } = pending;
-  await writeDurably(manifestPath(snapshot.path), formatBootstrappedMachine(manifest));
+  await writeManifest(manifestPath(snapshot.path), formatBootstrappedMachine(manifest));
   // The guest's writes are still in memory: after a power cut, the new name must not stand on half a disk.
   await syncTree(snapshot.path);
   await storage.remove(paths.bootstrapped);
   await snapshot.rename(paths.bootstrapped);
+}
+
+async function writeManifest(path: string, bytes: Uint8Array): Promise<void> {
+  await writeDurably(path, bytes);
+  try {
+    await chmod(path, 0o644); // for `croft machine list`, whoever runs it
+  } catch (error) {
+    throw new Failure(`write '${path}'`, reasonOf(error), { cause: error });
+  }
 }

@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
 import { run } from "../host/run.ts";
 import { BtrfsStorage } from "./btrfs.ts";
@@ -41,7 +41,7 @@ export interface Storage {
  * @throws {Failure} if the directory is not there, or not on btrfs when that is asked for.
  */
 export async function openStorage(directory: string, kind: "auto" | StorageKind, log: Log): Promise<Storage> {
-  const onBtrfs = await isBtrfs(directory);
+  const onBtrfs = (await fileSystemType(directory)) === btrfsMagic;
   if (kind === "directory") return new DirectoryStorage(log);
   if (kind === "auto") return new AutomaticStorage(log);
   if (!onBtrfs)
@@ -54,10 +54,12 @@ export async function openStorage(directory: string, kind: "auto" | StorageKind,
 
 const btrfsMagic = 0x9123683e; // linux/magic.h
 
-async function isBtrfs(path: string): Promise<boolean> {
+/** Undefined if the directory is not there, and may not be. */
+async function fileSystemType(path: string, mustExist = true): Promise<number | undefined> {
   try {
-    return (await statfs(path)).type === btrfsMagic;
+    return (await statfs(path)).type;
   } catch (error) {
+    if (!mustExist && isSystemError(error, "ENOENT", "ENOTDIR")) return undefined;
     throw new Failure(`use '${path}' for machines`, reasonOf(error), { cause: error });
   }
 }
@@ -90,7 +92,9 @@ class AutomaticStorage implements Storage {
 
   async #at(path: string): Promise<Storage> {
     // Without privileges, subvolumes could be made but not removed.
-    const useBtrfs = process.geteuid?.() === 0 && (await isBtrfs(dirname(path)));
-    return useBtrfs ? this.#btrfs : this.#directory;
+    const isRoot = process.geteuid?.() === 0;
+    return isRoot && (await fileSystemType(dirname(path), false)) === btrfsMagic
+      ? this.#btrfs
+      : this.#directory;
   }
 }

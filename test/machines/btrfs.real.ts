@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { run } from "../../host/run.ts";
 import { silentLog } from "../../host/log.ts";
+import { tryMachineLock } from "../../machines/locks.ts";
 import { isRemoved } from "../../machines/names.ts";
 import { openStorage } from "../../machines/storage.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
@@ -54,6 +55,14 @@ test("btrfs: a farm bootstraps and enumerates, and what btrfs prints is logged a
   await farm.publish("one");
   assert.equal(await farm.bootstrap(), "one");
   assert.equal(await farm.bootstrap(), undefined);
+  await farm.enumerate((found, toolchainLock) => {
+    const [machine] = found.machines;
+    assert.ok(machine?.state === "locked");
+    machine.lock.write(toolchainLock, 42);
+    // /proc/locks has another device number than stat(2) here.
+    const holder = tryMachineLock(toolchainLock, machine.paths);
+    assert.deepEqual(holder, { pid: process.pid, priority: 42 });
+  });
   assert.deepEqual(await farm.names("one"), ["one-1", "one-1.1", "one-1.2", "one-gcc", "one-gcc.lock"]);
   assert.equal((await stat(farm.paths("one").bootstrapped)).ino, 256);
   const printed = farm.records().filter((record) => "line" in record);

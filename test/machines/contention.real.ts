@@ -5,10 +5,12 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
+import { Failure } from "../../host/failure.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { manifestPath } from "../../machines/layout.ts";
 import { classifyEntry } from "../../machines/names.ts";
 import { listRevisions, newRevisionPath, publishRevision } from "../../machines/revisions.ts";
+import { removeMachine } from "../../machines/remove.ts";
 import { removeStaleSnapshots } from "../../machines/stale.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { machineManifest, makeFarm, type Farm } from "./farm.ts";
@@ -35,9 +37,19 @@ async function operate(farm: Farm, name: string, turn: number): Promise<void> {
     await rm(paths.current, { force: true });
     return;
   }
+  if (turn % 3 === 1) await remove(farm, name);
   await publish(farm, name, `${name}-1.${turn}`);
   for (const revision of listRevisions(paths).slice(0, -2))
     await farm.storage.remove(`${paths.current}.${revision}`);
+}
+
+/** Removes a machine, unless somebody uses it. */
+async function remove(farm: Farm, name: string): Promise<void> {
+  try {
+    await removeMachine(farm.storage, farm.paths(name));
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+  }
 }
 
 /** The contenders of a test, restarted when they are killed; ends when enough rounds were made. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -50,6 +50,7 @@ test("the snapshot is complete before the obsolete machine is removed, and a fai
   assert.deepEqual(await farm.names("a"), ["a-1", "a-1.1", "a-1.2", "a-gcc", "a-gcc.lock"]);
   assert.equal(await farm.bootstrap(), "a");
   assert.equal(readBootstrappedManifest(paths)?.machine.id, "a-1.2");
+  assert.equal(statSync(manifestPath(paths.bootstrapped)).mode & 0o777, 0o644);
 });
 
 test("publishing a bootstrap of a machine that was removed meanwhile fails, and makes nothing anew", async () => {
@@ -68,6 +69,7 @@ test("publishing a bootstrap of a machine that was removed meanwhile fails, and 
     );
   });
   assert.deepEqual(await readdir(join(farm.directory, "v")), []);
+  assert.deepEqual(farm.records("error"), [], "nothing was left that could have been removed");
 });
 
 test("revisions get the next free number, above all that there are", async () => {
