@@ -59,7 +59,7 @@ export function decodeText(): { input: Buffer; expected: string } {
   const isRefused = (point: number) => refused.some(([first, last]) => point >= first && point <= last);
   for (const [first, last] of refused)
     for (const point of [first - 1, first, (first + last) >> 1, last, last + 1]) {
-      if (point > 0x10ffff || point < 0x80) continue;
+      if (point > 0x10ffff || point < 0x80 || (point >= 0xd800 && point <= 0xdfff)) continue;
       const character = String.fromCodePoint(point);
       add(Buffer.from(character), isRefused(point) ? "?" : character);
     }

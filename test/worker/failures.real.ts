@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { logOf, runGuest, shells, statuses } from "./guest.ts";
+import { packSource, script, serveSources } from "./sources.ts";
+
+for (const shell of shells) {
+  test(`an environment runs every operation, and one that is missing is said so (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, { ".croft/update": script("echo $CC in $CROFT_VERSION") });
+    const task = { version: "1.0", "repository-url": sources.url };
+    const files = {
+      "etc/croft/environments/default": script('export CC="default-cc"', "shift", 'exec "$@"'),
+      "etc/croft/environments/cross": script('export CC="$1-gcc"', "shift", 'exec "$@"'),
+    };
+    const log = async (environment: Record<string, string>) =>
+      logOf((await runGuest({ shell, files, task: { ...task, ...environment } })).result, "update");
+    assert.match(await log({}), /default-cc in 1\.0$/);
+    assert.match(await log({ environment: "cross" }), /x86_64-linux-gnu-gcc in 1\.0$/);
+    for (const environment of ["other", "../../../bin/sh"]) {
+      const { result } = await runGuest({ shell, files, task: { ...task, environment } });
+      assert.equal(result.status, "abnormal");
+      assert.deepEqual(statuses(result), ["worker abnormal"]);
+      assert.ok(logOf(result, "worker").includes(environment));
+    }
+  });
+
+  test(`a build that fills its disk still gives a result, and what can be uploaded (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, {
+      ".croft/update": script(
+        'mkdir -p "$CROFT_UPLOAD/core"',
+        'head -c 3000000 /dev/zero > "$CROFT_UPLOAD/core/big"',
+        "cat /dev/zero > filler",
+        "echo the disk is full: $?",
+        "exit 1",
+      ),
+    });
+    const { result, artifacts } = await runGuest({
+      shell,
+      diskMiB: 16,
+      task: { version: "1.0", "repository-url": sources.url },
+    });
+    assert.deepEqual(statuses(result), ["fetch success", "update error"]);
+    assert.match(logOf(result, "update"), /No space left on device\nthe disk is full: 1$/);
+    assert.equal(artifacts.get("core/big")?.length, 3_000_000);
+  });
+
+  test(`what the worker cannot do is an abnormal result (${shell})`, async () => {
+    const task = { version: "1.0", "repository-url": "http://127.0.0.1:9/" };
+    const regex = await runGuest({ shell, task: { ...task, "warning-regex": "'bad(('" } });
+    assert.deepEqual(statuses(regex.result), ["worker abnormal"]);
+    assert.match(logOf(regex.result, "worker"), /bad warning-regex/);
+    assert.equal(regex.result.name, "hello");
+    const manifest = await runGuest({ shell, task: ": 1\nname: hello\nno colon here\n" });
+    assert.deepEqual(statuses(manifest.result), ["worker abnormal"]);
+    assert.match(logOf(manifest.result, "worker"), /cannot read the task manifest: line 3/);
+    const disk = await runGuest({ shell, task, setup: "mkdir -p /var/lib && : > /var/lib/croft" });
+    assert.deepEqual(statuses(disk.result), ["worker abnormal"]);
+    assert.match(logOf(disk.result, "worker"), /cannot make the directory/);
+  });
+
+  test(`only what the agent accepts is uploaded (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, {
+      ".croft/update": script(
+        'mkdir -p "$CROFT_UPLOAD/log/deep" "$CROFT_UPLOAD/bad type" && cd "$CROFT_UPLOAD"',
+        "echo 1 > log/one; echo 2 > log/deep/two; echo 3 > 'bad type/three'; echo 4 > four",
+        "ln -s one log/link; mkfifo log/pipe; echo 5 > 'log/back\\slash'",
+      ),
+    });
+    const { artifacts, result } = await runGuest({
+      shell,
+      task: { version: "1.0", "repository-url": sources.url },
+    });
+    assert.equal(result.status, "success");
+    assert.deepEqual([...artifacts.keys()].sort(), ["log/deep-two", "log/one"]);
+  });
+}
+
+test("an upload that the agent refuses is an error of the result", async () => {
+  await using sources = await serveSources();
+  await packSource(sources, {
+    ".croft/update": script(
+      'mkdir -p "$CROFT_UPLOAD/x"',
+      'head -c 2000000 /dev/zero > "$CROFT_UPLOAD/x/big"',
+    ),
+  });
+  const { result, uploaded } = await runGuest({
+    shell: "dash",
+    uploadMaxBytes: 1_000_000,
+    task: { version: "1.0", "repository-url": sources.url },
+  });
+  assert.deepEqual(uploaded, ["bootstrap.manifest", "result.manifest.lz4"]);
+  assert.deepEqual(statuses(result), ["fetch success", "update success", "upload error"]);
+  assert.equal(result.status, "error");
+});
+
+test("without busybox's TFTP client the others serve as well", async () => {
+  await using sources = await serveSources();
+  await packSource(sources, { ".croft/update": script("echo done") });
+  const files = {
+    "usr/local/bin/busybox": script('[ "$1" != tftp ] || exit 127', 'exec /usr/bin/busybox "$@"'),
+  };
+  for (const client of ["atftp", "curl", "tftp"]) {
+    const others = ["atftp", "curl", "tftp"].filter((other) => other !== client);
+    const { result } = await runGuest({
+      shell: "dash",
+      files,
+      setup: `rm -f ${others.map((other) => `/usr/bin/${other}`).join(" ")}`,
+      bootstrap: script("cp $CROFT_COMPONENTS /dev/null"),
+      task: { version: "1.0", "repository-url": sources.url },
+    });
+    assert.equal(result.status, "success", client);
+  }
+});

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { cp, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { serveGit } from "../fixtures/git-server.ts";
+import { temporaryDirectory } from "../../host/temporary.ts";
+import { logOf, runGuest, statuses } from "./guest.ts";
+import { git, packSource, script, serveSources, writeTree } from "./sources.ts";
+
+const show = { ".croft/update": script("cat version") };
+
+describe("fetching archives", () => {
+  for (const archive of [
+    "hello-1.0.tar.gz",
+    "hello-1.0.tgz",
+    "hello-1.0.tar.xz",
+    "hello-1.0.tar.bz2",
+    "hello-1.0.zip",
+  ])
+    for (const shell of ["busybox", "dash"] as const)
+      test(`${archive} under ${shell}`, async () => {
+        await using sources = await serveSources();
+        await packSource(sources, { ...show, version: "one\n" }, archive);
+        const url = `${sources.url}/${archive}`;
+        const { result } = await runGuest({ shell, task: { "repository-url": url } });
+        assert.equal(result.status, "success");
+        assert.match(logOf(result, "update"), /one$/);
+      });
+
+  test("an archive is used only if it has one of the trusted checksums", async () => {
+    await using sources = await serveSources();
+    await packSource(sources, { ...show, version: "one\n" });
+    const digest = createHash("sha256")
+      .update(await readFile(join(sources.directory, "hello-1.0.tar.gz")))
+      .digest("hex");
+    const fingerprint = digest.toUpperCase().replace(/..(?!$)/g, "$&:");
+    const other = fingerprint.replace(/^../, digest.startsWith("00") ? "01" : "00");
+    const head = `: 1\nname: hello\nversion: 1.0\nmachine: m\ntarget: t\nrepository-url: ${sources.url}\n`;
+    const good = await runGuest({
+      shell: "dash",
+      task: `${head}trust: yes\ntrust: ${other}\ntrust: ${fingerprint}\n`,
+    });
+    assert.equal(good.result.status, "success");
+    const bad = await runGuest({ shell: "dash", task: `${head}trust: ${other}\n` });
+    assert.deepEqual(statuses(bad.result), ["fetch error"]);
+    assert.match(logOf(bad.result, "fetch"), /checksum differs/);
+  });
+
+  test("an archive that is not there is an error of the fetch", async () => {
+    await using sources = await serveSources();
+    for (const shell of ["busybox", "dash"] as const) {
+      const { result } = await runGuest({ shell, task: { version: "2.0", "repository-url": sources.url } });
+      assert.deepEqual(statuses(result), ["fetch error"]);
+      assert.match(logOf(result, "fetch"), /hello-2\.0\.tar\.gz[^]*404/);
+    }
+  });
+
+  test("git that is not installed is said so", async () => {
+    const { result } = await runGuest({
+      shell: "busybox",
+      task: { "repository-url": "http://127.0.0.1:9/x.git" },
+    });
+    assert.deepEqual(statuses(result), ["fetch error"]);
+    assert.match(logOf(result, "fetch"), /git is not installed/);
+  });
+});
+
+/** A repository with tags `v1.0` and `2.0`, a branch `topic`, and commits between; the content tells which is which. */
+async function makeRepository(directory: string): Promise<Record<string, string>> {
+  const work = join(directory, "work");
+  const commits: Record<string, string> = {};
+  await writeTree(work, show);
+  await git(work, "init", "--quiet");
+  for (const version of ["one", "between", "two", "newest"]) {
+    await writeTree(work, { version: `${version}\n` });
+    await git(work, "add", "--all");
+    await git(work, "commit", "--quiet", "--message", version);
+    commits[version] = await git(work, "rev-parse", "HEAD");
+    if (version === "one") await git(work, "tag", "v1.0");
+    if (version === "two") await git(work, "tag", "-a", "-m", "two", "2.0");
+    if (version === "between") await git(work, "branch", "topic");
+  }
+  await git(directory, "clone", "--quiet", "--bare", "work", "hello.git");
+  await git(join(directory, "hello.git"), "update-server-info");
+  return commits;
+}
+
+describe("fetching from git", () => {
+  for (const kind of ["smart", "dumb"] as const)
+    test(`by fragment, by version and by default, from a ${kind} server`, async () => {
+      await using directory = await temporaryDirectory("croft-test-git-");
+      const commits = await makeRepository(directory.path);
+      await using smart = await serveGit(directory.path);
+      await using dumb = await serveSources();
+      await cp(join(directory.path, "hello.git"), join(dumb.directory, "hello.git"), { recursive: true });
+      const url = kind === "smart" ? smart.url("hello.git") : `${dumb.url}/hello.git`;
+      const cases: [fragment: string, version: string, content: string, resolved: string][] = [
+        ["", "0", "newest", "0"],
+        ["", "1.0", "one", "1.0"],
+        ["", "2.0", "two", "2.0"],
+        ["#topic", "0", "between", "0"],
+        ["#v1.0", "0", "one", "1.0"],
+        [`#main@${commits["between"]}`, "0", "between", "0"],
+        [`#${commits["two"]}`, "3.0", "two", "3.0"],
+        [`#main@${commits["one"]!.slice(0, 10)}`, "0", "one", "0"],
+      ];
+      for (const [fragment, version, content, resolved] of cases) {
+        const { result } = await runGuest({
+          shell: "dash",
+          task: { version, "repository-url": url + fragment },
+        });
+        const log = JSON.stringify(result.operations, null, 1);
+        assert.equal(result.status, "success", `${fragment} ${version}: ${log}`);
+        assert.match(logOf(result, "update"), new RegExp(`\\n${content}$`));
+        assert.equal(result.version, resolved);
+      }
+    });
+
+  test("a version without a tag, a commit that is not there, and a server that is not there are errors", async () => {
+    await using directory = await temporaryDirectory("croft-test-git-");
+    await makeRepository(directory.path);
+    await using server = await serveGit(directory.path);
+    const url = server.url("hello.git");
+    for (const [fragment, version, message] of [
+      ["", "9.9", /neither tag v9\.9 nor 9\.9/],
+      [`#main@${"0".repeat(40)}`, "0", /0{40}/],
+      ["#no-such-branch", "0", /no-such-branch/],
+    ] as const) {
+      const { result } = await runGuest({
+        shell: "dash",
+        task: { version, "repository-url": url + fragment },
+      });
+      assert.deepEqual(statuses(result), ["fetch error"]);
+      assert.match(logOf(result, "fetch"), message);
+    }
+  });
+
+  test("submodules come along", async () => {
+    await using directory = await temporaryDirectory("croft-test-git-");
+    await makeRepository(directory.path);
+    await using server = await serveGit(directory.path);
+    const outer = join(directory.path, "outer");
+    await writeTree(outer, { ".croft/update": script("cat part/version") });
+    await git(outer, "init", "--quiet");
+    await git(outer, "submodule", "--quiet", "add", server.url("hello.git"), "part");
+    await git(outer, "add", "--all");
+    await git(outer, "commit", "--quiet", "--message", "outer");
+    const { result } = await runGuest({
+      shell: "dash",
+      task: { "repository-url": server.url("outer/.git") },
+    });
+    assert.match(logOf(result, "update"), /newest$/);
+  });
+});

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { logOf, runGuest, shells } from "./guest.ts";
+import { packSource, script, serveSources } from "./sources.ts";
+import { formatTask, parseTask } from "../../manifests/task.ts";
+
+/** Forms of a value that a reader may meet, and what they mean. */
+const forms: readonly (readonly [written: string, meaning: string])[] = [
+  [" plain", "plain"],
+  ["\t blanks around \t", "blanks around"],
+  [" joined \\\nline", "joined line"],
+  [" two\\\n\\\nlines", "two\nlines"],
+  [" two\\\n\\\n\\\nagain", "two\nagain"],
+  [" two\\\n\\\n\\\n\\\nbreaks", "two\n\nbreaks"],
+  [" ends in one\\\\", "ends in one\\"],
+  [" ends in two\\\\\\", "ends in two\\\\"],
+  [" joins a comment \\\n# none", "joins a comment # none"],
+  ["\n\\\nnew form\n\\", "new form"],
+  ["\\\nold form\n\\", "old form"],
+  [
+    "\n\\\n  kept  \n\n# : kept\n\\\\\nx\\\\\njoined \\\nline\n\\",
+    "  kept  \n\n# : kept\n\\\nx\\\njoined line",
+  ],
+  ["\n\\\na\\\n\\", "a"],
+  ["", ""],
+  ["\n\\\n\\", ""],
+];
+
+for (const shell of shells)
+  test(`values are read as the format has them (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, { ".croft/configure": script("printf '<%s>\\n' \"$@\"") });
+    for (const ending of ["\n", "\r\n"]) {
+      // Each form is one argument, in quotes that must not meet the line's ends: a name of its own carries it.
+      const text = (written: string) =>
+        `# task\n: 1\nname: hello\nversion: 1.0\nmachine: m\ntarget: t\nrepository-url: ${sources.url}\nmystery:${written}\n`;
+      const probe = {
+        "etc/croft/environments/default": script('printf "%s" "[$(cat /run/croft/task/mystery)]"', "exit 1"),
+      };
+      const batch = forms.map(
+        ([written, meaning]) => [text(written).replaceAll("\n", ending), meaning] as const,
+      );
+      for (const [task, meaning] of ending === "\n" ? batch : batch.slice(2, 6)) {
+        const { result } = await runGuest({ shell, task, files: probe });
+        assert.equal(logOf(result, "fetch"), `[${meaning}]`, JSON.stringify(task));
+      }
+    }
+  });
+
+test("a task as the agent writes it is read", async () => {
+  await using sources = await serveSources();
+  await packSource(sources, { ".croft/configure": script("printf '<%s>\\n' \"$@\"") });
+  const long = "x".repeat(300);
+  const parsed = parseTask(
+    Buffer.from(
+      `: 1\nname: hello\nversion: 1.0\nmachine: m\ntarget: t\nrepository-url: ${sources.url}\npackage-config: ${long} "a  b" 'c\\d' e\\\\\n`,
+    ),
+  );
+  const { result } = await runGuest({ shell: "busybox", task: Buffer.from(formatTask(parsed)).toString() });
+  assert.equal(logOf(result, "configure").split("\n").slice(1).length, 5, logOf(result, "configure"));
+  assert.ok(logOf(result, "configure").endsWith(`<${long}>\n<a  b>\n<c\\d>\n<e\\>`));
+});
