@@ -36,7 +36,8 @@ describe("the exact reader agrees with the reference", () => {
 });
 
 describe("the fast reader agrees with the reference", () => {
-  for (const vector of parseVectors) test(vector.name, () => checkReading(vector, (bytes) => readPairs(bytes)));
+  for (const vector of parseVectors)
+    test(vector.name, () => checkReading(vector, (bytes) => readPairs(bytes)));
 });
 
 describe("the writer agrees with the reference", () => {
