@@ -1,0 +1,94 @@
+/** The agent as a process, in directories of its own. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { temporaryDirectory } from "../../host/temporary.ts";
+import { packageFile } from "../../host/package.ts";
+
+export const header = ": 1\nid: m-1\nname: m\nsummary: A machine\n";
+export const task =
+  "name: hello\nversion: 1.0\nrepository-url: https://example.org/hello.git#v1\nmachine: m\ntarget: x86_64-linux-gnu\n";
+
+export interface Ended {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Directories for agents, one after another; the next one finds what the one before left. */
+export class AgentHome implements AsyncDisposable {
+  readonly path: string;
+  readonly tftpPort: number;
+  readonly #directory: AsyncDisposable;
+  readonly #children = new Set<ChildProcess>();
+
+  private constructor(path: string, tftpPort: number, directory: AsyncDisposable) {
+    this.path = path;
+    this.tftpPort = tftpPort;
+    this.#directory = directory;
+    mkdirSync(this.at("machines"));
+    writeFileSync(this.at("machine.manifest"), header);
+  }
+
+  static async make(): Promise<AgentHome> {
+    const directory = await temporaryDirectory("croft-test-agent-");
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    await new Promise((resolve) => server.close(resolve));
+    return new AgentHome(directory.path, port, directory);
+  }
+
+  at(...parts: string[]): string {
+    return join(this.path, ...parts);
+  }
+
+  /** Starts an agent; `fake` gives it the fake machine `m`. */
+  start(args: readonly string[], { fake = true } = {}): { child: ChildProcess; ended: Promise<Ended> } {
+    const places = ["machines", "tftp", "spool", "runtime"].flatMap((name) => [`--${name}`, this.at(name)]);
+    const fixed = [
+      ...places,
+      "--tftp-port",
+      String(this.tftpPort - 1),
+      "--toolchain-lock",
+      this.at("toolchain.lock"),
+    ];
+    const machine = fake ? ["--fake-machine", this.at("machine.manifest")] : [];
+    const argv = [
+      packageFile("bin", "croft.js"),
+      "agent",
+      "--poll-interval",
+      "1",
+      ...fixed,
+      ...machine,
+      ...args,
+    ];
+    const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#children.add(child);
+    const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]).then(
+      ([stdout, stderr, [status]]) => {
+        this.#children.delete(child);
+        return { stdout, stderr, status: status as number | null };
+      },
+    );
+    return { child, ended };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const running = [...this.#children];
+    for (const child of running) child.kill("SIGKILL");
+    await Promise.all(
+      running.map((child) => child.exitCode !== null || child.signalCode !== null || once(child, "exit")),
+    );
+    await this.#directory[Symbol.asyncDispose]();
+  }
+}
+
+/** Writes a result where a machine would have uploaded it, complete at once. */
+export function resultText(status = "success", name = "hello"): string {
+  return `: 1\nname: ${name}\nversion: 1.0\nstatus: ${status}\nupdate-status: ${status}\nupdate-log: as expected\n`;
+}
