@@ -17,8 +17,7 @@ export interface MachineEnd {
  *
  * The contract, whatever hypervisor is behind it:
  * - Its end is seen from whatever shows it first, and announced once: `ended` settles exactly once and never
- *   rejects. After that the hypervisor's process is gone (or is being killed, after a panic), and all methods
- *   are harmless no-ops.
+ *   rejects. After that the hypervisor's process is gone, its disks are free, and all methods are harmless no-ops.
  * - It cannot outlive the process that started it, however that dies.
  * - Disposing forces it down if it still runs, waits for the hypervisor to be gone, and removes sockets and pid
  *   file. The console file stays: it is evidence, and whoever owns the runtime directory removes it.
@@ -46,7 +45,8 @@ export interface VirtualMachine extends AsyncDisposable {
   suspend(): Promise<void>;
   resume(): Promise<void>;
   /**
-   * Waits until an operator (`croft machine resume|kill`) resumes or ends the suspended machine.
+   * Waits until an operator (`croft machine resume|kill`) resumes or ends the suspended machine; done at once if it
+   * is not suspended.
    *
    * @throws the signal's reason if aborted.
    */

@@ -4,12 +4,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { reasonOf } from "../../host/failure.ts";
 import type { MachineEnd, StartOptions, VirtualMachine } from "../virtual-machine.ts";
 import type { BoundedFile } from "./bounded-file.ts";
-import { operatorSocket } from "./runtime-files.ts";
 import type { QmpClient, QmpEvent } from "./qmp.ts";
-import { removeRuntimeFiles } from "./runtime-files.ts";
+import { operatorSocket, removeRuntimeFiles } from "./runtime-files.ts";
 
-/** How long QEMU may take to end once the guest has, or its last events to arrive once it has ended. */
+/** How long the last events may take to arrive once QEMU has ended, and QEMU to end after a panic. */
 const lingerSeconds = 5;
+/** How long QEMU may take to end once the guest has shut down: on closing, it still writes a qcow2 disk's tables. */
+const closeSeconds = 60;
+/** Longer timers overflow, and would end at once. */
+const timerMaxMilliseconds = 2 ** 31 - 1;
 /** How long QEMU may take to obey when it is told to quit. */
 const quitSeconds = 2;
 /** A power button that comes while the guest's kernel still starts is lost: press again. */
@@ -39,6 +42,7 @@ export class QemuMachine implements VirtualMachine {
   readonly #aborted = new AbortController();
   #reason: MachineEnd | undefined;
   #over = false;
+  #stopped = false;
   #onResume: (() => void) | undefined;
 
   constructor(parts: QemuParts) {
@@ -52,11 +56,14 @@ export class QemuMachine implements VirtualMachine {
     this.#parts.options.log.debug({ event, data }, "QEMU event");
     if (event === "GUEST_PANICKED") {
       this.#endsBy({ how: "panic", detail: "the guest's kernel panicked" });
-      this.#killLater();
+      this.#killLater(lingerSeconds);
     } else if (event === "SHUTDOWN") {
       this.#endsBy(endOf(String(data?.["reason"] ?? "unknown")));
-      this.#killLater();
+      this.#killLater(closeSeconds);
+    } else if (event === "STOP") {
+      this.#stopped = true;
     } else if (event === "RESUME") {
+      this.#stopped = false;
       this.#onResume?.();
     }
   }
@@ -66,7 +73,8 @@ export class QemuMachine implements VirtualMachine {
     const late = new AbortController();
     const stop = signal ? AbortSignal.any([late.signal, signal]) : late.signal;
     try {
-      const timeout = delay(timeoutSeconds * 1000, undefined, { signal: stop }).catch(() => {
+      const milliseconds = Math.min(timeoutSeconds * 1000, timerMaxMilliseconds);
+      const timeout = delay(milliseconds, undefined, { signal: stop }).catch(() => {
         signal?.throwIfAborted();
       });
       return (await Promise.race([this.ended, timeout])) ?? undefined;
@@ -103,6 +111,7 @@ export class QemuMachine implements VirtualMachine {
 
   async resumedOrEnded(signal?: AbortSignal): Promise<"resumed" | "ended"> {
     const resumed = Promise.withResolvers<"resumed">();
+    if (!this.#stopped) resumed.resolve("resumed"); // an operator may be faster than the agent
     this.#onResume = () => resumed.resolve("resumed");
     const aborted = Promise.withResolvers<never>();
     const onAbort = () => aborted.reject(signal!.reason);
@@ -168,8 +177,8 @@ export class QemuMachine implements VirtualMachine {
     this.#reason ??= reason;
   }
 
-  #killLater(): void {
-    delay(lingerSeconds * 1000, undefined, { ref: false, signal: this.#aborted.signal }).then(
+  #killLater(seconds: number): void {
+    delay(seconds * 1000, undefined, { ref: false, signal: this.#aborted.signal }).then(
       () => this.#parts.child.kill("SIGKILL"),
       () => {}, // it has ended
     );

@@ -6,7 +6,7 @@ import type { StartOptions, VirtualMachine } from "../virtual-machine.ts";
 import { BoundedFile } from "./bounded-file.ts";
 import { commandLine, logDescriptor, qmpDescriptor } from "./command-line.ts";
 import { QemuMachine } from "./machine.ts";
-import { QmpClient, type QmpEvent } from "./qmp.ts";
+import { QmpClient } from "./qmp.ts";
 import { consoleFileName, removeRuntimeFiles } from "./runtime-files.ts";
 import { throttle } from "./throttle.ts";
 
@@ -38,8 +38,9 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
   const complaint = recordStreams(child, consoleFile, options);
   const machine = new QemuMachine({ options, child, consoleFile, complaint });
   undo.use(machine);
-  const events: (event: QmpEvent) => void = (event) => machine.observe(event);
-  const qmp = new QmpClient(child.stdio[qmpDescriptor] as unknown as Duplex, events);
+  const qmp = new QmpClient(child.stdio[qmpDescriptor] as unknown as Duplex, (event) =>
+    machine.observe(event),
+  );
   machine.qmp = qmp;
   await untilNegotiated(machine, qmp, options, complaint);
   undo.move();
@@ -68,7 +69,7 @@ async function untilNegotiated(
     throw new Failure(`start machine '${options.name}'`, said || end?.detail || reasonOf(outcome), {
       cause: outcome,
       hints: /no such (file|program)/i.test(said || (end?.detail ?? ""))
-        ? ["Install QEMU (qemu-system-x86) and util-linux."]
+        ? ["On Debian: apt-get install qemu-system-x86 util-linux (qemu-system-arm for arm64 machines)"]
         : [],
     });
   } finally {

@@ -12,7 +12,7 @@ import { parseMachine } from "../../manifests/machine.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { debianMachine } from "../fixtures/images.ts";
 import { isRunning } from "../fixtures/processes.ts";
-import { startGuest } from "./qemu-guest.ts";
+import { patienceSeconds, startGuest } from "./qemu-guest.ts";
 
 /** Runs `croft machine create` as a process of its own: what a signal leaves is to be seen. */
 function create(machines: string, ...args: string[]): { child: ChildProcess; output: () => string } {
@@ -71,7 +71,7 @@ test("a machine is made, published, and made anew as its next revision", async (
   assert.notEqual(ids[0], ids[1]);
   // A package with libraries, unpacked with them, runs.
   await using guest = await startGuest("lz4 --version > $log", {}, join(machine, "small-1.2"));
-  assert.equal((await guest.machine.wait(60))?.how, "shutdown");
+  assert.equal((await guest.machine.wait(patienceSeconds))?.how, "shutdown");
   assert.match(guest.log(), /LZ4/);
 });
 
@@ -163,6 +163,6 @@ test("a Debian machine compiles, has what packages are built with, and boots wit
     { ramKiB: 512 * 1024 },
     await debianMachine(),
   );
-  assert.equal((await guest.machine.wait(120))?.how, "shutdown");
+  assert.equal((await guest.machine.wait(patienceSeconds))?.how, "shutdown");
   assert.equal(guest.log(), "compiled\ndone\n", readFileSync(guest.machine.consoleFile, "utf8"));
 });

@@ -19,6 +19,9 @@ echo "the script has ended"
 busybox poweroff -f
 `;
 
+/** Boots take 3 s, on a host that has little else to do. */
+export const patienceSeconds = 240;
+
 export interface Guest extends AsyncDisposable {
   readonly machine: VirtualMachine;
   readonly runtimeDirectory: string;
@@ -74,7 +77,7 @@ export async function startGuest(
     }),
   );
   const resources = undo.move();
-  const untilLogged = async (wanted: string, timeoutSeconds = 60) => {
+  const untilLogged = async (wanted: string, timeoutSeconds = patienceSeconds) => {
     const seen = Promise.withResolvers<void>();
     const look = () => (text.includes(wanted) ? seen.resolve() : undefined);
     const late = setTimeout(

@@ -11,7 +11,7 @@ import { temporaryDirectory } from "../../host/temporary.ts";
 import { controlVirtualMachine, killStaleVirtualMachines } from "../../machines/qemu/runtime-files.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
 import { isRunning } from "../fixtures/processes.ts";
-import { guestOptions, startGuest } from "./qemu-guest.ts";
+import { guestOptions, patienceSeconds, startGuest } from "./qemu-guest.ts";
 
 const pidOf = (runtimeDirectory: string) =>
   Number(readFileSync(join(runtimeDirectory, "qemu.pid"), "utf8").trim());
@@ -36,7 +36,10 @@ test("a guest finds its devices, and powering off is a shutdown that leaves no f
   `);
   {
     await using _ = guest;
-    assert.deepEqual(await guest.machine.wait(60), { how: "shutdown", detail: "the guest powered off" });
+    assert.deepEqual(await guest.machine.wait(patienceSeconds), {
+      how: "shutdown",
+      detail: "the guest powered off",
+    });
     assert.match(guest.log(), /^tftp=\[10\.0\.2\.2:23999 {50}\]$/m);
     assert.match(guest.log(), /^mac=52:54:00:0a:0b:0c$/m);
     assert.match(guest.log(), /^random=virtio_rng/m);
@@ -64,7 +67,7 @@ test("the power button shuts a guest down that listens to it, and only that", as
   await guest.untilLogged("ready");
   await deaf.untilLogged("ready");
   assert.equal(await guest.machine.wait(0.1), undefined);
-  assert.equal(await guest.machine.shutdown(60), true);
+  assert.equal(await guest.machine.shutdown(patienceSeconds), true);
   assert.equal((await guest.machine.ended).how, "shutdown");
   assert.equal(await deaf.machine.shutdown(1), false);
   await deaf.machine.forceDown();
@@ -73,19 +76,25 @@ test("the power button shuts a guest down that listens to it, and only that", as
 
 test("a kernel panic ends the wait at once, as a panic", async () => {
   await using guest = await startGuest("echo ready > $log; sleep 1; echo c > /proc/sysrq-trigger");
-  assert.deepEqual(await guest.machine.wait(60), { how: "panic", detail: "the guest's kernel panicked" });
+  assert.deepEqual(await guest.machine.wait(patienceSeconds), {
+    how: "panic",
+    detail: "the guest's kernel panicked",
+  });
 });
 
 test("a first process that ends is a panic too", async () => {
   await using guest = await startGuest("exit 1");
-  assert.equal((await guest.machine.wait(60))?.how, "panic");
+  assert.equal((await guest.machine.wait(patienceSeconds))?.how, "panic");
 });
 
 test("a QEMU that is killed from outside has exited, with the signal told", async () => {
   await using guest = await startGuest("echo ready > $log; sleep 1000");
   await guest.untilLogged("ready");
   process.kill(pidOf(guest.runtimeDirectory), "SIGKILL");
-  assert.deepEqual(await guest.machine.wait(10), { how: "exited", detail: "QEMU ended by SIGKILL" });
+  assert.deepEqual(await guest.machine.wait(patienceSeconds), {
+    how: "exited",
+    detail: "QEMU ended by SIGKILL",
+  });
 });
 
 test("a suspended guest stands still until an operator resumes it, and ends when one kills it", async () => {
@@ -123,7 +132,7 @@ test("the console of a guest that floods it stays within its size, with head and
     `,
     { consoleMaxBytes: 32768 },
   );
-  assert.equal((await guest.machine.wait(120))?.how, "shutdown");
+  assert.equal((await guest.machine.wait(patienceSeconds))?.how, "shutdown");
   const text = readFileSync(guest.machine.consoleFile, "utf8");
   assert.ok(statSync(guest.machine.consoleFile).size <= 32768);
   assert.match(text, /^line 1 of/m);
@@ -134,7 +143,7 @@ test("the console of a guest that floods it stays within its size, with head and
 test("a guest that floods its log port is held back", async () => {
   let bytes = 0;
   await using guest = await startGuest("cat /dev/zero > $log", { onLog: (chunk) => (bytes += chunk.length) });
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + patienceSeconds * 1000;
   while (bytes === 0 && performance.now() < deadline) await delay(50);
   const begin = performance.now();
   await delay(2000);
@@ -195,6 +204,15 @@ test("what QEMU refuses is told in its own words, and nothing is left", async (t
       assert.equal(error.hints.length, 1);
       return true;
     });
+  });
+  await t.test("no program to start it with", async () => {
+    const path = process.env["PATH"];
+    process.env["PATH"] = "/nowhere";
+    try {
+      await assert.rejects(startVirtualMachine(options), /QEMU did not start: no such file or directory/);
+    } finally {
+      process.env["PATH"] = path;
+    }
   });
   await t.test("an option", async () => {
     await assert.rejects(
