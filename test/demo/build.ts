@@ -2,9 +2,10 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import { Failure } from "../../host/failure.ts";
 import { killGroup } from "../../host/run.ts";
+import type { Progress } from "../setup/steps.js";
 import type { Screen } from "./screen.ts";
 import { croftCommand, followLines, type Service } from "./service.ts";
 import type { Source } from "./source.ts";
@@ -40,7 +41,7 @@ export async function build(
   const stop = AbortSignal.any([signal, done.signal]);
   const built: Built = { id: 0, succeeded: false, seconds: new Map() };
   await screen.during("waiting for the agent", async (show) => {
-    const watching = watchAgent(farm.agent.log, (text) => show.now(`agent: ${text}`), stop);
+    const watching = watchAgent(farm.agent.log, screen, show, stop);
     try {
       built.succeeded = await submit(controller, source, farm, stop, (text) => {
         screen.pass(text);
@@ -96,12 +97,21 @@ async function submit(
   }
 }
 
-/** Tells what the agent says, without time, level and fields. */
-async function watchAgent(log: string, tell: (text: string) => void, signal: AbortSignal): Promise<void> {
+/** Shows what the agent is doing, and each kind of trouble that it tells of. */
+async function watchAgent(log: string, screen: Screen, show: Progress, signal: AbortSignal): Promise<void> {
+  const told = new Set<string>();
   for await (const line of followLines(log, signal)) {
-    const text = /^\[[^\]]*\] [A-Z]+: (.*?)( \{.*)?$/.exec(line)?.[1];
-    if (text !== undefined) tell(text);
+    const [, level, text, fields] = /^\[[^\]]*\] ([A-Z]+): (.*?)( \{.*)?$/.exec(line) ?? [];
+    if (level === undefined || text === undefined) continue;
+    if (level !== "WARN" && level !== "ERROR") show.now(`agent: ${text}`);
+    else if (!told.has(text)) screen.line(`agent: ${text}${reasonIn(fields)}`);
+    if (level === "WARN" || level === "ERROR") told.add(text);
   }
+}
+
+function reasonIn(fields: string | undefined): string {
+  const reason = /"reason":("(?:[^"\\]|\\.)*")/.exec(fields ?? "")?.[1];
+  return reason === undefined ? "" : ` (${String(JSON.parse(reason))})`;
 }
 
 /** Shows the result, and fetches the artifacts into a directory, checked against their digests. */
@@ -124,7 +134,9 @@ export async function showResult(
   ]);
   for (const artifact of answer.artifacts) {
     const path = await fetchArtifact(artifact, directory);
-    screen.line(`  artifact ${artifact.name}, ${artifact.bytes} bytes, fetched to ${path}`);
+    screen.line(
+      `  artifact ${artifact.name}, ${artifact.bytes} bytes, fetched to ${relative(process.cwd(), path)}`,
+    );
     screen.line(`  SHA-256  ${artifact.sha256}, verified`);
   }
 }

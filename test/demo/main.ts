@@ -120,9 +120,9 @@ async function demo(
   screen.line(
     `  ${built.succeeded ? "The build succeeded" : "The build FAILED"}, ${Math.round((Date.now() - began) / 1000)} s after the start.`,
   );
-  screen.line(`  page: ${url}/builds/${built.id}    logs of the farm: ${shown(state.logs)}`);
-  if (keep) await keepRunning(url, [controller, agent], signal);
-  else screen.line("  To keep the farm and look around: npm run demo -- --keep");
+  screen.line(`  Logs of the farm: ${shown(state.logs)}`);
+  if (keep) await keepRunning(url, built.id, [controller, agent], signal);
+  else screen.line("  To keep the farm and look at its pages: npm run demo -- --keep");
   return built.succeeded ? 0 : 1;
 }
 
@@ -171,9 +171,14 @@ async function freePort(): Promise<number> {
   }
 }
 
-async function keepRunning(url: string, services: readonly Service[], signal: AbortSignal): Promise<void> {
+async function keepRunning(
+  url: string,
+  id: number,
+  services: readonly Service[],
+  signal: AbortSignal,
+): Promise<void> {
   screen.heading("The farm keeps running until Ctrl-C");
-  screen.line(`  dashboard: ${url}/`);
+  screen.line(`  dashboard: ${url}/    this build: ${url}/builds/${id}`);
   screen.line(`  submit:    bin/croft submit --controller ${url} --repository GIT-URL --follow`);
   const aborted = new Promise<void>((resolve) =>
     signal.addEventListener("abort", () => resolve(), { once: true }),
