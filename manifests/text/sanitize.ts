@@ -16,24 +16,27 @@ export function sanitizeResultText(input: Uint8Array): Uint8Array {
   let written = 0;
   for (let at = 0; at < bytes.length;) {
     const start = at;
-    let log = false;
+    /** Start of a log. */
+    let log: number | undefined;
     at = skipBlanks(bytes, at);
     if (bytes[at] === HASH || isNewline(bytes, at)) at = lineEnd(bytes, at);
     else {
       const name = at;
       while (at < bytes.length && !isBlank(bytes[at]) && bytes[at] !== COLON && !isNewline(bytes, at)) at++;
-      log = endsWithSuffix(bytes, name, at);
+      const isLog = endsWithSuffix(bytes, name, at);
       at = skipBlanks(bytes, at);
       if (bytes[at] !== COLON)
         at = lineEnd(bytes, at); // an error, for the reader to report
-      else at = valueEnd(bytes, skipBlanks(bytes, at + 1));
+      else {
+        at = skipBlanks(bytes, at + 1);
+        if (isLog) log = at;
+        at = valueEnd(bytes, at);
+      }
     }
     at = nextLine(bytes, at);
-    if (log) written = replaceRefusedBytes(bytes, start, at, written, QUESTION_MARK);
-    else {
-      bytes.copyWithin(written, start, at);
-      written += at - start;
-    }
+    bytes.copyWithin(written, start, log ?? at);
+    written += (log ?? at) - start;
+    if (log !== undefined) written = replaceRefusedBytes(bytes, log, at, written, QUESTION_MARK);
   }
   return bytes.subarray(0, written);
 }
