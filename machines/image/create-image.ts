@@ -12,6 +12,7 @@ import { accessSync, constants } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { Failure } from "../../host/failure.ts";
+import { packageFile } from "../../host/package.ts";
 import { ProgramFailure, run } from "../../host/run.ts";
 import { hostAptSources } from "./apt-sources.ts";
 import { debianPackages, kernelPackage, minimalPackages, unneededPaths } from "./packages.ts";
@@ -37,7 +38,9 @@ const stepPattern =
   /^I: (?!removing tempdir|using |main\(\)|skipping|finding|reading|running --|success|cleaning)(.*?)\.*$/;
 
 const buildSeconds = 3600;
-const here = import.meta.dirname;
+/** The scripts lie in the package; what is compiled lies elsewhere. */
+const packScript = packageFile("machines", "image", "pack.sh");
+const initrdScript = packageFile("machines", "image", "initrd.sh");
 
 /** Programs that making an image takes, and the Debian packages that have them. */
 const programs: Record<string, string> = {
@@ -124,7 +127,7 @@ function argumentsFor(options: ImageOptions, settings: readonly string[], withSo
     minimal ? "--variant=extract" : "--variant=apt",
     // Installing merges /bin, /lib… into /usr; what is only unpacked needs the links to be there before.
     ...(minimal ? ["--hook-directory=/usr/share/mmdebstrap/hooks/merged-usr"] : []),
-    `--${minimal ? "extract" : "customize"}-hook=${join(here, "pack.sh")} "$1"`,
+    `--${minimal ? "extract" : "customize"}-hook=sh "$CROFT_PACK" "$1"`,
     ...settings.map((setting) => `--aptopt=${setting}`),
     ...["--dpkgopt=force-unsafe-io", "--aptopt=Apt::Install-Recommends false"],
     ...unneededPaths.map((path) => `--dpkgopt=path-exclude=${path}`),
@@ -138,11 +141,12 @@ function packEnvironment(output: string, work: string, options: ImageOptions): N
     TMPDIR: work, // the tree; /tmp may be too small, or in memory
     CROFT_OUTPUT: output,
     CROFT_WORK: work,
+    CROFT_PACK: packScript, // mmdebstrap passes the environment on; so nothing need be quoted
     CROFT_KIND: options.kind,
     CROFT_KERNEL: kernelPackage(),
     CROFT_DISK: String(options.diskMiB),
     CROFT_INIT: resolve(options.init),
-    CROFT_INITRD: join(here, "initrd.sh"),
+    CROFT_INITRD: initrdScript,
   };
 }
 
