@@ -1,0 +1,157 @@
+/** The dashboard in a real browser. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { chromium, type Browser, type Page } from "playwright-core";
+import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
+import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "./farm.ts";
+
+const flags = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+describe("the dashboard", { timeout: 240_000 }, () => {
+  let farm: Farm;
+  let url: string;
+  let profile: TemporaryDirectory;
+  let browser: Browser;
+  let complaints: string[];
+  before(async () => {
+    farm = await makeFarm();
+    url = (await farm.start()).url;
+    profile = await temporaryDirectory("croft-test-browser-");
+    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags, timeout: 60_000 });
+  });
+  after(async () => {
+    await browser?.close();
+    await profile?.[Symbol.asyncDispose]();
+    await farm[Symbol.asyncDispose]();
+  });
+
+  /** A page that notes what the browser objects to. */
+  async function open(path: string, options: Parameters<Browser["newPage"]>[0] = {}): Promise<Page> {
+    complaints = [];
+    const page = await browser.newPage(options);
+    page.setDefaultTimeout(30_000);
+    page.on("console", (message) => void (message.type() === "error" && complaints.push(message.text())));
+    page.on("pageerror", (error) => void complaints.push(error.message));
+    page.on("dialog", (dialog) => {
+      complaints.push(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    await page.goto(url + path);
+    return page;
+  }
+
+  test("shows a build as it is submitted, taken and finished, without being loaded again", async () => {
+    const page = await open("/");
+    await page.getByText("No build yet").waitFor();
+    await submit(url, { name: "greeter" });
+    const row = page.locator("tr", { hasText: "greeter" });
+    await row.getByText("queued").waitFor();
+    const task = await requestTask(url);
+    await row.getByText("building").waitFor();
+    await sendResult(task, "warning");
+    await row.getByText("warning").waitFor();
+    await page.getByRole("link", { name: "Finished 1" }).click();
+    await page.getByRole("link", { name: "#1" }).click();
+    await page.getByRole("heading", { name: /greeter/ }).waitFor();
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
+  test("follows a log while it grows, and then shows the result", async () => {
+    const id = await submit(url, { name: "grower" });
+    const page = await open(`/builds/${id}`);
+    await page.getByText("Nothing printed yet").waitFor();
+    const task = await requestTask(url);
+    await page.locator("#state").getByText("building").waitFor();
+    const start = "first line\n\u001b[1;31mred\u001b[0m line\nsrc/a.c:3: error: no\nhalf";
+    await sendLog(task, 0, start);
+    await page.locator("#a1-L3.error").waitFor();
+    assert.equal(await page.locator("#a1-L2 span.b.f1").textContent(), "red");
+    await page.locator("#live-tail").getByText("half").waitFor();
+    const more = Array.from({ length: 200 }, (_, line) => `line ${line}`).join("\n");
+    assert.equal((await sendLog(task, start.length, ` done\n${more}\n`)).status, 204);
+    await page.locator("#a1-L204").waitFor();
+    assert.equal(await page.locator("#a1-L4 code").textContent(), "half done\n");
+    assert.equal(await page.locator("#live-lines > div").count(), 204);
+    const atEnd = () =>
+      page.locator("#live-log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+    assert.ok((await atEnd()) < 5, "the end of the log is in view");
+    await sendResult(task, "error", [["update", "error", "a\nb.c:1:2: error: it broke\n"]]);
+    await page.locator("#state").getByText("error").waitFor();
+    await page.getByRole("link", { name: "b.c:1:2: error: it broke" }).click();
+    await page.locator("#o0-L2.error:target").waitFor();
+    await page.getByText("complete").waitFor();
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
+  test("shows markup and scripts from logs, names and artifacts as text, and runs nothing", async () => {
+    const evil = `<img src=x onerror=alert(1)><script>alert(2)</script>"'&`;
+    const id = await submit(url, {
+      name: `x<script>alert(3)</script>`,
+      repository: "javascript:alert(4)//x",
+    }).catch(() => submit(url, { name: `x<script>alert(3)</script>` }));
+    const task = await requestTask(url, { agent: "<b>host</b>" });
+    await sendLog(task, 0, `${evil}\n`);
+    const page = await open(`/builds/${id}`);
+    await page.locator("#a1-L1").waitFor();
+    await sendLog(task, evil.length + 1, `\u001b[31m${evil}\n${evil}`);
+    await page.locator("#a1-L2").waitFor();
+    await page.locator("#live-tail").getByText("onerror").waitFor();
+    for (const line of ["#a1-L1 code", "#a1-L2 code", "#live-tail code"])
+      assert.equal(await page.locator(line).textContent(), `${evil}\n`);
+    await sendResult(task, "success", [["<i>update</i>", "success", `${evil}\n`]]);
+    await page.getByText("<i>update</i>").first().waitFor();
+    await page.reload();
+    assert.equal(await page.locator("#o0-L1 code").textContent(), `${evil}\n`);
+    assert.equal(await page.locator("main script, main img, main b:not(td b, dd b), main i").count(), 0);
+    assert.equal(await page.locator('a[href^="javascript:"]').count(), 0);
+    assert.deepEqual(complaints, []);
+    // Even a page that let a script through would not run it.
+    await page.evaluate(
+      "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title=1\">')",
+    );
+    assert.notEqual(await page.title(), "1");
+    await page.close();
+  });
+
+  test("can be read without scripts, and fits a phone", async () => {
+    const id = await submit(url, { name: "reader" });
+    const task = await requestTask(url);
+    await sendLog(task, 0, `${"wide ".repeat(100)}\n`);
+    const page = await open(`/builds/${id}`, {
+      javaScriptEnabled: false,
+      viewport: { width: 360, height: 700 },
+    });
+    await page.locator("#a1-L1").waitFor();
+    for (const path of [`/builds/${id}`, "/builds"]) {
+      await page.goto(url + path);
+      const { width } = (await page.locator("main").boundingBox())!;
+      assert.ok(width <= 360, `${path} is ${width} wide`);
+    }
+    await page.close();
+    await sendResult(task, "success");
+  });
+
+  test("can be used with the keyboard alone", async () => {
+    const page = await open("/builds");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.locator(":focus").textContent(), "Skip to the content");
+    for (let count = 0; count < 30; count++) {
+      await page.keyboard.press("Tab");
+      if (/^#\d+$/.test((await page.locator(":focus").textContent()) ?? "")) break;
+    }
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/builds\/\d+$/);
+    await page.close();
+  });
+});

@@ -1,0 +1,145 @@
+/** Following a build: server-sent events that go on where they broke off, and the command line on top of them. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { after, before, describe, test } from "node:test";
+import { readEvents, type ServerEvent } from "../../controller/client/event-reader.ts";
+import { packageFile } from "../../host/package.ts";
+import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "./farm.ts";
+import { until } from "./until.ts";
+
+describe("a build that is followed", { timeout: 240_000 }, () => {
+  let farm: Farm;
+  let url: string;
+  before(async () => {
+    farm = await makeFarm();
+    url = (await farm.start()).url;
+  });
+  after(() => farm[Symbol.asyncDispose]());
+
+  /** Reads events until one satisfies the condition. */
+  async function follow(id: number, last: (event: ServerEvent) => boolean, lastEventId?: string) {
+    const abort = new AbortController();
+    const headers = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
+    const response = await fetch(`${url}/api/v1/builds/${id}/events`, { headers, signal: abort.signal });
+    assert.equal(response.headers.get("content-type"), "text/event-stream; charset=utf-8");
+    const events: ServerEvent[] = [];
+    for await (const event of readEvents(response.body!)) {
+      events.push(event);
+      if (last(event)) break;
+    }
+    abort.abort();
+    return events;
+  }
+
+  const textOf = (events: readonly ServerEvent[]) =>
+    events
+      .filter(({ event }) => event === "log")
+      .map(({ data }) => (JSON.parse(data) as { text: string }).text)
+      .join("");
+
+  test("tells its states and its log as it grows, and resumes after the last event seen", async () => {
+    const id = await submit(url);
+    const queued = await follow(id, () => true);
+    assert.match(queued[0]!.data, /"state":"queued"/);
+    const task = await requestTask(url);
+    const text = Buffer.from("one\ntwo ünf");
+    await sendLog(task, 0, text.subarray(0, 9)); // in the middle of the ü
+    const seen = await follow(id, ({ event }) => event === "log");
+    assert.equal(textOf(seen), "one\ntwo ");
+    const resumed = follow(id, ({ event }) => event === "end", seen.at(-1)!.id);
+    await sendLog(task, 9, text.subarray(9));
+    await sendLog(task, text.length, " three\n");
+    await sendResult(task, "success");
+    const rest = await resumed;
+    assert.equal(textOf(rest), "ünf three\n");
+    assert.match(rest.at(-1)!.data, /"status":"success"/);
+  });
+
+  test("is watched by `croft submit --follow`, which ends with the build's status", async () => {
+    const outcome = command("submit", "--repository", "https://example.org/tool.git", "--follow");
+    let task = await requestTask(url);
+    await until(
+      async () => (task = task.session === "" ? await requestTask(url) : task).session !== "",
+      "a task",
+    );
+    assert.equal(task.task?.name, "tool");
+    await sendLog(task, 0, "\u001b[31mred\u001b[0m \u001b]0;title\u0007fine\n");
+    await sendResult(task, "error", [["update", "error", "x\n"]]);
+    const { status, stdout } = await outcome;
+    assert.equal(status, 3);
+    assert.match(stdout, /^build \d+, tool for default: http/);
+    assert.match(
+      stdout,
+      /\n==> attempt 1 on debian_13 at host-1\nred fine\n==> build \d+, tool\/1\.2\.3 for default: error/,
+    );
+  });
+
+  test("keeps being watched while its controller is replaced", async () => {
+    await using other = await makeFarm();
+    await using first = await other.start();
+    const id = await submit(first.url);
+    const task = await requestTask(first.url);
+    await sendLog(task, 0, "before\n");
+    let seen = "";
+    const outcome = command(
+      "log",
+      String(id),
+      "--follow",
+      "--controller",
+      first.url,
+      (text) => (seen += text),
+    );
+    await until(async () => seen.includes("before"), "the log");
+    await first.end("SIGKILL");
+    await using second = await other.start("--listen", new URL(first.url).host);
+    assert.equal(second.url, first.url);
+    await sendLog(task, 7, "after\n");
+    await sendResult(task, "warning");
+    const { status, stdout } = await outcome;
+    assert.equal(status, 0);
+    assert.match(stdout, /attempt 1 .*\nbefore\nafter\n==> build .*: warning/);
+    assert.equal(stdout.split("before").length, 2, "nothing is told twice");
+  });
+
+  test("one clear line for what cannot be", async () => {
+    const unknown = await command("log", "999");
+    assert.equal(unknown.status, 1);
+    assert.match(unknown.stderr, /^croft: Cannot ask http:\S+: there is no build 999\n$/);
+    const nobody = await command("builds", "--controller", "http://127.0.0.1:1");
+    assert.equal(nobody.status, 1);
+    assert.match(
+      nobody.stderr,
+      /^croft: Cannot reach the controller at http:\/\/127\.0\.0\.1:1: connection refused\n/,
+    );
+    const usage = await command("log", "x");
+    assert.equal(usage.status, 2);
+    const bad = await command("builds", "--controller", "ftp://x");
+    assert.equal(bad.status, 2);
+    const local = await command("submit", "--repository", "/srv/x.git");
+    assert.equal(local.status, 1);
+    assert.match(local.stderr, /is local/);
+    const target = await command("submit", "--repository", "https://x.org/y.git", "--target", "vax");
+    assert.match(target.stderr, /there is no target 'vax'\n {2}Targets: default\n/);
+    const listed = await command("builds", "--json", "--state", "finished");
+    assert.ok(Array.isArray((JSON.parse(listed.stdout) as { builds: unknown[] }).builds));
+  });
+
+  type Outcome = { status: number | null; stdout: string; stderr: string };
+
+  /** Runs `croft` against the controller; a function among the arguments gets what it prints. */
+  async function command(...args: (string | ((text: string) => void))[]): Promise<Outcome> {
+    const listener = args.find((argument) => typeof argument === "function");
+    const argv = args.filter((argument) => typeof argument === "string");
+    const env = { ...process.env, CROFT_CONTROLLER: url };
+    const child = spawn(process.execPath, [packageFile("bin", "main.ts"), ...argv], { env });
+    const outcome: Outcome = { status: null, stdout: "", stderr: "" };
+    child.stdout.on("data", (piece: Buffer) => {
+      outcome.stdout += piece.toString();
+      listener?.(piece.toString());
+    });
+    child.stderr.on("data", (piece: Buffer) => (outcome.stderr += piece.toString()));
+    [outcome.status] = (await once(child, "close")) as [number | null];
+    return outcome;
+  }
+});
