@@ -21,16 +21,15 @@ for (const size of [0, 1, 511, 512, 513, 1024, 300_000])
     assert.equal(s.events.filter(([kind]) => kind === "failed").length, 0);
   });
 
-test("TFTP block numbers begin again after 65535, in lock step and in windows", async () => {
+// In lock step: tftp-clients.real.ts, with files of 131,072 blocks.
+test("TFTP block numbers begin again after 65535", async () => {
   await using s = await startServer();
   const content = randomBytes(8 * 70_000 + 3);
   await writeFile(join(s.readable, "f"), content);
-  for (const windowsize of [1, 48]) {
-    const options = { blksize: 8, windowsize };
-    assert.ok(content.equals(await get(s.port, "f", options)));
-    await put(s.port, "g", content, options);
-    assert.ok(content.equals(await readFile(join(s.writable, "g"))));
-  }
+  const options = { blksize: 8, windowsize: 48 };
+  assert.ok(content.equals(await get(s.port, "f", options)));
+  await put(s.port, "g", content, options);
+  assert.ok(content.equals(await readFile(join(s.writable, "g"))));
 });
 
 test("TFTP grants the options it knows, within bounds, and leaves out the others", async () => {
