@@ -1,6 +1,7 @@
 /** The agent's options, each declared once: the command line, the configuration file and the help derive from this. */
 import type { OptionDeclaration } from "../host/options.ts";
 import { packageVersion } from "../host/package.ts";
+import { checkToolchainName } from "../machines/names.ts";
 
 const seconds = (name: string, byDefault: number, prose: string): OptionDeclaration => ({
   name,
@@ -42,10 +43,7 @@ const identity: OptionDeclaration[] = [
     kind: "string",
     value: "NAME",
     default: "default",
-    check: (text) =>
-      /^[A-Za-z_][A-Za-z0-9_.+]*$/.test(text)
-        ? undefined
-        : "expected a letter or _, then letters, digits, _ . +",
+    check: checkToolchainName,
     prose: "the toolchain that machines are bootstrapped for",
   },
   {
