@@ -52,15 +52,19 @@ function pair(name: string, value: string): Pair {
   return { name, value };
 }
 
-/** Milliseconds of one call, the median of several. */
-function median(count: number, work: () => unknown): number {
-  const times: number[] = [];
-  for (let round = 0; round < count; round++) {
-    const start = performance.now();
-    work();
-    times.push(performance.now() - start);
-  }
-  return times.sort((a, b) => a - b)[count >> 1]!;
+/** Milliseconds of one call of each, medians; taken in turns, so that what else the host does meets all alike. */
+function medians<T extends string>(works: Record<T, () => unknown>): Record<T, number> {
+  const entries = Object.entries(works) as [T, () => unknown][];
+  const times = entries.map((): number[] => []);
+  for (let round = 0; round < rounds; round++)
+    for (const [index, [, work]] of entries.entries()) {
+      const start = performance.now();
+      work();
+      times[index]!.push(performance.now() - start);
+    }
+  return Object.fromEntries(
+    entries.map(([name], index) => [name, times[index]!.sort((x, y) => x - y)[rounds >> 1]!]),
+  ) as Record<T, number>;
 }
 
 /** The alternative: a string of it, and a look at each byte. */
@@ -73,10 +77,12 @@ function leastPossible(bytes: Buffer): number {
 function throughput(name: string, pairs: Pair[], longLines: boolean): void {
   const bytes = Buffer.from(writePairs(pairs, { longLines }));
   const megabytes = bytes.length / 1e6;
-  const least = median(rounds, () => leastPossible(bytes));
-  const fast = median(rounds, () => readPairs(bytes));
-  const exact = median(5, () => readPositionedPairs(bytes));
-  const write = median(rounds, () => writePairs(pairs, { longLines }));
+  const { least, fast, exact, write } = medians({
+    least: () => leastPossible(bytes),
+    fast: () => readPairs(bytes),
+    exact: () => readPositionedPairs(bytes),
+    write: () => writePairs(pairs, { longLines }),
+  });
   const speed = (milliseconds: number) => `${Math.round((megabytes / milliseconds) * 1000)} MB/s`;
   process.stdout.write(
     `${name}, ${longLines ? "long" : "joined"} lines (${megabytes.toFixed(1)} MB, ${pairs.length} pairs): ` +
