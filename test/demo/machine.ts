@@ -1,6 +1,6 @@
 /** The demo's build machine: a Debian, made once for tests and demo, and kept in the demo's own file system. */
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { silentLog } from "../../host/log.ts";
 import { currentRevision, machinePaths, manifestPath, revisionPath } from "../../machines/layout.ts";
 import {
@@ -29,8 +29,8 @@ export async function provideMachine(
   signal: AbortSignal,
 ): Promise<boolean> {
   const made = await screen.during("making a Debian machine (once)", (show) =>
-    abortable(
-      debianMachine((step) => show.now(`making a Debian machine (once): ${step}`)),
+    cutShort(
+      debianMachine((step) => show.now(`making a Debian machine (once): ${step}`), signal),
       signal,
     ),
   );
@@ -50,16 +50,11 @@ export async function provideMachine(
   return false;
 }
 
-/** Where the machine lies, for people. */
-export function machineDirectory(state: DemoState): string {
-  return join(state.machines, volume, name);
-}
-
-/** Gives up waiting when the signal is aborted; what is being done ends with this process. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  return await new Promise<T>((resolve, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-    work.then(resolve, reject);
+/** Waits for work that is aborted only as long as it may take to clean up: it may be waiting for another process. */
+async function cutShort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    const late = () => void delay(5000).then(() => reject(signal.reason as Error));
+    signal.addEventListener("abort", late, { once: true });
   });
+  return await Promise.race([work, aborted]);
 }

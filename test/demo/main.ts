@@ -35,7 +35,7 @@ class Stopped extends Error {
 }
 
 const screen = new Screen();
-process.exitCode = await start();
+process.exit(await start()); // whatever is still waited for, such as a lock of another process, does not count
 
 async function start(): Promise<number> {
   const options = readArguments();

@@ -27,8 +27,13 @@ export async function lockFile(path, mode, { wait = false } = {}) {
   const args = [`--${mode}`, ...(wait ? [] : ["--nonblock"]), "3"];
   const status = await new Promise((resolve, reject) => {
     const child = spawn("flock", args, { stdio: ["ignore", "ignore", "inherit", fd] });
+    const end = () => child.kill(); // it may be waiting still
+    process.once("exit", end);
     child.once("error", (error) => reject(new Error(`flock(1) of util-linux is needed: ${error.message}`)));
-    child.once("close", resolve);
+    child.once("close", (code) => {
+      process.off("exit", end);
+      resolve(code);
+    });
   });
   if (status !== 0) closeSync(fd);
   if (status === 1 && !wait) return undefined;
