@@ -50,10 +50,9 @@ export function readCheckedConfiguration<T extends TSchema>(file: string, schema
   if (validator.Check(configuration.value)) return configuration.value as Static<T>;
   const [error] = validator.Errors(configuration.value);
   const path = pathOf(error?.instancePath ?? "");
-  const unknown = (error?.params as { additionalProperties?: string[] } | undefined)
-    ?.additionalProperties?.[0];
-  if (unknown !== undefined) path.push(unknown);
-  const reason = unknown !== undefined ? "unknown key" : (error?.message ?? "not as expected");
+  // An unknown key is reported by the schema `false` that stands for all keys not named, at the key's own path.
+  const unknown = error?.keyword === "boolean";
+  const reason = unknown ? "unknown key" : (error?.message ?? "not as expected");
   throw new UsageFailure(
     `use configuration '${file}'`,
     `${configuration.locate(path)}: ${path.length ? `${path.join(".")}: ` : ""}${reason}`,

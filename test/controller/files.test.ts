@@ -1,0 +1,120 @@
+/** Configuration, blobs and live logs. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFile, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { BlobStore } from "../../controller/blobs.ts";
+import { parseListen, readControllerConfiguration } from "../../controller/configuration.ts";
+import { openDataDirectory, type DataDirectory } from "../../controller/data-directory.ts";
+import { LiveLogs } from "../../controller/live-logs.ts";
+import { UsageFailure } from "../../host/failure.ts";
+import { silentLog } from "../../host/log.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
+
+describe("a configuration", () => {
+  let directory: TemporaryDirectory;
+  before(async () => void (directory = await temporaryDirectory("croft-test-controller-")));
+  after(() => directory[Symbol.asyncDispose]());
+
+  const read = async (text: string) => {
+    const config = join(directory.path, "controller.yaml");
+    await writeFile(config, text);
+    return readControllerConfiguration({ config });
+  };
+
+  test("has a target and defaults where nothing is said", async () => {
+    const { targets, listen, retries, logLimitBytes, uploadTypes } = await read("");
+    assert.deepEqual(listen, { host: "127.0.0.1", port: 8420 });
+    assert.deepEqual(
+      targets.map(({ name, machine }) => [name, machine]),
+      [["default", "*"]],
+    );
+    assert.equal(retries, 2);
+    assert.equal(logLimitBytes, 64 * 1024 * 1024);
+    assert.deepEqual(uploadTypes, ["artifact", "package"]);
+  });
+
+  test("gives way to the command line, and reads sizes with units", async () => {
+    const config = join(directory.path, "controller.yaml");
+    await writeFile(config, "listen: 0.0.0.0:1\nlog-limit: 3K\npublic-url: https://farm.example/\n");
+    const { listen, logLimitBytes, publicUrl } = readControllerConfiguration({ config, listen: "[::1]:99" });
+    assert.deepEqual(listen, { host: "::1", port: 99 });
+    assert.equal(logLimitBytes, 3072);
+    assert.equal(publicUrl, "https://farm.example");
+  });
+
+  test("that is wrong is refused with file, line, column and key", async () => {
+    const cases: [string, RegExp][] = [
+      ["listen: 127.0.0.1:80\nlogs: 3\n", /controller\.yaml:2:1: logs: unknown key/],
+      ["targets:\n  - name: a\n    timeout: soon\n", /controller\.yaml:3:5: targets\.0\.timeout: /],
+      ["targets:\n  - name: a\n  - name: a\n", /'a': it is configured twice/],
+      ["tokens:\n  - name: a\n    sha256: abc\n", /controller\.yaml:3:5: /],
+      ["listen: nowhere\n", /Cannot listen on 'nowhere'/],
+    ];
+    for (const [text, expected] of cases)
+      await assert.rejects(
+        read(text),
+        (error) => error instanceof UsageFailure && expected.test(error.message),
+        text,
+      );
+    for (const bad of ["1.2.3.4", "::1:80", "a:70000", ""])
+      assert.throws(() => parseListen(bad), UsageFailure);
+  });
+});
+
+describe("files of a controller", () => {
+  let temporary: TemporaryDirectory;
+  let directory: DataDirectory;
+  before(async () => {
+    temporary = await temporaryDirectory("croft-test-controller-");
+    directory = await openDataDirectory(temporary.path, true, silentLog());
+  });
+  after(async () => {
+    await directory[Symbol.asyncDispose]();
+    await temporary[Symbol.asyncDispose]();
+  });
+
+  test("a blob has its name once it is whole; one that is not kept leaves nothing", async () => {
+    const blobs = new BlobStore(directory);
+    const content = Buffer.alloc(3_000_000, "blob");
+    const { digest, bytes } = await blobs.store(content);
+    assert.equal(digest, createHash("sha256").update(content).digest("hex"));
+    assert.equal(bytes, content.length);
+    assert.deepEqual(await readFile(blobs.path(digest)), content);
+    assert.equal((await blobs.store(content)).digest, digest);
+    await assert.rejects(
+      blobs.receive(
+        (async function* () {
+          yield Buffer.from("half");
+          throw new Error("gone");
+        })(),
+      ),
+    );
+    await (await blobs.receive([Buffer.from("unwanted")]))[Symbol.asyncDispose]();
+    assert.deepEqual(await readdir(directory.incoming), []);
+  });
+
+  test("chunks of one live log that come at once are taken one after the other", async () => {
+    const logs = new LiveLogs(directory, 1_000_000);
+    const chunks = Array.from({ length: 50 }, (_, index) => ({
+      offset: index * 10,
+      text: `${index}`.padEnd(10, "."),
+    }));
+    const outcomes = await Promise.all(
+      chunks.map(({ offset, text }) => logs.append(1, offset, Buffer.from(text))),
+    );
+    assert.ok(outcomes.every((outcome) => "appended" in outcome && outcome.appended === 10));
+    assert.equal((await logs.read(1, 0)).toString(), chunks.map(({ text }) => text).join(""));
+    assert.deepEqual(await logs.append(1, 501, Buffer.from("x")), { expectedOffset: 500 });
+    assert.deepEqual(await logs.append(1, 495, Buffer.from("x")), { appended: 0 });
+    assert.equal((await logs.read(2, 0)).length, 0);
+  });
+
+  test("a second controller in the same process group is refused", async () => {
+    await assert.rejects(
+      openDataDirectory(temporary.path, true, silentLog()),
+      /another controller holds it \(pid \d+ on /,
+    );
+  });
+});
