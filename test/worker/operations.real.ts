@@ -108,3 +108,40 @@ for (const shell of shells)
       assert.equal(other.result.status, "success");
     });
   });
+
+test("where there are no process namespaces, what a build leaves running is ended all the same", async () => {
+  await using sources = await serveSources();
+  await packSource(sources, {
+    ".croft/update": script(
+      "(trap '' TERM HUP; exec sleep 1000) &",
+      "setsid sleep 1000 &",
+      "echo left",
+      "kill -9 0",
+    ),
+  });
+  const { result } = await runGuest({
+    shell: "dash",
+    files: { "usr/local/bin/unshare": script("exit 1") },
+    task: { version: "1.0", "repository-url": sources.url },
+  });
+  assert.deepEqual(statuses(result), ["fetch success", "update abort"]);
+});
+
+test("a machine may keep longer or shorter logs", async () => {
+  await using sources = await serveSources();
+  await packSource(sources, { ".croft/update": script("seq 100000") });
+  const task = { version: "1.0", "repository-url": sources.url };
+  for (const [limit, kept] of [
+    ["1", 8192],
+    ["64", 65536],
+    ["4096", 588_895],
+  ] as const) {
+    const { result } = await runGuest({
+      shell: "busybox",
+      task,
+      setup: `mkdir -p /etc/croft; echo log_limit_kib=${limit} > /etc/croft/worker.conf`,
+    });
+    const log = logOf(result, "update").replace(/\n\[\.\.\. \d+ bytes left out \.\.\.\]\n/, "");
+    assert.ok(Math.abs(log.length - kept) < 32, `${limit}: ${log.length}`);
+  }
+});
