@@ -193,7 +193,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     const [oldest] = this.#dallying;
     if (this.#dallying.size > dallyingMaximum) oldest?.leave();
     const { name } = transfer.request;
-    this.#log.step({ name, sizeBytes: transfer.sizeBytes }, "File received");
+    this.#log.step({ file: name, sizeBytes: transfer.sizeBytes }, "file received");
     this.emit("complete", name, transfer.sizeBytes);
   }
 
@@ -203,12 +203,12 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     const { name } = transfer.request;
     if (reason !== undefined) return this.#failed(name, reason);
     if (!(transfer instanceof ReadTransfer)) return;
-    this.#log.step({ name, sizeBytes: transfer.sizeBytes }, "File sent");
+    this.#log.step({ file: name, sizeBytes: transfer.sizeBytes }, "file sent");
     this.emit("read", name, transfer.sizeBytes);
   }
 
   #failed(name: string, reason: string): void {
-    this.#log.step({ name, reason }, "TFTP transfer failed");
+    this.#log.step({ file: name, reason }, "TFTP transfer failed");
     this.emit("failed", name, reason);
   }
 
