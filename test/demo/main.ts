@@ -109,6 +109,7 @@ async function demo(
     "agent",
     await agentArguments(state, toolchain, url),
     join(state.logs, "agent.log"),
+    state.lock,
   );
   screen.line(`agent: one virtual machine at a time, ${processors()} processors, 1 GiB`);
 
@@ -128,7 +129,7 @@ async function demo(
 
 function startController(state: DemoState): Service {
   const args = ["controller", "--data", join(state.run, "controller"), "--listen", "127.0.0.1:0"];
-  return startService("controller", args, join(state.logs, "controller.log"));
+  return startService("controller", args, join(state.logs, "controller.log"), state.lock);
 }
 
 /** Waits for the line that says where it listens. */

@@ -25,11 +25,18 @@ export function croftCommand(...args: string[]): string[] {
 
 const dependent = ["setpriv", "--pdeathsig", "TERM", "--"];
 
-/** Starts a croft command in a process group of its own, which is ended as a whole. */
-export function startService(name: string, args: readonly string[], log: string): Service {
+/**
+ * Starts a croft command in a process group of its own, which is ended as a whole.
+ *
+ * @param keep descriptor that it keeps open.
+ */
+export function startService(name: string, args: readonly string[], log: string, keep?: number): Service {
   const output = openSync(log, "w");
   const [program, ...rest] = croftCommand(...args) as [string, ...string[]];
-  const child = spawn(program, rest, { detached: true, stdio: ["ignore", output, output] });
+  const child = spawn(program, rest, {
+    detached: true,
+    stdio: ["ignore", output, output, ...(keep === undefined ? [] : [keep])],
+  });
   closeSync(output);
   let told = false;
   const ended = new Promise<string>((resolve) => {

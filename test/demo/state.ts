@@ -1,7 +1,7 @@
 /**
  * What the demo keeps in `.cache/demo` of the clone:
  *
- *     lock            held by the demo that runs
+ *     lock            held by the demo that runs, and by its children: the file system must not be mounted twice
  *     machines.img    btrfs file system with the machine, sparse; mounted on machines/ (where btrfs cannot be had,
  *                     machines/ is a plain directory)
  *     run/            everything of one run: controller, spool, TFTP, sources; made anew by each
@@ -10,10 +10,11 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Failure, reasonOf } from "../../host/failure.ts";
 import { packageFile } from "../../host/package.ts";
 import { run } from "../../host/run.ts";
-import { holdersOf, lockFile } from "../setup/lock.js";
+import { holdersOf, lockFile, type HeldLock } from "../setup/lock.js";
 
 const imageSize = "16G"; // sparse: it takes what is in it
 
@@ -24,6 +25,8 @@ export interface DemoState extends AsyncDisposable {
   readonly obstacle?: string;
   readonly run: string;
   readonly logs: string;
+  /** Descriptor of the lock: whatever works on the machines keeps it open. */
+  readonly lock: number;
 }
 
 /**
@@ -32,16 +35,15 @@ export interface DemoState extends AsyncDisposable {
  * @param canMount in a mount namespace of our own, so that nothing stays mounted.
  * @throws {Failure} if another demo of this clone runs.
  */
-export async function openState(canMount: boolean, signal: AbortSignal): Promise<DemoState> {
+export async function openState(
+  canMount: boolean,
+  signal: AbortSignal,
+  root: string = packageFile(".cache", "demo"),
+): Promise<DemoState> {
   await using stack = new AsyncDisposableStack();
-  const root = packageFile(".cache", "demo");
   const path = (name: string) => join(root, name);
   await mkdir(root, { recursive: true });
-  const lock = await lockFile(path("lock"), "exclusive");
-  if (!lock)
-    throw new Failure("start the demo", "another one of this clone runs", {
-      hints: holdersOf(path("lock")).map((holder) => `process ${holder}`),
-    });
+  const lock = await takeLock(path("lock"), signal);
   stack.defer(() => lock.release());
   for (const name of ["run", "logs"]) {
     await rm(path(name), { recursive: true, force: true, maxRetries: 3 });
@@ -57,8 +59,22 @@ export async function openState(canMount: boolean, signal: AbortSignal): Promise
     ...(obstacle === undefined ? {} : { obstacle }),
     run: path("run"),
     logs: path("logs"),
+    lock: lock.fd,
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+}
+
+/** Takes the lock; from what a killed demo has left behind as soon as that has ended, too. */
+async function takeLock(path: string, signal: AbortSignal): Promise<HeldLock> {
+  for (const deadline = Date.now() + 30_000; ; await delay(500, undefined, { signal })) {
+    const lock = await lockFile(path, "exclusive");
+    if (lock) return lock;
+    const holders = holdersOf(path);
+    if (Date.now() < deadline && !holders.some((holder) => holder.includes("demo/main.ts"))) continue;
+    throw new Failure("start the demo", "another one of this clone runs", {
+      hints: holders.map((holder) => `process ${holder}`),
+    });
+  }
 }
 
 /** @returns why there is no btrfs; undefined if there is. */

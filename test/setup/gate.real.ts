@@ -1,0 +1,16 @@
+/** What `npm run check` asks of the sources besides tests, so that whoever runs all tests has asked it, too. */
+import { test } from "node:test";
+import { packageFile } from "../../host/package.ts";
+import { run } from "../../host/run.ts";
+
+const gates: Record<string, string[]> = {
+  "types are right": ["tsc", "-p", ".", "--pretty", "false"],
+  "lint finds nothing, imports only go downwards": ["eslint", "."],
+  "the format is prettier's": ["prettier", "--check", "."],
+};
+
+for (const [behaviour, [program, ...args]] of Object.entries(gates))
+  test(behaviour, async () => {
+    const path = packageFile("node_modules", ".bin", program!);
+    await run([path, ...args], { timeoutSeconds: 600, cwd: packageFile() });
+  });
