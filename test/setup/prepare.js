@@ -34,8 +34,9 @@ async function prepare() {
     lockFile(join(root, ".cache/prepare.lock"), "exclusive", { wait: true }),
   );
   try {
-    startLog(log);
     const missing = missingPackages(wanted);
+    if (modulesAreCurrent(root) && missing.length === 0) return;
+    startLog(log);
     if (missing.length > 0) await installPackages(missing, log);
     const still = missingPackages(wanted);
     if (still.length > 0) throw new Error(`these are still missing: ${still.join(" ")}\nAll of it: ${log}`);
