@@ -54,7 +54,7 @@ function journalPriority(level: number): number {
   if (level >= 60) return 2;
   if (level >= 50) return 3;
   if (level >= 40) return 4;
-  if (level >= 30) return 6;
+  if (level >= customLevels.milestone) return 6;
   return 7;
 }
 
