@@ -177,6 +177,7 @@ export class Sessions {
     const now = Date.now();
     const every = Math.min(10_000, (this.#marginSeconds * 1000) / 4);
     if (now - (this.#extended.get(session.id) ?? 0) < every) return;
+    if (this.#extended.size > 1000) this.#extended.clear();
     this.#extended.set(session.id, now);
     await this.#database.query(
       `update croft.sessions set expires_at = greatest(expires_at, now() + $2::integer * interval '1 second')

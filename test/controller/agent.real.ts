@@ -116,8 +116,6 @@ describe("an agent's work", () => {
     const order: number[] = [];
     for (let count = 0; count < 4; count++) {
       const task = await requestTask(url);
-      const building = [low, first, second, urgent].find((id) => !order.includes(id) && count >= 0);
-      assert.ok(building);
       for (const id of [low, first, second, urgent])
         if (!order.includes(id) && (await readBuild(url, id)).state === "building") order.push(id);
       assert.equal((await sendResult(task, "success")).status, 204);
