@@ -54,7 +54,7 @@ describe("the published package", () => {
       .map((file) => file.replace(/^package\//, ""));
     for (const needed of [
       ...["LICENSE", "README.md", "CHANGELOG.md", "bin/croft.js", "dist/bin/main.js"],
-      ...["dist/machines/image/pack.sh", "dist/machines/image/initrd.sh"],
+      ...["machines/image/pack.sh", "machines/image/initrd.sh"],
       ...["worker/guest/croft-worker", "worker/guest/croft-init", "docs/architecture.md"],
       ...["controller/dashboard/static/style.css"],
     ])
