@@ -5,6 +5,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../../host/temporary.ts";
+import { missingPackages, purposes } from "./debian.js";
 import { holdersOf, lockFile } from "./lock.js";
 import { installModules, modulesAreCurrent, modulesLock } from "./modules.js";
 
@@ -132,4 +133,13 @@ test("a child that is given the lock keeps it", async () => {
   child.kill("SIGKILL");
   await ended;
   (await lockFile(path, "exclusive"))!.release();
+});
+
+test("a package is missing if neither it nor all of its programs are there", () => {
+  const wanted = {
+    "croft-test-no-package-a": ["node"],
+    "croft-test-no-package-b": ["node", "croft-test-no-program"],
+  };
+  assert.deepEqual(missingPackages(wanted), ["croft-test-no-package-b"]);
+  assert.deepEqual(missingPackages(purposes.check), []);
 });
