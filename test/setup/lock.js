@@ -61,13 +61,17 @@ export function holdersOf(path) {
   )) {
     try {
       const open = readdirSync(`/proc/${pid}/fd`).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === file);
-      if (open)
-        holders.push(`${pid} (${readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").join(" ").trim()})`);
+      if (open) holders.push(`${pid} (${commandOf(pid)})`);
     } catch {
       // ended meanwhile, or another user's
     }
   }
   return holders;
+}
+
+/** The start of a process's command line. @param {string} pid */
+function commandOf(pid) {
+  return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").join(" ").trim().slice(0, 160);
 }
 
 /** @param {string} path */
