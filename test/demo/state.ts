@@ -85,7 +85,7 @@ async function useBtrfs(
   stack: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  if (!canMount) return "only root may mount a file system";
+  if (!canMount) return "mounting needs root, and leave to do so";
   const options = { timeoutSeconds: 60, signal };
   const mount = () => run(["mount", "-t", "btrfs", "-o", "loop,noatime", image, directory], options);
   try {
