@@ -47,7 +47,8 @@ export function refusedClass(codePoint: number): string | undefined {
     if (codePoint <= last) return "format";
   }
   if ((codePoint >= 0xe000 && codePoint <= 0xf8ff) || codePoint >= 0xf0000) return "private-use";
-  return codePoint >= 0x30000 ? "reserved" : undefined;
+  // The variation selectors U+E0100 to U+E01EF are the one accepted block above plane 2.
+  return codePoint >= 0x30000 && !(codePoint >= 0xe0100 && codePoint <= 0xe01ef) ? "reserved" : undefined;
 }
 
 /** Bytes in the sequence that a byte opens; 0 if none may start with it. */
@@ -117,7 +118,7 @@ export function badCodePointReason(refused: string): string {
 const refusedCharacters = new RegExp(
   `[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f${formatRanges.map(([first, last]) => `${escaped(first)}-${escaped(last)}`).join("")}` +
     "\\ud800-\\udfff\\ue000-\\uf8ff\\ufdd0-\\ufdef\\ufffe\\uffff" +
-    "\\u{1fffe}\\u{1ffff}\\u{2fffe}-\\u{10ffff}]",
+    "\\u{1fffe}\\u{1ffff}\\u{2fffe}-\\u{e00ff}\\u{e01f0}-\\u{10ffff}]",
   "gu",
 );
 
