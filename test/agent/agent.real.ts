@@ -28,22 +28,6 @@ function giveOnce(
   };
 }
 
-async function upload(home: AgentHome, file: string, as: string): Promise<void> {
-  const argv = [
-    "curl",
-    "-sS",
-    "--retry",
-    "20",
-    "--retry-all-errors",
-    "--retry-delay",
-    "1",
-    "-T",
-    file,
-    `tftp://127.0.0.1:${home.tftpPort}/${as}`,
-  ];
-  await run(argv, { timeoutSeconds: 60 });
-}
-
 test("a task goes from controller to machine, and its result back", async () => {
   await using home = await AgentHome.make();
   await using controller = await FakeController.start();
@@ -53,8 +37,7 @@ test("a task goes from controller to machine, and its result back", async () => 
   assert.equal(request!.headers["content-type"], "text/manifest");
   const offered = parseTaskRequest(request!.body);
   assert.deepEqual(offered.machines, [{ id: "m-1", name: "m", summary: "A machine" }]);
-  writeFileSync(home.at("result"), resultText());
-  await upload(home, home.at("result"), "result.manifest");
+  await home.upload(resultText());
   const [sent] = await controller.requests("/result", 1);
   const answer = parseResultRequest(sent!.body);
   assert.equal(answer.session, "s1");
@@ -130,8 +113,7 @@ test("a controller that is down at the moment of the result gets it later, also 
     () => (up ? { status: 204 } : { status: 503, body: "down" }),
   );
   const first = home.start(["--request-retries", "0", controller.url("/task")]);
-  writeFileSync(home.at("result"), resultText());
-  await upload(home, home.at("result"), "result.manifest");
+  await home.upload(resultText());
   await controller.requests("/result", 2);
   first.child.kill("SIGKILL");
   await first.ended;
@@ -155,8 +137,7 @@ test("a result that the controller refuses is kept aside with the answer", async
     () => ({ status: 410, body: "session superseded" }),
   );
   const agent = home.start([controller.url("/task")]);
-  writeFileSync(home.at("result"), resultText());
-  await upload(home, home.at("result"), "result.manifest");
+  await home.upload(resultText());
   await controller.requests("/result", 1);
   await controller.requests("/task", 2);
   agent.child.kill("SIGTERM");
@@ -173,21 +154,7 @@ test("an agent killed while a task runs: the next one reports interrupt", async 
   giveOnce(controller, () => taskResponse(controller, "s4"));
   const first = home.start(["--verbose", "2", controller.url("/task")]);
   await controller.requests("/task", 1);
-  await run(
-    [
-      "curl",
-      "-sS",
-      "--retry",
-      "20",
-      "--retry-all-errors",
-      "--retry-delay",
-      "1",
-      "-o",
-      "/dev/null",
-      `tftp://127.0.0.1:${home.tftpPort}/task.manifest`,
-    ],
-    { timeoutSeconds: 60 },
-  );
+  await home.readTask();
   first.child.kill("SIGKILL");
   await first.ended;
   const second = home.start([controller.url("/task")]);
@@ -203,21 +170,7 @@ test("an agent killed after the machine had sent its result: the next one report
   // The agent is stopped while it sees the upload come in, so it dies between the two statements.
   giveOnce(controller, () => taskResponse(controller, "s5"));
   const first = home.start([controller.url("/task")]);
-  await run(
-    [
-      "curl",
-      "-sS",
-      "--retry",
-      "20",
-      "--retry-all-errors",
-      "--retry-delay",
-      "1",
-      "-o",
-      "/dev/null",
-      `tftp://127.0.0.1:${home.tftpPort}/task.manifest`,
-    ],
-    { timeoutSeconds: 60 },
-  );
+  await home.readTask();
   first.child.kill("SIGKILL");
   await first.ended;
   writeFileSync(home.at("tftp", "build", "default-1", "put", "result.manifest"), resultText("warning"));
@@ -235,21 +188,7 @@ test("SIGTERM while a task runs reports interrupt and leaves nothing", async () 
   await using controller = await FakeController.start();
   giveOnce(controller, () => taskResponse(controller, "s6"));
   const agent = home.start([controller.url("/task")]);
-  await run(
-    [
-      "curl",
-      "-sS",
-      "--retry",
-      "20",
-      "--retry-all-errors",
-      "--retry-delay",
-      "1",
-      "-o",
-      "/dev/null",
-      `tftp://127.0.0.1:${home.tftpPort}/task.manifest`,
-    ],
-    { timeoutSeconds: 60 },
-  );
+  await home.readTask();
   agent.child.kill("SIGTERM");
   const [sent] = await controller.requests("/result", 1);
   assert.equal(parseResultRequest(sent!.body).result.status, "interrupt");
@@ -267,11 +206,9 @@ test("an unreadable result is abnormal; the next task is performed", async () =>
       ? { status: 204 }
       : { body: given++ < 2 ? taskResponse(controller, `s${given}`) : ": 1\nsession:\n" };
   const agent = home.start([controller.url("/task")]);
-  writeFileSync(home.at("result"), "no manifest at all\n");
-  await upload(home, home.at("result"), "result.manifest");
+  await home.upload("no manifest at all\n");
   await controller.requests("/result", 1);
-  writeFileSync(home.at("result"), resultText());
-  await upload(home, home.at("result"), "result.manifest");
+  await home.upload(resultText());
   const sent = await controller.requests("/result", 2);
   const statuses = sent.map(({ body }) => parseResultRequest(body).result.status);
   assert.deepEqual(statuses, ["abnormal", "success"]);

@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { run } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { packageFile } from "../../host/package.ts";
 
@@ -78,12 +79,28 @@ export class AgentHome implements AsyncDisposable {
     return { child, ended };
   }
 
+  /** Plays the machine that gets its task; waits until there is one. */
+  async readTask(): Promise<void> {
+    await this.#curl("-o", "/dev/null", `tftp://127.0.0.1:${this.tftpPort}/task.manifest`);
+  }
+
+  /** Plays the machine that sends its result. */
+  async upload(result: string): Promise<void> {
+    writeFileSync(this.at("result"), result);
+    await this.#curl("-T", this.at("result"), `tftp://127.0.0.1:${this.tftpPort}/result.manifest`);
+  }
+
+  async #curl(...args: string[]): Promise<void> {
+    const patience = ["--retry", "30", "--retry-all-errors", "--retry-delay", "1"];
+    await run(["curl", "-sS", ...patience, ...args], { timeoutSeconds: 120 });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    const running = [...this.#children];
-    for (const child of running) child.kill("SIGKILL");
-    await Promise.all(
-      running.map((child) => child.exitCode !== null || child.signalCode !== null || once(child, "exit")),
-    );
+    for (const child of this.#children) {
+      const gone = once(child, "close");
+      child.kill("SIGKILL");
+      await gone;
+    }
     await this.#directory[Symbol.asyncDispose]();
   }
 }
