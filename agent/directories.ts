@@ -1,7 +1,7 @@
-import { chmod, copyFile, mkdir, readFile, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
-import { packageFile } from "../host/package.ts";
+import { guestWorker } from "../host/guest-worker.ts";
 import { compareVersions } from "../manifests/version.ts";
 import { instanceName, type Settings } from "./settings.ts";
 
@@ -62,8 +62,8 @@ const versionLine = /^croft_worker_version=["']?([^"'\s]+)/m;
 export async function provideWorker(toolchainDirectory: string): Promise<string | undefined> {
   await makeDirectory(toolchainDirectory);
   const served = join(toolchainDirectory, "worker");
-  const bundled = packageFile("worker", "guest", "croft-worker");
-  const ours = versionLine.exec(await readFile(bundled, "utf8"))?.[1];
+  const bundled = await guestWorker();
+  const ours = versionLine.exec(bundled)?.[1];
   if (ours === undefined) throw new Error("the bundled worker has no version line");
   const text = await readFile(served, "utf8").catch((error: unknown) => {
     if (isSystemError(error, "ENOENT")) return undefined;
@@ -72,11 +72,11 @@ export async function provideWorker(toolchainDirectory: string): Promise<string 
   if (text !== undefined) {
     const version = versionLine.exec(text)?.[1];
     if (version === undefined || compareVersions(version, ours) > 0) return version;
-    if (text === (await readFile(bundled, "utf8"))) return version;
+    if (text === bundled) return version;
   }
   // Other instances may read it at this moment: it appears complete or not at all.
   const temporary = `${served}.${process.pid}.new`;
-  await copyFile(bundled, temporary);
+  await writeFile(temporary, bundled);
   await chmod(temporary, 0o755);
   await rename(temporary, served);
   return ours;

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 /** The directory of the package, the same from the sources and from `dist/`: where `package.json` lies. */
 export const packageRoot: string = findRoot(import.meta.dirname);
 
-/** A file that comes with the package, such as `worker/guest/croft-worker`. */
+/** A file that comes with the package, such as `worker/guest/croft-init`. */
 export function packageFile(...parts: string[]): string {
   return join(packageRoot, ...parts);
 }

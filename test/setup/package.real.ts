@@ -55,7 +55,7 @@ describe("the published package", () => {
     for (const needed of [
       ...["LICENSE", "README.md", "CHANGELOG.md", "bin/croft.js", "dist/bin/main.js"],
       ...["machines/image/pack.sh", "machines/image/initrd.sh"],
-      ...["worker/guest/croft-worker", "worker/guest/croft-init", "docs/architecture.md"],
+      ...["worker/guest/parts/10-settings.sh", "worker/guest/croft-init", "docs/architecture.md"],
       ...["controller/dashboard/static/style.css"],
     ])
       assert.ok(files.includes(needed), `${needed} is missing`);

@@ -1,11 +1,11 @@
 /** Runs the guest's worker outside a machine: own root file system, own namespaces, a real TFTP server. */
-import { chmod, cp, mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { decompressFrames } from "../../agent/lz4.ts";
 import { extractArtifacts } from "../../agent/artifacts.ts";
 import { TftpServer } from "../../agent/tftp/server.ts";
 import { makeLog } from "../../host/log.ts";
-import { packageFile } from "../../host/package.ts";
+import { guestWorker } from "../../host/guest-worker.ts";
 import { run } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
@@ -47,7 +47,7 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
   await using directory = await temporaryDirectory("croft-test-guest-");
   const at = (...names: string[]) => join(directory.path, ...names);
   for (const name of ["files", "readable", "writable"]) await mkdir(at(name));
-  await cp(packageFile("worker", "guest", "croft-worker"), at("files", "worker"));
+  await writeFile(at("files", "worker"), await guestWorker(), { mode: 0o755 });
   for (const [path, text] of Object.entries(options.files ?? {})) {
     await mkdir(dirname(at("files", path)), { recursive: true });
     await writeFile(at("files", path), text);

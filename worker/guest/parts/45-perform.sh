@@ -1,0 +1,42 @@
+# Ends what an operation left running. With a process namespace nothing is left; without, its processes are known
+# by their environment.
+end_leftovers() {
+  [ -z "$namespace" ] || return 0
+  for signal in TERM KILL; do
+    # shellcheck disable=SC2013
+    for process in $(grep -l -s "CROFT_OPERATION_MARK=$operation_mark" /proc/[0-9]*/environ); do
+      process=${process%/environ}
+      kill "-$signal" "${process#/proc/}" 2> /dev/null
+    done
+  done
+}
+
+# Performs operation $1 and adds it to the list of operations. Status 1 if the task cannot go on.
+perform() {
+  log=$state/log/$1
+  rm -f "$state/absent" "$state/status" "$state/pipe"
+  mkfifo "$state/pipe" || fail "cannot make a pipe in $state"
+  operation_mark=$1-$$
+  began=$(date +%s)
+  capture "$log" < "$state/pipe" &
+  {
+    # A session of its own: "kill 0" in a build must not reach the worker.
+    # shellcheck disable=SC2086
+    LC_ALL=$build_locale CROFT_OPERATION_MARK=$operation_mark setsid $namespace ${environment:+"$environment" "$target"} \
+      "$self" operation "$1" < /dev/null
+    echo $? > "$state/status"
+    end_leftovers
+  } 2>&1 | (trap '' PIPE && exec tee "$state/pipe" >&7 2> /dev/null)
+  wait $!
+  [ ! -e "$state/absent" ] || return 0
+  code=$(cat "$state/status")
+  finish_log "$log"
+  if [ "${code:-70}" -gt 128 ] && [ "$code" -le 192 ]; then status=abort
+  elif [ "${code:-70}" -ne 0 ]; then status=error
+  elif [ "$1" != fetch ] && { [ -e "$log.warning" ] || has_warning "$log.log"; }; then
+    status=warning
+  else status=success; fi
+  heading "$1: $status ($(($(date +%s) - began)) s)"
+  echo "$1 $status" >> "$state/operations"
+  [ "$status" != error ] && [ "$status" != abort ]
+}

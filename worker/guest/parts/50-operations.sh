@@ -1,0 +1,60 @@
+# --- Operations (these run inside the environment, as "croft-worker operation NAME") ------------------------------
+
+# Turns a list of arguments (separated by blanks and newlines; one level of quotes removed) into quoted shell words.
+quoted_words() {
+  awk -v quote="'" '
+    { text = text $0 "\n" }
+    function add(c) { word = word (c == quote ? quote "\\" quote quote : c); inside = 1 }
+    END {
+      for (i = 1; i <= length(text); i++) {
+        c = substr(text, i, 1)
+        if (open != "") { if (c == open) open = ""; else add(c) }
+        else if (c == "\"" || c == quote) { open = c; inside = 1 }
+        else if (c ~ /[ \t\n]/) { if (inside) printf "%s%s%s ", quote, word, quote; word = ""; inside = 0 }
+        else add(c)
+      }
+      if (inside) printf "%s%s%s ", quote, word, quote
+      exit open != ""
+    }'
+}
+
+# Prints a command, and runs it without the live log's descriptor.
+shown() {
+  [ -n "$headed" ] || heading "$operation"
+  headed=yes
+  echo "+ $*"
+  LC_ALL=$build_locale "$@" 7>&-
+}
+
+# The operation does not exist for this source.
+absent() {
+  : > "$state/absent"
+  exit 0
+}
+
+run_operation() {
+  operation=$1 headed=
+  echo 0 > /proc/self/oom_score_adj 2> /dev/null # the worker itself is spared when memory runs out
+  if [ "$operation" = fetch ]; then
+    heading fetch
+    fetch 7>&-
+    return
+  fi
+  cd "$source" || fail "no source directory $source"
+  set --
+  if [ "$operation" = configure ] || [ ! -x ".croft/$operation" ]; then
+    for name in target-config package-config; do
+      words=$(field "$name" | quoted_words) || fail "$name: a quote is not closed"
+      eval "set -- \"\$@\" $words"
+    done
+  fi
+  if [ "$operation" = install ]; then export DESTDIR="$stage"; fi
+  if [ -x ".croft/$operation" ]; then shown ".croft/$operation" "$@"; else build_step "$@"; fi || return
+  [ "$operation" != install ] || pack_stage
+}
+
+pack_stage() {
+  [ -n "$(find "$stage" ! -type d 2> /dev/null | head -n 1)" ] || return 0
+  artifact=$(printf '%s-%s-%s' "$(field name)" "$(resolved_version)" "$target" | tr -c 'A-Za-z0-9_.+~-' _)
+  mkdir -p "$upload/artifact" && shown tar -C "$stage" -czf "$upload/artifact/$artifact.tar.gz" .
+}

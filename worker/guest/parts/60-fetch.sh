@@ -1,0 +1,122 @@
+# --- Fetching ------------------------------------------------------------------------------------------------------
+
+# Leaves the source in $source, its commit or digest in $state/identity, and its version, if it can tell, in
+# $state/version.
+fetch() {
+  url=$(field repository-url)
+  type=$(field repository-type)
+  version=$(field version)
+  if [ -z "$type" ]; then
+    case $url in
+      *'#'* | *.git | *.git/ | git:* | ssh:* | git+*) type=git ;;
+      *://*) type=pkg ;;
+      *) type=git ;;
+    esac
+  fi
+  mkdir -p "$work" && cd "$work" || return
+  case $type in
+    git) fetch_git ;;
+    pkg) fetch_archive ;;
+    *)
+      echo "croft-worker: cannot fetch a source of type '$type': git and pkg are supported"
+      return 1
+      ;;
+  esac
+}
+
+traced() {
+  echo "+ $*"
+  "$@"
+}
+
+# Fetches one reference or commit into FETCH_HEAD: only that state, if the server can do so (a "dumb" HTTP server
+# cannot), else its history.
+git_get() { traced git fetch -q --no-tags --depth 1 origin "$1" || traced git fetch -q --no-tags origin "$1"; }
+
+fetch_git() {
+  has git || { echo "croft-worker: git is not installed in this machine" && return 1; }
+  # Never ask; give up on a server that has fallen silent.
+  export GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=100 GIT_HTTP_LOW_SPEED_TIME=120
+  fragment='' reference='' commit=''
+  case $url in *'#'*) fragment=${url#*'#'} ;; esac
+  case $fragment in
+    *@*) reference=${fragment%@*} commit=${fragment##*@} ;;
+    *[!0-9a-f]*) reference=$fragment ;;
+    ????????????????????????????????????????*) commit=$fragment ;;
+    *) reference=$fragment ;;
+  esac
+  git init -q "$source" && cd "$source" && git remote add origin "${url%%'#'*}" || return
+  if [ -z "$fragment" ] && [ "${version:-0}" != 0 ]; then
+    reference=$(git ls-remote origin "refs/tags/v$version" "refs/tags/$version") || return
+    reference=$(printf '%s\n' "$reference" | cut -f 2 | tail -n 1)
+    [ -n "$reference" ] || { echo "croft-worker: the repository has neither tag v$version nor $version" && return 1; }
+  fi
+  if [ -n "$commit" ]; then
+    # A server need not hand out a commit by its name alone.
+    git_get "$commit" ||
+      { [ -n "$reference" ] && git_get "$reference" && git cat-file -e "$commit^{commit}"; } ||
+      traced git fetch -q origin '+refs/*:refs/remotes/origin/*' || return
+  else
+    git_get "${reference:-HEAD}" || return
+  fi
+  git -c advice.detachedHead=false checkout -q --detach "${commit:-FETCH_HEAD}" || return
+  [ ! -e .gitmodules ] || traced git submodule update -q --init --recursive --depth 1 ||
+    traced git submodule update -q --init --recursive || return
+  git rev-parse HEAD > "$state/identity"
+  git log -1 --format='commit %H%n%an, %aI: %s'
+  reference=${reference#refs/tags/}
+  case ${reference#v} in [0-9]*) printf '%s\n' "${reference#v}" > "$state/version" ;; esac
+}
+
+# download URL: into the file "archive".
+download() {
+  if has curl; then traced curl -fsSL --retry 3 --connect-timeout 60 -o archive "$1"
+  elif has wget; then traced wget -q -O archive "$1"
+  else traced busybox wget -q -O archive "$1"; fi
+}
+
+fetch_archive() {
+  case $url in
+    *.tar.gz | *.tgz | *.tar.xz | *.tar.bz2 | *.tar | *.zip) download "$url" || return ;;
+    *)
+      url=${url%/}/$(field name)-$version.tar.gz
+      download "$url" || return
+      ;;
+  esac
+  digest=$(sha256sum archive | cut -d ' ' -f 1)
+  echo "SHA-256 $digest"
+  trusted=$(field trust | tr -d ':' | tr 'A-F' 'a-f' | grep -x '[0-9a-f]\{64\}')
+  if [ -n "$trusted" ] && ! printf '%s\n' "$trusted" | grep -q -x "$digest"; then
+    echo "croft-worker: the checksum differs from the trusted one, $trusted"
+    return 1
+  fi
+  mkdir unpacked || return
+  case $url in
+    *.tar.gz | *.tgz) traced tar -C unpacked -xzf archive ;;
+    *.tar.xz) traced tar -C unpacked -xJf archive || busybox tar -C unpacked -xJf archive ;;
+    *.tar.bz2) traced tar -C unpacked -xjf archive || busybox tar -C unpacked -xjf archive ;;
+    *.tar) traced tar -C unpacked -xf archive ;;
+    *) if has unzip; then traced unzip -q archive -d unpacked; else traced busybox unzip -q archive -d unpacked; fi ;;
+  esac || return
+  # The source is the archive's one directory, or else all of it.
+  # shellcheck disable=SC2035
+  cd unpacked && set -- * || return
+  if [ $# = 1 ] && [ -d "$1" ]; then mv "$1" "$source"; else cd .. && mv unpacked "$source"; fi || return
+  rm -rf "$work/archive" "$work/unpacked"
+  echo "$digest" > "$state/identity"
+}
+
+# The version of the task, or what the source says, or 0.
+resolved_version() {
+  found=$(field version)
+  if [ "${found:-0}" = 0 ]; then
+    found=$({
+      cat "$state/version"
+      sed -n "s/^PACKAGE_VERSION='\(.*\)'$/\1/p" "$source/configure"
+      sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$build/CMakeCache.txt"
+      sed -n 's/^version *= *"\(.*\)".*/\1/p' "$source/Cargo.toml"
+      sed -n 's/^ *"version": *"\(.*\)".*/\1/p' "$source/package.json"
+    } 2> /dev/null | grep -x '[0-9][0-9A-Za-z.+~_-]*' | head -n 1)
+  fi
+  echo "${found:-0}"
+}

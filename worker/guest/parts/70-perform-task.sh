@@ -1,0 +1,47 @@
+# --- A task ----------------------------------------------------------------------------------------------------------
+
+checksum() { sha256sum | cut -d ' ' -f 1; }
+
+# Reads the task, finds its environment, and performs its operations. Runs in a subshell: whatever ends it other
+# than its last line is a failure of the worker.
+# shellcheck disable=SC2120
+perform_task() {
+  read_error=$(awk -v to="$task" "$read_manifest" "$state/task.manifest" 2>&1) ||
+    fail "cannot read the task manifest: $read_error"
+  target=$(field target)
+  environment_name=$(field environment)
+  environment=/etc/croft/environments/${environment_name:-default}
+  case $environment_name in .* | */*) fail "'$environment_name' is no name of an environment" ;; esac
+  if [ ! -x "$environment" ]; then
+    [ -z "$environment_name" ] || [ "$environment_name" = default ] ||
+      fail "this machine has no environment '$environment_name' ($environment)"
+    environment=
+  fi
+  words=$(field warning-regex | quoted_words) || fail "warning-regex: a quote is not closed"
+  eval "set -- $words"
+  printf '%s\n' "$@" | grep . > "$state/warnings"
+  echo x | grep -q -E -f "$state/warnings" 2> "$state/regex-error"
+  [ $? -le 1 ] || fail "bad warning-regex: $(cat "$state/regex-error")"
+  namespace="unshare -p -f --mount-proc"
+  $namespace true 2> /dev/null || namespace=
+
+  export CROFT_TARGET="$target" CROFT_UPLOAD="$upload" CROFT_VERSION CROFT_NAME TERM=dumb HOME="${HOME:-/root}"
+  CROFT_NAME=$(field name)
+  CROFT_VERSION=$(field version)
+  rm -rf "$work"
+  mkdir -p "$upload" || fail "cannot make the directory $work"
+
+  worker_checksum=$({ echo "$croft_worker_version $environment_name $target" && cat "${environment:-/dev/null}"; } | checksum)
+  echo "$worker_checksum" > "$state/worker-checksum"
+  perform fetch || return 0
+  [ -s "$state/identity" ] || return 0
+  for name in name version target target-config package-config; do field "$name" && echo; done |
+    cat "$state/identity" - | checksum > "$state/dependency-checksum"
+  if [ "$worker_checksum" = "$(field worker-checksum)" ] &&
+    [ "$(cat "$state/dependency-checksum")" = "$(field dependency-checksum)" ]; then
+    heading "nothing has changed since the last build: skipped"
+    : > "$state/skip"
+    return 0
+  fi
+  for operation in configure update test install; do perform "$operation" || return 0; done
+}

@@ -1,0 +1,19 @@
+case $0 in
+  /*) self=$0 ;;
+  *) self=$PWD/$0 ;;
+esac
+case ${1:-} in
+  bootstrap) do_bootstrap ;;
+  task) do_task ;;
+  get)
+    get "${2:?}" "${3:?}"
+    ;;
+  operation)
+    target=$CROFT_TARGET
+    run_operation "${2:?}"
+    ;;
+  *)
+    echo "usage: croft-worker bootstrap | task | get NAME FILE" >&2
+    exit 64
+    ;;
+esac
