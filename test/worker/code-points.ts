@@ -25,7 +25,8 @@ const refused: readonly (readonly [number, number])[] = [
   [0x1bca0, 0x1bca3],
   [0x1d173, 0x1d17a],
   [0x1fffe, 0x1ffff],
-  [0x2fffe, 0x10ffff],
+  [0x2fffe, 0xe00ff],
+  [0xe01f0, 0x10ffff],
 ];
 
 /** Byte sequences that are no UTF-8, each with the question marks it becomes. */

@@ -1,4 +1,4 @@
-# --- Exchanging files with the agent ---------------------------------------------------------------------------
+# --- Exchanging files with the agent --------------------------------------------------------------------------
 
 # Sets tftp_host and tftp_port. Asked for anew before each transfer: a machine restored from a saved memory state
 # finds another port in the firmware configuration than at the time of saving.

@@ -1,4 +1,4 @@
-# --- Operations (these run inside the environment, as "croft-worker operation NAME") ------------------------------
+# --- Operations (these run inside the environment, as "croft-worker operation NAME") --------------------------
 
 # Turns a list of arguments (separated by blanks and newlines; one level of quotes removed) into quoted shell words.
 quoted_words() {

@@ -1,3 +1,5 @@
+# --- What a source is built with ------------------------------------------------------------------------------
+
 # What a source is built with; the first that fits counts.
 build_system() {
   if [ -e CMakeLists.txt ]; then echo cmake

@@ -1,4 +1,4 @@
-# --- Fetching ------------------------------------------------------------------------------------------------------
+# --- Fetching -------------------------------------------------------------------------------------------------
 
 # Leaves the source in $source, its commit or digest in $state/identity, and its version, if it can tell, in
 # $state/version.

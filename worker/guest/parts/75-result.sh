@@ -1,3 +1,5 @@
+# --- Result and uploads ---------------------------------------------------------------------------------------
+
 # Prints the result manifest.
 write_result() {
   name=$(field name)

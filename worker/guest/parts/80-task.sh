@@ -1,3 +1,5 @@
+# --- A task ---------------------------------------------------------------------------------------------------
+
 prepare_state() {
   mkdir -p "$state" || exit 1
   grep -q " $state tmpfs " /proc/mounts || mount -t tmpfs -o "size=$((48 + log_limit_kib / 64))m,mode=700" croft "$state" 2> /dev/null ||

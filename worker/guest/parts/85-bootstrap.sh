@@ -1,4 +1,4 @@
-# --- Bootstrap -------------------------------------------------------------------------------------------------------
+# --- Bootstrap ------------------------------------------------------------------------------------------------
 
 # Installs this script, runs the toolchain's bootstrap script, if there is one, and reports the versions. The script
 # gets more files with "$CROFT_WORKER get NAME FILE", and writes lines "<component> <version>" to $CROFT_COMPONENTS.

@@ -1,103 +1,5 @@
-# --- Manifests -------------------------------------------------------------------------------------------------
-
-# Reads a manifest, writes each value to a file of its name in directory "to"; values of a repeated name become
-# lines of one file. A value that is only "\", or a line of it that ends in "\", follows the format's ending rule.
-# shellcheck disable=SC2016
-read_manifest='
-function pair() {
-  if (name ~ /^[A-Za-z0-9_.-]+$/) {
-    file = to "/" name
-    printf "%s%s", (name in seen ? "\n" : ""), value > file
-    seen[name]
-  }
-  mode = ""; value = ""; joined = 0; real = ""
-}
-function bad(why) { print "line " NR ": " why; failed = 1; exit 1 }
-# The text of a line without its ending backslash; "ends" tells whether the line is followed by a real newline.
-function unescape(s) {
-  ends = 1
-  if (s !~ /\\$/) return s
-  if (s !~ /\\\\$/) ends = 0
-  return substr(s, 1, length(s) - 1)
-}
-function simple(s) {
-  if (joined && s == "\\") { value = value "\n"; joined = 0; fixed = length(value); return }
-  value = value unescape(s); joined = !ends
-  if (ends) finish_simple()
-}
-function finish_simple() {
-  while (length(value) > fixed && value ~ /[ \t]$/) value = substr(value, 1, length(value) - 1)
-  pair()
-}
-function multi(s) {
-  if (s == "\\") { pair(); return }
-  value = value real unescape(s); real = ends ? "\n" : ""
-}
-function line(s) {
-  if (done) return
-  if (mode == "simple") { simple(s); return }
-  if (mode == "multi") { multi(s); return }
-  if (mode == "empty") {
-    if (s == "\\") { mode = "multi"; return }
-    pair()
-  }
-  sub(/^[ \t]+/, "", s)
-  if (s == "" || s ~ /^#/) return
-  if (!match(s, /^[^: \t]*[ \t]*:/)) bad("no colon after a name")
-  name = substr(s, 1, RLENGTH - 1); sub(/[ \t]+$/, "", name)
-  s = substr(s, RLENGTH + 1); sub(/^[ \t]+/, "", s)
-  if (!started) { if (name != "" || s != "1") bad("no format version"); started = 1; return }
-  if (name == "") { done = 1; return }
-  fixed = 0
-  if (s == "") mode = "empty"
-  else if (s == "\\") mode = "multi"
-  else { mode = "simple"; simple(s) }
-}
-{
-  sub(/\r+$/, "")
-  if (!index($0, "\r")) { line($0); next }
-  n = split($0, parts, /\r+/)
-  for (i = 1; i <= n; i++) line(parts[i])
-}
-END {
-  if (failed) exit 1
-  if (mode == "simple") finish_simple(); else if (mode != "") pair()
-  if (!started) { print "empty"; exit 1 }
-}'
-
-field() { cat "$task/$1" 2> /dev/null; }
-
-# Writes a pair; the text of a log that has gone through clean_log is written by put_log instead.
-put_value() {
-  case $2 in
-    '') printf '%s:\n' "$1" ;;
-    *"$newline"* | ' '* | *' ' | "$tab"* | *"$tab")
-      printf '%s:\n\\\n' "$1"
-      printf '%s\n' "$2" | sed 's/\\$/&\\/'
-      printf '\\\n'
-      ;;
-    *\\) printf '%s: %s\\\n' "$1" "$2" ;;
-    *) printf '%s: %s\n' "$1" "$2" ;;
-  esac
-}
-newline='
-'
-tab=$(printf '\t')
-
-put_log() {
-  if [ -s "$2" ]; then
-    printf '%s:\n\\\n' "$1"
-    cat "$2"
-    printf '\\\n'
-  else
-    printf '%s:\n' "$1"
-  fi
-}
-
 # What standard input shows on a terminal, as lines of a manifest value: escape sequences removed, carriage
 # returns and backspaces applied, "?" for everything that the format refuses, ending backslashes doubled.
-# shellcheck disable=SC2016
-clean_log='
 BEGIN {
   ORS = ""
   for (i = 1; i < 256; i++) code[sprintf("%c", i)] = i
@@ -166,6 +68,6 @@ function refused(p) {
     return p >= 8203 && p <= 8207 || p >= 8234 && p <= 8238 || p >= 8288 && p <= 8303 && p != 8293
   if (p % 65536 >= 65534) return 1
   if (p < 65536) return p <= 63743 || p >= 64976 && p <= 65007 || p == 65279 || p >= 65529 && p <= 65531
-  if (p >= 196608) return 1 # readers differ about U+E0100 to U+E01EF
+  if (p >= 196608) return p < 917760 || p > 917999 # all but the variation selectors
   return p == 69821 || p == 69837 || p >= 78896 && p <= 78904 || p >= 113824 && p <= 113827 || p >= 119155 && p <= 119162
-}'
+}

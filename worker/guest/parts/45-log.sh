@@ -1,4 +1,4 @@
-# --- Running an operation: live log, bounded log, left-over processes -------------------------------------------
+# --- Logs: the live one, and the bounded one of each operation ------------------------------------------------
 
 # Opens descriptor 7 for everything printed: the virtio-serial port org.croft.log, else the console. A port without
 # a reader on the host blocks for ever, so it is tried first with a line that may take a second.

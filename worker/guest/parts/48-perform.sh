@@ -1,3 +1,5 @@
+# --- Running an operation -------------------------------------------------------------------------------------
+
 # Ends what an operation left running. With a process namespace nothing is left; without, its processes are known
 # by their environment.
 end_leftovers() {
