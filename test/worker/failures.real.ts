@@ -75,6 +75,29 @@ for (const shell of shells) {
     assert.equal(result.status, "success");
     assert.deepEqual([...artifacts.keys()].sort(), ["log/deep-two", "log/one"]);
   });
+
+  test(`hard links are uploaded as files of their own, on a full disk too (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, {
+      ".croft/update": script(
+        'mkdir -p "$CROFT_UPLOAD/core"',
+        'head -c 3000000 /dev/zero > "$CROFT_UPLOAD/core/one"',
+        'ln "$CROFT_UPLOAD/core/one" "$CROFT_UPLOAD/core/two"',
+        "cat /dev/zero > filler",
+        "exit 1",
+      ),
+    });
+    const { artifacts, result } = await runGuest({
+      shell,
+      diskMiB: 24,
+      task: { version: "1.0", "repository-url": sources.url },
+    });
+    assert.deepEqual(statuses(result), ["fetch success", "update error"]);
+    assert.deepEqual(
+      [...artifacts].map(([name, content]) => `${name} ${content.length}`),
+      ["core/one 3000000", "core/two 3000000"],
+    );
+  });
 }
 
 test("an upload that the agent refuses is an error of the result", async () => {
