@@ -1,7 +1,7 @@
 /** Files that builds made. */
 import type { BlobStore, Incoming } from "./blobs.ts";
 import type { Database } from "./database/database.ts";
-import type { Session } from "./sessions.ts";
+import { isCurrent, type Session } from "./sessions.ts";
 
 /** A row of the artifacts table, with the build it belongs to. */
 export interface Artifact {
@@ -11,6 +11,12 @@ export interface Artifact {
   digest: string;
   bytes: number;
   created_at: Date;
+}
+
+/** A file of an upload. */
+export interface ReceivedFile {
+  name: string;
+  incoming: Incoming;
 }
 
 /** Artifacts of builds. */
@@ -23,14 +29,26 @@ export class Artifacts {
     this.#blobs = blobs;
   }
 
-  /** Keeps a received file as an artifact of a session; one of the same type and name takes the place of the former. */
-  async add(session: Session, type: string, name: string, incoming: Incoming): Promise<void> {
-    await incoming.keep();
-    await this.#database.query(
-      `insert into croft.artifacts (session, type, name, digest, bytes) values ($1, $2, $3, $4, $5)
-       on conflict (session, type, name) do update set digest = excluded.digest, bytes = excluded.bytes`,
-      [session.id, type, name, incoming.digest, incoming.bytes],
-    );
+  /**
+   * Keeps received files as artifacts of a session, all or none; one of the same type and name takes the place of
+   * the former.
+   *
+   * @returns false if the session is over: an upload may take longer than the build stays with its agent.
+   */
+  async add(session: Session, type: string, files: readonly ReceivedFile[]): Promise<boolean> {
+    for (const { incoming } of files) await incoming.keep();
+    return await this.#database.transaction(async (sql) => {
+      await sql.query("select id from croft.builds where id = $1 for update", [session.build]);
+      const [current] = await sql.query<Session>("select * from croft.sessions where id = $1", [session.id]);
+      if (!current || !isCurrent(current)) return false;
+      for (const { name, incoming } of files)
+        await sql.query(
+          `insert into croft.artifacts (session, type, name, digest, bytes) values ($1, $2, $3, $4, $5)
+           on conflict (session, type, name) do update set digest = excluded.digest, bytes = excluded.bytes`,
+          [session.id, type, name, incoming.digest, incoming.bytes],
+        );
+      return true;
+    });
   }
 
   /** The artifacts of a build, of all attempts, by attempt, type and name. */
@@ -42,9 +60,10 @@ export class Artifacts {
     );
   }
 
-  /** Whether this content is an artifact of the build, and under which name. */
-  async find(build: number, digest: string): Promise<Artifact | undefined> {
-    return (await this.of(build)).find((artifact) => artifact.digest === digest);
+  /** An artifact of the build with this content, the one of this name if several have it. */
+  async find(build: number, digest: string, name: string): Promise<Artifact | undefined> {
+    const same = (await this.of(build)).filter((artifact) => artifact.digest === digest);
+    return same.find((artifact) => artifact.name === name) ?? same[0];
   }
 
   read(artifact: Artifact): ReturnType<BlobStore["read"]> {

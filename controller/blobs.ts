@@ -1,8 +1,7 @@
 /** Files stored under the SHA-256 of their content: written beside, synced, renamed, so that a name means complete. */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
+import { createReadStream, existsSync } from "node:fs";
+import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { syncDirectory } from "../host/durable.ts";
@@ -63,11 +62,11 @@ export class BlobStore {
 
   async #keep(temporary: string, digest: string): Promise<void> {
     const path = this.path(digest);
-    const there = await stat(path).catch(() => undefined);
-    if (there) return;
-    if (await mkdir(dirname(path), { recursive: true })) await syncDirectory(this.#directory.blobs);
-    await rename(temporary, path);
+    await mkdir(dirname(path), { recursive: true });
+    if (!existsSync(path)) await rename(temporary, path);
+    // Also what is there already: another request may have named it a moment ago and not synced yet.
     await syncDirectory(dirname(path));
+    await syncDirectory(this.#directory.blobs);
   }
 
   /** Stores content that is at hand. */

@@ -5,6 +5,7 @@ import type { Target } from "./configuration.ts";
 import type { Database, Sql } from "./database/database.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import type { BuildQueue } from "./queue.ts";
+import { checkSpecification } from "./tasks.ts";
 
 /** What a task is made from; kept with the build. */
 export interface Specification {
@@ -97,7 +98,7 @@ export class Builds {
   /**
    * Queues one build for each target, all or none.
    *
-   * @throws {Failure} if no target matches.
+   * @throws {Failure} if no target matches, or no task can be made of it.
    */
   async submit(submission: Submission, by: string | null): Promise<Build[]> {
     const targets = this.#targets.filter((target) =>
@@ -128,6 +129,7 @@ export class Builds {
     by: string | null,
     of: number | null,
   ): Promise<Build[]> {
+    specifications.forEach(checkSpecification);
     const queues: string[] = [];
     for (const { target, machine, toolchain, interactive } of specifications)
       queues.push(
@@ -230,7 +232,8 @@ export class Builds {
   }
 }
 
-function specificationFor(submission: Submission, target: Target): Specification {
+/** What a submission asks for and its target adds. */
+export function specificationFor(submission: Submission, target: Target): Specification {
   const environment = submission.environment ?? target.environment;
   return {
     name: submission.name,

@@ -22,3 +22,46 @@ export class Changes {
     };
   }
 }
+
+/** Notes the builds that changed until they are taken, so that whoever is slow holds a set and not a backlog. */
+export class ChangeWaiter implements Disposable {
+  readonly #changed = new Set<number>();
+  #wake: (() => void) | undefined;
+  readonly #subscription: Disposable;
+
+  /** @param only a build's id: notes changes of that one alone. */
+  constructor(changes: Changes, kinds: readonly Change[], only?: number) {
+    this.#subscription = changes.subscribe(kinds, (build) => {
+      if (only !== undefined && build !== only) return;
+      this.#changed.add(build);
+      this.#wake?.();
+    });
+  }
+
+  /** The builds that changed since the last time. */
+  take(): number[] {
+    const taken = [...this.#changed];
+    this.#changed.clear();
+    return taken;
+  }
+
+  /** Whether something changed that was not taken, or does within the time. */
+  async wait(milliseconds: number, signal: AbortSignal): Promise<boolean> {
+    if (this.#changed.size === 0 && !signal.aborted)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, milliseconds);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        signal.addEventListener("abort", this.#wake, { once: true });
+      });
+    if (this.#wake) signal.removeEventListener("abort", this.#wake);
+    this.#wake = undefined;
+    return this.#changed.size > 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.#subscription[Symbol.dispose]();
+  }
+}

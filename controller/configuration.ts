@@ -2,7 +2,9 @@
 import { resolve } from "node:path";
 import Type, { type Static } from "typebox";
 import { readCheckedConfiguration } from "../host/configuration.ts";
-import { UsageFailure } from "../host/failure.ts";
+import { UsageFailure, reasonOf } from "../host/failure.ts";
+import { specificationFor } from "./builds.ts";
+import { checkSpecification } from "./tasks.ts";
 
 const closed = { additionalProperties: false } as const;
 const name = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_+.@-]{0,99}$" });
@@ -102,6 +104,11 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
   if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? ""))
     throw new UsageFailure("use public URL", `'${publicUrl}' is no http or https URL`);
   const keys = file.agents?.keys;
+  if (file.private && !file.tokens?.length)
+    throw new UsageFailure(
+      `use configuration '${given.config}'`,
+      "private: nobody could read, as there are no tokens",
+    );
   return {
     listen: parseListen(given.listen ?? file.listen ?? "127.0.0.1:8420"),
     ...(publicUrl === undefined ? {} : { publicUrl: publicUrl.replace(/\/+$/, "") }),
@@ -134,7 +141,7 @@ function targetsOf(declared: readonly Static<typeof target>[]): Target[] {
   return declared.map((one) => {
     if (names.has(one.name)) throw new UsageFailure(`use target '${one.name}'`, "it is configured twice");
     names.add(one.name);
-    return {
+    const target: Target = {
       name: one.name,
       machine: one.machine ?? "*",
       toolchain: one.toolchain ?? "*",
@@ -144,7 +151,19 @@ function targetsOf(declared: readonly Static<typeof target>[]): Target[] {
       warnings: one.warnings ?? [],
       timeoutSeconds: one.timeout ?? 5400,
     };
+    checkTarget(target);
+    return target;
   });
+}
+
+/** What is wrong with a target must come out when the controller starts, not when an agent asks. */
+function checkTarget(target: Target): void {
+  const any = { name: "any", version: "0", repository: "https://any/", targets: [], priority: 0 };
+  try {
+    checkSpecification(specificationFor(any, target));
+  } catch (error) {
+    throw new UsageFailure(`use target '${target.name}'`, reasonOf((error as Error).cause), { cause: error });
+  }
 }
 
 function hostTriplet(): string {

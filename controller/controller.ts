@@ -1,5 +1,6 @@
 /** The parts of a running controller, put together. */
 import type { KeyObject } from "node:crypto";
+import { Failure, reasonOf } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
 import { readAgentKeys } from "./authentication.ts";
 import { BlobStore } from "./blobs.ts";
@@ -59,8 +60,7 @@ export async function openController(
           log.warn({ err: error }, "a database connection broke"),
         ),
   );
-  await migrate(database);
-  const queue = stack.use(await BuildQueue.open(database, log));
+  const queue = stack.use(await prepare(database, log));
   const changes = new Changes();
   const blobs = new BlobStore(directory);
   const settings = {
@@ -68,6 +68,7 @@ export async function openController(
     withChallenge: agentKeys !== undefined,
   };
   const sessions = new Sessions(database, queue, changes, settings, log);
+  await sessions.renew();
   stack.use(startLeaseWatch(sessions, log));
   const parts: Controller = {
     configuration,
@@ -85,4 +86,14 @@ export async function openController(
   };
   const held = stack.move();
   return { ...parts, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+async function prepare(database: Database, log: Log): Promise<BuildQueue> {
+  try {
+    await migrate(database);
+    return await BuildQueue.open(database, log);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure("prepare the database", reasonOf(error), { cause: error });
+  }
 }

@@ -1,16 +1,25 @@
 /** Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 import { once } from "node:events";
 import type { FastifyReply } from "fastify";
+import { reasonOf } from "../host/failure.ts";
+import type { Log } from "../host/log.ts";
 
-/** One client's stream. */
-export class EventStream {
+/** Whoever takes nothing for so long is cut off; the browser comes back with the last event's id. */
+const longestStallMs = 60_000;
+
+/** One client's stream; disposing of it ends the response. */
+export class EventStream implements Disposable {
   readonly #reply: FastifyReply;
   readonly #ended = new AbortController();
+  readonly #longestStallMs: number;
 
-  constructor(reply: FastifyReply) {
+  constructor(reply: FastifyReply, stallMs = longestStallMs) {
     this.#reply = reply;
+    this.#longestStallMs = stallMs;
     reply.hijack();
     reply.raw.on("close", () => this.#ended.abort());
+    // Whoever left while the request was looked into gives no sign any more.
+    if (reply.raw.destroyed || reply.raw.closed) this.#ended.abort();
     reply.raw.writeHead(200, {
       ...(reply.getHeaders() as Record<string, string>),
       "content-type": "text/event-stream; charset=utf-8",
@@ -36,12 +45,29 @@ export class EventStream {
     await this.#write(":\n\n");
   }
 
-  end(): void {
+  [Symbol.dispose](): void {
     this.#reply.raw.end();
   }
 
   async #write(text: string): Promise<void> {
     if (this.signal.aborted || this.#reply.raw.write(text)) return;
-    await once(this.#reply.raw, "drain", { signal: this.signal }).catch(() => {});
+    const stalled = AbortSignal.timeout(this.#longestStallMs);
+    const signal = AbortSignal.any([this.signal, stalled]);
+    await once(this.#reply.raw, "drain", { signal }).catch(() => {});
+    if (stalled.aborted) this.#reply.raw.destroy();
+  }
+}
+
+/** Answers with a stream of events that ends when `work` does; a failure ends it too, and the client asks again. */
+export async function answerWithEvents(
+  reply: FastifyReply,
+  log: Log,
+  work: (stream: EventStream) => Promise<void>,
+): Promise<void> {
+  using stream = new EventStream(reply);
+  try {
+    await work(stream);
+  } catch (error) {
+    log.error({ reason: reasonOf(error) }, "a stream of events broke off");
   }
 }

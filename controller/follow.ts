@@ -1,5 +1,6 @@
 /** Follows a build: its live log as it grows, attempt by attempt, and its state, until it has ended. */
 import type { Build } from "./builds.ts";
+import { ChangeWaiter } from "./changes.ts";
 import type { Controller } from "./controller.ts";
 import type { Session } from "./sessions.ts";
 
@@ -28,11 +29,11 @@ export async function* follow(
   from: LogPosition | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<FollowEvent> {
-  using changes = new ChangeWaiter(controller, id);
+  using changes = new ChangeWaiter(controller.changes, ["state", "log"], id);
   let position = from ?? { session: 0, offset: 0 };
   let shown = "";
   while (!signal.aborted) {
-    changes.reset(); // before looking, so that nothing is missed
+    changes.take(); // before looking, so that nothing is missed
     // The state is read before the log: a build that has ended has no more to say after this look at its log.
     const build = await controller.builds.find(id);
     if (!build) return;
@@ -62,44 +63,5 @@ export async function* follow(
       return;
     }
     if (!any && !(await changes.wait(pollMs, signal))) yield { kind: "idle" };
-  }
-}
-
-/** Waits for a change of one build. */
-class ChangeWaiter implements Disposable {
-  #changed = false;
-  #wake: (() => void) | undefined;
-  readonly #subscription: Disposable;
-
-  constructor({ changes }: Controller, id: number) {
-    this.#subscription = changes.subscribe(["state", "log"], (build) => {
-      if (build !== id) return;
-      this.#changed = true;
-      this.#wake?.();
-    });
-  }
-
-  reset(): void {
-    this.#changed = false;
-  }
-
-  /** Whether there was a change since the last reset, or is one within the time. */
-  async wait(milliseconds: number, signal: AbortSignal): Promise<boolean> {
-    if (!this.#changed && !signal.aborted)
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, milliseconds);
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-        signal.addEventListener("abort", this.#wake, { once: true });
-      });
-    if (this.#wake) signal.removeEventListener("abort", this.#wake);
-    this.#wake = undefined;
-    return this.#changed;
-  }
-
-  [Symbol.dispose](): void {
-    this.#subscription[Symbol.dispose]();
   }
 }

@@ -6,7 +6,7 @@ import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "./database/database.ts";
 import { countDiagnostics } from "./diagnostics.ts";
 import type { BuildQueue } from "./queue.ts";
-import type { Session } from "./sessions.ts";
+import { isCurrent, type Session } from "./sessions.ts";
 import type { Log } from "../host/log.ts";
 
 /** The result of an attempt, as its manifest says. */
@@ -64,7 +64,7 @@ export class Results {
   async store(session: Session, result: BuildResult): Promise<ResultOutcome> {
     const digest = digestOf(result);
     if (isRepeated(session, digest)) return "stored";
-    if (session.state !== "active" && session.state !== "expired") return "gone";
+    if (!isCurrent(session)) return "gone";
     const operations: StoredOperation[] = [];
     for (const operation of result.operations) operations.push(await this.#storeLog(operation));
     const outcome = await this.#database.transaction((sql) =>
@@ -90,7 +90,7 @@ export class Results {
     const [session] = await sql.query<Session>("select * from croft.sessions where id = $1", [id]);
     if (!build || !session) return "gone";
     if (isRepeated(session, digest)) return "stored";
-    if (session.state !== "active" && session.state !== "expired") return "gone";
+    if (!isCurrent(session)) return "gone";
     await sql.query(
       `update croft.sessions set state = 'finished', status = $2, ended_at = now(), result_digest = $3,
          worker_checksum = $4, dependency_checksum = $5, agent_checksum = $6 where id = $1`,

@@ -1,15 +1,27 @@
 /** The HTTP server. */
 import multipart from "@fastify/multipart";
-import { fastify, type FastifyError, type FastifyInstance } from "fastify";
+import {
+  fastify,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify";
+import type { FastifySchemaValidationError } from "fastify/types/schema.js";
 import { Failure, reasonOf } from "../host/failure.ts";
 import type { Controller } from "./controller.ts";
+import { refuseForeignPages } from "./routes/access.ts";
 import { addAgentRoutes } from "./routes/agent.ts";
 import { addApiRoutes } from "./routes/api.ts";
+import { addBinaryBodies } from "./routes/body.ts";
 import { addLogRoutes } from "./routes/log.ts";
 import { refuse, type Served } from "./routes/served.ts";
 import { addStatusRoutes } from "./routes/status.ts";
 import { addUploadRoute } from "./routes/upload.ts";
-import { addDashboard } from "./dashboard/routes.ts";
+import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
+
+/** How many results of the largest size may be in memory, or as many bytes in smaller ones. */
+const resultsAtOnce = 4;
 
 /** A server that listens; disposing of it ends all its connections. */
 export interface ListeningServer extends AsyncDisposable {
@@ -25,7 +37,10 @@ export interface ListeningServer extends AsyncDisposable {
 export async function startServer(controller: Controller): Promise<ListeningServer> {
   const { listen, publicUrl } = controller.configuration;
   let url = "";
-  const server = makeServer(controller, { controller, publicUrl: () => publicUrl ?? url });
+  const server = makeServer({
+    controller,
+    publicUrl: (request) => publicUrl ?? (isWildcard(listen.host) ? urlAskedFor(request) : undefined) ?? url,
+  });
   try {
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {
@@ -38,44 +53,74 @@ export async function startServer(controller: Controller): Promise<ListeningServ
   return { url, [Symbol.asyncDispose]: () => server.close() };
 }
 
-function makeServer(controller: Controller, served: Served): FastifyInstance {
+function isWildcard(host: string): boolean {
+  return /^(0\.0\.0\.0|[0:]+)$/.test(host);
+}
+
+/** An agent of another host cannot send its result to `0.0.0.0`, but to where it asked for the task. */
+function urlAskedFor(request: FastifyRequest | undefined): string | undefined {
+  const host = request?.headers.host ?? "";
+  return /^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/.test(host) ? `http://${host}` : undefined;
+}
+
+function makeServer(served: Served): FastifyInstance {
+  const { controller } = served;
+  const { uploadLimitBytes, resultLimitBytes } = controller.configuration;
   const server = fastify({
     bodyLimit: 1 << 20,
     forceCloseConnections: true, // those who follow a log would stay for ever
     requestTimeout: 3_600_000,
     keepAliveTimeout: 72_000,
     routerOptions: { maxParamLength: 1000 },
+    // By default what a schema does not know is taken out in silence: "target" for "targets" would build for all.
+    ajv: { customOptions: { removeAdditional: false } },
+    schemaErrorFormatter: ([error], part) => new Error(error ? inWords(error, part) : "invalid"),
   });
-  const asBuffer = (_request: unknown, body: Buffer) => Promise.resolve(body);
-  for (const type of ["text/manifest", "application/octet-stream"])
-    server.addContentTypeParser<Buffer>(type, { parseAs: "buffer" }, asBuffer);
+  addBinaryBodies(server, ["text/manifest", "application/octet-stream"], resultsAtOnce * resultLimitBytes);
   void server.register(multipart, {
-    limits: {
-      fileSize: controller.configuration.uploadLimitBytes,
-      fieldSize: 64 * 1024,
-      files: 1000,
-      parts: 3000,
-    },
+    limits: { fileSize: uploadLimitBytes, fieldSize: 64 * 1024, files: 1000, parts: 3000 },
     throwFileSizeLimit: false,
     preservePath: true, // artifacts may lie in directories; the upload route checks their names
   });
+  server.addHook("onRequest", refuseForeignPages(served));
+  server.setNotFoundHandler((request, reply) => refuseAsAsked(request, reply, 404, "There is no such page"));
   server.setErrorHandler<FastifyError>((error, request, reply) => {
     const status = error.statusCode ?? 500;
-    if (status < 500) return refuse(reply, status, error.message);
+    if (status !== 500) return refuseAsAsked(request, reply, status, error.message);
     // Not the whole error: that of a statement has its values, session tokens among them.
     controller.log.error(
       { reason: error.message, stack: error.stack, method: request.method, path: request.routeOptions.url },
       "a request failed",
     );
-    return refuse(reply, status, "the controller failed; its log says why");
+    return refuseAsAsked(request, reply, 500, "the controller failed; its log says why");
   });
   server.after(() => {
     addAgentRoutes(server, served);
     addUploadRoute(server, controller);
     addApiRoutes(server, served);
     addLogRoutes(server, served);
-    addStatusRoutes(server, controller);
+    addStatusRoutes(server, served);
     addDashboard(server, served);
   });
   return server;
+}
+
+/** A page for a browser's user, JSON for a program. */
+function refuseAsAsked(request: FastifyRequest, reply: FastifyReply, status: number, reason: string) {
+  const forPerson = /\btext\/html\b/.test(request.headers.accept ?? "");
+  return forPerson ? sendRefusal(reply, status, reason) : refuse(reply, status, reason);
+}
+
+/** What a request does wrong, with the name of the value. */
+function inWords(
+  { keyword, instancePath, params, message }: FastifySchemaValidationError,
+  part: string,
+): string {
+  const at = instancePath.slice(1).replaceAll("/", ".") || part;
+  const { additionalProperty, missingProperty, allowedValues } = params as Record<string, string | string[]>;
+  if (keyword === "additionalProperties") return `${at}: unknown key '${String(additionalProperty)}'`;
+  if (keyword === "required") return `${at}: '${String(missingProperty)}' is missing`;
+  if (keyword === "enum") return `${at}: expected one of ${[allowedValues ?? []].flat().join(", ")}`;
+  if (keyword === "pattern") return `${at}: there are characters in it that may not be there, such as blanks`;
+  return `${at}: ${message ?? "not as expected"}`;
 }

@@ -53,6 +53,11 @@ export interface Session {
   result_digest: string | null;
 }
 
+/** Whether the session is the latest one of its build, and the build waits for its result. */
+export function isCurrent(session: Session): boolean {
+  return session.state === "active" || session.state === "expired";
+}
+
 /** A build that was given to an agent. */
 export interface Assignment {
   build: Build;
@@ -90,6 +95,7 @@ export class Sessions {
   }
 
   async find(token: string): Promise<Session | undefined> {
+    if (!/^[A-Za-z0-9_-]{1,64}$/.test(token)) return undefined; // the database would refuse some other text
     const [session] = await this.#database.query<Session>("select * from croft.sessions where token = $1", [
       token,
     ]);
@@ -107,9 +113,12 @@ export class Sessions {
   async assign(offer: Offer): Promise<Assignment | undefined> {
     await this.expire();
     const candidates = await this.#database.query<Candidate>(
-      `select q.name as queue, q.target, q.machine, q.toolchain, q.interactive
-       from croft.builds b join croft.queues q on q.name = b.queue where b.state = 'queued'
-       group by q.name order by max(b.queue_priority) desc, min(b.queued_at)`,
+      `select queue, target, machine, toolchain, interactive from (
+         select distinct on (q.name) q.name as queue, q.target, q.machine, q.toolchain, q.interactive,
+           b.queue_priority, b.id
+         from croft.builds b join croft.queues q on q.name = b.queue where b.state = 'queued'
+         order by q.name, b.queue_priority desc, b.id
+       ) as firsts order by queue_priority desc, id`,
     );
     for (const candidate of candidates) {
       const machine = machineFor(candidate, offer);
@@ -135,6 +144,13 @@ export class Sessions {
         await this.#queue.finish(queue, claim.job);
         continue;
       }
+      // The queue's own expiry gave it out though its agent still gives signs of life: the claim is that agent's.
+      const [held] = await sql.query(
+        `update croft.sessions set claim = $2 where build = $1 and state = 'active' and expires_at > now()
+         returning id`,
+        [build.id, claim.claim],
+      );
+      if (held) continue;
       await sql.query(
         `update croft.sessions set state = 'superseded', ended_at = coalesce(ended_at, now())
          where build = $1 and state in ('active', 'expired')`,
@@ -170,6 +186,18 @@ export class Sessions {
       ],
     );
     return session!;
+  }
+
+  /**
+   * Gives all leases the margin at least, when a controller starts: while there was none, no agent could give a sign
+   * of life or its result.
+   */
+  async renew(): Promise<void> {
+    await this.#database.query(
+      `update croft.sessions set expires_at = greatest(expires_at, now() + $1::integer * interval '1 second')
+       where state = 'active'`,
+      [this.#marginSeconds],
+    );
   }
 
   /** A sign of life: the lease lasts at least the margin from now on. */

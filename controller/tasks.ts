@@ -1,5 +1,6 @@
 /** A build as the task manifest that an agent performs. */
-import type { Task } from "../manifests/task.ts";
+import { Failure, reasonOf } from "../host/failure.ts";
+import { formatTask, type Task } from "../manifests/task.ts";
 import { guessRepositoryType } from "../manifests/repository.ts";
 import { argumentList } from "../manifests/values.ts";
 import type { Specification } from "./builds.ts";
@@ -26,4 +27,19 @@ export function taskFor(what: Specification, machine: string): Task {
     warningRegex: [...what.warnings],
     ...(what.interactive === undefined ? {} : { interactive: what.interactive }),
   };
+}
+
+/**
+ * Makes sure that there is a task in it: a build that no agent can be told of would be given out again and again.
+ *
+ * @throws {Failure} naming the build and what is wrong.
+ */
+export function checkSpecification(what: Specification): void {
+  try {
+    formatTask(taskFor(what, "any"));
+  } catch (error) {
+    throw new Failure(`make a task of ${what.name} for target '${what.target}'`, reasonOf(error), {
+      cause: error,
+    });
+  }
 }

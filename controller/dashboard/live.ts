@@ -7,10 +7,9 @@
  * * `state`: the page's other parts have changed;
  * * `end`: the build has ended, and nothing follows.
  */
-import type { FastifyReply } from "fastify";
-import { EventStream } from "../event-stream.ts";
+import type { EventStream } from "../event-stream.ts";
+import type { Controller } from "../controller.ts";
 import { follow } from "../follow.ts";
-import type { Served } from "../routes/served.ts";
 import type { Session } from "../sessions.ts";
 import { html } from "./html.ts";
 import { LogLines, type LinePosition } from "./log-lines.ts";
@@ -28,8 +27,12 @@ export function readPosition(text: string): ({ session: number } & LinePosition)
 }
 
 /** Sends the events until the build has ended or the page is left. */
-export async function sendLive(served: Served, id: number, from: string, reply: FastifyReply): Promise<void> {
-  const stream = new EventStream(reply);
+export async function sendLive(
+  controller: Controller,
+  id: number,
+  from: string,
+  stream: EventStream,
+): Promise<void> {
   const start = readPosition(from);
   let session = start?.session ?? 0;
   let log = start && new LogLines("", start);
@@ -47,7 +50,7 @@ export async function sendLive(served: Served, id: number, from: string, reply: 
     session = next.id;
     first = false;
   };
-  for await (const event of follow(served.controller, id, start, stream.signal)) {
+  for await (const event of follow(controller, id, start, stream.signal)) {
     if (event.kind === "idle") await stream.ping();
     else if (event.kind === "end") await stream.send("end", {});
     else if (event.kind === "state") {
@@ -61,5 +64,4 @@ export async function sendLive(served: Served, id: number, from: string, reply: 
       await stream.send("tail", { html: log!.tail().text });
     }
   }
-  stream.end();
 }

@@ -2,6 +2,7 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
+import { answerWithEvents } from "../event-stream.ts";
 import { readDetails } from "../representation.ts";
 import { mayRead } from "../routes/access.ts";
 import { buildParameters, listSchema } from "../routes/api.ts";
@@ -43,24 +44,19 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
       const details = await readDetails(controller, request.params.id);
       const { attempt } = request.query;
       if (!details || (attempt ?? 0) > details.sessions.length)
-        return sendPage(
-          reply.code(404),
-          page(
-            "Not found",
-            html`<h1>There is no such build</h1>
-              <p><a href="/builds">All builds</a></p>`,
-          ),
-        );
+        return sendRefusal(reply, 404, "There is no such build");
       return sendPage(reply, await buildPage(controller, details, attempt));
     },
   );
 
   server.get(
     "/builds/:id/live",
-    { ...reading, schema: { params: buildParameters, querystring: liveSchema } },
+    { ...reading, exposeHeadRoute: false, schema: { params: buildParameters, querystring: liveSchema } },
     async (request, reply) => {
-      const lastId = request.headers["last-event-id"];
-      await sendLive(served, request.params.id, String(lastId ?? request.query.from ?? ""), reply);
+      const from = String(request.headers["last-event-id"] ?? request.query.from ?? "");
+      await answerWithEvents(reply, controller.log, (stream) =>
+        sendLive(controller, request.params.id, from, stream),
+      );
     },
   );
 }
@@ -73,6 +69,13 @@ function addStaticFiles(server: FastifyInstance): void {
         .type(type)
         .send(content),
     );
+}
+
+/** A page for a person who asked for what cannot be. */
+export function sendRefusal(reply: FastifyReply, status: number, reason: string) {
+  const content = html`<h1>${reason}</h1>
+    <p><a href="/builds">All builds</a></p>`;
+  return sendPage(reply.code(status), page(status === 404 ? "Not found" : "Refused", content));
 }
 
 function sendPage(reply: FastifyReply, text: string) {

@@ -1,4 +1,5 @@
 /** The controller's tables, as steps that are only ever added to. */
+import { Failure } from "../../host/failure.ts";
 import type { Database } from "./database.ts";
 
 const steps: readonly string[] = [
@@ -85,14 +86,26 @@ const steps: readonly string[] = [
   `,
 ];
 
-/** Brings the tables up to date; several controllers may start at once. */
+/** Any number that no other program on the same server uses for the same. */
+const migrationLock = 0x63726f66;
+
+/**
+ * Brings the tables up to date; several controllers may start at once.
+ *
+ * @throws {Failure} if they were made by a later version.
+ */
 export async function migrate(database: Database): Promise<void> {
-  await database.script("create schema if not exists croft");
-  await database.script("create table if not exists croft.schema_version (version integer not null)");
   await database.transaction(async (sql) => {
-    await sql.query("lock table croft.schema_version in exclusive mode");
+    // Before anything else: "if not exists" is no protection from another session that is making the same.
+    await sql.query("select pg_advisory_xact_lock($1)", [migrationLock]);
+    await sql.query("create schema if not exists croft");
+    await sql.query("create table if not exists croft.schema_version (version integer not null)");
     const [row] = await sql.query<{ version: number }>("select version from croft.schema_version");
     const from = row?.version ?? 0;
+    if (from > steps.length)
+      throw new Failure("use the database", "a later version of croft made its tables", {
+        hints: ["Start that version, or use another database."],
+      });
     for (const step of steps.slice(from))
       for (const statement of step.split(";")) if (statement.trim()) await sql.query(statement);
     if (row) await sql.query("update croft.schema_version set version = $1", [steps.length]);

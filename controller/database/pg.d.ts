@@ -5,6 +5,8 @@ declare module "pg" {
   interface PoolClient {
     query(text: string, values?: readonly unknown[]): Promise<Result>;
     release(error?: Error): void;
+    on(event: "error", listener: (error: Error) => void): this;
+    off(event: "error", listener: (error: Error) => void): this;
   }
   class Pool {
     constructor(options: { connectionString: string; max?: number; connectionTimeoutMillis?: number });

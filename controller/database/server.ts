@@ -1,6 +1,6 @@
 /** A PostgreSQL server, shared by any number of controllers. */
 import { Pool, type PoolClient } from "pg";
-import { Failure, reasonOf } from "../../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../../host/failure.ts";
 import { CurrentTransaction, type Database, type Sql } from "./database.ts";
 
 /**
@@ -27,7 +27,8 @@ export async function openServer(url: string, onError: (error: Error) => void): 
     kind: "server",
     ...sqlOf(pool),
     script: async (text) => void (await pool.query(text)),
-    transaction: (work) => inTransaction(pool, (connection) => current.run(sqlOf(connection), work)),
+    transaction: (work) =>
+      retried(() => inTransaction(pool, onError, (connection) => current.run(sqlOf(connection), work))),
     forQueue: current.forQueue({ executeSql: (text, values) => pool.query(text, values) }),
     [Symbol.asyncDispose]: async () => {
       if (!open) return;
@@ -37,9 +38,34 @@ export async function openServer(url: string, onError: (error: Error) => void): 
   };
 }
 
-async function inTransaction<T>(pool: Pool, work: (connection: PoolClient) => Promise<T>): Promise<T> {
+/** Deadlock and serialization failure: the server ended this transaction for the sake of another one. */
+const passingErrors = ["40P01", "40001"];
+const mostTries = 5;
+
+/** A claim locks a job and then its build, a result the build and then its job: one of the two may have to wait. */
+async function retried<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries === mostTries || !isSystemError(error, ...passingErrors)) throw error;
+    }
+  }
+}
+
+async function inTransaction<T>(
+  pool: Pool,
+  onError: (error: Error) => void,
+  work: (connection: PoolClient) => Promise<T>,
+): Promise<T> {
   const connection = await pool.connect();
   let broken: Error | undefined;
+  // The pool listens to idle connections only, and an error nobody listens to ends the process.
+  const listener = (error: Error) => {
+    broken = error;
+    onError(error);
+  };
+  connection.on("error", listener);
   try {
     await connection.query("begin");
     try {
@@ -51,6 +77,7 @@ async function inTransaction<T>(pool: Pool, work: (connection: PoolClient) => Pr
       throw error;
     }
   } finally {
+    connection.off("error", listener);
     connection.release(broken);
   }
 }

@@ -20,12 +20,18 @@ export function mayRead({ controller: { configuration } }: Served) {
   };
 }
 
-/** A hook for what changes something: a token if any are configured, and never another site's page. */
+/** A hook for all requests: another site's page may change nothing, nor play the agent. */
+export function refuseForeignPages(served: Served) {
+  return async ({ method, headers: { origin } }: FastifyRequest, reply: FastifyReply) => {
+    if (method === "GET" || method === "HEAD" || isOwnOrigin(origin, served.publicUrl())) return;
+    return refuse(reply, 403, "the request comes from a page of another site");
+  };
+}
+
+/** A hook for what changes something: a token if any are configured. */
 export function mayChange(served: Served) {
   const { tokens } = served.controller.configuration;
   return async (request: FastifyRequest, reply: FastifyReply) => {
-    if (!isOwnOrigin(request.headers.origin, served.publicUrl()))
-      return refuse(reply, 403, "the request comes from a page of another site");
     const name = tokenName(tokens, request.headers.authorization);
     if (tokens.length > 0 && name === undefined)
       return refuse(reply.header("WWW-Authenticate", "Bearer"), 401, "this needs a token that is known here");

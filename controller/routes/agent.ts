@@ -10,13 +10,15 @@ import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request
 import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import { answersChallenge } from "../authentication.ts";
 import type { Controller } from "../controller.ts";
-import type { Session } from "../sessions.ts";
+import { isCurrent, type Session } from "../sessions.ts";
 import { taskFor } from "../tasks.ts";
 import { refuse, type Served } from "./served.ts";
 
 const taskRequestLimitBytes = 1 << 20;
 const logChunkLimitBytes = 4 << 20;
 const rejectedResultsKept = 16;
+const longestValue = 500;
+const mostOperations = 100;
 
 /** Adds the routes under `/agent`, but for uploads. */
 export function addAgentRoutes(server: FastifyInstance, served: Served): void {
@@ -54,6 +56,9 @@ async function answerTask({ controller, publicUrl }: Served, request: FastifyReq
   let task: TaskRequest;
   try {
     task = parseTaskRequest(request.body, { lenient: true });
+    checkLength("agent", task.agent);
+    checkLength("toolchain-name", task.toolchainName);
+    for (const { name } of task.machines) checkLength("name", name);
   } catch (error) {
     return refuseManifest(reply, error);
   }
@@ -72,7 +77,7 @@ async function answerTask({ controller, publicUrl }: Served, request: FastifyReq
   reply.type("text/manifest");
   if (!assignment) return reply.send(Buffer.from(formatTaskResponse({ session: "", uploadUrls: {} })));
   const { build, session } = assignment;
-  const base = publicUrl();
+  const base = publicUrl(request);
   controller.log.info({ build: build.id, agent: task.agent, machine: session.machine }, "given to an agent");
   const response: TaskResponse = {
     session: session.token,
@@ -95,8 +100,10 @@ async function takeResult(controller: Controller, request: FastifyRequest, reply
   let parsed: ResultRequest;
   try {
     parsed = parseResultRequest(request.body, { lenient: true });
+    checkResult(parsed);
   } catch (error) {
-    if (error instanceof ManifestError) await keepRejected(controller, request.body);
+    if (error instanceof ManifestError || error instanceof TooMuch)
+      await keepRejected(controller, request.body);
     return refuseManifest(reply, error);
   }
   const session = await controller.sessions.find(parsed.session);
@@ -116,11 +123,6 @@ async function takeResult(controller: Controller, request: FastifyRequest, reply
   return reply.code(204).send();
 }
 
-/** The session is the latest one of its build, and the build waits for its result. */
-export function isCurrent(session: Session): boolean {
-  return session.state === "active" || session.state === "expired";
-}
-
 /** Whether the answer to the session's challenge is right; without keys there was no challenge. */
 export function isAuthentic(
   { agentKeys }: Controller,
@@ -132,8 +134,27 @@ export function isAuthentic(
   return key !== undefined && answer !== undefined && answersChallenge(key, session.challenge, answer);
 }
 
+/** A manifest that is in order but for the size of something in it. */
+class TooMuch extends Error {}
+
+/** What is kept in the database and shown in every list has bounds; logs have their own. */
+function checkLength(name: string, value = ""): void {
+  if (value.length > longestValue)
+    throw new TooMuch(`the value of '${name}' is longer than ${longestValue} characters`);
+}
+
+function checkResult({ result, agentChecksum }: ResultRequest): void {
+  if (result.operations.length > mostOperations)
+    throw new TooMuch(`there are more than ${mostOperations} operations`);
+  checkLength("version", result.version);
+  for (const { name } of result.operations) checkLength("operation", name);
+  checkLength("worker-checksum", result.workerChecksum);
+  checkLength("dependency-checksum", result.dependencyChecksum);
+  checkLength("agent-checksum", agentChecksum);
+}
+
 function refuseManifest(reply: FastifyReply, error: unknown) {
-  if (!(error instanceof ManifestError)) throw error;
+  if (!(error instanceof ManifestError || error instanceof TooMuch)) throw error;
   return refuse(reply, 400, `invalid manifest: ${error.message}`);
 }
 

@@ -3,8 +3,8 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
 import { Failure } from "../../host/failure.ts";
+import { resultStatuses } from "../../manifests/result-status.ts";
 import { isLocalUrl } from "../../manifests/repository.ts";
-import { argumentList } from "../../manifests/values.ts";
 import { ConflictFailure, type Submission } from "../builds.ts";
 import { buildJson, detailsJson, readDetails } from "../representation.ts";
 import { mayChange, mayRead } from "./access.ts";
@@ -19,12 +19,15 @@ const word = (maxLength: number) => Type.String({ pattern: "^[!-~\\u00a1-\\ud7ff
 const line = Type.String({ pattern: "^[ -~\\u00a1-\\ud7ff]*$", maxLength: 10_000 });
 const pattern = Type.String({ pattern: "^[A-Za-z0-9_+.@*?-]+$", maxLength: 100 });
 
+/** One of several words; an enumeration, because its error names them. */
+const oneOf = <const T extends string>(...words: T[]) => Type.Unsafe<T>({ type: "string", enum: words });
+
 const submissionSchema = Type.Object(
   {
     name: word(200),
     version: Type.Optional(word(200)),
     repository: word(2000),
-    type: Type.Optional(Type.Union([Type.Literal("pkg"), Type.Literal("dir"), Type.Literal("git")])),
+    type: Type.Optional(oneOf("pkg", "dir", "git")),
     targets: Type.Optional(Type.Array(pattern, { minItems: 1, maxItems: 100 })),
     machine: Type.Optional(pattern),
     environment: Type.Optional(word(200)),
@@ -35,16 +38,12 @@ const submissionSchema = Type.Object(
   closed,
 );
 
-export const stateSchema = Type.Union(
-  ["queued", "building", "finished", "cancelled"].map((state) => Type.Literal(state)),
-);
-
 export const listSchema = Type.Object(
   {
-    state: Type.Optional(stateSchema),
-    status: Type.Optional(Type.String({ maxLength: 20 })),
-    target: Type.Optional(Type.String({ maxLength: 100 })),
-    name: Type.Optional(Type.String({ maxLength: 200 })),
+    state: Type.Optional(oneOf("queued", "building", "finished", "cancelled")),
+    status: Type.Optional(oneOf(...resultStatuses)),
+    target: Type.Optional(word(100)),
+    name: Type.Optional(word(200)),
     before: Type.Optional(id),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
   },
@@ -91,14 +90,9 @@ function addSubmission(server: Server, served: Served): void {
         ...rest,
         priority,
       };
-      try {
-        argumentList(config ?? "");
-      } catch (error) {
-        return refuse(reply, 400, `invalid config: ${(error as Error).message}`);
-      }
       return await answer(reply, 201, async () => {
         const made = await builds.submit(submission, request.submitter ?? null);
-        return { builds: made.map((build) => buildJson(build, served.publicUrl())) };
+        return { builds: made.map((build) => buildJson(build, served.publicUrl(request))) };
       });
     },
   );
@@ -112,7 +106,7 @@ function addReading(server: Server, served: Served): void {
     const found = await builds.list({ ...filter, limit: limit + 1 });
     const page = found.slice(0, limit);
     const next = found.length > limit ? page.at(-1)!.id : null;
-    return { builds: page.map((build) => buildJson(build, served.publicUrl())), next };
+    return { builds: page.map((build) => buildJson(build, served.publicUrl(request))), next };
   });
 
   server.get(
@@ -121,7 +115,7 @@ function addReading(server: Server, served: Served): void {
     async (request, reply) => {
       const details = await readDetails(served.controller, request.params.id);
       if (!details) return refuse(reply, 404, `there is no build ${request.params.id}`);
-      return detailsJson(details, served.publicUrl());
+      return detailsJson(details, served.publicUrl(request));
     },
   );
 }
@@ -137,7 +131,7 @@ function addChanges(server: Server, served: Served): void {
         const build = await builds.find(request.params.id);
         if (!build) return undefined;
         await builds.cancel(build.id);
-        return buildJson((await builds.find(build.id))!, served.publicUrl());
+        return buildJson((await builds.find(build.id))!, served.publicUrl(request));
       }),
   );
 
@@ -147,7 +141,10 @@ function addChanges(server: Server, served: Served): void {
     (request, reply) =>
       answer(reply, 201, async () => {
         const build = await builds.find(request.params.id);
-        return build && buildJson(await builds.rebuild(build, request.submitter ?? null), served.publicUrl());
+        return (
+          build &&
+          buildJson(await builds.rebuild(build, request.submitter ?? null), served.publicUrl(request))
+        );
       }),
   );
 }

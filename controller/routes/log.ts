@@ -6,7 +6,8 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
 import type { Controller } from "../controller.ts";
-import { EventStream } from "../event-stream.ts";
+import { ChangeWaiter } from "../changes.ts";
+import { answerWithEvents, type EventStream } from "../event-stream.ts";
 import { follow, type LogPosition } from "../follow.ts";
 import { buildJson, readDetails, type BuildDetails } from "../representation.ts";
 import { wholeCharacters } from "../utf8.ts";
@@ -26,7 +27,10 @@ const logSchema = Type.Object(
 const artifactParameters = Type.Object({
   id: buildParameters.properties.id,
   digest: Type.String({ pattern: "^[0-9a-f]{64}$" }),
+  "*": Type.String(),
 });
+
+const pingMs = 15_000;
 
 /** Adds the routes for logs, events and artifacts. */
 export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
@@ -46,23 +50,30 @@ export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
 
   server.get(
     "/api/v1/builds/:id/events",
-    { ...reading, schema: { params: buildParameters } },
+    { ...reading, exposeHeadRoute: false, schema: { params: buildParameters } },
     async (request, reply) => {
       const { id } = request.params;
       if (!(await controller.builds.find(id))) return refuse(reply, 404, `there is no build ${id}`);
-      await sendEvents(served, id, positionOf(request.headers["last-event-id"]), reply);
+      const from = positionOf(request.headers["last-event-id"]);
+      await answerWithEvents(reply, controller.log, (stream) =>
+        sendEvents(controller, id, served.publicUrl(request), from, stream),
+      );
     },
   );
 
-  server.get("/api/v1/events", reading, async (_request, reply) => {
-    await sendChanges(served, reply);
+  server.get("/api/v1/events", { ...reading, exposeHeadRoute: false }, async (_request, reply) => {
+    await answerWithEvents(reply, controller.log, (stream) => sendChanges(controller, stream));
   });
 
   server.get(
     "/api/v1/builds/:id/artifacts/:digest/*",
     { ...reading, schema: { params: artifactParameters } },
     async (request, reply) => {
-      const artifact = await controller.artifacts.find(request.params.id, request.params.digest);
+      const artifact = await controller.artifacts.find(
+        request.params.id,
+        request.params.digest,
+        request.params["*"],
+      );
       if (!artifact) return refuse(reply, 404, "the build has no such artifact");
       const name = encodeURIComponent(basename(artifact.name)).replaceAll("'", "%27");
       return reply
@@ -120,11 +131,15 @@ async function* headed(
  * Events: `state` (the build, and the attempt that works on it), `log` (`attempt`, `offset` in bytes, `text`), and
  * `end`. An event's id is `SESSION:OFFSET`, where the next piece of the log starts.
  */
-async function sendEvents(served: Served, id: number, from: LogPosition | undefined, reply: FastifyReply) {
-  const stream = new EventStream(reply);
-  const base = served.publicUrl();
+async function sendEvents(
+  controller: Controller,
+  id: number,
+  base: string,
+  from: LogPosition | undefined,
+  stream: EventStream,
+) {
   let cut: { session: number; bytes: Buffer } = { session: 0, bytes: Buffer.alloc(0) };
-  for await (const event of follow(served.controller, id, from, stream.signal)) {
+  for await (const event of follow(controller, id, from, stream.signal)) {
     if (event.kind === "idle") await stream.ping();
     else if (event.kind === "end") await stream.send("end", buildJson(event.build, base));
     else if (event.kind === "state") {
@@ -144,20 +159,19 @@ async function sendEvents(served: Served, id: number, from: LogPosition | undefi
       await stream.send("log", piece, `${session.id}:${position.offset - cut.bytes.length}`);
     }
   }
-  stream.end();
 }
 
 function whereabouts({ agent, machine, state }: { agent: string; machine: string; state: string }) {
   return { agent, machine, state };
 }
 
-/** One `build` event for each change of a build's state: `id`. */
-async function sendChanges({ controller }: Served, reply: FastifyReply): Promise<void> {
-  const stream = new EventStream(reply);
-  using _subscription = controller.changes.subscribe(["state"], (id) => void stream.send("build", { id }));
-  const timer = setInterval(() => void stream.ping(), 15_000);
-  await new Promise((resolve) => stream.signal.addEventListener("abort", resolve, { once: true }));
-  clearInterval(timer);
+/** `build` events for changes of builds' states: `id`; several changes of one build may be told as one. */
+async function sendChanges({ changes }: Controller, stream: EventStream): Promise<void> {
+  using waiter = new ChangeWaiter(changes, ["state"]);
+  while (!stream.signal.aborted) {
+    if (!(await waiter.wait(pingMs, stream.signal))) await stream.ping();
+    for (const id of waiter.take()) await stream.send("build", { id });
+  }
 }
 
 function positionOf(lastEventId: string | string[] | undefined): LogPosition | undefined {

@@ -1,11 +1,14 @@
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Controller } from "../controller.ts";
 
 /** What all routes have at hand. */
 export interface Served {
   readonly controller: Controller;
-  /** Where this controller is reached, without a slash at the end; known once it listens. */
-  publicUrl(): string;
+  /**
+   * Where this controller is reached, without a slash at the end; known once it listens. Where neither the
+   * configuration nor the address it listens on tells, it is where the request came to.
+   */
+  publicUrl(request?: FastifyRequest): string;
 }
 
 /** Answers with an error, in words. */

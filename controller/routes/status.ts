@@ -1,11 +1,12 @@
 /** For monitoring: `/healthz` (the process answers), `/readyz` (and its database does), `/metrics` (Prometheus). */
 import type { FastifyInstance } from "fastify";
 import { packageVersion } from "../../host/package.ts";
-import type { Controller } from "../controller.ts";
-import { refuse } from "./served.ts";
+import { mayRead } from "./access.ts";
+import { refuse, type Served } from "./served.ts";
 
 /** Adds the routes for monitoring. */
-export function addStatusRoutes(server: FastifyInstance, controller: Controller): void {
+export function addStatusRoutes(server: FastifyInstance, served: Served): void {
+  const { controller } = served;
   server.get("/healthz", (_request, reply) => reply.type("text/plain").send("ok\n"));
 
   server.get("/readyz", async (_request, reply) => {
@@ -17,7 +18,7 @@ export function addStatusRoutes(server: FastifyInstance, controller: Controller)
     return reply.type("text/plain").send("ok\n");
   });
 
-  server.get("/metrics", async (_request, reply) => {
+  server.get("/metrics", { onRequest: mayRead(served) }, async (_request, reply) => {
     const counts = await controller.builds.count();
     const lines = [
       "# TYPE croft_info gauge",

@@ -4,16 +4,18 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Multipart, MultipartFile } from "@fastify/multipart";
-import type { Incoming } from "../blobs.ts";
+import type { ReceivedFile } from "../artifacts.ts";
 import type { Controller } from "../controller.ts";
-import type { Session } from "../sessions.ts";
-import { isAuthentic, isCurrent } from "./agent.ts";
+import { isCurrent, type Session } from "../sessions.ts";
+import { isAuthentic } from "./agent.ts";
 import { refuse } from "./served.ts";
 
 interface UploadParameters {
   session: string;
   type: string;
 }
+
+const sessionOver = "the session is over";
 
 /** Why an upload is refused. */
 class Refusal extends Error {
@@ -46,10 +48,10 @@ async function takeUpload(
   if (!controller.configuration.uploadTypes.includes(type))
     throw new Refusal(404, `there is no upload type '${type}'`);
   const session = await controller.sessions.find(token);
-  if (!session || !isCurrent(session)) throw new Refusal(410, "the session is over");
+  if (!session || !isCurrent(session)) throw new Refusal(410, sessionOver);
   if (!request.isMultipart()) throw new Refusal(415, "the body must be multipart/form-data");
   await using received = new AsyncDisposableStack();
-  const files: { name: string; incoming: Incoming }[] = [];
+  const files: ReceivedFile[] = [];
   const upload = new UploadReader(controller, session);
   for await (const part of request.parts()) {
     const file = await upload.take(part);
@@ -57,7 +59,7 @@ async function takeUpload(
   }
   upload.finish();
   if (files.length === 0) throw new Refusal(400, "there is no file in it");
-  for (const { name, incoming } of files) await controller.artifacts.add(session, type, name, incoming);
+  if (!(await controller.artifacts.add(session, type, files))) throw new Refusal(410, sessionOver);
   await controller.sessions.extend(session);
   controller.changes.announce("state", session.build);
   return reply.code(204).send();
@@ -76,7 +78,7 @@ class UploadReader {
     this.#session = session;
   }
 
-  async take(part: Multipart): Promise<{ name: string; incoming: Incoming } | undefined> {
+  async take(part: Multipart): Promise<ReceivedFile | undefined> {
     if (part.type === "file") return await this.#receive(part);
     const value = typeof part.value === "string" ? part.value : "";
     if (part.fieldname === "session" && value !== this.#session.token)
@@ -86,7 +88,7 @@ class UploadReader {
     return undefined;
   }
 
-  async #receive(part: MultipartFile): Promise<{ name: string; incoming: Incoming }> {
+  async #receive(part: MultipartFile): Promise<ReceivedFile> {
     this.#authenticate();
     const name = part.filename;
     if (!isFileName(name)) throw new Refusal(400, "the file has no usable name");
