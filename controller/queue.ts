@@ -32,6 +32,9 @@ const queueSettings = {
   retryDelay: 0,
 } as const;
 
+/** Made by the migrations; the library makes the tables in it. */
+const queueSchema = "croft_queue";
+
 /** The queues of a controller. */
 export class BuildQueue implements AsyncDisposable {
   readonly #database: Database;
@@ -47,7 +50,8 @@ export class BuildQueue implements AsyncDisposable {
     const boss = new PgBoss({
       db: database.forQueue,
       backend: database.kind === "embedded" ? "pglite" : "postgres",
-      schema: "croft_queue",
+      schema: queueSchema,
+      createSchema: false, // its own creation fails where two controllers start at once
       schedule: false,
       reindex: false,
       monitorVacuum: false,

@@ -10,8 +10,6 @@ export interface Sql {
 /** A database; disposing of it closes it. */
 export interface Database extends Sql, AsyncDisposable {
   readonly kind: "embedded" | "server";
-  /** Runs several statements without values. */
-  script(text: string): Promise<void>;
   /** Commits when `work` ends, rolls back when it throws. */
   transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
   /** The same database as the queue library wants it. */

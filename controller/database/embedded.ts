@@ -71,7 +71,6 @@ export async function openEmbedded(directory: string): Promise<Database> {
   return {
     kind: "embedded",
     ...sqlOf(pglite),
-    script: async (text) => void (await pglite.exec(text)),
     transaction: (work) => pglite.transaction((connection) => current.run(sqlOf(connection as never), work)),
     forQueue: current.forQueue(fromPglite(pglite)),
     [Symbol.asyncDispose]: async () => {

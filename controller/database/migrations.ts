@@ -99,6 +99,7 @@ export async function migrate(database: Database): Promise<void> {
     // Before anything else: "if not exists" is no protection from another session that is making the same.
     await sql.query("select pg_advisory_xact_lock($1)", [migrationLock]);
     await sql.query("create schema if not exists croft");
+    await sql.query("create schema if not exists croft_queue");
     await sql.query("create table if not exists croft.schema_version (version integer not null)");
     const [row] = await sql.query<{ version: number }>("select version from croft.schema_version");
     const from = row?.version ?? 0;

@@ -1,5 +1,5 @@
 /** A PostgreSQL server, shared by any number of controllers. */
-import { Pool, type PoolClient } from "pg";
+import { Pool, type PoolClient, type Result } from "pg";
 import { Failure, isSystemError, reasonOf } from "../../host/failure.ts";
 import { CurrentTransaction, type Database, type Sql } from "./database.ts";
 
@@ -26,10 +26,11 @@ export async function openServer(url: string, onError: (error: Error) => void): 
   return {
     kind: "server",
     ...sqlOf(pool),
-    script: async (text) => void (await pool.query(text)),
     transaction: (work) =>
       retried(() => inTransaction(pool, onError, (connection) => current.run(sqlOf(connection), work))),
-    forQueue: current.forQueue({ executeSql: (text, values) => pool.query(text, values) }),
+    forQueue: current.forQueue({
+      executeSql: (text, values) => (values ? pool.query(text, values) : script(pool, text)),
+    }),
     [Symbol.asyncDispose]: async () => {
       if (!open) return;
       open = false;
@@ -79,6 +80,20 @@ async function inTransaction<T>(
   } finally {
     connection.off("error", listener);
     connection.release(broken);
+  }
+}
+
+/** Runs statements without values, maybe a transaction of their own, which a failure would leave open. */
+async function script(pool: Pool, text: string): Promise<Result> {
+  const connection = await pool.connect();
+  let failure: Error | undefined;
+  try {
+    return await connection.query(text);
+  } catch (error) {
+    failure = error as Error;
+    throw error;
+  } finally {
+    connection.release(failure);
   }
 }
 

@@ -1,0 +1,72 @@
+/** A PostgreSQL server of a test's own, where the programs are installed. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, globSync } from "node:fs";
+import { chmod, chown, mkdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { run } from "../../host/run.ts";
+import { temporaryDirectory } from "../../host/temporary.ts";
+
+/** A running server; disposing of it ends it and removes its data. */
+export interface PostgresServer extends AsyncDisposable {
+  readonly url: string;
+}
+
+const programs = [...globSync("/usr/lib/postgresql/*/bin"), "/usr/local/bin", "/usr/bin"].find(
+  (directory) => existsSync(join(directory, "initdb")) && existsSync(join(directory, "postgres")),
+);
+
+/** Why there is no server to test with, if so. */
+export const noPostgres = programs === undefined ? "PostgreSQL is not installed" : false;
+
+const nobody = 65_534;
+
+/** Starts a server on a free port; it refuses to run as root, so root lends it another user. */
+export async function startPostgres(): Promise<PostgresServer> {
+  await using stack = new AsyncDisposableStack();
+  const { path } = stack.use(await temporaryDirectory("croft-test-postgres-"));
+  const data = join(path, "data");
+  await mkdir(data, { mode: 0o700 });
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) {
+    await chmod(path, 0o755);
+    await chown(data, nobody, nobody);
+  }
+  const user = isRoot ? ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"] : [];
+  const program = (name: string) => join(programs!, name);
+  const initialize = [program("initdb"), "-D", data, "-U", "croft", "-A", "trust", "--no-sync"];
+  await run([...user, ...initialize], { timeoutSeconds: 60 });
+  const port = await freePort();
+  const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"];
+  const serve = [
+    program("postgres"),
+    "-D",
+    data,
+    "-p",
+    String(port),
+    ...settings.flatMap((one) => ["-c", one]),
+  ];
+  const [command, ...args] = [...user, ...serve];
+  const server = spawn(command!, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const ended = once(server, "exit");
+  stack.defer(async () => {
+    server.kill("SIGQUIT");
+    await ended;
+  });
+  for await (const piece of server.stderr) if (String(piece).includes("ready to accept")) break;
+  const held = stack.move();
+  return {
+    url: `postgres://croft@127.0.0.1:${port}/postgres`,
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  return typeof address === "object" ? address!.port : 0;
+}
