@@ -1,0 +1,183 @@
+/** Requests that are wrong or malicious, over HTTP, and what the controller keeps of them. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import { request } from "node:http";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { formatResultRequest } from "../../manifests/result-request.ts";
+import {
+  makeFarm,
+  post,
+  postTaskRequest,
+  readBuild,
+  requestTask,
+  sendResult,
+  submit,
+  type Farm,
+  type RunningController,
+} from "./farm.ts";
+import { until } from "./until.ts";
+
+const machines = (...names: string[]) => ({
+  machines: names.map((name) => ({ id: `${name}-1`, name, summary: name })),
+});
+
+describe("a controller among strangers", { timeout: 240_000 }, () => {
+  let farm: Farm;
+  let controller: RunningController;
+  let url: string;
+  before(async () => {
+    farm = await makeFarm("targets:\n  - { name: a, machine: a_* }\n  - { name: b, machine: b_* }\n");
+    controller = await farm.start();
+    url = controller.url;
+  });
+  after(() => farm[Symbol.asyncDispose]());
+
+  const ask = async (path: string, init: RequestInit = {}) => {
+    const response = await fetch(url + path, init);
+    return { status: response.status, text: await response.text() };
+  };
+  const submission = (body: object, headers: Record<string, string> = {}) =>
+    ask("/api/v1/builds", {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: JSON.stringify({ name: "x", repository: "https://x.org/x.git", ...body }),
+    });
+
+  test("a misspelt key is refused by its name instead of ignored", async () => {
+    const answer = await submission({ target: ["a"] });
+    assert.equal(answer.status, 400);
+    assert.match(answer.text, /unknown key 'target'/);
+    assert.match((await ask("/api/v1/builds?state=odd")).text, /state: expected one of queued, building/);
+  });
+
+  test("text that a database refuses is the asker's mistake", async () => {
+    assert.equal((await ask("/api/v1/builds?name=%00")).status, 400);
+    assert.equal((await ask("/builds?target=%00")).status, 400);
+    const headers = { "content-type": "application/octet-stream" };
+    assert.equal((await ask("/agent/log/%00?offset=0", { method: "POST", headers, body: "x" })).status, 410);
+    assert.equal(
+      (await ask("/agent/upload/%00/package", { method: "POST", headers, body: "x" })).status,
+      410,
+    );
+  });
+
+  test("a page of another site changes nothing and gets no task", async () => {
+    const headers = { origin: "http://evil.example" };
+    assert.equal((await submission({}, headers)).status, 403);
+    const task = { method: "POST", headers: { ...headers, "content-type": "text/manifest" }, body: ": 1\n" };
+    assert.equal((await ask("/agent/task", task)).status, 403);
+    assert.equal((await submission({}, { origin: url })).status, 201);
+    assert.equal((await sendResult(await requestTask(url, machines("a_1")), "success")).status, 204);
+    assert.equal((await sendResult(await requestTask(url, machines("b_1")), "success")).status, 204);
+  });
+
+  test("what no agent could be told of is not queued", async () => {
+    const answer = await submission({ config: "'open" });
+    assert.equal(answer.status, 400);
+    assert.match(answer.text, /a quote is not closed/);
+  });
+
+  test("values of the database have bounds", async () => {
+    assert.equal((await postTaskRequest(url, { agent: "h".repeat(5000) })).status, 400);
+    const id = await submit(url, { targets: ["a"] });
+    const task = await requestTask(url, machines("a_1"));
+    const result = {
+      name: "hello",
+      version: "1".repeat(100_000),
+      status: "success" as const,
+      operations: [],
+    };
+    const body = formatResultRequest({ session: task.session, result });
+    assert.equal((await post(task.resultUrl!, body, "text/manifest")).status, 400);
+    assert.equal((await readBuild(url, id)).state, "building");
+    assert.equal((await sendResult(task, "success")).status, 204);
+  });
+
+  test("of several queues the one goes first whose first build is the oldest of the highest priority", async () => {
+    const ids = [
+      await submit(url, { targets: ["a"] }),
+      await submit(url, { targets: ["b"], priority: 5 }),
+      await submit(url, { targets: ["a"], priority: 5 }),
+    ];
+    const task = await requestTask(url, machines("a_1", "b_1"));
+    assert.equal((await readBuild(url, ids[1]!)).state, "building");
+    await sendResult(task, "success");
+    for (let count = 0; count < 2; count++)
+      await sendResult(await requestTask(url, machines("a_1")), "success");
+  });
+
+  test("an upload that ends after its build was taken away leaves nothing", async () => {
+    const id = await submit(url, { targets: ["a"] });
+    const task = await requestTask(url, machines("a_1"));
+    const content = "late";
+    const parts = [
+      `--x\r\ncontent-disposition: form-data; name="sha256"\r\n\r\n${createHash("sha256").update(content).digest("hex")}\r\n`,
+      `--x\r\ncontent-disposition: form-data; name="file"; filename="f"\r\n\r\n${content}\r\n--x--\r\n`,
+    ];
+    const upload = request(task.uploadUrls["package"]!, {
+      method: "POST",
+      headers: { "content-type": "multipart/form-data; boundary=x" },
+    });
+    const answered = once(upload, "response") as Promise<[{ statusCode: number; resume(): void }]>;
+    upload.write(parts[0]! + parts[1]!.slice(0, 80));
+    const incoming = join(farm.directory, "data", "incoming");
+    await until(async () => (await readdir(incoming)).length > 0, "the file to begin");
+    assert.equal((await ask(`/api/v1/builds/${id}/cancel`, { method: "POST" })).status, 200);
+    upload.end(parts[1]!.slice(80));
+    const [response] = await answered;
+    response.resume();
+    assert.equal(response.statusCode, 410);
+    assert.deepEqual((await readBuild(url, id)).artifacts, []);
+    assert.deepEqual(await readdir(incoming), []);
+  });
+
+  test("an upload that breaks off leaves nothing", async () => {
+    await submit(url, { targets: ["a"] });
+    const task = await requestTask(url, machines("a_1"));
+    const upload = request(task.uploadUrls["package"]!, {
+      method: "POST",
+      headers: { "content-type": "multipart/form-data; boundary=x" },
+    });
+    upload.on("error", () => {});
+    upload.write(
+      `--x\r\ncontent-disposition: form-data; name="sha256"\r\n\r\n${"0".repeat(64)}\r\n` +
+        `--x\r\ncontent-disposition: form-data; name="file"; filename="f"\r\n\r\n${"y".repeat(200_000)}`,
+    );
+    const incoming = join(farm.directory, "data", "incoming");
+    await until(async () => (await readdir(incoming)).length > 0, "the file to begin");
+    upload.destroy();
+    await until(async () => (await readdir(incoming)).length === 0, "the file to go");
+    await sendResult(task, "success");
+  });
+
+  test("a person gets a page for what is not there, a program JSON", async () => {
+    const person = await ask("/nothing", { headers: { accept: "text/html,*/*" } });
+    assert.equal(person.status, 404);
+    assert.match(person.text, /<h1>There is no such page/);
+    assert.deepEqual(JSON.parse((await ask("/nothing")).text), { error: "There is no such page", hints: [] });
+    assert.match((await ask("/builds?state=odd", { headers: { accept: "text/html" } })).text, /<h1>state: /);
+  });
+
+  test("whoever listens everywhere sends agents to where they asked", async () => {
+    await using other = await makeFarm();
+    await using everywhere = await other.start("--listen", "0.0.0.0:0");
+    const reached = everywhere.url.replace("0.0.0.0", "127.0.0.1");
+    await submit(reached);
+    const task = await requestTask(reached);
+    assert.equal(task.resultUrl, `${reached}/agent/result`);
+    assert.ok(task.logUrl?.startsWith(reached));
+  });
+
+  test("a configuration nobody could use is refused at the start", async () => {
+    await using quote = await makeFarm(`targets: [{ name: t, config: "'open" }]`);
+    await assert.rejects(
+      quote.start(),
+      /ended with 2: croft: Cannot use target 't': a quote is not closed\n$/,
+    );
+    await using hidden = await makeFarm("private: true");
+    await assert.rejects(hidden.start(), /ended with 2: croft: Cannot use configuration .*private: nobody/);
+  });
+});
