@@ -1,14 +1,9 @@
 /** Takes the artifacts out of a machine's `upload.tar`. The archive is hostile until shown otherwise. */
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import type { ReadEntry } from "tar";
 import { Failure, reasonOf } from "../host/failure.ts";
 
 const entriesMax = 10_000;
-
-interface Content {
-  /** Archive path to where it goes, `<type>/<name>`. */
-  files: Map<string, string>;
-}
 
 /**
  * Extracts `upload/<type>/*` of an archive to `<directory>/<type>/*`, all or nothing.
@@ -21,11 +16,12 @@ interface Content {
 export async function extractArtifacts(archive: string, directory: string, maxBytes: number): Promise<void> {
   const tar = await import("tar");
   const temporary = `${directory}.new`;
-  await rm(temporary, { recursive: true, force: true });
-  await rm(directory, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true, mode: 0o700 });
   try {
-    const { files } = await inspect(archive, maxBytes);
+    await plain(archive);
+    const files = await inspect(archive, maxBytes);
+    await rm(temporary, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true });
+    await mkdir(temporary, { recursive: true, mode: 0o700 });
     await tar.extract({
       file: archive,
       cwd: temporary,
@@ -41,13 +37,27 @@ export async function extractArtifacts(archive: string, directory: string, maxBy
     });
     await rename(temporary, directory);
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
+    await rm(temporary, { recursive: true, force: true }).catch(() => {}); // the error before says enough
     throw new Failure("extract 'upload.tar'", reasonOf(error), { cause: error });
   }
 }
 
-/** Reads the archive once without writing anything. */
-async function inspect(archive: string, maxBytes: number): Promise<Content> {
+/** Refuses compressed archives: their size means nothing. Magic numbers of POSIX tar, gzip and zstd. */
+async function plain(archive: string): Promise<void> {
+  const file = await open(archive);
+  try {
+    const head = Buffer.alloc(262);
+    await file.read(head, 0, head.length, 0);
+    const compressed = head.readUInt16BE(0) === 0x1f8b || head.readUInt32BE(0) === 0x28b52ffd;
+    if (compressed || head.toString("latin1", 257) !== "ustar")
+      throw new Error("it is no uncompressed POSIX tar archive");
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads the archive once without writing anything; gives each wanted path and where it goes, `<type>/<name>`. */
+async function inspect(archive: string, maxBytes: number): Promise<Map<string, string>> {
   const tar = await import("tar");
   const files = new Map<string, string>();
   const targets = new Set<string>();
@@ -76,7 +86,7 @@ async function inspect(archive: string, maxBytes: number): Promise<Content> {
   };
   await tar.list({ file: archive, strict: true, onReadEntry: look });
   if (refused !== undefined) throw new Error(refused);
-  return { files };
+  return files;
 }
 
 function normalize(path: string): string {

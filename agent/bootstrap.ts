@@ -1,19 +1,28 @@
 /** Bootstraps one machine for the toolchain: boots a snapshot of it, and publishes what became of that. */
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { attempt } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
+import { bogusToolchainId, fakeMac } from "../machines/fake-machine.ts";
 import { publishBootstrapped, type PendingBootstrap } from "../machines/pending-bootstrap.ts";
 import { parseBootstrap, type Bootstrap } from "../manifests/bootstrap.ts";
 import { ManifestError } from "../manifests/error.ts";
 import { boot, randomMac } from "./boot.ts";
 import type { Context } from "./context.ts";
-import { freshDirectories } from "./directories.ts";
-import { keepEvidence } from "./evidence.ts";
+import { freshDirectories, removeDirectories } from "./directories.ts";
 import type { Exchange } from "./exchange.ts";
+import { softFail } from "./soft-fail.ts";
 
 /** The second is the name that older workers use. */
 const bootstrapFiles = ["bootstrap.manifest", "manifest"] as const;
+const bootstrapMaxBytes = 64 * 1024;
 const shutdownTimeoutSeconds = 300;
+
+/** The machine's fault, as opposed to the farm's: a reason to leave it alone for a while. */
+interface MachineFault {
+  fault: string;
+  files?: string[];
+}
 
 /**
  * Bootstraps a machine; the caller holds its lock.
@@ -32,10 +41,24 @@ export async function bootstrapMachine(
   if (settings.fakeBootstrap) {
     const versions: Record<string, string> =
       context.workerVersion === undefined ? {} : { croft: context.workerVersion };
-    await publish(context, pending, "de:ad:be:ef:de:ad", { versions });
+    await publish(context, pending, fakeMac, { versions });
     return true;
   }
-  await using _files = await freshDirectories(directories.bootstrap);
+  await freshDirectories(directories.bootstrap);
+  try {
+    return await bootAndPublish(context, pending, log, signal);
+  } finally {
+    await removeDirectories(directories.bootstrap);
+  }
+}
+
+async function bootAndPublish(
+  context: Context,
+  pending: PendingBootstrap,
+  log: Log,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { settings, directories } = context;
   const mac = pending.manifest.mac ?? pending.obsolete?.machine.mac ?? randomMac();
   const booted = await boot({
     settings,
@@ -52,60 +75,59 @@ export async function bootstrapMachine(
   });
   if (!("exchange" in booted)) return false;
   await using exchange = booted.exchange;
-  const bootstrap = await serve(context, pending, exchange, log, signal);
-  if (bootstrap === undefined) return false;
-  if (!(await exchange.machine!.shutdown(shutdownTimeoutSeconds))) {
+  const bootstrap = await serve(context, exchange, signal);
+  const fault = "fault" in bootstrap ? bootstrap : await shutDown(exchange, signal);
+  if (fault !== undefined) {
+    const { fault: reason, files = [] } = fault;
     await softFail(
       context,
-      pending,
-      exchange,
-      `it did not shut down within ${shutdownTimeoutSeconds} s`,
-      log,
+      { name: pending.manifest.name, exchange, files, reason, log },
+      "bootstrap failed",
     );
     return false;
   }
-  await publish(context, pending, mac, bootstrap);
-  log.info({ versions: bootstrap.versions }, "bootstrapped");
+  const { versions } = bootstrap as Bootstrap;
+  await publish(context, pending, mac, { versions });
+  log.info({ versions }, "bootstrapped");
   return true;
 }
 
 /** Serves files until the machine has sent its bootstrap manifest. */
 async function serve(
   context: Context,
-  pending: PendingBootstrap,
   exchange: Exchange,
-  log: Log,
   signal: AbortSignal,
-): Promise<Bootstrap | undefined> {
+): Promise<Bootstrap | MachineFault> {
   const { bootstrapTimeoutSeconds } = context.settings;
   const waited = await exchange.waitForUpload(bootstrapFiles, bootstrapTimeoutSeconds, signal);
-  if (waited.kind === "ended") {
-    await softFail(
-      context,
-      pending,
-      exchange,
-      `it ended before its bootstrap manifest: ${waited.end.detail}`,
-      log,
-    );
-    return undefined;
-  }
-  if (waited.kind === "timeout") {
-    await softFail(
-      context,
-      pending,
-      exchange,
-      `no bootstrap manifest within ${bootstrapTimeoutSeconds} s`,
-      log,
-    );
-    return undefined;
-  }
+  if (waited.kind === "ended")
+    return { fault: `it ended before its bootstrap manifest: ${waited.end.detail}` };
+  if (waited.kind === "timeout")
+    return { fault: `no bootstrap manifest within ${bootstrapTimeoutSeconds} s` };
   const file = join(context.directories.bootstrap, waited.file);
+  const read = stat(file).then(({ size }) => (size > bootstrapMaxBytes ? undefined : readFile(file)));
+  const text = await attempt(`read '${file}'`, read);
+  if (text === undefined)
+    return { fault: `its bootstrap manifest has more than ${bootstrapMaxBytes} bytes`, files: [file] };
   try {
-    return parseBootstrap(await readFile(file), { lenient: true, source: waited.file });
+    return parseBootstrap(text, { lenient: true, source: waited.file });
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
-    await softFail(context, pending, exchange, error.message, log, [file]);
-    return undefined;
+    return { fault: error.message, files: [file] };
+  }
+}
+
+/** Lets the machine end by itself: its disk becomes a template. */
+async function shutDown(exchange: Exchange, signal: AbortSignal): Promise<MachineFault | undefined> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason as Error);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    const ended = await Promise.race([exchange.machine!.shutdown(shutdownTimeoutSeconds), aborted.promise]);
+    return ended ? undefined : { fault: `it did not shut down within ${shutdownTimeoutSeconds} s` };
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -115,24 +137,7 @@ async function publish(
   mac: string,
   bootstrap: Bootstrap,
 ): Promise<void> {
-  const id = context.settings.toolchain.id === "" ? "bogus" : context.settings.toolchain.id;
-  await publishBootstrapped(context.storage, pending, {
-    machine: { ...pending.manifest, mac },
-    toolchain: { id },
-    bootstrap,
-  });
-}
-
-/** Tells the operator about a machine that misbehaved, and keeps what can be looked at. */
-async function softFail(
-  context: Context,
-  pending: PendingBootstrap,
-  exchange: Exchange,
-  reason: string,
-  log: Log,
-  files: string[] = [],
-): Promise<void> {
-  const all = [...files, ...(exchange.machine ? [exchange.machine.consoleFile] : [])];
-  const evidence = await keepEvidence(context.directories.evidence, pending.manifest.name, all, log);
-  log.error({ reason, evidence, description: exchange.machine?.describe() }, "bootstrap failed");
+  const id = context.settings.toolchain.id === "" ? bogusToolchainId : context.settings.toolchain.id;
+  const machine = { ...pending.manifest, mac };
+  await publishBootstrapped(context.storage, pending, { machine, toolchain: { id }, bootstrap });
 }

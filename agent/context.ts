@@ -26,7 +26,12 @@ export interface Context {
   workerVersion: string | undefined;
   /** Name of this build host, as told to controllers. */
   hostName: string;
+  /** Aborted when the agent is asked to end. */
+  stop: AbortSignal;
 }
+
+/** Pauses after faults of the farm grow up to this. */
+export const faultPauseMaxSeconds = 600;
 
 /**
  * Version of what the agent does with a task. A change invalidates what was built before: controllers send back the

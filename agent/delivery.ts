@@ -4,22 +4,25 @@ import { createReadStream } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { isSystemError, reasonOf } from "../host/failure.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
 import { formatResultRequest, parseResultRequest } from "../manifests/result-request.ts";
 import { Backoff } from "./backoff.ts";
-import { Refusal, Unreachable, type HttpClient } from "./http.ts";
+import { Refusal, type HttpClient, type RequestLimits } from "./http.ts";
 import { withOperation } from "./result.ts";
 import type { Spool, SpoolEntry } from "./spool.ts";
 
 /** A result that its controller does not take for so long is kept aside. */
 const keepTryingSeconds = 7 * 24 * 3600;
 const maxPauseSeconds = 600;
+/** A result that was not delivered at once is tried again in passing: tasks wait meanwhile. */
+const againLimits = { timeoutSeconds: 60, retries: 0 };
 
 export class Delivery {
   readonly #client: HttpClient;
   readonly #spool: Spool;
   readonly #log: Log;
+  /** By controller: if one result does not get through, the others of it need not be tried. */
   readonly #backoff = new Backoff<string>(maxPauseSeconds);
 
   constructor(client: HttpClient, spool: Spool, log: Log) {
@@ -28,65 +31,91 @@ export class Delivery {
     this.#log = log;
   }
 
-  /** Sends every decided result whose pause is over. Failures are logged, and tried again in a later round. */
-  async sendDue(signal?: AbortSignal): Promise<void> {
+  /** Sends every decided result whose controller's pause is over. Whatever fails is logged, and tried again later. */
+  async sendDue(signal: AbortSignal): Promise<void> {
     for (const entry of await this.#spool.entries()) {
-      const decided = await entry.decidedAt();
-      if (decided === undefined || this.#backoff.remainingSeconds(entry.name) > 0) continue;
-      if (Date.now() - decided.getTime() > keepTryingSeconds * 1000) {
-        this.#log.error(
-          { session: entry.assignment.session, url: entry.assignment.resultUrl },
-          "result kept aside: not accepted for 7 days",
-        );
-        await entry.reject("not accepted for 7 days");
-        continue;
+      if (signal.aborted) return;
+      try {
+        const decided = await entry.decidedAt();
+        if (decided === undefined || this.#backoff.remainingSeconds(controllerOf(entry)) > 0) continue;
+        if (Date.now() - decided.getTime() <= keepTryingSeconds * 1000)
+          await this.send(entry, { ...againLimits, signal });
+        else await this.#keepAside(entry, "not accepted for 7 days");
+      } catch (error) {
+        this.#failed(entry, error);
       }
-      await this.send(entry, signal);
+    }
+  }
+
+  /** Sends one result now; it stays in the spool if that does not work out, and is kept aside if it is refused. */
+  async send(entry: SpoolEntry, limits: RequestLimits): Promise<void> {
+    const { session, resultUrl: url } = entry.assignment;
+    const log = this.#log.child({ session, url });
+    try {
+      if (url === undefined) return await entry.remove();
+      await this.#sendArtifacts(entry, log, limits);
+      await this.#client.postManifest(url, (await entry.result())!, limits);
+      await entry.remove();
+      this.#backoff.succeeded(controllerOf(entry));
+      log.info("result accepted");
+    } catch (error) {
+      if (limits.signal?.aborted) return;
+      if (error instanceof Refusal) await this.#refused(entry, error);
+      else this.#failed(entry, error);
     }
   }
 
   /**
-   * Sends one result now.
+   * Sends a result for which there is no room in the spool; once, since nothing is kept to send again.
    *
-   * @returns true if the controller has it; false if it stays in the spool or was kept aside.
+   * @param request text of the result request.
    */
-  async send(entry: SpoolEntry, signal?: AbortSignal): Promise<boolean> {
-    const { session, resultUrl } = entry.assignment;
-    const log = this.#log.child({ session, url: resultUrl });
-    if (resultUrl === undefined) {
-      await entry.remove();
-      return false;
-    }
+  async sendUnspooled(url: string, request: Uint8Array, signal: AbortSignal): Promise<void> {
     try {
-      await this.#sendArtifacts(entry, log, signal);
-      await this.#client.postManifest(resultUrl, (await entry.result())!, signal ? { signal } : {});
-      await entry.remove();
-      this.#backoff.succeeded(entry.name);
-      log.info("result accepted");
-      return true;
+      await this.#client.postManifest(url, request, { signal });
     } catch (error) {
-      if (signal?.aborted) return false;
-      if (error instanceof Refusal) {
-        log.error({ reason: reasonOf(error) }, "result refused by the controller, kept aside");
-        await entry.reject(`${error.status}\n${error.answer}\n`);
-        return false;
-      }
-      if (!(error instanceof Unreachable)) throw error;
-      const pauseSeconds = this.#backoff.failed(entry.name);
-      log.warn({ reason: reasonOf(error), pauseSeconds }, "result not delivered, it stays in the spool");
-      return false;
+      this.#log.error(
+        { url, reason: reasonOf(error) },
+        "result not delivered, and there is no spool to keep it in",
+      );
     }
   }
 
-  async #sendArtifacts(entry: SpoolEntry, log: Log, signal?: AbortSignal): Promise<void> {
+  async #refused(entry: SpoolEntry, refusal: Refusal): Promise<void> {
+    try {
+      await this.#keepAside(entry, reasonOf(refusal), `${refusal.status}\n${refusal.answer}\n`);
+    } catch (error) {
+      this.#failed(entry, error);
+    }
+  }
+
+  async #keepAside(entry: SpoolEntry, reason: string, answer = `${reason}\n`): Promise<void> {
+    const { session, resultUrl: url } = entry.assignment;
+    this.#log.error({ session, url, reason }, "result kept aside, under rejected/ in the spool");
+    await entry.reject(answer);
+  }
+
+  /** @throws what is a bug. */
+  #failed(entry: SpoolEntry, error: unknown): void {
+    if (!(error instanceof Failure)) throw error;
+    const { session, resultUrl: url } = entry.assignment;
+    const pauseSeconds = this.#backoff.failed(controllerOf(entry));
+    this.#log.warn(
+      { session, url, reason: error.message, pauseSeconds },
+      "result not delivered, it stays in the spool",
+    );
+  }
+
+  async #sendArtifacts(entry: SpoolEntry, log: Log, limits: RequestLimits): Promise<void> {
+    const { uploadUrls } = entry.assignment;
     for (const type of await names(entry.uploads)) {
       const directory = join(entry.uploads, type);
       const files = (await names(directory)).map((name) => join(directory, name));
-      const url = entry.assignment.uploadUrls[type];
+      const url = Object.hasOwn(uploadUrls, type) ? uploadUrls[type] : undefined;
       if (url === undefined)
         log.warn({ type, files: files.length }, "no upload URL for artifacts of this type, they are dropped");
-      else if (files.length > 0) await this.#sendType(entry, { type, url, files }, log, signal);
-      await rm(directory, { recursive: true, force: true });
+      else if (files.length > 0) await this.#sendType(entry, { type, url, files }, log, limits);
+      await attempt(`remove '${directory}'`, rm(directory, { recursive: true, force: true }));
     }
   }
 
@@ -94,23 +123,33 @@ export class Delivery {
     entry: SpoolEntry,
     upload: { type: string; url: string; files: string[] },
     log: Log,
-    signal?: AbortSignal,
+    limits: RequestLimits,
   ): Promise<void> {
-    const request = parseResultRequest((await entry.result())!, { lenient: true });
-    const files = await Promise.all(upload.files.map(async (path) => ({ path, sha256: await sha256(path) })));
+    const { session, answer: challenge } = entry.assignment;
+    const files = [];
+    for (const path of upload.files)
+      files.push({ path, sha256: await attempt(`read '${path}'`, sha256(path)) });
     try {
-      const fields = { session: request.session, challenge: request.challenge };
-      await this.#client.postArtifacts(upload.url, fields, files, signal ? { signal } : {});
+      await this.#client.postArtifacts(upload.url, { session, challenge }, files, limits);
       log.info({ type: upload.type, files: files.length }, "artifacts accepted");
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       log.error({ type: upload.type, reason: reasonOf(error) }, "artifacts refused by the controller");
-      const answer = `${upload.url} answered ${error.status}\n${error.answer}\n`;
-      await entry.setResult(
-        formatResultRequest({ ...request, result: withOperation(request.result, "upload", "abort", answer) }),
-      );
+      await addToResult(entry, `${upload.url} answered ${error.status}\n${error.answer}\n`);
     }
   }
+}
+
+function controllerOf({ assignment: { resultUrl } }: SpoolEntry): string {
+  return resultUrl === undefined ? "" : new URL(resultUrl).origin;
+}
+
+/** The build's result tells that its artifacts are not there. */
+async function addToResult(entry: SpoolEntry, log: string): Promise<void> {
+  const request = parseResultRequest((await entry.result())!, { lenient: true });
+  await entry.setResult(
+    formatResultRequest({ ...request, result: withOperation(request.result, "upload", "abort", log) }),
+  );
 }
 
 async function names(directory: string): Promise<string[]> {
@@ -118,7 +157,7 @@ async function names(directory: string): Promise<string[]> {
     return (await readdir(directory)).sort();
   } catch (error) {
     if (isSystemError(error, "ENOENT")) return [];
-    throw error;
+    throw new Failure(`read '${directory}'`, reasonOf(error), { cause: error });
   }
 }
 

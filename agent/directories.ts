@@ -1,6 +1,6 @@
-import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../host/failure.ts";
 import { guestWorker } from "../host/guest-worker.ts";
 import { compareVersions } from "../manifests/version.ts";
 import { instanceName, type Settings } from "./settings.ts";
@@ -29,26 +29,24 @@ export function directoriesOf(settings: Settings): Directories {
   };
 }
 
-/** Makes directories, empty, that hold one boot's files; disposing removes them. */
-export async function freshDirectories(...paths: string[]): Promise<AsyncDisposable> {
-  for (const path of paths) {
-    await remove(path);
-    await makeDirectory(path);
-  }
-  return {
-    [Symbol.asyncDispose]: async () => {
-      for (const path of paths) await remove(path);
-    },
-  };
+/** Makes directories that hold one boot's files, empty. */
+export async function freshDirectories(...paths: string[]): Promise<void> {
+  await removeDirectories(...paths);
+  for (const path of paths) await makeDirectory(path);
+}
+
+/** @throws {Failure} if one cannot be removed. */
+export async function removeDirectories(...paths: string[]): Promise<void> {
+  for (const path of paths)
+    await attempt(
+      `remove the directory '${path}'`,
+      rm(path, { recursive: true, force: true, maxRetries: 3 }),
+    );
 }
 
 /** @throws {Failure} if the directory cannot be made. */
 export async function makeDirectory(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (error) {
-    throw new Failure(`make the directory '${path}'`, reasonOf(error), { cause: error });
-  }
+  await attempt(`make the directory '${path}'`, mkdir(path, { recursive: true }));
 }
 
 const versionLine = /^croft_worker_version=["']?([^"'\s]+)/m;
@@ -76,12 +74,7 @@ export async function provideWorker(toolchainDirectory: string): Promise<string 
   }
   // Other instances may read it at this moment: it appears complete or not at all.
   const temporary = `${served}.${process.pid}.new`;
-  await writeFile(temporary, bundled);
-  await chmod(temporary, 0o755);
-  await rename(temporary, served);
+  const write = writeFile(temporary, bundled, { mode: 0o755 }).then(() => rename(temporary, served));
+  await attempt(`write '${served}'`, write);
   return ours;
-}
-
-function remove(path: string): Promise<void> {
-  return rm(path, { recursive: true, force: true, maxRetries: 3 });
 }

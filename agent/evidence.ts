@@ -1,9 +1,13 @@
-import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
+import { createReadStream, createWriteStream } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import type { Log } from "../host/log.ts";
-import { reasonOf } from "../host/failure.ts";
+import { isSystemError, reasonOf } from "../host/failure.ts";
 
 const keptMax = 20;
+/** Of each file: what a machine uploaded may be large. */
+const fileMaxBytes = 4 * 1024 * 1024;
 
 /**
  * Keeps files of a failed boot (console, unreadable result) for the operator, the newest 20 failures of them.
@@ -23,7 +27,7 @@ export async function keepEvidence(
   );
   try {
     await mkdir(kept, { recursive: true, mode: 0o700 });
-    for (const file of files) await copyFile(file, join(kept, basename(file))).catch(() => {}); // it may never have been written
+    for (const file of files) await copyStart(file, join(kept, basename(file)));
     const all = (await readdir(directory)).sort();
     for (const old of all.slice(0, -keptMax))
       await rm(join(directory, old), { recursive: true, force: true });
@@ -31,4 +35,12 @@ export async function keepEvidence(
     log.warn({ directory, reason: reasonOf(error) }, "evidence of a failure could not be kept");
   }
   return kept;
+}
+
+async function copyStart(from: string, to: string): Promise<void> {
+  try {
+    await pipeline(createReadStream(from, { end: fileMaxBytes - 1 }), createWriteStream(to));
+  } catch (error) {
+    if (!isSystemError(error, "ENOENT")) throw error; // it may never have been written
+  }
 }

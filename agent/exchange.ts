@@ -77,18 +77,25 @@ export class Exchange implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<WaitResult> {
     const arrived = Promise.withResolvers<string>();
+    const present = () => names.find((name) => existsSync(join(this.#writable, name)));
     const look = () => {
-      const file = names.find((name) => existsSync(join(this.#writable, name)));
+      const file = present();
       if (file !== undefined) arrived.resolve(file);
     };
     this.tftp.on("complete", look);
+    // A person who plays the machine may put the file there by hand.
+    const timer = this.machine ? undefined : setInterval(look, 500);
     try {
       look();
       const result = await this.#wait(arrived.promise, timeoutSeconds, signal);
-      if (result.kind === "done") return result;
-      const late = names.find((name) => existsSync(join(this.#writable, name)));
+      const late = present();
       return late === undefined ? result : { kind: "done", file: late };
+    } catch (error) {
+      const late = present(); // it was complete before the interruption
+      if (late === undefined) throw error;
+      return { kind: "done", file: late };
     } finally {
+      clearInterval(timer);
       this.tftp.off("complete", look);
     }
   }

@@ -1,7 +1,7 @@
 /** The agent's one HTTP client: everything it says to controllers goes through here. */
 import { openAsBlob } from "node:fs";
 import { basename } from "node:path";
-import got, { HTTPError, RequestError, type OptionsInit, type Response } from "got";
+import got, { RequestError, type OptionsInit, type Response } from "got";
 import { Failure } from "../host/failure.ts";
 
 export interface HttpSettings {
@@ -23,19 +23,31 @@ export interface Answer {
 export class Refusal extends Failure {
   readonly status: number;
   readonly answer: string;
+  readonly headers: Answer["headers"];
 
-  constructor(url: string, status: number, body: Buffer) {
+  constructor(url: string, { status, body, headers }: Answer) {
     const answer = body.subarray(0, 2000).toString("utf8").trim();
     super(`send to ${url}`, `the controller answered ${status}${answer ? `: ${answer.split("\n")[0]}` : ""}`);
     this.name = "Refusal";
     this.status = status;
     this.answer = answer;
+    this.headers = headers;
   }
 }
 
 /** The controller could not be reached, answered too late, or with 5xx, 429 or a redirection: worth another try later. */
 export class Unreachable extends Failure {
   override readonly name = "Unreachable";
+}
+
+/** Slower than this no upload is waited for. */
+const slowestBytesPerSecond = 256 * 1024;
+
+/** How long and how often to try; the time and the retries of the settings unless told. */
+export interface RequestLimits {
+  timeoutSeconds?: number;
+  retries?: number;
+  signal?: AbortSignal;
 }
 
 /** No answer of a controller may be larger; a task manifest is a few KiB. */
@@ -53,12 +65,9 @@ export class HttpClient {
    *
    * @throws {Refusal} for 4xx, {@link Unreachable} for everything that may be tried again.
    */
-  postManifest(
-    url: string,
-    manifest: Uint8Array,
-    options: { timeoutSeconds?: number; signal?: AbortSignal } = {},
-  ): Promise<Answer> {
-    return this.#post(url, { body: manifest, headers: { "content-type": "text/manifest" } }, options);
+  postManifest(url: string, manifest: Uint8Array, limits: RequestLimits = {}): Promise<Answer> {
+    const request = { body: manifest, headers: { "content-type": "text/manifest" } };
+    return this.#post(url, request, limits, manifest.length);
   }
 
   /** Posts a piece of a log that begins at `offset` bytes; not retried, the caller knows better. */
@@ -66,11 +75,7 @@ export class HttpClient {
     const target = new URL(url);
     target.searchParams.set("offset", String(offset));
     const headers = { "content-type": "application/octet-stream" };
-    return this.#post(
-      target.href,
-      { body: chunk, headers, retry: { limit: 0 } },
-      { timeoutSeconds: 30, signal },
-    );
+    return this.#post(target.href, { body: chunk, headers }, { timeoutSeconds: 30, retries: 0, signal });
   }
 
   /**
@@ -81,27 +86,27 @@ export class HttpClient {
     url: string,
     fields: { session: string; challenge?: string | undefined },
     files: readonly { path: string; sha256: string }[],
-    options: { signal?: AbortSignal } = {},
+    limits: RequestLimits = {},
   ): Promise<Answer> {
     const form = new FormData();
     form.set("session", fields.session);
     if (fields.challenge !== undefined) form.set("challenge", fields.challenge);
+    let size = 0;
     for (const { path, sha256 } of files) {
+      const content = await openAsBlob(path);
+      size += content.size;
       form.append("sha256", sha256);
-      form.append("file", await openAsBlob(path), basename(path));
+      form.append("file", content, basename(path));
     }
-    return this.#post(url, { body: form }, options);
+    return this.#post(url, { body: form }, limits, size);
   }
 
-  async #post(
-    url: string,
-    request: OptionsInit,
-    options: { timeoutSeconds?: number; signal?: AbortSignal },
-  ): Promise<Answer> {
-    const limitSeconds = options.timeoutSeconds ?? this.#settings.requestTimeoutSeconds;
+  async #post(url: string, request: OptionsInit, limits: RequestLimits, sizeBytes = 0): Promise<Answer> {
+    const patienceSeconds = limits.timeoutSeconds ?? this.#settings.requestTimeoutSeconds;
+    const limitSeconds = patienceSeconds + Math.ceil(sizeBytes / slowestBytesPerSecond);
     const tooLarge = new AbortController();
     const deadline = AbortSignal.timeout(limitSeconds * 1000);
-    const signals = [deadline, tooLarge.signal, ...(options.signal ? [options.signal] : [])];
+    const signals = [deadline, tooLarge.signal, ...(limits.signal ? [limits.signal] : [])];
     try {
       const sending = got(url, {
         method: "POST",
@@ -109,7 +114,7 @@ export class HttpClient {
         throwHttpErrors: false,
         followRedirect: false,
         timeout: { connect: this.#settings.connectTimeoutSeconds * 1000 },
-        retry: this.#retry(),
+        retry: this.#retry(limits.retries ?? this.#settings.requestRetries),
         ...request,
         headers: { "user-agent": this.#settings.agent, ...request.headers },
         signal: AbortSignal.any(signals),
@@ -117,44 +122,37 @@ export class HttpClient {
       void sending.on("downloadProgress", ({ transferred }) => {
         if (transferred > answerMaxBytes) tooLarge.abort();
       });
-      return accept(url, (await sending) as unknown as Response<Buffer>);
+      return accept(url, (await sending) as unknown as Response<Uint8Array>);
     } catch (error) {
-      options.signal?.throwIfAborted();
+      limits.signal?.throwIfAborted();
       if (deadline.aborted)
         throw new Unreachable(`reach ${url}`, `no answer within ${limitSeconds} s`, { cause: error });
       if (tooLarge.signal.aborted)
         throw new Unreachable(`read the answer of ${url}`, `it is larger than ${answerMaxBytes} bytes`);
-      if (error instanceof HTTPError) throw answerFailure(url, error.response as Response<Buffer>);
       if (error instanceof RequestError)
         throw new Unreachable(`reach ${url}`, error.message, { cause: error });
       throw error;
     }
   }
 
-  #retry(): OptionsInit["retry"] {
+  #retry(limit: number): OptionsInit["retry"] {
     return {
-      limit: this.#settings.requestRetries,
+      limit,
       methods: ["POST"],
       statusCodes: [429, 500, 502, 503, 504, 507, 521, 522, 524],
       enforceRetryRules: true,
       backoffLimit: 20_000,
+      maxRetryAfter: 20_000, // whoever wants us to wait longer is asked again in a later round
     };
   }
 }
 
-function accept(url: string, response: Response<Buffer>): Answer {
-  const status = response.statusCode;
-  if (status >= 200 && status < 300) return { status, body: response.body, headers: response.headers };
-  throw answerFailure(url, response);
-}
-
-function answerFailure(url: string, response: Response<Buffer>): Failure {
-  const status = response.statusCode;
-  if (status >= 400 && status < 500 && status !== 429)
-    return new Refusal(url, status, Buffer.from(response.body ?? ""));
+function accept(url: string, response: Response<Uint8Array>): Answer {
+  const { statusCode: status, headers } = response;
+  const body = Buffer.from(response.body); // got gives a plain Uint8Array
+  if (status >= 200 && status < 300) return { status, body, headers };
+  if (status >= 400 && status < 500 && status !== 429) throw new Refusal(url, { status, body, headers });
   const hint =
-    status >= 300 && status < 400
-      ? ` (a redirection to ${String(response.headers.location)}; use that URL)`
-      : "";
-  return new Unreachable(`send to ${url}`, `the controller answered ${status}${hint}`);
+    status >= 300 && status < 400 ? ` (a redirection to ${String(headers.location)}; use that URL)` : "";
+  throw new Unreachable(`send to ${url}`, `the controller answered ${status}${hint}`);
 }

@@ -84,6 +84,7 @@ export class LiveLog implements AsyncDisposable {
         return true;
       } catch (error) {
         if (this.#stop.signal.aborted) return false;
+        if (error instanceof Refusal && this.#catchUp(error)) continue;
         if (error instanceof Refusal) {
           this.#log.warn({ url: this.#url, reason: reasonOf(error) }, "live log refused by the controller");
           this.#closing = true;
@@ -93,6 +94,14 @@ export class LiveLog implements AsyncDisposable {
         await this.#pause(retryMs, false);
       }
     }
+  }
+
+  /** The controller may have lost the end of what it had: then it says where it is, and the gap is its own. */
+  #catchUp({ status, headers }: Refusal): boolean {
+    const wanted = Number(headers["croft-log-offset"]);
+    if (status !== 409 || !Number.isSafeInteger(wanted) || wanted === this.#offset) return false;
+    this.#offset = wanted;
+    return true;
   }
 
   #take(): Buffer {

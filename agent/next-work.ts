@@ -39,9 +39,10 @@ export async function nextWork(
   using toolchainLock = await takeToolchainLock(settings.toolchainLock, log, signal);
   status.set("looking through the machines");
   await using enumeration = await enumerate(context, bootstrapBackoff, toolchainLock, signal);
+  status.ready();
   if (enumeration.pending) {
+    enumeration.pending.lock.write(toolchainLock);
     const pending = enumeration.takePending();
-    pending.lock.write(toolchainLock);
     return { kind: "bootstrap", pending, [Symbol.asyncDispose]: () => pending[Symbol.asyncDispose]() };
   }
   const machines = enumeration.machines.filter(

@@ -9,6 +9,7 @@ import type { Task } from "../manifests/task.ts";
 import { Backoff } from "./backoff.ts";
 import { Unreachable, type Answer, type HttpClient } from "./http.ts";
 import type { ControllerSetting } from "./settings.ts";
+import type { Signer } from "./signing.ts";
 
 /** A task request is made while holding locks: a controller must not be able to hold up the host. */
 const requestMaxSeconds = 60;
@@ -19,6 +20,8 @@ export interface ReceivedTask {
   controller: ControllerSetting;
   response: TaskResponse;
   task: Task;
+  /** The answer to the challenge, if there is one. */
+  answer?: string;
   /** Where the live log goes, if the controller takes one. */
   logUrl?: string;
 }
@@ -28,20 +31,27 @@ export class Polling {
   readonly #client: HttpClient;
   readonly #log: Log;
   readonly #random: () => number;
+  readonly #signer: Signer | undefined;
+  readonly #timeoutSeconds: number;
   readonly #backoff = new Backoff<string>(maxPauseSeconds);
   /** Names already mentioned in the log as unknown: newer controllers send them in every answer. */
   readonly #unknown = new Set<string>();
 
-  constructor(
-    controllers: readonly ControllerSetting[],
-    client: HttpClient,
-    log: Log,
-    random: () => number = Math.random,
-  ) {
-    this.#controllers = controllers;
-    this.#client = client;
-    this.#log = log;
-    this.#random = random;
+  constructor(parts: {
+    controllers: readonly ControllerSetting[];
+    client: HttpClient;
+    /** Absent without a key. */
+    signer: Signer | undefined;
+    requestTimeoutSeconds: number;
+    log: Log;
+    random?: () => number;
+  }) {
+    this.#controllers = parts.controllers;
+    this.#client = parts.client;
+    this.#signer = parts.signer;
+    this.#timeoutSeconds = parts.requestTimeoutSeconds;
+    this.#log = parts.log;
+    this.#random = parts.random ?? Math.random;
   }
 
   /**
@@ -56,7 +66,7 @@ export class Polling {
       const log = this.#log.child({ url: controller.url });
       try {
         const answer = await this.#client.postManifest(controller.url, body, {
-          timeoutSeconds: requestMaxSeconds,
+          timeoutSeconds: Math.min(requestMaxSeconds, this.#timeoutSeconds),
           signal,
         });
         this.#backoff.succeeded(controller.url);
@@ -101,12 +111,15 @@ export class Polling {
     if (response.session === "" || response.task === undefined) return undefined;
     const reason = refusalReason(response, response.task, request);
     if (reason !== undefined) throw new Failure(`accept a task of ${controller.url}`, reason);
+    // Signed now: a challenge that cannot be answered is a reason to refuse the task, and not to lose its result.
+    const signature = response.challenge === undefined ? undefined : this.#signer?.sign(response.challenge);
     const logUrl = answer.headers["croft-log-url"];
     return {
       controller,
       response,
       task: response.task,
-      ...(typeof logUrl === "string" && URL.canParse(logUrl) ? { logUrl } : {}),
+      ...(signature === undefined ? {} : { answer: signature }),
+      ...(typeof logUrl === "string" && isWebUrl(logUrl) ? { logUrl } : {}),
     };
   }
 }
@@ -115,10 +128,16 @@ function refusalReason(response: TaskResponse, task: Task, request: TaskRequest)
   if (response.challenge !== undefined && request.fingerprint === undefined)
     return "it has a challenge, but there is no key (--auth-key)";
   if (isLocalRepository(task)) return `its repository '${task.repositoryUrl}' is local`;
+  for (const url of [response.resultUrl, ...Object.values(response.uploadUrls)])
+    if (url !== undefined && !isWebUrl(url)) return `'${url}' is no http or https URL`;
   const mode = request.interactiveMode ?? "false";
   if (task.interactive !== undefined && mode === "false") return "it is interactive";
   if (task.interactive === undefined && mode === "true") return "it is not interactive";
   if (!request.machines.some(({ name }) => name === task.machine))
     return `its machine '${task.machine}' was not offered`;
   return undefined;
+}
+
+function isWebUrl(text: string): boolean {
+  return ["http:", "https:"].includes(URL.parse(text)?.protocol ?? "");
 }

@@ -1,11 +1,17 @@
 /** Cleans up after a predecessor of this instance that crashed, and reports the task it was performing. */
-import { rm } from "node:fs/promises";
+import { Failure } from "../host/failure.ts";
 import { killStaleVirtualMachines } from "../machines/qemu/runtime-files.ts";
 import { removeStaleSnapshots } from "../machines/stale.ts";
-import { parseTask } from "../manifests/task.ts";
+import { ManifestError } from "../manifests/error.ts";
+import type { Result } from "../manifests/result.ts";
+import { parseTask, type Task } from "../manifests/task.ts";
 import type { Context } from "./context.ts";
+import { removeDirectories } from "./directories.ts";
 import { agentResult } from "./result.ts";
-import { record, takeUploads } from "./task.ts";
+import { softFail } from "./soft-fail.ts";
+import type { SpoolEntry } from "./spool.ts";
+import { resultRequest } from "./task.ts";
+import { takeUploads } from "./uploads.ts";
 
 /**
  * Ends the predecessor's machine, decides the task it had begun (from what the machine had uploaded, else as
@@ -15,13 +21,13 @@ export async function recover(context: Context): Promise<void> {
   const { settings, directories, log } = context;
   await killStaleVirtualMachines(settings.runtime);
   await decideUnfinished(context);
-  for (const directory of [directories.bootstrap, directories.get, directories.put])
-    await rm(directory, { recursive: true, force: true });
+  await removeDirectories(directories.bootstrap, directories.get, directories.put);
   if (settings.fakeMachine !== undefined) return;
+  const { toolchain, instance, machines: directory } = settings;
   await removeStaleSnapshots({
-    directory: settings.machines,
-    toolchain: settings.toolchain.name,
-    instance: settings.instance,
+    directory,
+    toolchain: toolchain.name,
+    instance,
     storage: context.storage,
     log,
   });
@@ -32,15 +38,43 @@ async function decideUnfinished(context: Context): Promise<void> {
   for (const entry of await context.spool.entries()) if (!(await entry.decidedAt())) undecided.push(entry);
   const last = undecided.at(-1);
   for (const entry of undecided) {
-    const task = parseTask(Buffer.from(entry.assignment.task), { lenient: true, source: entry.directory });
-    // The upload directory is emptied before an assignment is written, so what is there belongs to the last one.
-    const uploaded = entry === last ? await takeUploads(context, entry, task, context.log) : undefined;
-    const result =
-      uploaded ?? agentResult(task, "interrupt", "agent", "the agent ended while the task was performed");
-    await record(context, entry, result);
-    context.log.warn(
-      { session: entry.assignment.session, status: result.status },
-      "task of a crashed predecessor decided",
-    );
+    const log = context.log.child({ session: entry.assignment.session });
+    try {
+      const result = await decide(context, entry, entry === last);
+      await entry.setResult(resultRequest(entry.assignment, result));
+      log.warn({ status: result.status }, "task of a crashed predecessor decided");
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error;
+      log.error({ reason: error.message }, "task of a crashed predecessor is not readable, kept aside");
+      await entry.reject(`its task is not readable: ${error.message}\n`);
+    }
   }
+}
+
+async function decide(context: Context, entry: SpoolEntry, isLast: boolean): Promise<Result> {
+  const task = parseTask(Buffer.from(entry.assignment.task), { lenient: true, source: "assignment" });
+  const interrupted = agentResult(task, "interrupt", "agent", "the agent ended while the task was performed");
+  // The upload directory is emptied before an assignment is written, so what is there belongs to the last one. What
+  // has ended an agent once is not looked at again.
+  if (!isLast || !(await entry.noteRecovery())) return interrupted;
+  return (await uploadedResult(context, entry, task)) ?? interrupted;
+}
+
+/** Only a result that is readable, and of this task: after a power failure anything may be there. */
+async function uploadedResult(context: Context, entry: SpoolEntry, task: Task): Promise<Result | undefined> {
+  const { log } = context;
+  try {
+    const uploaded = await takeUploads(context, entry, task, log);
+    if (uploaded?.broken)
+      await softFail(
+        context,
+        { name: task.name, log, ...uploaded.broken },
+        "what a machine left is not readable",
+      );
+    else if (uploaded?.result.name === task.name || uploaded?.result.version === "0") return uploaded.result;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    log.error({ reason: error.message }, "what a machine left cannot be read");
+  }
+  return undefined;
 }

@@ -23,6 +23,7 @@ export function watchSignals(): SignalWatch {
     ["SIGINT", () => stop.abort(new Interrupted("the agent was stopped"))],
     ["SIGUSR1", () => task?.abort(new Interrupted("a task of higher priority needs the machine"))],
     ["SIGUSR2", () => drain.abort()],
+    ["SIGHUP", () => {}],
     ["SIGPIPE", () => {}],
   ];
   for (const [name, handler] of handlers) process.on(name, handler);

@@ -5,20 +5,21 @@
  *       <entry>/assignment.json   what was promised: session, URLs, task; written before the machine starts
  *       <entry>/uploads/<type>/…  artifacts not yet accepted
  *       <entry>/result.manifest   the complete result request; appears by rename, when the task is decided
- *       rejected/<entry>/         refused by the controller for good, with its answer
+ *       rejected/<entry>/         refused by the controller for good (or unreadable), with the answer
  *
  * An entry without a result is a task that runs, or one whose agent died: then the successor reports it. An entry
  * is removed only after a 2xx answer to its result; every step may be repeated, controllers accept a result twice.
  */
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { syncDirectory, writeDurably } from "../host/durable.ts";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../host/failure.ts";
 
 /** What a controller gave and where the answer goes. */
 export interface Assignment {
   session: string;
-  challenge?: string;
+  /** The answer to the challenge. */
+  answer?: string;
   /** Absent for a task that no controller gave. */
   resultUrl?: string;
   /** Artifact type to URL. */
@@ -65,18 +66,28 @@ export class SpoolEntry {
 
   /** Forgets the entry: its result was accepted. */
   async remove(): Promise<void> {
-    // The result goes first: what remains of a half-removed entry must not look like a task without one.
-    await rm(join(this.directory, "assignment.json"), { force: true });
-    await rm(this.directory, { recursive: true, force: true });
+    // The assignment goes first: what remains of a half-removed entry must not look like a task without a result.
+    const removal = rm(join(this.directory, "assignment.json"), { force: true }).then(() =>
+      rm(this.directory, { recursive: true, force: true }),
+    );
+    await attempt(`remove '${this.directory}'`, removal);
   }
 
   /** Keeps the entry aside, with the reason why it is not sent any more. */
-  async reject(answer: string): Promise<void> {
-    await writeDurably(join(this.directory, "answer"), answer);
-    const rejected = join(this.directory, "..", "rejected");
-    await mkdir(rejected, { recursive: true });
-    await rename(this.directory, join(rejected, this.name));
-    await syncDirectory(rejected);
+  reject(answer: string): Promise<void> {
+    return putAside(this.directory, answer);
+  }
+
+  /**
+   * Notes that the uploads of a crashed agent's task are looked at.
+   *
+   * @returns false if that was noted before: looking at them has ended an agent already.
+   */
+  async noteRecovery(): Promise<boolean> {
+    const note = join(this.directory, "recovery");
+    if (await stat(note).then(() => true, absent)) return false;
+    await writeDurably(note, "");
+    return true;
   }
 }
 
@@ -115,18 +126,40 @@ export class Spool {
   /** All entries, oldest first; leftovers of half-written or half-removed ones are cleared away. */
   async entries(): Promise<SpoolEntry[]> {
     const found: SpoolEntry[] = [];
-    for (const name of (await readdir(this.directory)).sort()) {
+    for (const name of (
+      await attempt(`read the spool '${this.directory}'`, readdir(this.directory))
+    ).sort()) {
       if (!/^\d{8}T/.test(name)) continue;
       const directory = join(this.directory, name);
       const text = await readFile(join(directory, "assignment.json"), "utf8").catch(absent);
-      if (text === undefined) await rm(directory, { recursive: true, force: true });
-      else found.push(new SpoolEntry(name, directory, JSON.parse(text) as Assignment));
+      const assignment = text === undefined ? undefined : parse(text);
+      if (text === undefined)
+        await attempt(`remove '${directory}'`, rm(directory, { recursive: true, force: true }));
+      else if (assignment === undefined) await putAside(directory, "its assignment is not readable\n");
+      else found.push(new SpoolEntry(name, directory, assignment));
     }
     return found;
   }
 }
 
+async function putAside(directory: string, answer: string): Promise<void> {
+  await writeDurably(join(directory, "answer"), answer);
+  const rejected = join(dirname(directory), "rejected");
+  const move = mkdir(rejected, { recursive: true })
+    .then(() => rename(directory, join(rejected, basename(directory))))
+    .then(() => syncDirectory(rejected));
+  await attempt(`keep '${directory}' aside`, move);
+}
+
+function parse(text: string): Assignment | undefined {
+  try {
+    return JSON.parse(text) as Assignment;
+  } catch {
+    return undefined;
+  }
+}
+
 function absent(error: unknown): undefined {
   if (isSystemError(error, "ENOENT")) return undefined;
-  throw error;
+  throw new Failure("read the spool", reasonOf(error), { cause: error });
 }

@@ -6,26 +6,29 @@
  * complete result there is the task's, and without one the task was interrupted.
  */
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { Failure } from "../host/failure.ts";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { syncDirectory } from "../host/durable.ts";
+import { attempt, Failure, reasonOf } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
 import type { MachinePaths } from "../machines/layout.ts";
 import { temporarySnapshot } from "../machines/temporary-snapshot.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
-import { isFailure, type Result } from "../manifests/result.ts";
+import type { Result } from "../manifests/result.ts";
 import { formatResultRequest } from "../manifests/result-request.ts";
 import { formatTask, type Task } from "../manifests/task.ts";
-import { extractArtifacts } from "./artifacts.ts";
+import { Backoff } from "./backoff.ts";
 import { boot, randomMac } from "./boot.ts";
-import { agentChecksum, Interrupted, type Context } from "./context.ts";
-import { freshDirectories } from "./directories.ts";
-import { keepEvidence } from "./evidence.ts";
+import { agentChecksum, faultPauseMaxSeconds, Interrupted, type Context } from "./context.ts";
+import { freshDirectories, removeDirectories } from "./directories.ts";
 import { Exchange, type WaitResult } from "./exchange.ts";
 import { LiveLog } from "./live-log.ts";
 import { LogTail } from "./log-tail.ts";
 import type { ReceivedTask } from "./polling.ts";
-import { agentResult, readResult, resultFiles, withOperation } from "./result.ts";
+import { agentResult, resultFiles } from "./result.ts";
+import { softFail } from "./soft-fail.ts";
 import type { Assignment, SpoolEntry } from "./spool.ts";
+import { takeUploads } from "./uploads.ts";
 
 /** A machine that this process has locked for the task. */
 export interface TaskMachine {
@@ -36,8 +39,9 @@ export interface TaskMachine {
 }
 
 export interface Performed {
-  entry: SpoolEntry;
   result: Result;
+  /** Where the result waits to be sent; undefined if the spool could not be written. */
+  entry: SpoolEntry | undefined;
   /** A fault of the farm, not of the build: pause before the next task. */
   fault: boolean;
 }
@@ -67,61 +71,75 @@ export async function performTask(
   machine: TaskMachine,
   signal: AbortSignal,
 ): Promise<Performed> {
-  const { settings, directories } = context;
-  const task = effectiveTask(received, settings.trust);
-  const log = context.log.child({
-    session: received.response.session,
-    machine: task.machine,
-    task: `${task.name}/${task.version}`,
-  });
+  const task = effectiveTask(received, context.settings.trust);
+  const { session } = received.response;
+  const log = context.log.child({ session, machine: task.machine, task: `${task.name}/${task.version}` });
   using lock = machine.lock;
-  await using _files = await freshDirectories(directories.get, directories.put);
-  const entry = await context.spool.begin(assignmentOf(received, task));
   log.info({ controller: received.controller.url }, "task received");
-  const outcome = await decide(context, { received, task, machine, entry, log, signal });
-  lock[Symbol.dispose]();
+  let entry: SpoolEntry;
+  try {
+    entry = await begin(context, received, task);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    log.error({ reason: error.message }, "task not begun by a fault of the farm");
+    return { result: agentResult(task, "abort", "agent", error.message), entry: undefined, fault: true };
+  }
+  await using live =
+    received.logUrl === undefined ? undefined : new LiveLog(context.client, received.logUrl, log);
+  const outcome = await decide(context, { received, task, machine, entry, log, live, signal });
+  lock[Symbol.dispose](); // others may wait for it; all the rest needs no machine
   const result = complete(outcome.result, task);
-  await record(context, entry, result);
+  await recordPatiently(context, entry, result, log);
+  await removeUploads(context, log);
   log.info({ status: result.status }, "task performed");
   return { entry, result, fault: outcome.fault === true };
 }
 
-/** Signs and writes down the result of an assignment. */
-export async function record(context: Context, entry: SpoolEntry, result: Result): Promise<void> {
-  const { session, challenge } = entry.assignment;
-  const answer =
-    challenge !== undefined && context.signer ? { challenge: context.signer.sign(challenge) } : {};
-  await entry.setResult(formatResultRequest({ session, agentChecksum, ...answer, result }));
+/** Empties the directories and then writes down what was promised, in this order also after a crash of the host. */
+async function begin(context: Context, received: ReceivedTask, task: Task): Promise<SpoolEntry> {
+  const { get, put } = context.directories;
+  await freshDirectories(get, put);
+  await attempt(`write '${put}' to the disk`, syncDirectory(dirname(put)));
+  await attempt("write the task", writeFile(join(get, "task.manifest"), formatTask(task)));
+  return context.spool.begin(assignmentOf(received, task));
 }
 
-/** Takes the result, and artifacts, that a machine has left in the upload directory. */
-export async function takeUploads(
-  context: Context,
-  entry: SpoolEntry,
-  task: Task,
-  log: Log,
-): Promise<Result | undefined> {
-  const { put, evidence } = context.directories;
-  const limit = context.settings.uploadMaxBytes;
-  const found = await readResult(put, limit);
-  if (found === undefined) return undefined;
-  if ("broken" in found) {
-    const kept = await keepEvidence(evidence, task.name, [found.file], log);
-    log.error({ reason: found.broken, evidence: kept }, "result of the machine is not readable");
-    return agentResult(task, "abnormal", "agent", found.broken);
+/** The request that tells a controller the result. */
+export function resultRequest(
+  { session, answer }: Pick<Assignment, "session" | "answer">,
+  result: Result,
+): Uint8Array {
+  return formatResultRequest({
+    session,
+    agentChecksum,
+    ...(answer === undefined ? {} : { challenge: answer }),
+    result,
+  });
+}
+
+/** Writes the result down; while the disk is full, again and again: it is all that is left of the build. */
+async function recordPatiently(context: Context, entry: SpoolEntry, result: Result, log: Log): Promise<void> {
+  const pauses = new Backoff<"spool">(faultPauseMaxSeconds);
+  for (;;) {
+    try {
+      return await entry.setResult(resultRequest(entry.assignment, result));
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      const pauseSeconds = pauses.failed("spool");
+      log.error({ reason: error.message, pauseSeconds }, "result not written down yet");
+      await sleep(pauseSeconds * 1000, undefined, { signal: context.stop }).catch(() => {});
+      context.stop.throwIfAborted(); // what the machine uploaded is still there, for the next start
+    }
   }
-  const { result } = found;
-  if (isFailure(result.status)) return result;
-  const archive = join(put, "upload.tar");
+}
+
+/** After the result is safe; a failure is no reason to lose it, and the next task starts with empty ones anyway. */
+async function removeUploads({ directories }: Context, log: Log): Promise<void> {
   try {
-    await extractArtifacts(archive, entry.uploads, limit);
-    return result;
+    await removeDirectories(directories.get, directories.put);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if ((error.cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT") return result; // nothing was uploaded
-    const kept = await keepEvidence(evidence, task.name, [], log);
-    log.error({ reason: error.message, evidence: kept }, "artifacts of the machine are not acceptable");
-    return withOperation(result, "upload", "abnormal", `${error.message}\n`);
+    log.warn({ reason: error.message }, "files of the task are left");
   }
 }
 
@@ -131,6 +149,7 @@ interface Work {
   machine: TaskMachine;
   entry: SpoolEntry;
   log: Log;
+  live: LiveLog | undefined;
   signal: AbortSignal;
 }
 
@@ -152,27 +171,42 @@ async function decide(context: Context, work: Work): Promise<Outcome> {
 }
 
 async function buildOnMachine(context: Context, work: Work): Promise<Outcome> {
-  const { settings, directories, client } = context;
-  const { task, log, received } = work;
-  await writeFile(join(directories.get, "task.manifest"), formatTask(task));
-  await using stack = new AsyncDisposableStack();
+  const stack = new AsyncDisposableStack();
+  try {
+    return await useMachine(context, work, stack);
+  } finally {
+    // What cannot be cleaned up is told, and does not change the outcome.
+    await stack
+      .disposeAsync()
+      .catch((error: unknown) => work.log.error({ reason: reasonOf(error) }, "machine not cleaned up"));
+  }
+}
+
+async function useMachine(context: Context, work: Work, stack: AsyncDisposableStack): Promise<Outcome> {
+  const { task, log } = work;
   const tail = new LogTail();
-  const live =
-    received.logUrl === undefined ? undefined : stack.use(new LiveLog(client, received.logUrl, log));
   const onLog = (chunk: Buffer) => {
     tail.write(chunk);
-    live?.write(chunk);
+    work.live?.write(chunk);
   };
   const started = await startMachine(context, work, stack, onLog);
   if ("failed" in started)
     return { result: agentResult(task, "abort", "agent", started.failed + tail.quote()) };
   const { exchange } = started;
   log.milestone("machine is up");
-  const waited = await exchange.waitForUpload(resultFiles, settings.buildTimeoutSeconds, work.signal);
+  const waited = await exchange.waitForUpload(resultFiles, context.settings.buildTimeoutSeconds, work.signal);
   if (waited.kind !== "done") return { result: await unfinished(context, work, exchange, waited, tail) };
-  const result = await takeUploads(context, work.entry, task, log);
-  if (result === undefined) return { result: agentResult(task, "abnormal", "agent", "the result vanished") };
-  if (result.status === "abnormal") await softFail(context, work, exchange, "the result is abnormal");
+  await exchange.tftp.close(); // what is looked at now must not change any more
+  const uploaded = await takeUploads(context, work.entry, task, log);
+  if (uploaded === undefined)
+    return { result: agentResult(task, "abnormal", "agent", "the result vanished") };
+  const { result, broken } = uploaded;
+  if (result.status === "abnormal")
+    await softFail(
+      context,
+      { name: task.name, exchange, log, reason: "the result is abnormal", ...broken },
+      "machine failed",
+    );
   return { result };
 }
 
@@ -244,15 +278,8 @@ async function unfinished(
     );
   }
   const reason = `no result within ${context.settings.buildTimeoutSeconds} s`;
-  await softFail(context, work, exchange, reason);
+  await softFail(context, { name: task.name, exchange, log, reason }, "machine failed");
   return agentResult(task, "abort", "agent", reason + tail.quote());
-}
-
-/** Tells the operator about a machine that misbehaved and keeps what can be looked at; it is powered off afterwards. */
-async function softFail(context: Context, work: Work, exchange: Exchange, reason: string): Promise<void> {
-  const files = exchange.machine ? [exchange.machine.consoleFile] : [];
-  const evidence = await keepEvidence(context.directories.evidence, work.task.name, files, work.log);
-  work.log.error({ reason, evidence, description: exchange.machine?.describe() }, "machine failed");
 }
 
 function complete(result: Result, task: Task): Result {
@@ -260,12 +287,12 @@ function complete(result: Result, task: Task): Result {
   return result.version === "0" ? { ...result, name: task.name, version: task.version } : result;
 }
 
-function assignmentOf({ response, logUrl }: ReceivedTask, task: Task): Assignment {
+export function assignmentOf({ response, answer, logUrl }: ReceivedTask, task: Task): Assignment {
   return {
     session: response.session,
     uploadUrls: response.uploadUrls,
     task: Buffer.from(formatTask(task)).toString("utf8"),
-    ...(response.challenge === undefined ? {} : { challenge: response.challenge }),
+    ...(answer === undefined ? {} : { answer }),
     ...(response.resultUrl === undefined ? {} : { resultUrl: response.resultUrl }),
     ...(logUrl === undefined ? {} : { logUrl }),
   };

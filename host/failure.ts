@@ -53,6 +53,20 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/**
+ * Waits for work of the operating system whose errors an operator may meet.
+ *
+ * @throws {Failure} `Cannot <action>: <reason>` for a system error; anything else as it is.
+ */
+export async function attempt<T>(action: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (typeof (error as NodeJS.ErrnoException | null)?.code !== "string") throw error;
+    throw new Failure(action, reasonOf(error), { cause: error });
+  }
+}
+
 /** True for a system error with one of these codes (`ENOENT`…). */
 export function isSystemError(error: unknown, ...codes: string[]): boolean {
   const code = (error as NodeJS.ErrnoException | null)?.code;

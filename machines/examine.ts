@@ -212,5 +212,6 @@ export class MachineExamination {
 }
 
 async function aSecond(signal: AbortSignal | undefined): Promise<void> {
-  await sleep(1000, undefined, { signal });
+  await sleep(1000, undefined, { signal }).catch(() => {});
+  signal?.throwIfAborted();
 }

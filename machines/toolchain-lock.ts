@@ -56,6 +56,6 @@ export async function takeToolchainLock(
       warnAt += warnSeconds * 1000;
     }
     // Waiting instances must not ask in step.
-    await pause(pollMilliseconds * (0.5 + Math.random()), undefined, { signal });
+    await pause(pollMilliseconds * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
   }
 }

@@ -70,7 +70,7 @@ for (const [text, position, reason] of [
   ["ram: 1048576\nramm: 1\n", "2:1", /ramm: unknown key/],
   ["dump-task: true\n", "1:1", /dump-task: unknown key/],
   ["cpu: 1\ncontrollers: http://a\n", "2:1", /controllers: expected a list/],
-  ["toolchain-name: 1-2\n", "1:1", /toolchain-name: expected a letter/],
+  ["toolchain-name: 1-2\n", "1:1", /toolchain-name: expected letters/],
   ["cpu: [1\n", "2:1", /./],
   ["cpu: 1\ncpu: 2\n", "2:1", /unique/],
 ] as const)

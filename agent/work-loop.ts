@@ -1,0 +1,158 @@
+/** The work loop: look through the machines, ask the controllers, perform, deliver; again. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Failure } from "../host/failure.ts";
+import { BootstrapBackoff } from "../machines/bootstrap-backoff.ts";
+import type { PendingBootstrap } from "../machines/pending-bootstrap.ts";
+import { Backoff } from "./backoff.ts";
+import { bootstrapMachine } from "./bootstrap.ts";
+import { faultPauseMaxSeconds, type Context } from "./context.ts";
+import { dumpMachines, dumpResult, dumpTask } from "./dump.ts";
+import { nextWork, type Work } from "./next-work.ts";
+import type { ReceivedTask } from "./polling.ts";
+import type { SignalWatch } from "./signals.ts";
+import { assignmentOf, performTask, resultRequest, type Performed } from "./task.ts";
+
+/** How long a result may take to be delivered once the agent is asked to end; after that it stays in the spool. */
+const lastDeliverySeconds = 10;
+
+/**
+ * Works until asked to end, or until a mode has printed what it is for.
+ *
+ * A fault of the farm (no disk space, no QEMU…) does not end the loop: it is logged, and the loop pauses for a
+ * while that grows until something works again.
+ *
+ * @throws the stop signal's reason; {@link Failure} in the modes that print something.
+ */
+export async function workLoop(context: Context, signals: SignalWatch): Promise<void> {
+  const bootstrapBackoff = new BootstrapBackoff();
+  const faults = new Backoff<"fault">(faultPauseMaxSeconds);
+  const isService = context.settings.dump === undefined && context.settings.fakeRequest === undefined;
+  while (!signals.drain.aborted) {
+    try {
+      if (await round(context, bootstrapBackoff, signals)) faults.succeeded("fault");
+      else if (isService) await pause(faults.failed("fault"), signals);
+      else return;
+    } catch (error) {
+      signals.stop.throwIfAborted();
+      if (error instanceof Finished) return;
+      if (!(error instanceof Failure) || !isService) throw error;
+      const pauseSeconds = faults.failed("fault");
+      context.log.error({ reason: error.message, pauseSeconds }, "pausing after a fault");
+      await pause(pauseSeconds, signals);
+    }
+  }
+}
+
+/** A mode has printed what it is for. */
+class Finished extends Error {}
+
+/** @returns false after a fault that has been logged. */
+async function round(
+  context: Context,
+  bootstrapBackoff: BootstrapBackoff,
+  signals: SignalWatch,
+): Promise<boolean> {
+  const { settings, status } = context;
+  await context.delivery.sendDue(signals.stop);
+  signals.stop.throwIfAborted();
+  await using work = await nextWork(context, bootstrapBackoff, signals.stop);
+  switch (work.kind) {
+    case "bootstrap":
+      return await bootstrap(context, work.pending, bootstrapBackoff, signals);
+    case "machines":
+      dumpMachines(work.machines);
+      throw new Finished();
+    case "nothing":
+      status.set(work.machines === 0 ? "waiting for a machine" : "waiting for a task");
+      await pause(sleepSeconds(settings.pollIntervalSeconds, work.machines === 0), signals);
+      return true;
+    case "task":
+      return await perform(context, work, signals);
+  }
+}
+
+async function bootstrap(
+  context: Context,
+  pending: PendingBootstrap,
+  backoff: BootstrapBackoff,
+  { stop }: SignalWatch,
+): Promise<boolean> {
+  const { log, status } = context;
+  status.set(`bootstrapping ${pending.manifest.name}`);
+  let fault: Failure | undefined;
+  try {
+    if (await bootstrapMachine(context, pending, stop)) {
+      backoff.succeeded(pending.attempt);
+      return true;
+    }
+  } catch (error) {
+    stop.throwIfAborted();
+    if (!(error instanceof Failure)) throw error;
+    fault = error;
+    log.error(
+      { machine: pending.manifest.name, reason: error.message },
+      "bootstrap failed by a fault of the farm",
+    );
+  }
+  // Also after a fault: it may well be this machine's manifest that QEMU does not like.
+  const minutes = backoff.failed(pending.attempt);
+  log.warn({ machine: pending.manifest.name, minutes }, "machine left alone for a while");
+  return fault === undefined;
+}
+
+async function perform(
+  context: Context,
+  work: Work & { kind: "task" },
+  signals: SignalWatch,
+): Promise<boolean> {
+  const { settings, status } = context;
+  const { task, controller } = work.received;
+  if (settings.dump === "task") {
+    dumpTask(task);
+    throw new Finished();
+  }
+  status.set(`building ${task.name}/${task.version} on ${task.machine} for ${controller.url}`);
+  using interruption = signals.armInterruption();
+  const performed = await performTask(context, work.received, work.machine, interruption.signal);
+  if (settings.dump === "result" || settings.fakeRequest !== undefined) {
+    await performed.entry?.remove();
+    dumpResult(performed.result);
+    throw new Finished();
+  }
+  await deliver(context, work.received, performed, signals.stop);
+  return !performed.fault;
+}
+
+/** Sends the result; once the agent is asked to end, for a few seconds only. */
+async function deliver(
+  context: Context,
+  received: ReceivedTask,
+  { entry, result }: Performed,
+  stop: AbortSignal,
+): Promise<void> {
+  context.status.set(`sending the result of session ${received.response.session}`);
+  const late = new AbortController();
+  const limit = () => setTimeout(() => late.abort(), lastDeliverySeconds * 1000).unref();
+  if (stop.aborted) limit();
+  else stop.addEventListener("abort", limit, { once: true });
+  const { resultUrl } = received.response;
+  if (entry) await context.delivery.send(entry, { signal: late.signal });
+  else if (resultUrl !== undefined)
+    await context.delivery.sendUnspooled(
+      resultUrl,
+      resultRequest(assignmentOf(received, received.task), result),
+      late.signal,
+    );
+  stop.removeEventListener("abort", limit);
+}
+
+/** Random, so that the agents of a farm do not ask in step; half as long while no machine is free. */
+function sleepSeconds(longestSeconds: number, noMachine: boolean): number {
+  const seconds = longestSeconds * (5 / 6 + Math.random() / 6);
+  return noMachine ? seconds / 2 : seconds;
+}
+
+async function pause(seconds: number, { stop, drain }: SignalWatch): Promise<void> {
+  await sleep(seconds * 1000, undefined, { signal: AbortSignal.any([stop, drain]) }).catch(() => {});
+  stop.throwIfAborted();
+}

@@ -1,0 +1,213 @@
+/** Faults of the host and of peers: nothing is lost, and the agent goes on. */
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
+import { test } from "node:test";
+import { run } from "../../host/run.ts";
+import { parseResultRequest } from "../../manifests/result-request.ts";
+import { FakeController } from "./fake-controller.ts";
+import { AgentHome, resultText, task } from "./running-agent.ts";
+
+const response = (controller: FakeController, session: string, extra = "") =>
+  `: 1\nsession: ${session}\nresult-url: ${controller.url("/result")}\n${extra}:\n${task}`;
+
+/** Gives a task for each session, then none. */
+function give(
+  controller: FakeController,
+  responses: string[],
+  other: (path: string) => { status: number; body?: string } = () => ({ status: 204 }),
+) {
+  controller.answer = ({ path }) =>
+    path.startsWith("/task") ? { body: responses.shift() ?? ": 1\nsession:\n" } : other(path);
+}
+
+async function stop(agent: ReturnType<AgentHome["start"]>): Promise<string> {
+  agent.child.kill("SIGTERM");
+  const { status, stderr } = await agent.ended;
+  assert.equal(status, 0, stderr);
+  return stderr;
+}
+
+test("a spool without room: the task is reported as aborted, and the agent goes on when there is room again", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  await mkdir(home.at("spool"));
+  await run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", home.at("spool")], { timeoutSeconds: 10 });
+  await using _ = {
+    [Symbol.asyncDispose]: async () =>
+      void (await run(["umount", "-l", home.at("spool")], { timeoutSeconds: 10 })),
+  };
+  give(controller, [response(controller, "f1"), response(controller, "f2")]);
+  await run(["dd", "if=/dev/zero", `of=${home.at("spool", "ballast")}`, "bs=4k"], {
+    timeoutSeconds: 10,
+    accept: [1],
+  });
+  await rm(home.at("spool", "ballast"), { force: true });
+  mkdirSync(home.at("spool", "default-1"));
+  await run(["dd", "if=/dev/zero", `of=${home.at("spool", "ballast")}`, "bs=4k"], {
+    timeoutSeconds: 10,
+    accept: [1],
+  });
+  const agent = home.start(["--fake-build", controller.url("/task")]);
+  const [first] = await controller.requests("/result", 1);
+  const { session, result } = parseResultRequest(first!.body);
+  assert.deepEqual([session, result.status, result.operations[0]?.name], ["f1", "abort", "agent"]);
+  assert.match(result.operations[0]!.log, /no space left on device/);
+  await rm(home.at("spool", "ballast"));
+  const [, second] = await controller.requests("/result", 2);
+  assert.match(parseResultRequest(second!.body).result.operations[0]!.log, /--fake-build/);
+  await stop(agent);
+});
+
+test("a spool that fills up during the build: the result waits for room, through a restart", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  await mkdir(home.at("spool"));
+  await run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", home.at("spool")], { timeoutSeconds: 10 });
+  await using _ = {
+    [Symbol.asyncDispose]: async () =>
+      void (await run(["umount", "-l", home.at("spool")], { timeoutSeconds: 10 })),
+  };
+  give(controller, [response(controller, "f3")]);
+  const agent = home.start([controller.url("/task")]);
+  await home.readTask();
+  await run(["dd", "if=/dev/zero", `of=${home.at("spool", "ballast")}`, "bs=4k"], {
+    timeoutSeconds: 10,
+    accept: [1],
+  });
+  await home.upload(resultText());
+  const said: string[] = [];
+  await new Promise<void>((resolve) =>
+    agent.child.stderr!.on("data", (chunk: Buffer) => {
+      said.push(chunk.toString());
+      if (said.join("").includes("result not written down yet")) resolve();
+    }),
+  );
+  await stop(agent);
+  await rm(home.at("spool", "ballast"));
+  const next = home.start([controller.url("/task")]);
+  const [sent] = await controller.requests("/result", 1);
+  assert.equal(parseResultRequest(sent!.body).result.status, "success");
+  await stop(next);
+});
+
+test("what peers say may hold anything: two refused artifacts are told in one operation, controls replaced", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  const urls = `artifact-upload-url: ${controller.url("/up/a")}\npackage-upload-url: ${controller.url("/up/p")}\n`;
+  give(controller, [response(controller, "f4", urls)], (path) =>
+    path.startsWith("/up") ? { status: 403, body: "\u001b[31mno\u0000\u200b" } : { status: 204 },
+  );
+  const agent = home.start([controller.url("/task")]);
+  await home.readTask();
+  for (const type of ["artifact", "package", "constructor"]) {
+    await mkdir(home.at("upload", type), { recursive: true });
+    writeFileSync(home.at("upload", type, "file"), type);
+  }
+  await run(["tar", "-C", home.path, "-cf", home.at("upload.tar"), "upload"], { timeoutSeconds: 10 });
+  await run(["curl", "-sS", "-T", home.at("upload.tar"), `tftp://127.0.0.1:${home.tftpPort}/upload.tar`], {
+    timeoutSeconds: 60,
+  });
+  await home.upload(resultText());
+  const [sent] = await controller.requests("/result", 1);
+  const { result } = parseResultRequest(sent!.body);
+  assert.equal(result.status, "abort");
+  assert.deepEqual(
+    result.operations.map(({ name, status }) => [name, status]),
+    [
+      ["update", "success"],
+      ["upload", "abort"],
+    ],
+  );
+  assert.match(result.operations[1]!.log, /\/up\/a answered 403\n\?\[31mno\?\?\n[^]*\/up\/p answered 403/);
+  assert.match(await stop(agent), /no upload URL for artifacts of this type, they are dropped .*constructor/);
+});
+
+test("a challenge too long for the key is a reason to refuse the task", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  await run(["openssl", "genrsa", "-out", home.at("key"), "2048"], { timeoutSeconds: 60 });
+  give(controller, [response(controller, "f5", `challenge: ${"x".repeat(300)}\n`)]);
+  const agent = home.start(["--auth-key", home.at("key"), "--fake-build", controller.url("/task")]);
+  await controller.requests("/task", 2);
+  assert.match(await stop(agent), /task response refused .*it has 300 bytes, the key has room for 245/);
+});
+
+test("entries of the spool that are not readable are kept aside, and the others are sent", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  const spool = (...parts: string[]) => home.at("spool", "default-1", ...parts);
+  const assignment = {
+    session: "f6",
+    resultUrl: controller.url("/result"),
+    uploadUrls: {},
+    task: ": 1\n" + task,
+  };
+  for (const [name, text] of [
+    ["20260101T000000000Z-aaaaaa", "{broken"],
+    ["20260101T000000001Z-bbbbbb", JSON.stringify({ ...assignment, task: "broken" })],
+    ["20260101T000000002Z-cccccc", JSON.stringify(assignment)],
+  ]) {
+    mkdirSync(spool(name!), { recursive: true });
+    writeFileSync(spool(name!, "assignment.json"), text!);
+  }
+  const agent = home.start([controller.url("/task")]);
+  const [sent] = await controller.requests("/result", 1);
+  assert.equal(parseResultRequest(sent!.body).result.status, "interrupt");
+  await controller.requests("/task", 1);
+  await stop(agent);
+  assert.deepEqual(readdirSync(spool("rejected")).length, 2);
+  assert.match(
+    readFileSync(spool("rejected", "20260101T000000001Z-bbbbbb", "answer"), "utf8"),
+    /its task is not readable/,
+  );
+  assert.equal(existsSync(spool("20260101T000000002Z-cccccc")), false);
+});
+
+test("a result of a hundred thousand values is refused before it takes the agent's memory", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  give(controller, [response(controller, "f7")]);
+  const agent = home.start([controller.url("/task")]);
+  await home.readTask();
+  await home.upload(resultText() + "a:b\n".repeat(500_000));
+  const [sent] = await controller.requests("/result", 1);
+  const { result } = parseResultRequest(sent!.body);
+  assert.equal(result.status, "abnormal");
+  assert.match(result.operations[0]!.log, /more than 100000 values/);
+  await stop(agent);
+});
+
+test("SIGTERM while waiting for the toolchain lock ends the agent in order", async () => {
+  await using home = await AgentHome.make();
+  const release = new AbortController();
+  let held = () => {};
+  const isHeld = new Promise<void>((resolve) => (held = resolve));
+  const holding = { timeoutSeconds: 300, signal: release.signal, onLine: () => held() };
+  const holder = run(["flock", home.at("toolchain.lock"), "sh", "-c", "echo held; sleep 300"], holding).catch(
+    () => {},
+  );
+  await isHeld;
+  const agent = home.start(["--verbose", "4", "http://127.0.0.1:1/"]);
+  await new Promise<void>((resolve) => {
+    let said = "";
+    agent.child.stderr!.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+      if (said.includes("waiting for the toolchain lock")) resolve();
+    });
+  });
+  await stop(agent);
+  release.abort();
+  await holder;
+});
+
+test("SIGHUP does not end the agent", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  const agent = home.start([controller.url("/task")]);
+  await controller.requests("/task", 1);
+  agent.child.kill("SIGHUP");
+  const asked = controller.received.length;
+  await controller.requests("/task", asked + 2);
+  await stop(agent);
+});
