@@ -63,7 +63,7 @@ export class LiveLogs {
   }
 
   /** Reads at most `length` bytes from an offset; nothing at the end or if there is no log. */
-  async read(session: number, offset: number, length = 256 * 1024): Promise<Buffer> {
+  async read(session: number, offset: number, length = 64 * 1024): Promise<Buffer> {
     const file = await open(this.path(session), "r").catch(() => undefined);
     if (!file) return Buffer.alloc(0);
     await using held = file;

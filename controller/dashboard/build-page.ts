@@ -22,7 +22,7 @@ export async function buildPage(
     html`<div id="summary" data-live>${summary(details, session)}</div>
       <div id="operations" data-live>
         ${operations.length > 0 && operationTable(operations)}
-        ${await Promise.all(operations.map((one) => operationLog(controller, details, session!, one)))}
+        ${await Promise.all(operations.map((one) => operationLog(controller, details, session!, one, operations.length)))}
       </div>
       ${await liveLog(controller, details, session, operations.length > 0)}
       <div id="artifacts" data-live>${artifactList(details)}</div>
@@ -69,7 +69,7 @@ function operationTable(operations: readonly Operation[]): Markup {
       <td data-label="Warnings">
         ${one.warnings > 0 ? html`<b class="warning-text">${one.warnings}</b>` : "0"}
       </td>
-      <td data-label="Log">${one.log_lines} lines, ${size(one.log_bytes)}</td>
+      <td data-label="Log">${several(one.log_lines, "line")}, ${size(one.log_bytes)}</td>
     </tr>`;
   return html`<h2>Operations</h2>
     <table>
@@ -93,8 +93,10 @@ async function operationLog(
   { build }: BuildDetails,
   { attempt }: Session,
   operation: Operation,
+  logs: number,
 ): Promise<Markup> {
-  const excerpt = await logExcerpt(controller.blobs.path(operation.log_digest), `o${operation.ordinal}`);
+  const path = controller.blobs.path(operation.log_digest);
+  const excerpt = await logExcerpt(path, `o${operation.ordinal}`, logs);
   const address = `/api/v1/builds/${build.id}/log?attempt=${attempt}&operation=${encodeURIComponent(operation.name)}`;
   const open = !["success", "skip"].includes(operation.status);
   return html`<details class="log-box" id="operation-${operation.ordinal}" ${open && html`open`}>
@@ -124,14 +126,19 @@ function problemList({ problems }: LogExcerpt): Markup | false {
   </ul>`;
 }
 
+function several(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 function counts(errors: number, warnings: number): Markup {
-  const several = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
   return html`${errors > 0 && html`<span class="error-text">${several(errors, "error")}</span>`}
   ${warnings > 0 && html`<span class="warning-text">${several(warnings, "warning")}</span>`}`;
 }
 
 function skippedNote({ skipped }: LogExcerpt): Markup | false {
-  return skipped > 0 && html`<p class="quiet skipped">${skipped} earlier lines are in the whole log.</p>`;
+  return (
+    skipped > 0 && html`<p class="quiet skipped">${several(skipped, "earlier line")} in the whole log.</p>`
+  );
 }
 
 /** The log as the machine printed it: open while it grows, folded once there is a result. */

@@ -160,6 +160,12 @@ describe("small matters", () => {
     assert.ok(!matchesPattern("a.c", "abc"));
     assert.ok(!matchesPattern("debian", "debian_13"));
     assert.ok(matchesPattern("g++*[x]", "g++-1[x]"));
+    assert.ok(matchesPattern("*a*b", "xaxbxab"));
+    assert.ok(!matchesPattern("*a*b", "xaxbxaba"));
+    assert.ok(!matchesPattern("?", ""));
+    const start = performance.now();
+    assert.ok(!matchesPattern(`${"*a".repeat(40)}b`, "a".repeat(5000)));
+    assert.ok(performance.now() - start < 5000, "in bounded time");
   });
 
   test("a character that is cut off is told", () => {

@@ -1,0 +1,121 @@
+/** What of a log is in a page, and streams for clients that are slow or gone. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { connect, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { fastify, type FastifyReply } from "fastify";
+import { logExcerpt } from "../../controller/dashboard/log-excerpt.ts";
+import { EventStream, answerWithEvents } from "../../controller/event-stream.ts";
+import { addBinaryBodies } from "../../controller/routes/body.ts";
+import { silentLog } from "../../host/log.ts";
+import { temporaryDirectory } from "../../host/temporary.ts";
+
+describe("the part of a log that is in a page", () => {
+  test("is bounded in bytes and in lines, and starts with a whole line of the right number", async () => {
+    await using directory = await temporaryDirectory("croft-test-excerpt-");
+    const path = join(directory.path, "log");
+    const excerpt = async (text: string, share?: number) => {
+      await writeFile(path, text);
+      const { lines, tail, skipped, position } = await logExcerpt(path, "o", share);
+      const numbers = [...lines.text.matchAll(/id="o-L(\d+)"/g)].map(([, number]) => Number(number));
+      return { numbers, html: lines.text + tail.text, skipped, position };
+    };
+    const empty = await excerpt("\n".repeat(300_000));
+    assert.equal(empty.numbers.length, 5000);
+    assert.equal(empty.numbers.at(-1), 300_000);
+    assert.equal(empty.skipped, 295_000);
+    assert.equal(empty.position.offset, 300_000);
+    const shared = await excerpt("\n".repeat(300_000), 40);
+    assert.equal(shared.numbers.length, 500);
+    const long = await excerpt(`${"x".repeat(99)}\n`.repeat(6000));
+    assert.ok(long.numbers.length > 2600 && long.numbers.length <= 2622);
+    assert.equal(long.skipped, 6000 - long.numbers.length);
+    const short = await excerpt("a\nb\nc");
+    assert.deepEqual(short.numbers, [1, 2]);
+    assert.match(short.html, /id="o-L3"/);
+    assert.equal(short.skipped, 0);
+    assert.equal((await excerpt("")).html, "");
+    assert.equal((await logExcerpt(`${path}.none`, "o")).skipped, 0);
+  });
+});
+
+describe("a stream of events", { timeout: 60_000 }, () => {
+  async function served(handle: (reply: FastifyReply) => Promise<void>) {
+    const server = fastify({ forceCloseConnections: true });
+    server.get("/", (_request, reply) => handle(reply));
+    await server.listen({ host: "127.0.0.1", port: 0 });
+    const { port } = server.server.address() as AddressInfo;
+    return {
+      port,
+      get: () =>
+        connect(port, "127.0.0.1")
+          .on("error", () => {})
+          .end("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+      [Symbol.asyncDispose]: () => server.close(),
+    };
+  }
+
+  test("is over at once for a client that left before it began", async () => {
+    let over: boolean | undefined;
+    const done = Promise.withResolvers<void>();
+    await using server = await served(async (reply) => {
+      const closed = once(reply.raw, "close");
+      reply.raw.socket?.destroy();
+      await closed;
+      using stream = new EventStream(reply);
+      over = stream.signal.aborted;
+      done.resolve();
+    });
+    server.get();
+    await done.promise;
+    assert.equal(over, true);
+  });
+
+  test("is cut off when the client takes nothing for too long", async () => {
+    const done = Promise.withResolvers<void>();
+    await using server = await served(async (reply) => {
+      using stream = new EventStream(reply, 200);
+      while (!stream.signal.aborted) await stream.send("x", "y".repeat(100_000));
+      done.resolve();
+    });
+    const client = connect(server.port, "127.0.0.1").on("error", () => {});
+    client.pause();
+    client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await done.promise;
+    client.destroy();
+  });
+
+  test("ends when what makes its events fails, so that the client asks again", async () => {
+    await using server = await served((reply) =>
+      answerWithEvents(reply, silentLog(), () => Promise.reject(new Error("no database"))),
+    );
+    const response = await fetch(`http://127.0.0.1:${server.port}/`);
+    assert.equal(await response.text(), "retry: 1000\n\n");
+  });
+});
+
+test("bodies in memory are bounded one by one and together", async () => {
+  await using server = fastify({ bodyLimit: 1000 });
+  addBinaryBodies(server, ["text/manifest"], 1500);
+  const gate = Promise.withResolvers<void>();
+  let waiting = 0;
+  server.post("/", async (request) => {
+    waiting++;
+    await gate.promise;
+    return { bytes: (request.body as Buffer).length };
+  });
+  const url = await server.listen({ host: "127.0.0.1", port: 0 });
+  const send = async (bytes: number) => {
+    const init = { method: "POST", headers: { "content-type": "text/manifest" }, body: "x".repeat(bytes) };
+    return (await fetch(url, init)).status;
+  };
+  assert.equal(await send(1001), 413);
+  const first = send(1000);
+  while (waiting === 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(await send(600), 503);
+  gate.resolve();
+  assert.equal(await first, 200);
+  while ((await send(1000)) !== 200) await new Promise((resolve) => setImmediate(resolve));
+});
