@@ -12,7 +12,7 @@ import { packSource, script } from "../worker/sources.ts";
 let farm: Farm;
 
 before(async () => {
-  farm = await startFarm({ machine: "minimal", agent: ["--ram", "262144"] });
+  farm = await startFarm({ machine: "minimal", agent: ["--ram", "262144"], controller: "retries: 0\n" });
   await farm.startAgent();
 });
 
