@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { cp, readFile } from "node:fs/promises";
+import { cp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { serveGit } from "../fixtures/git-server.ts";
+import { run } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { logOf, runGuest, statuses } from "./guest.ts";
 import { git, packSource, script, serveSources, writeTree } from "./sources.ts";
@@ -53,6 +54,29 @@ describe("fetching archives", () => {
       const { result } = await runGuest({ shell, task: { version: "2.0", "repository-url": sources.url } });
       assert.deepEqual(statuses(result), ["fetch error"]);
       assert.match(logOf(result, "fetch"), /hello-2\.0\.tar\.gz[^]*404/);
+    }
+  });
+
+  test("an archive without a directory of its own is the source as a whole, hidden files too", async () => {
+    for (const shell of ["busybox", "dash"] as const) {
+      await using sources = await serveSources();
+      await using tree = await temporaryDirectory("croft-test-tree-");
+      const archive = join(sources.directory, "flat.tar.gz");
+      const pack = () => run(["tar", "-czf", archive, "-C", tree.path, "."], { timeoutSeconds: 30 });
+      const update = async () => {
+        await pack();
+        const { result } = await runGuest({
+          shell,
+          task: { "repository-url": `${sources.url}/flat.tar.gz` },
+        });
+        return logOf(result, "update");
+      };
+      await writeTree(tree.path, { ".croft/update": script("cat src/text"), "src/text": "flat\n" });
+      assert.match(await update(), /flat$/);
+      // One directory, and what macOS puts beside it.
+      await rm(join(tree.path, ".croft"), { recursive: true });
+      await writeTree(tree.path, { "._src": "x", "src/.croft/update": script("cat text") });
+      assert.match(await update(), /flat$/);
     }
   });
 
@@ -134,6 +158,30 @@ describe("fetching from git", () => {
       assert.deepEqual(statuses(result), ["fetch error"]);
       assert.match(logOf(result, "fetch"), message);
     }
+  });
+
+  test("a commit behind a branch is found where the server gives out no commits by name", async () => {
+    await using directory = await temporaryDirectory("croft-test-git-");
+    const commits = await makeRepository(directory.path);
+    const bare = join(directory.path, "hello.git");
+    await git(bare, "tag", "--delete", "v1.0", "2.0");
+    await git(bare, "branch", "--quiet", "-D", "topic");
+    await using server = await serveGit(directory.path);
+    const { result } = await runGuest({
+      shell: "dash",
+      setup: "git config --system protocol.version 0",
+      task: { "repository-url": server.url(`hello.git#main@${commits["one"]}`) },
+    });
+    assert.match(logOf(result, "update"), /one$/);
+  });
+
+  test("a tag may have an @ in its name", async () => {
+    await using directory = await temporaryDirectory("croft-test-git-");
+    await makeRepository(directory.path);
+    await git(join(directory.path, "hello.git"), "tag", "hello@1.0", "v1.0");
+    await using server = await serveGit(directory.path);
+    const task = { "repository-url": server.url("hello.git#hello@1.0") };
+    assert.match(logOf((await runGuest({ shell: "dash", task })).result, "update"), /one$/);
   });
 
   test("submodules come along", async () => {

@@ -121,6 +121,8 @@ for (const shell of ["busybox", "dash"] as const)
       const middle = await logOfOutput(shell, Buffer.from(`${filler}ld: warning: bad\n${filler}`));
       assert.doesNotMatch(middle.log, /warning/);
       assert.equal(middle.result.status, "warning");
+      const red = Buffer.from(`${filler}a.c:1: \x1b[01;35m\x1b[Kwarning: \x1b[m\x1b[Kbad\n${filler}`);
+      assert.equal((await logOfOutput(shell, red)).result.status, "warning");
     });
   });
 

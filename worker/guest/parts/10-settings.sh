@@ -15,6 +15,8 @@ for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; d
   case :${PATH:=/bin}: in *:$directory:*) ;; *) PATH=$PATH:$directory ;; esac
 done
 export PATH
+# The kernel gives its first process "/", and that one hands it on.
+if [ "${HOME:-/}" = / ] && [ -d /root ]; then export HOME=/root; fi
 
 installed=/usr/lib/croft/croft-worker
 state=/run/croft # a tmpfs of its own: logs and result survive a build that fills the disk
@@ -32,9 +34,13 @@ upload=$work/upload
 half_blocks=$((log_limit_kib / 8 + (log_limit_kib < 8))) # of 4 KiB
 chunk_blocks=$((half_blocks > 1024 ? half_blocks / 16 + 1 : 64)) # of 64 KiB; at least half the limit
 
-for tool in awk chmod cmp cp cut date dd find grep gzip head hwclock mkdir mkfifo mount mv nproc rm sed setsid \
-  sha256sum sleep sync tail tar tee timeout touch tr unshare wc; do
-  command -v "$tool" > /dev/null 2>&1 || eval "$tool() { busybox $tool \"\$@\"; }"
+# What other programs start must be a file too, hence links and no functions.
+tools=/run/croft-tools
+PATH=$PATH:$tools
+for tool in awk cat chmod cp cut date dd find grep gzip head mkdir mkfifo mount mv nproc rm sed setsid sha256sum \
+  sleep sync tail tar tee timeout tr unshare wc; do
+  command -v "$tool" > /dev/null 2>&1 ||
+    { busybox mkdir -p "$tools" && busybox ln -sf "$(command -v busybox)" "$tools/$tool"; }
 done
 
 say() { printf '%s\n' "croft-worker: $*" >&2; }

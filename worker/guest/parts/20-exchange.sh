@@ -3,10 +3,10 @@
 # Sets tftp_host and tftp_port. Asked for anew before each transfer: a machine restored from a saved memory state
 # finds another port in the firmware configuration than at the time of saving.
 locate_agent() {
-  local_address=$(tr -d ' \000\n' < /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw 2> /dev/null)
+  local_address=$(tr -d ' \000\n' 2> /dev/null < /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw)
   [ -n "$local_address" ] || local_address=${CROFT_TFTP:-}
   [ -n "$local_address" ] ||
-    local_address=$(tr ' ' '\n' < /proc/cmdline 2> /dev/null | sed -n 's/^croft\.tftp=//p' | tail -n 1)
+    local_address=$(tr ' ' '\n' < /proc/cmdline | sed -n 's/^croft\.tftp=//p' | tail -n 1)
   [ -n "$local_address" ] || local_address=$(head -n 1 /etc/croft/tftp 2> /dev/null)
   [ -n "$local_address" ] || local_address=196.254.111.222:69
   tftp_host=${local_address%:*}
@@ -22,14 +22,14 @@ transfer() {
     $tftp_limit busybox tftp "$1" -b 1468 -r "$2" -l "$3" "$tftp_host" "$tftp_port"
   elif has atftp; then
     $tftp_limit atftp "--$1" --option "blksize 1468" -r "$2" -l "$3" "$tftp_host" "$tftp_port"
-  elif has curl && [ "$1" = get ]; then
-    $tftp_limit curl -sS --tftp-blksize 1468 -o "$3" "tftp://$tftp_host:$tftp_port/$2"
-  elif has curl; then
-    $tftp_limit curl -sS --tftp-blksize 1468 -T "$3" "tftp://$tftp_host:$tftp_port/$2"
-  elif [ "$1" = get ]; then # tftp-hpa: says what went wrong, but ends with 0
-    ! $tftp_limit tftp -m binary "$tftp_host" "$tftp_port" -c get "$2" "$3" 2>&1 | grep . >&2
-  else
-    ! $tftp_limit tftp -m binary "$tftp_host" "$tftp_port" -c put "$3" "$2" 2>&1 | grep . >&2
+  elif curl --version 2> /dev/null | grep -q -w tftp; then
+    if [ "$1" = get ]; then set -- -o "$2" "$3"; else set -- -T "$2" "$3"; fi
+    $tftp_limit curl -sS --tftp-blksize 1468 "$1" "$3" "tftp://$tftp_host:$tftp_port/$2"
+  else # tftp-hpa: says what went wrong, but ends with 0; not so when the time limit ends it
+    if [ "$1" = put ]; then set -- put "$3" "$2"; fi
+    said=$($tftp_limit tftp -m binary "$tftp_host" "$tftp_port" -c "$@" 2>&1) && [ -z "$said" ] && return
+    printf '%s\n' "$said" >&2
+    return 1
   fi
 }
 tftp_limit=

@@ -1,7 +1,7 @@
 # Reads a manifest, writes each value to a file of its name in directory "to"; values of a repeated name become
 # lines of one file. For lines that end in "\" see the ending rule of the format.
 function pair() {
-  if (name ~ /^[A-Za-z0-9_.-]+$/) {
+  if (name ~ /^[A-Za-z0-9_-][A-Za-z0-9_.-]*$/) {
     file = to "/" name
     printf "%s%s", (name in seen ? "\n" : ""), value > file
     seen[name]

@@ -33,17 +33,27 @@ traced() {
 # cannot), else its history.
 git_get() { traced git fetch -q --no-tags --depth 1 origin "$1" || traced git fetch -q --no-tags origin "$1"; }
 
+git_get_all() {
+  set --
+  [ "$(git rev-parse --is-shallow-repository)" != true ] || set -- --unshallow
+  traced git fetch -q "$@" origin '+refs/*:refs/remotes/origin/*'
+}
+
 fetch_git() {
   has git || { echo "croft-worker: git is not installed in this machine" && return 1; }
   # Never ask; give up on a server that has fallen silent.
   export GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=100 GIT_HTTP_LOW_SPEED_TIME=120
   fragment='' reference='' commit=''
   case $url in *'#'*) fragment=${url#*'#'} ;; esac
-  case $fragment in
-    *@*) reference=${fragment%@*} commit=${fragment##*@} ;;
+  case ${fragment##*@} in # what a name may have after an "@", as in "package@1.0", is no commit
     *[!0-9a-f]*) reference=$fragment ;;
-    ????????????????????????????????????????*) commit=$fragment ;;
-    *) reference=$fragment ;;
+    "$fragment")
+      case $fragment in
+        ????????????????????????????????????????*) commit=$fragment ;;
+        *) reference=$fragment ;;
+      esac
+      ;;
+    *) reference=${fragment%@*} commit=${fragment##*@} ;;
   esac
   git init -q "$source" && cd "$source" && git remote add origin "${url%%'#'*}" || return
   if [ -z "$fragment" ] && [ "${version:-0}" != 0 ]; then
@@ -55,7 +65,7 @@ fetch_git() {
     # A server need not hand out a commit by its name alone.
     git_get "$commit" ||
       { [ -n "$reference" ] && git_get "$reference" && git cat-file -e "$commit^{commit}"; } ||
-      traced git fetch -q origin '+refs/*:refs/remotes/origin/*' || return
+      git_get_all || return
   else
     git_get "${reference:-HEAD}" || return
   fi
@@ -68,9 +78,10 @@ fetch_git() {
   case ${reference#v} in [0-9]*) printf '%s\n' "${reference#v}" > "$state/version" ;; esac
 }
 
-# download URL: into the file "archive".
+# download URL: into the file "archive". Gives up on a server that has fallen silent (wget does so
+# after 15 minutes; not with -T, of which some of busybox die).
 download() {
-  if has curl; then traced curl -fsSL --retry 3 --connect-timeout 60 -o archive "$1"
+  if has curl; then traced curl -fsSL --retry 3 --connect-timeout 60 -Y 100 -y 120 -o archive "$1"
   elif has wget; then traced wget -q -O archive "$1"
   else traced busybox wget -q -O archive "$1"; fi
 }
@@ -98,10 +109,9 @@ fetch_archive() {
     *.tar) traced tar -C unpacked -xf archive ;;
     *) if has unzip; then traced unzip -q archive -d unpacked; else traced busybox unzip -q archive -d unpacked; fi ;;
   esac || return
-  # The source is the archive's one directory, or else all of it.
-  # shellcheck disable=SC2035
-  cd unpacked && set -- * || return
-  if [ $# = 1 ] && [ -d "$1" ]; then mv "$1" "$source"; else cd .. && mv unpacked "$source"; fi || return
+  # The source is the archive's one directory, or else all of it. macOS adds things of its own.
+  content=$(find unpacked ! -path unpacked -prune ! -name '._*' ! -name __MACOSX)
+  if [ -d "$content" ]; then mv "$content" "$source"; else mv unpacked "$source"; fi || return
   rm -rf "$work/archive" "$work/unpacked"
   echo "$digest" > "$state/identity"
 }

@@ -25,7 +25,7 @@ perform_task() {
   namespace="unshare -p -f --mount-proc"
   $namespace true 2> /dev/null || namespace=
 
-  export CROFT_TARGET="$target" CROFT_UPLOAD="$upload" CROFT_VERSION CROFT_NAME TERM=dumb HOME="${HOME:-/root}"
+  export CROFT_TARGET="$target" CROFT_UPLOAD="$upload" CROFT_VERSION CROFT_NAME TERM=dumb
   CROFT_NAME=$(field name)
   CROFT_VERSION=$(field version)
   rm -rf "$work"

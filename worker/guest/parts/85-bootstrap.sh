@@ -22,16 +22,20 @@ do_bootstrap() {
   {
     echo ': 1'
     put_value croft-version "$croft_worker_version"
-    while read -r component version _; do
-      # The agent reads semantic versions: 12 is 12.0.0.
-      case $version in *.*.*) ;; *.*) version=$version.0 ;; *) version=$version.0.0 ;; esac
-      if printf '%s %s\n' "$component" "$version" | grep -q -E \
-        '^[A-Za-z0-9_.+-]+ (0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)([-+][0-9A-Za-z.+-]+)?$'; then
-        put_value "$component-version" "$version"
-      elif [ -n "$component" ]; then
-        heading "component '$component': '$version' is no semantic version, left out"
-      fi
-    done < "$CROFT_COMPONENTS"
+    # Of a component that is named twice the last version counts.
+    awk '
+      NF && $1 != "croft" { if (!($1 in version)) name[++n] = $1; version[$1] = $2 }
+      END { for (i = 1; i <= n; i++) print name[i], version[name[i]] }' "$CROFT_COMPONENTS" |
+      while read -r component version; do
+        # The agent reads semantic versions: 12 is 12.0.0.
+        case $version in *.*.*) ;; *.*) version=$version.0 ;; *) version=$version.0.0 ;; esac
+        if printf '%s %s\n' "$component" "$version" | grep -q -E \
+          '^[A-Za-z0-9_.+-]+ (0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$'; then
+          put_value "$component-version" "$version"
+        elif [ -n "$component" ]; then
+          heading "component '$component': '$version' is no semantic version, left out"
+        fi
+      done
   } > "$state/bootstrap.manifest"
   sync
   put "$state/bootstrap.manifest" bootstrap.manifest
