@@ -10,10 +10,10 @@
  *
  * After a crash: the database knows what was acknowledged; blobs without a row are waste, never the other way round.
  */
-import { ftruncateSync, readFileSync, writeSync } from "node:fs";
+import { existsSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import lockfile from "proper-lockfile";
 import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
 import { tryLockFile } from "../host/flock.ts";
@@ -44,6 +44,7 @@ export async function openDataDirectory(path: string, exclusive: boolean, log: L
     rejected: at("rejected"),
   };
   try {
+    await makeDirectory(path);
     for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true });
   } catch (error) {
     throw new Failure(`use data directory '${path}'`, reasonOf(error), { cause: error });
@@ -56,6 +57,18 @@ export async function openDataDirectory(path: string, exclusive: boolean, log: L
   }
   const held = stack.move();
   return { path, database: at("database"), ...directories, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** Not recursive at once: that never ends where the parent is there and nothing can be made in it, as in /proc. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (isSystemError(error, "EEXIST")) return;
+    if (!isSystemError(error, "ENOENT") || existsSync(dirname(path))) throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path);
+  }
 }
 
 /**

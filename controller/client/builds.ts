@@ -1,10 +1,11 @@
 /** `croft builds`, `croft log`, `croft cancel` and `croft rebuild`. */
+import { once } from "node:events";
 import type { Command } from "commander";
 import { makeCommand } from "../../host/command.ts";
 import { givenValues, type OptionDeclaration } from "../../host/options.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
 import { TerminalText } from "./terminal-text.ts";
-import { buildId, printLog, statusOf } from "./watch.ts";
+import { buildId, endWithReader, printLog, statusOf } from "./watch.ts";
 
 /** The options of `croft builds`. */
 export const buildsOptions: readonly OptionDeclaration[] = [
@@ -56,6 +57,7 @@ export function logCommand(): Command {
   return addClientOptions(command, logOptions).action(async (text: string) => {
     const id = buildId(text);
     const connection = connectionOf(command);
+    endWithReader();
     if (givenValues(command, logOptions)["follow"]) {
       await connection.get(`/api/v1/builds/${id}`); // whoever follows waits for a controller; one that never answered is an error
       process.exitCode = statusOf([await printLog(connection, id)]);
@@ -64,8 +66,9 @@ export function logCommand(): Command {
     const filter = new TerminalText(process.stdout.isTTY);
     const decoder = new TextDecoder();
     for await (const piece of connection.stream(`/api/v1/builds/${id}/log`)) {
-      const shown = decoder.decode(piece, { stream: true });
-      process.stdout.write(process.stdout.isTTY ? filter.write(shown) : shown);
+      // A file gets the bytes as they are; a slow reader is waited for.
+      const shown = process.stdout.isTTY ? filter.write(decoder.decode(piece, { stream: true })) : piece;
+      if (!process.stdout.write(shown)) await once(process.stdout, "drain");
     }
   });
 }

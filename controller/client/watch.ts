@@ -61,9 +61,11 @@ export async function printLog(connection: Connection, id: number): Promise<Buil
     log: (text) => output.write(text),
     interrupted: (reason) => note(`connection lost (${reason}); connecting again`),
   });
-  if (!output.wroteLog)
+  if (!output.wroteLog) {
+    const decoder = new TextDecoder(); // a character may be cut by the end of a piece
     for await (const piece of connection.stream(`/api/v1/builds/${id}/log`))
-      output.write(piece.toString("utf8"));
+      output.write(decoder.decode(piece, { stream: true }));
+  }
   output.heading(endingOf(build));
   return build;
 }
@@ -99,6 +101,14 @@ function endingOf({ id, name, version, target, state, status, buildSeconds }: Bu
 
 function note(text: string): void {
   process.stderr.write(`croft: ${text}\n`);
+}
+
+/** Whoever reads the output may have seen enough, as `head` has: no reason for a stack trace. */
+export function endWithReader(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit();
+  });
 }
 
 /** Standard output, with headings that stand at the start of a line. */

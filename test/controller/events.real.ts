@@ -102,6 +102,28 @@ describe("a build that is followed", { timeout: 240_000 }, () => {
     assert.equal(stdout.split("before").length, 2, "nothing is told twice");
   });
 
+  test("a log goes into a file byte by byte, and ends quietly with whoever read enough of it", async () => {
+    const id = await submit(url);
+    const task = await requestTask(url);
+    const bytes = Buffer.concat([
+      Buffer.from([0xef, 0xbb, 0xbf, 0xff, 0x1b]),
+      Buffer.alloc(3_000_000, "x\n"),
+    ]);
+    await sendLog(task, 0, bytes);
+    await sendResult(task, "success");
+    const argv = [packageFile("bin", "main.ts"), "log", String(id), "--controller", url];
+    const whole = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
+    const pieces: Buffer[] = [];
+    for await (const piece of whole.stdout) pieces.push(piece as Buffer);
+    assert.ok(Buffer.concat(pieces).equals(bytes));
+    const left = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    left.stderr.on("data", (piece: Buffer) => (said += piece.toString()));
+    left.stdout.once("data", () => left.stdout.destroy());
+    assert.deepEqual(await once(left, "close"), [0, null]);
+    assert.equal(said, "");
+  });
+
   test("one clear line for what cannot be", async () => {
     const unknown = await command("log", "999");
     assert.equal(unknown.status, 1);

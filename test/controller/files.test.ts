@@ -12,6 +12,13 @@ import { UsageFailure } from "../../host/failure.ts";
 import { silentLog } from "../../host/log.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
 
+test("a data directory that cannot be made is refused", { timeout: 20_000 }, async () => {
+  await assert.rejects(
+    openDataDirectory("/proc/croft/data", true, silentLog()),
+    /^Failure: Cannot use data directory '\/proc\/croft\/data': no such file or directory$/,
+  );
+});
+
 describe("a configuration", () => {
   let directory: TemporaryDirectory;
   before(async () => void (directory = await temporaryDirectory("croft-test-controller-")));
