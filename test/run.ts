@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
-import { mkdtemp, readdir, realpath } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, realpath } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -41,6 +41,7 @@ async function main(): Promise<number> {
   await sweep(parent);
   // Short: the paths of sockets made below it must stay under 108 bytes.
   const directory = await mkdtemp(join(parent, `ct-${process.pid}-`));
+  await chmod(directory, 0o711); // a database server is another user
   const marks: Marks = { id: `${process.pid}-${Date.now()}`, directory };
   const before = await listUnmarked();
   const status = await runNode(files, values.name ?? [], marks);

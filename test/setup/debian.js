@@ -10,7 +10,7 @@ const qemu =
     : { "qemu-system-x86": ["qemu-system-x86_64"] };
 
 /** Here dpkg's word counts, not that a program of the name is there: the headers are what is needed. */
-const byNameOnly = new Set(["libc6-dev"]);
+const byNameOnly = new Set(["libc6-dev", "postgresql"]);
 
 /** Package to the programs that are used of it. */
 const forDemo = {
@@ -42,6 +42,8 @@ const forTests = {
   openssl: ["openssl"],
   shellcheck: ["shellcheck"],
   chromium: ["chromium"],
+  postgresql: ["postgres"],
+  procps: ["pgrep", "pkill"],
   gcc: ["cc"],
   "libc6-dev": ["cc"],
   make: ["make"],

@@ -19,7 +19,8 @@ export interface TestServer extends AsyncDisposable {
 }
 
 export async function startServer(options: Partial<TftpServerOptions> = {}): Promise<TestServer> {
-  const directory = await temporaryDirectory("croft-test-");
+  await using stack = new AsyncDisposableStack();
+  const directory = stack.use(await temporaryDirectory("croft-test-"));
   const readable = join(directory.path, "get");
   const writable = join(directory.path, "put");
   await mkdir(readable);
@@ -33,6 +34,8 @@ export async function startServer(options: Partial<TftpServerOptions> = {}): Pro
     log: silentLog(),
     ...options,
   });
+  stack.defer(() => server.close());
+  const resources = stack.move();
   const events: unknown[][] = [];
   for (const kind of ["request", "read", "complete", "failed"] as const)
     server.on(kind, (...args: unknown[]) => events.push([kind, ...args]));
@@ -48,10 +51,7 @@ export async function startServer(options: Partial<TftpServerOptions> = {}): Pro
       return known() ?? (await nextEvent(server, kind, signal));
     },
     written: () => readdir(writable),
-    [Symbol.asyncDispose]: async () => {
-      await server.close();
-      await directory[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
 
