@@ -1,6 +1,6 @@
 // node_modules as package-lock.json wants it; never replaced under a running demo or test run.
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { holdersOf, lockFile } from "./lock.js";
 import { runLogged, showing } from "./steps.js";
@@ -53,6 +53,19 @@ export async function installModules(root, { log, install = npmCommand() }) {
   } finally {
     lock.release();
   }
+}
+
+/**
+ * Makes `node` in node_modules/.bin, which `npm run` puts first in PATH, the runtime that comes along. npm does that
+ * itself, but older ones leave out the programs of optional packages.
+ *
+ * @param {string} root
+ */
+export function linkRuntime(root) {
+  const link = join(root, "node_modules/.bin/node");
+  if (existsSync(link) || !existsSync(join(root, `node_modules/node-linux-${process.arch}/bin/node`))) return;
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync(`../node-linux-${process.arch}/bin/node`, link);
 }
 
 /** @param {string} root */

@@ -4,7 +4,7 @@ import { join, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { installPackages, missingPackages, purposes } from "./debian.js";
 import { lockFile } from "./lock.js";
-import { installModules, modulesAreCurrent } from "./modules.js";
+import { installModules, linkRuntime, modulesAreCurrent } from "./modules.js";
 import { showing, startLog } from "./steps.js";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -22,6 +22,7 @@ if (process.platform !== "linux") {
 
 try {
   await prepare();
+  linkRuntime(root);
 } catch (error) {
   process.stderr.write(`Cannot prepare: ${error.message}\n`);
   process.exitCode ||= 1;
