@@ -44,6 +44,8 @@ const forTests = {
   chromium: ["chromium"],
   postgresql: ["postgres"],
   procps: ["pgrep", "pkill"],
+  bzip2: ["bzip2"],
+  zip: ["zip"],
   gcc: ["cc"],
   "libc6-dev": ["cc"],
   make: ["make"],
