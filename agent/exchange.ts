@@ -2,7 +2,7 @@
  * One boot of a machine, and the files exchanged with it by TFTP.
  *
  * A boot has a TFTP server of its own, so that requests of an earlier boot count for nothing. The first request is
- * the guest's sign of life; an upload that has arrived completely is announced by the server, nobody polls. The
+ * the guest's sign of life; an upload that has arrived completely is announced by the server: with a machine, nobody polls. The
  * machine may end before or after its upload is announced: an upload that is there counts either way.
  */
 import { existsSync } from "node:fs";

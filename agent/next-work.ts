@@ -4,14 +4,13 @@
  * The order of the locks (machines.md): the toolchain lock is held from before the machines are looked through until
  * the lock of the one machine that is kept says what it is kept for; all other machine locks are released before it.
  */
-import { readFileSync } from "node:fs";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { Failure } from "../host/failure.ts";
 import type { BootstrapBackoff } from "../machines/bootstrap-backoff.ts";
 import { enumerateMachines } from "../machines/enumerate.ts";
 import type { Enumeration, LockedMachine, PendingBootstrap } from "../machines/enumeration.ts";
 import { fakeEnumeration } from "../machines/fake-machine.ts";
+import { readNamedManifest } from "../machines/manifest-files.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
-import { ManifestError } from "../manifests/error.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { parseTask } from "../manifests/task.ts";
 import type { TaskRequest } from "../manifests/task-request.ts";
@@ -136,21 +135,12 @@ function taskRequest(
 
 /** The task of `--fake-request`: as if a controller had given it, without challenge and without URLs. */
 function fakeReceived(file: string): ReceivedTask {
-  const task = readTask(file);
+  const task = readNamedManifest(file, "the task", parseTask);
   return {
     controller: { url: `file ${file}`, priority: 0 },
     response: { session: "fake-session", uploadUrls: {}, task },
     task,
   };
-}
-
-function readTask(file: string) {
-  try {
-    return parseTask(readFileSync(file), { source: file });
-  } catch (error) {
-    const reason = error instanceof ManifestError ? error.message : reasonOf(error);
-    throw new Failure(`use the task '${file}'`, reason, { cause: error });
-  }
 }
 
 async function nothing(): Promise<void> {}

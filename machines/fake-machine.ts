@@ -1,10 +1,8 @@
-import { readFileSync } from "node:fs";
-import { Failure, reasonOf } from "../host/failure.ts";
-import { ManifestError } from "../manifests/error.ts";
 import { parseMachineHeader } from "../manifests/machine.ts";
 import { Enumeration } from "./enumeration.ts";
 import { machinePaths } from "./layout.ts";
 import { fakeMachineLock } from "./locks.ts";
+import { readNamedManifest } from "./manifest-files.ts";
 
 /** MAC address of what is no machine. */
 export const fakeMac = "de:ad:be:ef:de:ad";
@@ -19,7 +17,7 @@ export const bogusToolchainId = "bogus";
  * @throws {Failure} if the file cannot be read or is malformed.
  */
 export function fakeEnumeration(file: string, toolchain: { name: string; id: string }): Enumeration {
-  const header = readHeader(file);
+  const header = readNamedManifest(file, "the fake machine", parseMachineHeader);
   const paths = machinePaths("/nonexistent", "fake", header.name, toolchain.name);
   const enumeration = new Enumeration();
   enumeration.add({
@@ -33,13 +31,4 @@ export function fakeEnumeration(file: string, toolchain: { name: string; id: str
     },
   });
   return enumeration;
-}
-
-function readHeader(file: string) {
-  try {
-    return parseMachineHeader(readFileSync(file), { source: file });
-  } catch (error) {
-    const reason = error instanceof ManifestError ? error.message : reasonOf(error);
-    throw new Failure(`use the fake machine '${file}'`, reason, { cause: error });
-  }
 }

@@ -58,3 +58,22 @@ function checkName(paths: MachinePaths, machine: Machine, source: string): void 
       `the manifest '${source}' names machine '${machine.name}'`,
     );
 }
+
+/**
+ * Reads a manifest that an operator names on the command line.
+ *
+ * @param what e.g. `the task`, for the message.
+ * @throws {Failure} if it cannot be read or is malformed (with file, line and column).
+ */
+export function readNamedManifest<T>(
+  file: string,
+  what: string,
+  parse: (text: Uint8Array, options: { source: string }) => T,
+): T {
+  try {
+    return parse(readFileSync(file), { source: file });
+  } catch (error) {
+    const reason = error instanceof ManifestError ? error.message : reasonOf(error);
+    throw new Failure(`use ${what} '${file}'`, reason, { cause: error });
+  }
+}
