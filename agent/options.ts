@@ -86,6 +86,14 @@ const identity: OptionDeclaration[] = [
     maximum: 99,
     prose: "number of this agent among those of the host",
   },
+  {
+    name: "instance-max",
+    kind: "integer",
+    value: "N",
+    default: 0,
+    maximum: 99,
+    prose: "how many instances may be busy on this host; 0: any number, and priorities interrupt nothing",
+  },
 ];
 
 const places: OptionDeclaration[] = [
@@ -139,10 +147,18 @@ const machines: OptionDeclaration[] = [
   {
     name: "network",
     kind: "choice",
-    choices: ["user"],
+    choices: ["user", "bridge"],
     value: "KIND",
     default: "user",
-    prose: "network of the machines",
+    prose: "network of the machines: QEMU's own, or a bridge of the host with croft's filter rules",
+  },
+  {
+    name: "bridge",
+    kind: "string",
+    value: "INTERFACE",
+    default: "br1",
+    check: (text) => (/^[^\s/:]{1,15}$/.test(text) ? undefined : "expected the name of a network interface"),
+    prose: "bridge that machines are attached to with --network bridge",
   },
   {
     name: "accel",
@@ -189,6 +205,19 @@ const trust: OptionDeclaration[] = [
     prose: "RSA private key (PEM) that answers the controllers' challenges",
   },
   {
+    name: "openssl",
+    kind: "string",
+    value: "PATH",
+    prose: "sign with this program instead of in process, for keys in a token",
+  },
+  {
+    name: "openssl-option",
+    kind: "string",
+    value: "OPTION",
+    repeat: true,
+    prose: "further argument of the program given with --openssl",
+  },
+  {
     name: "trust",
     kind: "string",
     value: "FINGERPRINT",
@@ -203,6 +232,7 @@ const trust: OptionDeclaration[] = [
 
 const limits: OptionDeclaration[] = [
   seconds("build-timeout", 5400, "time for a task, from its first sign of life"),
+  seconds("interactive-timeout", 10800, "time for an interactive task, from its first sign of life"),
   seconds("bootstrap-timeout", 3600, "time for a bootstrap, from its first sign of life"),
   {
     ...seconds(
@@ -241,6 +271,33 @@ const limits: OptionDeclaration[] = [
   },
 ];
 
+const operation: OptionDeclaration[] = [
+  {
+    name: "interactive",
+    kind: "choice",
+    choices: ["false", "true", "both"],
+    value: "MODE",
+    default: "false",
+    prose: "which tasks to accept: those without, with, or with and without a person",
+  },
+  {
+    name: "no-suspend",
+    kind: "flag",
+    prose:
+      "power a machine that misbehaved off and keep its console, instead of suspending it for the operator",
+  },
+  {
+    name: "status-listen",
+    kind: "string",
+    value: "ADDRESS:PORT",
+    check: (text) =>
+      parseListenAddress(text) === undefined
+        ? "expected ADDRESS:PORT, for instance 127.0.0.1:9400 or [::1]:9400"
+        : undefined,
+    prose: "serve /healthz, /status and /metrics here, by default nowhere",
+  },
+];
+
 const modes: OptionDeclaration[] = (
   [
     { name: "dump-machines", kind: "flag", prose: "print the machines' manifests and exit" },
@@ -275,5 +332,14 @@ export const agentOptions: readonly OptionDeclaration[] = [
   ...machines,
   ...trust,
   ...limits,
+  ...operation,
   ...modes,
 ];
+
+/** Parses `ADDRESS:PORT`, an IPv6 address in brackets; undefined if it is none. */
+export function parseListenAddress(text: string): { address: string; port: number } | undefined {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text) ?? [];
+  const address = bracketed ?? plain;
+  const port = Number(digits);
+  return address !== undefined && port <= 65535 ? { address, port } : undefined;
+}

@@ -2,7 +2,7 @@ import { join, resolve } from "node:path";
 import { readConfiguration } from "../host/configuration.ts";
 import { Failure, UsageFailure } from "../host/failure.ts";
 import { readOptionValue, withDefaults, type OptionValues } from "../host/options.ts";
-import { agentOptions } from "./options.ts";
+import { agentOptions, parseListenAddress } from "./options.ts";
 
 /** A controller to poll. */
 export interface ControllerSetting {
@@ -20,6 +20,11 @@ export interface Settings {
   /** Path of the toolchain lock; empty for no locking. */
   toolchainLock: string;
   instance: number;
+  /** How many instances may be busy on this host; 0: any number, without priority monitoring. */
+  instanceMax: number;
+  /** `(toolchain number - 1) x 100 + instance`: tells what instances of a host share apart (ports, interfaces). */
+  offset: number;
+  interactive: "false" | "true" | "both";
   machines: string;
   storage: "auto" | "btrfs" | "directory";
   tftp: string;
@@ -27,14 +32,19 @@ export interface Settings {
   spool: string;
   /** The instance's own: sockets, pid file, console. */
   runtime: string;
+  /** Of the machines; `bridge` names the host's interface. */
+  network: { kind: "user" } | { kind: "bridge"; bridge: string };
   accel: "auto" | "kvm" | "tcg";
   qemu: string | undefined;
   cpus: number;
   ramKiB: number;
   uploadMaxBytes: number;
   authKey: string | undefined;
+  /** The external program that signs; undefined: in process. */
+  openssl: { program: string; options: string[] } | undefined;
   trust: string[];
   buildTimeoutSeconds: number;
+  interactiveTimeoutSeconds: number;
   bootstrapTimeoutSeconds: number;
   startupTimeoutSeconds: { bootstrap: number; build: number };
   bootstrapRetries: number;
@@ -43,6 +53,10 @@ export interface Settings {
   connectTimeoutSeconds: number;
   requestTimeoutSeconds: number;
   requestRetries: number;
+  /** False: machines that misbehaved are powered off, and only their console is kept. */
+  suspend: boolean;
+  /** Where the status server listens; undefined: nowhere. */
+  statusListen: { address: string; port: number } | undefined;
   dump: "machines" | "task" | "result" | undefined;
   fakeBootstrap: boolean;
   fakeBuild: boolean;
@@ -145,6 +159,9 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     (mode) => values[mode] !== undefined && values[mode] !== false,
   );
   const startup = number("startup-timeout");
+  const offset = (number("toolchain-num") - 1) * 100 + number("instance");
+  const openssl = maybe("openssl");
+  const statusListen = maybe("status-listen");
   return {
     verbosity: number("verbose"),
     systemd,
@@ -157,20 +174,27 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     },
     toolchainLock: maybe("toolchain-lock") ?? (fake ? "" : `/var/lock/croft-agent-${name}.lock`),
     instance: number("instance"),
+    instanceMax: number("instance-max"),
+    offset,
+    interactive: text("interactive") as Settings["interactive"],
     machines: resolve(text("machines")),
     storage: text("storage") as Settings["storage"],
     tftp: resolve(text("tftp")),
-    tftpPort: number("tftp-port") + (number("toolchain-num") - 1) * 100 + number("instance"),
+    tftpPort: number("tftp-port") + offset,
     spool: resolve(text("spool")),
     runtime: resolve(maybe("runtime") ?? defaultRuntime(), `${name}-${number("instance")}`),
+    network: text("network") === "bridge" ? { kind: "bridge", bridge: text("bridge") } : { kind: "user" },
     accel: text("accel") as Settings["accel"],
     qemu: maybe("qemu"),
     cpus: number("cpu"),
     ramKiB: number("ram"),
     uploadMaxBytes: number("upload-max"),
     authKey: maybe("auth-key"),
+    openssl:
+      openssl === undefined ? undefined : { program: openssl, options: values["openssl-option"] as string[] },
     trust: values["trust"] as string[],
     buildTimeoutSeconds: number("build-timeout"),
+    interactiveTimeoutSeconds: number("interactive-timeout"),
     bootstrapTimeoutSeconds: number("bootstrap-timeout"),
     startupTimeoutSeconds: { bootstrap: startup || 300, build: startup || 120 },
     bootstrapRetries: number("bootstrap-retries"),
@@ -179,6 +203,8 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     connectTimeoutSeconds: number("connect-timeout"),
     requestTimeoutSeconds: number("request-timeout"),
     requestRetries: number("request-retries"),
+    suspend: !flag("no-suspend"),
+    statusListen: statusListen === undefined ? undefined : parseListenAddress(statusListen),
     dump: flag("dump-machines")
       ? "machines"
       : flag("dump-task")
