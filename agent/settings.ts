@@ -158,7 +158,6 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
   const fake = ["fake-bootstrap", "fake-build", "fake-machine", "fake-request"].some(
     (mode) => values[mode] !== undefined && values[mode] !== false,
   );
-  const startup = number("startup-timeout");
   const offset = (number("toolchain-num") - 1) * 100 + number("instance");
   const openssl = maybe("openssl");
   const statusListen = maybe("status-listen");
@@ -193,16 +192,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     openssl:
       openssl === undefined ? undefined : { program: openssl, options: values["openssl-option"] as string[] },
     trust: values["trust"] as string[],
-    buildTimeoutSeconds: number("build-timeout"),
-    interactiveTimeoutSeconds: number("interactive-timeout"),
-    bootstrapTimeoutSeconds: number("bootstrap-timeout"),
-    startupTimeoutSeconds: { bootstrap: startup || 300, build: startup || 120 },
-    bootstrapRetries: number("bootstrap-retries"),
-    buildRetries: number("build-retries"),
-    pollIntervalSeconds: number("poll-interval"),
-    connectTimeoutSeconds: number("connect-timeout"),
-    requestTimeoutSeconds: number("request-timeout"),
-    requestRetries: number("request-retries"),
+    ...limits(number),
     suspend: !flag("no-suspend"),
     statusListen: statusListen === undefined ? undefined : parseListenAddress(statusListen),
     dump: flag("dump-machines")
@@ -217,6 +207,23 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     fakeMachine: maybe("fake-machine"),
     fakeRequest: maybe("fake-request"),
     controllers,
+  };
+}
+
+/** Times and retries. */
+function limits(number: (name: string) => number) {
+  const startup = number("startup-timeout");
+  return {
+    buildTimeoutSeconds: number("build-timeout"),
+    interactiveTimeoutSeconds: number("interactive-timeout"),
+    bootstrapTimeoutSeconds: number("bootstrap-timeout"),
+    startupTimeoutSeconds: { bootstrap: startup || 300, build: startup || 120 },
+    bootstrapRetries: number("bootstrap-retries"),
+    buildRetries: number("build-retries"),
+    pollIntervalSeconds: number("poll-interval"),
+    connectTimeoutSeconds: number("connect-timeout"),
+    requestTimeoutSeconds: number("request-timeout"),
+    requestRetries: number("request-retries"),
   };
 }
 
