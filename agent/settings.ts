@@ -160,7 +160,6 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
   );
   const offset = (number("toolchain-num") - 1) * 100 + number("instance");
   const openssl = maybe("openssl");
-  const statusListen = maybe("status-listen");
   return {
     verbosity: number("verbose"),
     systemd,
@@ -194,7 +193,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     trust: values["trust"] as string[],
     ...limits(number),
     suspend: !flag("no-suspend"),
-    statusListen: statusListen === undefined ? undefined : parseListenAddress(statusListen),
+    statusListen: parseListenAddress(maybe("status-listen") ?? ""),
     dump: flag("dump-machines")
       ? "machines"
       : flag("dump-task")
