@@ -16,13 +16,14 @@ import { parseTask } from "../manifests/task.ts";
 import type { TaskRequest } from "../manifests/task-request.ts";
 import type { Context } from "./context.ts";
 import type { ReceivedTask } from "./polling.ts";
+import type { Interruption, SignalWatch } from "./signals.ts";
 import type { TaskMachine } from "./task.ts";
 
 /** What to do now; disposing gives back what it holds. */
 export type Work = AsyncDisposable &
   (
     | { kind: "bootstrap"; pending: PendingBootstrap }
-    | { kind: "task"; received: ReceivedTask; machine: TaskMachine }
+    | { kind: "task"; received: ReceivedTask; machine: TaskMachine; interruption: Interruption }
     | { kind: "machines"; machines: BootstrappedMachine[] }
     | { kind: "nothing"; machines: number }
   );
@@ -31,9 +32,10 @@ export type Work = AsyncDisposable &
 export async function nextWork(
   context: Context,
   bootstrapBackoff: BootstrapBackoff,
-  signal: AbortSignal,
+  signals: SignalWatch,
 ): Promise<Work> {
   const { settings, log, status } = context;
+  const signal = signals.stop;
   status.set("waiting for the toolchain lock");
   using toolchainLock = await takeToolchainLock(settings.toolchainLock, log, signal);
   status.set("looking through the machines");
@@ -67,11 +69,17 @@ export async function nextWork(
     );
   machine.lock.write(toolchainLock, received.controller.priority);
   const lock = enumeration.take(machine);
+  // Whoever sees the priority that was just written may interrupt; nobody can before the toolchain lock is released.
+  const interruption = signals.armInterruption();
   return {
     kind: "task",
     received,
     machine: { paths: machine.paths, bootstrapped: machine.manifest, lock },
-    [Symbol.asyncDispose]: async () => lock[Symbol.dispose](),
+    interruption,
+    [Symbol.asyncDispose]: async () => {
+      using _lock = lock;
+      using _interruption = interruption;
+    },
   };
 }
 

@@ -19,6 +19,7 @@ import { formatResultRequest } from "../manifests/result-request.ts";
 import { formatTask, type Task } from "../manifests/task.ts";
 import { Backoff } from "./backoff.ts";
 import { boot, randomMac } from "./boot.ts";
+import { resourcesFor } from "./boost.ts";
 import { agentChecksum, faultPauseMaxSeconds, Interrupted, type Context } from "./context.ts";
 import { freshDirectories, removeDirectories } from "./directories.ts";
 import { Exchange, type WaitResult } from "./exchange.ts";
@@ -26,6 +27,7 @@ import { LiveLog } from "./live-log.ts";
 import { LogTail } from "./log-tail.ts";
 import type { ReceivedTask } from "./polling.ts";
 import { agentResult, resultFiles } from "./result.ts";
+import type { Interruption } from "./signals.ts";
 import { softFail } from "./soft-fail.ts";
 import type { Assignment, SpoolEntry } from "./spool.ts";
 import { takeUploads } from "./uploads.ts";
@@ -63,13 +65,16 @@ export function effectiveTask(received: ReceivedTask, trust: readonly string[]):
 /**
  * Performs a task on a machine and decides its result in the spool.
  *
- * @param signal aborted with {@link Interrupted}: the task gets the result `interrupt`.
+ * @param interruption if its signal is aborted with {@link Interrupted}, the task gets the result `interrupt`;
+ * disposed of as soon as the machine has sent its result.
+ * @param begun if the task was begun already (see {@link beginTask}).
  */
 export async function performTask(
   context: Context,
   received: ReceivedTask,
   machine: TaskMachine,
-  signal: AbortSignal,
+  interruption: Interruption,
+  begun?: SpoolEntry,
 ): Promise<Performed> {
   const task = effectiveTask(received, context.settings.trust);
   const { session } = received.response;
@@ -78,7 +83,7 @@ export async function performTask(
   log.info({ controller: received.controller.url }, "task received");
   let entry: SpoolEntry;
   try {
-    entry = await begin(context, received, task);
+    entry = begun ?? (await beginTask(context, received));
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     log.error({ reason: error.message }, "task not begun by a fault of the farm");
@@ -86,7 +91,7 @@ export async function performTask(
   }
   await using live =
     received.logUrl === undefined ? undefined : new LiveLog(context.client, received.logUrl, log);
-  const outcome = await decide(context, { received, task, machine, entry, log, live, signal });
+  const outcome = await decide(context, { received, task, machine, entry, log, live, interruption });
   lock[Symbol.dispose](); // others may wait for it; all the rest needs no machine
   const result = complete(outcome.result, task);
   await recordPatiently(context, entry, result, log);
@@ -95,9 +100,14 @@ export async function performTask(
   return { entry, result, fault: outcome.fault === true };
 }
 
-/** Empties the directories and then writes down what was promised, in this order also after a crash of the host. */
-async function begin(context: Context, received: ReceivedTask, task: Task): Promise<SpoolEntry> {
+/**
+ * Empties the directories and then writes down what was promised, in this order also after a crash of the host.
+ *
+ * @throws {Failure} if there is no room for it, or it cannot be written for another reason.
+ */
+export async function beginTask(context: Context, received: ReceivedTask): Promise<SpoolEntry> {
   const { get, put } = context.directories;
+  const task = effectiveTask(received, context.settings.trust);
   await freshDirectories(get, put);
   await attempt(`write '${put}' to the disk`, syncDirectory(dirname(put)));
   await attempt("write the task", writeFile(join(get, "task.manifest"), formatTask(task)));
@@ -150,11 +160,12 @@ interface Work {
   entry: SpoolEntry;
   log: Log;
   live: LiveLog | undefined;
-  signal: AbortSignal;
+  interruption: Interruption;
 }
 
 async function decide(context: Context, work: Work): Promise<Outcome> {
-  const { task, log, signal } = work;
+  const { task, log, interruption } = work;
+  const { signal } = interruption;
   if (context.settings.fakeBuild)
     return { result: agentResult(task, "abort", "agent", "not built: --fake-build") };
   try {
@@ -183,7 +194,8 @@ async function buildOnMachine(context: Context, work: Work): Promise<Outcome> {
 }
 
 async function useMachine(context: Context, work: Work, stack: AsyncDisposableStack): Promise<Outcome> {
-  const { task, log } = work;
+  const { task, log, interruption } = work;
+  const { signal } = interruption;
   const tail = new LogTail();
   const onLog = (chunk: Buffer) => {
     tail.write(chunk);
@@ -194,7 +206,9 @@ async function useMachine(context: Context, work: Work, stack: AsyncDisposableSt
     return { result: agentResult(task, "abort", "agent", started.failed + tail.quote()) };
   const { exchange } = started;
   log.milestone("machine is up");
-  const waited = await exchange.waitForUpload(resultFiles, context.settings.buildTimeoutSeconds, work.signal);
+  const waited = await exchange.waitForUpload(resultFiles, context.settings.buildTimeoutSeconds, signal);
+  // From here on the result counts, or the machine is evidence: whoever needs it waits for the lock.
+  interruption[Symbol.dispose]();
   if (waited.kind !== "done") return { result: await unfinished(context, work, exchange, waited, tail) };
   await exchange.tftp.close(); // what is looked at now must not change any more
   const uploaded = await takeUploads(context, work.entry, task, log);
@@ -219,7 +233,8 @@ async function startMachine(
   onLog: (chunk: Buffer) => void,
 ): Promise<Started> {
   const { settings, directories } = context;
-  const { machine, log, signal } = work;
+  const { machine, log, interruption } = work;
+  const { signal } = interruption;
   const common = { readable: directories.get, writable: directories.put, log };
   if (settings.fakeMachine !== undefined) {
     const server = { address: "127.0.0.1", port: settings.tftpPort, uploadMaxBytes: settings.uploadMaxBytes };
@@ -241,9 +256,10 @@ async function startMachine(
     return made.path;
   };
   const { machine: manifest } = machine.bootstrapped;
+  const resources = resourcesFor(work.received.controller.priority, settings);
   const booted = await boot({
     ...common,
-    settings,
+    settings: { ...settings, ...resources },
     machine: manifest,
     mac: manifest.mac ?? randomMac(),
     snapshot,

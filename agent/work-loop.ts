@@ -55,7 +55,7 @@ async function round(
   const { settings, status } = context;
   await context.delivery.sendDue(signals.stop);
   signals.stop.throwIfAborted();
-  await using work = await nextWork(context, bootstrapBackoff, signals.stop);
+  await using work = await nextWork(context, bootstrapBackoff, signals);
   switch (work.kind) {
     case "bootstrap":
       return await bootstrap(context, work.pending, bootstrapBackoff, signals);
@@ -112,8 +112,7 @@ async function perform(
     throw new Finished();
   }
   status.set(`building ${task.name}/${task.version} on ${task.machine} for ${controller.url}`);
-  using interruption = signals.armInterruption();
-  const performed = await performTask(context, work.received, work.machine, interruption.signal);
+  const performed = await performTask(context, work.received, work.machine, work.interruption);
   if (settings.dump === "result" || settings.fakeRequest !== undefined) {
     await performed.entry?.remove();
     dumpResult(performed.result);
