@@ -1,0 +1,248 @@
+/**
+ * The messages between a boss and its remote workers.
+ *
+ * A boss writes commands on the worker's standard input, one JSON object a line; the worker answers on its standard
+ * output with lines `BM> ` + JSON object. Other lines there are noise (banners, programs that print) and ignored.
+ * The format is that of U-Boot's buildman: its boss can drive croft's worker, and croft's boss its worker. What is
+ * croft's own is optional and marked as an extension.
+ *
+ * Reading is lenient where peers may be newer: unknown fields are passed over, unknown messages are told apart from
+ * wrong ones. A field that is missing or of the wrong type makes the message invalid, with the reason in words.
+ */
+import { Fields } from "./fields.ts";
+
+/** What each line of a worker begins with. */
+export const responsePrefix = "BM> ";
+
+/** `[null]`: the current source, as it lies in the work directory; otherwise commits, as hashes or names. */
+export type Commits = readonly string[] | readonly [null];
+
+/** Something to build: a board of U-Boot, a configuration of Linux, a target of any other project. */
+export interface Target {
+  board: string;
+  /** Decides on the toolchain; `sandbox`, or none, is built with the worker's own compiler. */
+  arch?: string;
+  /** Extension: build only these of the prepared commits, as indices; without it, all. */
+  commits?: readonly number[];
+}
+
+/** How a target is built at a commit, as shell commands; worker/remote/recipes.ts explains the placeholders. */
+export interface Recipe {
+  /** Run when a target is begun and whenever its configuration may have changed; none if there is nothing to do. */
+  configure?: string;
+  build: string;
+  /** Prints the sizes of what was built, as size(1) does. */
+  sizes?: string;
+  /** Files, relative to the output directory, that come with the result of a failed build. */
+  config?: readonly string[];
+  /** Git pathspecs: configure again only where a commit changes one of these; without it, at each commit. */
+  reconfigure?: readonly string[];
+}
+
+/** What `configure` carries: buildman's switches, and croft's extensions. Anything else passes unread. */
+export interface Settings extends Readonly<Record<string, unknown>> {
+  verbose_build?: boolean;
+  allow_missing?: boolean;
+  no_lto?: boolean;
+  reproducible_builds?: boolean;
+  warnings_as_errors?: boolean;
+  mrproper?: boolean;
+  fallback_mrproper?: boolean;
+  config_only?: boolean;
+  force_build?: boolean;
+  kconfig_check?: boolean;
+  force_reconfig?: boolean;
+  lines?: boolean;
+  /** Extension: the name of a built-in recipe (`u-boot`, `linux`, `make`) or one in full; default `u-boot`. */
+  recipe?: string | Recipe;
+  /** Extension: jobs of each build, instead of a share of the worker's threads. */
+  jobs?: number;
+  /** Extension: how long a target may take at one commit, in seconds. */
+  build_timeout?: number;
+}
+
+/** Boss to worker. */
+export type Command =
+  | { cmd: "setup"; work_dir?: string }
+  | { cmd: "configure"; settings: Settings; toolchains: Readonly<Record<string, string>> }
+  | { cmd: "build_boards"; boards: readonly Target[]; commits: Commits }
+  | { cmd: "build_prepare"; commits: Commits; max_boards?: number }
+  | ({ cmd: "build_board" } & Target)
+  | { cmd: "build_done" }
+  | { cmd: "quit" };
+
+/** A target built at a commit. */
+export interface BuildResult {
+  resp: "build_result";
+  board: string;
+  /** Index into the prepared commits. */
+  commit_upto: number;
+  /** See {@link returnCodes}. */
+  return_code: number;
+  stderr: string;
+  stdout: string;
+  /** Load average of the last minute on the worker's host. */
+  load_avg: number;
+  /** With return code 0 only: the lines of size(1) without their heading. */
+  sizes?: { raw: string };
+  /** With failures only: file name to content. */
+  config?: Readonly<Record<string, string>>;
+  lines?: string;
+}
+
+/** Worker to boss. */
+export type Response =
+  | { resp: "ready"; nthreads: number; slots: number }
+  | { resp: "setup_done"; work_dir: string; git_dir: string }
+  | { resp: "configure_done" }
+  | { resp: "build_started"; num_threads: number }
+  | { resp: "worktree_created"; thread: number }
+  | { resp: "build_prepare_done" }
+  | { resp: "heartbeat"; board: string; thread: number }
+  | BuildResult
+  | { resp: "build_done"; exceptions: number }
+  | { resp: "quit_ack" }
+  | { resp: "error"; msg: string };
+
+/** What `return_code` says; any other but 0 is a failure, too. */
+export const returnCodes = { built: 0, failed: 2, noToolchain: 10 } as const;
+
+/** A line that was read: a message; one of a name that is not known here; or one that is wrong, and why. */
+export type Parsed<Message> =
+  | { kind: "message"; message: Message }
+  | { kind: "unknown"; name: string }
+  | { kind: "invalid"; reason: string };
+
+/** A line of a boss, without its newline; an empty one is nothing. */
+export function parseCommand(line: string): Parsed<Command> | { kind: "nothing" } {
+  if (line.trim() === "") return { kind: "nothing" };
+  return parseMessage(line, "cmd", commandFields) as Parsed<Command>;
+}
+
+/** A line of a worker's standard output, without its newline; one without the prefix is noise. */
+export function parseResponse(line: string): Parsed<Response> | { kind: "noise" } {
+  if (!line.startsWith(responsePrefix)) return { kind: "noise" };
+  return parseMessage(line.slice(responsePrefix.length), "resp", responseFields) as Parsed<Response>;
+}
+
+/** A command as the line that is sent, with its newline. */
+export function formatCommand(command: Command): string {
+  return `${JSON.stringify(command)}\n`;
+}
+
+/** A response as the line that is sent, with prefix and newline. */
+export function formatResponse(response: Response): string {
+  return `${responsePrefix}${JSON.stringify(response)}\n`;
+}
+
+type Schema = Record<string, (fields: Fields) => Record<string, unknown>>;
+
+function parseMessage(text: string, key: "cmd" | "resp", schema: Schema): Parsed<unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return { kind: "invalid", reason: `invalid JSON: ${(error as Error).message}` };
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return { kind: "invalid", reason: "invalid JSON: this is no object" };
+  const object = value as Record<string, unknown>;
+  const name = typeof object[key] === "string" ? object[key] : "";
+  const read = Object.hasOwn(schema, name) ? schema[name] : undefined;
+  if (!read) return { kind: "unknown", name };
+  const fields = new Fields(name, object);
+  const message = { [key]: name, ...read(fields) };
+  return fields.problem === undefined
+    ? { kind: "message", message }
+    : { kind: "invalid", reason: fields.problem };
+}
+
+const commandFields: Schema = {
+  setup: (fields) => fields.optional("work_dir", "string"),
+  configure: (fields) => ({ settings: readSettings(fields), toolchains: fields.texts("toolchains") ?? {} }),
+  build_boards: (fields) => ({ boards: readTargets(fields), commits: readCommits(fields) }),
+  build_prepare: (fields) => ({ commits: readCommits(fields), ...fields.optional("max_boards", "count") }),
+  build_board: (fields) => readTarget(fields),
+  build_done: () => ({}),
+  quit: () => ({}),
+};
+
+const responseFields: Schema = {
+  ready: (fields) => ({ ...fields.required("nthreads", "count"), ...fields.required("slots", "count") }),
+  setup_done: (fields) => ({
+    ...fields.required("work_dir", "string"),
+    ...fields.required("git_dir", "string"),
+  }),
+  configure_done: () => ({}),
+  build_started: (fields) => fields.required("num_threads", "count"),
+  worktree_created: (fields) => fields.required("thread", "count"),
+  build_prepare_done: () => ({}),
+  heartbeat: (fields) => ({ ...fields.required("board", "string"), ...fields.required("thread", "count") }),
+  build_result: readResult,
+  build_done: (fields) => fields.required("exceptions", "count"),
+  quit_ack: () => ({}),
+  error: (fields) => fields.required("msg", "string"),
+};
+
+function readResult(fields: Fields): Record<string, unknown> {
+  const sizes = fields.inner("sizes");
+  const raw = sizes?.required("raw", "string");
+  const config = fields.texts("config");
+  return {
+    ...fields.required("board", "string"),
+    ...fields.required("commit_upto", "count"),
+    ...fields.required("return_code", "integer"),
+    ...fields.required("stderr", "string"),
+    ...fields.required("stdout", "string"),
+    ...fields.required("load_avg", "number"),
+    ...(raw && { sizes: raw }),
+    ...(config && { config }),
+    ...fields.optional("lines", "string"),
+  };
+}
+
+function readTarget(fields: Fields): Record<string, unknown> {
+  const commits = fields.list("commits", "count");
+  return {
+    ...fields.required("board", "name"),
+    ...fields.optional("arch", "string"),
+    ...(commits && { commits }),
+  };
+}
+
+function readTargets(fields: Fields): unknown[] {
+  const targets = fields.objects("boards") ?? [];
+  if (targets.length === 0) fields.complain("no boards specified");
+  return targets.map(readTarget);
+}
+
+function readCommits(fields: Fields): unknown {
+  const value = fields.value("commits");
+  if (Array.isArray(value) && value.length === 1 && value[0] === null) return [null]; // the current source
+  const commits = fields.list("commits", "name");
+  if (value === undefined) fields.complain(`${fields.name}: commits is missing`);
+  else if (commits?.length === 0) fields.complain(`${fields.name}: commits is empty`);
+  return commits;
+}
+
+const switches = [
+  ...["verbose_build", "allow_missing", "no_lto", "reproducible_builds", "warnings_as_errors", "mrproper"],
+  ...["fallback_mrproper", "config_only", "force_build", "kconfig_check", "force_reconfig", "lines"],
+];
+
+function readSettings(fields: Fields): Record<string, unknown> {
+  const settings = fields.inner("settings");
+  if (!settings) return {};
+  for (const name of switches) settings.optional(name, "boolean");
+  settings.optional("jobs", "positive");
+  settings.optional("build_timeout", "positive");
+  if (typeof settings.value("recipe") === "object") {
+    const recipe = settings.inner("recipe");
+    recipe?.optional("configure", "string");
+    recipe?.required("build", "string");
+    recipe?.optional("sizes", "string");
+    recipe?.list("config", "string");
+    recipe?.list("reconfigure", "string");
+  } else settings.optional("recipe", "string");
+  return settings.withoutNulls();
+}
