@@ -2,8 +2,11 @@ import type { Command } from "commander";
 import { makeCommand } from "../host/command.ts";
 import { makeLog } from "../host/log.ts";
 import { addOptions, givenValues } from "../host/options.ts";
+import { packageVersion } from "../host/package.ts";
+import { controllersArgument } from "./controller-setting.ts";
+import { effectiveConfiguration } from "./effective-configuration.ts";
 import { agentOptions } from "./options.ts";
-import { makeSettings } from "./settings.ts";
+import { settingsOf } from "./settings.ts";
 
 /** The `croft agent` command. */
 export function agentCommand(): Command {
@@ -11,22 +14,18 @@ export function agentCommand(): Command {
     "croft agent",
     "polls controllers for tasks and performs each in a clean virtual machine",
   );
-  command.argument(
-    "[controller...]",
-    "controllers as [PRIORITY=]URL; the priority has four or five digits, [F]DCBA",
-  );
-  command.option(
-    "--config <FILE>",
-    "YAML file with options (keys: their names without dashes) and `controllers`",
-  );
+  command.argument("[controller...]", `${controllersArgument.value}: ${controllersArgument.prose}`);
   addOptions(command, agentOptions);
+  command.version(packageVersion, "--version", "print the version of croft");
   command.action(async (controllers: string[]) => {
-    const file: unknown = command.getOptionValue("config");
-    const settings = makeSettings(
-      givenValues(command, agentOptions),
-      controllers,
-      file as string | undefined,
-    );
+    const given = givenValues(command, agentOptions);
+    const configuration = effectiveConfiguration(given, controllers, given["config"] as string | undefined);
+    const settings = settingsOf(configuration);
+    if (given["print-config"] === true) {
+      const { formatConfiguration } = await import("./print-configuration.ts");
+      process.stdout.write(formatConfiguration(configuration, settings));
+      return;
+    }
     const log = makeLog({ verbosity: settings.verbosity, format: settings.logFormat });
     const { runAgent } = await import("./daemon.ts"); // help and errors of usage need none of it
     await runAgent(settings, log);

@@ -1,15 +1,11 @@
-import { join, resolve } from "node:path";
-import { readConfiguration } from "../host/configuration.ts";
+import { join } from "node:path";
 import { Failure, UsageFailure } from "../host/failure.ts";
-import { readOptionValue, withDefaults, type OptionValues } from "../host/options.ts";
-import { agentOptions, parseListenAddress } from "./options.ts";
+import { parseListenAddress } from "../host/listen-address.ts";
+import type { OptionValues } from "../host/options.ts";
+import { parseController, type ControllerSetting } from "./controller-setting.ts";
+import { effectiveConfiguration, type EffectiveConfiguration } from "./effective-configuration.ts";
 
-/** A controller to poll. */
-export interface ControllerSetting {
-  url: string;
-  /** `[F]DCBA` (agent.md), 0 to 19999. */
-  priority: number;
-}
+export type { ControllerSetting } from "./controller-setting.ts";
 
 /** What the agent runs with: options, typed, with everything that follows from them. */
 export interface Settings {
@@ -78,74 +74,29 @@ export function instanceName(settings: Settings): string {
 export function makeSettings(
   given: OptionValues,
   controllerArguments: readonly string[],
-  configurationFile?: string,
+  configurationFile = given["config"] as string | undefined,
 ): Settings {
-  const file = configurationFile === undefined ? undefined : readAgentConfiguration(configurationFile);
-  const values = withDefaults({ ...file?.values, ...given }, agentOptions);
-  const controllers = (controllerArguments.length > 0 ? controllerArguments : (file?.controllers ?? [])).map(
-    parseController,
-  );
-  const settings = typed(values, controllers);
-  const modes = agentOptions.filter(
-    (option) => option.name.startsWith("dump-") && values[option.name] === true,
-  );
-  if (modes.length > 1)
-    throw new UsageFailure(
-      "start the agent",
-      `--${modes[0]!.name} and --${modes[1]!.name} exclude each other`,
-    );
-  if (controllers.length === 0 && settings.dump !== "machines" && settings.fakeRequest === undefined)
-    throw new UsageFailure("start the agent", "no controller URL", {
-      hints: ["Give at least one: croft agent [OPTIONS] [PRIORITY=]URL…", "See: croft agent --help"],
-    });
+  return settingsOf(effectiveConfiguration(given, controllerArguments, configurationFile));
+}
+
+/** @throws {UsageFailure} for a combination of values that makes no sense. */
+export function settingsOf({ values, controllers }: EffectiveConfiguration): Settings {
+  const settings = typed(values, controllers.map(parseController));
+  const fail = (reason: string, hints: string[] = []) =>
+    new UsageFailure("start the agent", reason, { hints });
+  const [dump, other] = ["dump-machines", "dump-task", "dump-result"].filter((mode) => values[mode]);
+  if (other !== undefined) throw fail(`--${dump} and --${other} exclude each other`);
+  if (settings.openssl && settings.authKey === undefined)
+    throw fail("--openssl needs a key to sign with (--auth-key)");
+  if (!settings.openssl && (values["openssl-option"] as string[]).length > 0)
+    throw fail("--openssl-option is for the program given with --openssl, and there is none");
+  const idle = values["print-config"] === true || settings.dump === "machines";
+  if (controllers.length === 0 && !idle && settings.fakeRequest === undefined)
+    throw fail("no controller URL", [
+      "Give at least one: croft agent [OPTIONS] [PRIORITY=]URL…",
+      "See: croft agent --help",
+    ]);
   return settings;
-}
-
-/**
- * Parses `[<priority>=]<url>`; the part before `=` is a priority only if it is all digits, since URLs contain `=`.
- *
- * @throws {UsageFailure} for a priority that is not four or five digits up to 19999, or a bad URL.
- */
-export function parseController(text: string): ControllerSetting {
-  const [, prefix, rest] = /^(\d*)=(.*)$/s.exec(text) ?? [undefined, undefined, text];
-  const fail = (reason: string) => new UsageFailure(`use controller '${text}'`, reason);
-  if (prefix !== undefined && (!/^\d{4,5}$/.test(prefix) || Number(prefix) > 19999))
-    throw fail("its priority must be four or five digits, at most 19999");
-  const url = URL.parse(rest!);
-  if (!url || !["http:", "https:"].includes(url.protocol)) throw fail("expected an http or https URL");
-  return { url: rest!, priority: Number(prefix ?? 0) };
-}
-
-function readAgentConfiguration(path: string): { values: OptionValues; controllers: string[] } {
-  const configuration = readConfiguration(path);
-  const fail = (key: string, reason: string) =>
-    new UsageFailure(
-      `use configuration '${path}'`,
-      `${configuration.locate(key ? [key] : [])}: ${key ? `${key}: ` : ""}${reason}`,
-    );
-  const content = configuration.value;
-  if (typeof content !== "object" || content === null || Array.isArray(content))
-    throw fail("", "expected keys and values");
-  const values: OptionValues = {};
-  let controllers: string[] = [];
-  for (const [key, value] of Object.entries(content)) {
-    if (key === "controllers") {
-      if (!Array.isArray(value) || value.some((item) => typeof item !== "string"))
-        throw fail(key, "expected a list of [PRIORITY=]URL");
-      controllers = value as string[];
-      continue;
-    }
-    const option = agentOptions.find(({ name, commandLineOnly }) => name === key && !commandLineOnly);
-    if (!option) throw fail(key, "unknown key");
-    if (option.repeat !== Array.isArray(value) && option.repeat) throw fail(key, "expected a list");
-    const read = (Array.isArray(value) && option.repeat ? value : [value]).map((item) =>
-      readOptionValue(option, item),
-    );
-    for (const item of read) if ("error" in item) throw fail(key, item.error);
-    const plain = read.map((item) => (item as { value: string }).value);
-    values[key] = option.repeat ? plain : plain[0];
-  }
-  return { values, controllers };
 }
 
 function typed(values: OptionValues, controllers: ControllerSetting[]): Settings {
@@ -175,12 +126,12 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     instanceMax: number("instance-max"),
     offset,
     interactive: text("interactive") as Settings["interactive"],
-    machines: resolve(text("machines")),
+    machines: text("machines"),
     storage: text("storage") as Settings["storage"],
-    tftp: resolve(text("tftp")),
+    tftp: text("tftp"),
     tftpPort: number("tftp-port") + offset,
-    spool: resolve(text("spool")),
-    runtime: resolve(maybe("runtime") ?? defaultRuntime(), `${name}-${number("instance")}`),
+    spool: text("spool"),
+    runtime: join(maybe("runtime") ?? defaultRuntime(), `${name}-${number("instance")}`),
     network: text("network") === "bridge" ? { kind: "bridge", bridge: text("bridge") } : { kind: "user" },
     accel: text("accel") as Settings["accel"],
     qemu: maybe("qemu"),
@@ -211,12 +162,12 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
 
 /** Times and retries. */
 function limits(number: (name: string) => number) {
-  const startup = number("startup-timeout");
+  const startup = number("startup-timeout") as number | undefined;
   return {
     buildTimeoutSeconds: number("build-timeout"),
     interactiveTimeoutSeconds: number("interactive-timeout"),
     bootstrapTimeoutSeconds: number("bootstrap-timeout"),
-    startupTimeoutSeconds: { bootstrap: startup || 300, build: startup || 120 },
+    startupTimeoutSeconds: { bootstrap: startup ?? 300, build: startup ?? 120 },
     bootstrapRetries: number("bootstrap-retries"),
     buildRetries: number("build-retries"),
     pollIntervalSeconds: number("poll-interval"),

@@ -1,8 +1,9 @@
 /** The controller's configuration: a YAML file, then the command line over it. */
 import { resolve } from "node:path";
 import Type, { type Static } from "typebox";
-import { readCheckedConfiguration } from "../host/configuration.ts";
+import { readCheckedConfiguration } from "../host/checked-configuration.ts";
 import { UsageFailure, reasonOf } from "../host/failure.ts";
+import { parseListenAddress } from "../host/listen-address.ts";
 import { specificationFor } from "./builds.ts";
 import { checkSpecification } from "./tasks.ts";
 
@@ -127,13 +128,11 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
   };
 }
 
-/** `ADDRESS:PORT`, an IPv6 address in brackets; port 0 is any free one. */
+/** @throws {UsageFailure} for what is no `ADDRESS:PORT`. */
 export function parseListen(text: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (!match || port > 65_535)
-    throw new UsageFailure(`listen on '${text}'`, "expected ADDRESS:PORT, such as 127.0.0.1:8420");
-  return { host: match[1] ?? match[2]!, port };
+  const parsed = parseListenAddress(text);
+  if (parsed) return { host: parsed.address, port: parsed.port };
+  throw new UsageFailure(`listen on '${text}'`, "expected ADDRESS:PORT, such as 127.0.0.1:8420");
 }
 
 function targetsOf(declared: readonly Static<typeof target>[]): Target[] {

@@ -41,5 +41,6 @@ function oneClearLine(text: string): string {
   return `croft: ${text
     .replace(/^error: /, "Cannot use the command line: ")
     .replace(" is invalid. ", " is invalid: ")
+    .replace(/\n\(Did you mean (.*)\?\)$/m, " (did you mean $1?)")
     .trimEnd()}\n`;
 }

@@ -1,7 +1,5 @@
 import { readFileSync } from "node:fs";
 import { LineCounter, parseDocument, type Document, type Node } from "yaml";
-import type { TSchema, Static } from "typebox";
-import { Compile } from "typebox/compile";
 import { UsageFailure, reasonOf } from "./failure.ts";
 
 /** A YAML file as read: its plain value, and where each key stands. */
@@ -29,42 +27,30 @@ export function readConfiguration(file: string): Configuration {
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;
   };
+  const fail = (offset: number, reason: string) =>
+    new UsageFailure(`use configuration '${file}'`, `${position(offset)}: ${reason}`);
   const [error] = document.errors;
-  if (error)
-    throw new UsageFailure(`read configuration '${file}'`, `${position(error.pos[0])}: ${error.message}`);
+  if (error?.code === "DUPLICATE_KEY")
+    throw fail(error.pos[0], `${keyAt(text, error.pos[0])}: the key stands there twice`);
+  if (error) throw fail(error.pos[0], error.message);
   return {
-    value: document.toJS() ?? {},
+    value: plainValue(document, (reason) => fail(0, reason)),
     locate: (path) => position(offsetOf(document, path)),
   };
 }
 
-/**
- * Reads a YAML configuration file and checks it against a schema (unknown keys are errors where the schema says
- * `additionalProperties: false`).
- *
- * @throws {UsageFailure} naming file, line, column and key.
- */
-export function readCheckedConfiguration<T extends TSchema>(file: string, schema: T): Static<T> {
-  const configuration = readConfiguration(file);
-  const validator = Compile(schema);
-  if (validator.Check(configuration.value)) return configuration.value as Static<T>;
-  const [error] = validator.Errors(configuration.value);
-  const path = pathOf(error?.instancePath ?? "");
-  // An unknown key is reported by the schema `false` that stands for all keys not named, at the key's own path.
-  const unknown = error?.keyword === "boolean";
-  const reason = unknown ? "unknown key" : (error?.message ?? "not as expected");
-  throw new UsageFailure(
-    `use configuration '${file}'`,
-    `${configuration.locate(path)}: ${path.length ? `${path.join(".")}: ` : ""}${reason}`,
-  );
+function keyAt(text: string, offset: number): string {
+  return /[^\s:]*/.exec(text.slice(offset))![0];
 }
 
-function pathOf(pointer: string): (string | number)[] {
-  return pointer
-    .split("/")
-    .slice(1)
-    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"))
-    .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+/** Aliases are found out only here: ones without an anchor, and too many of them. */
+function plainValue(document: Document, fail: (reason: string) => UsageFailure): unknown {
+  try {
+    return document.toJS() ?? {};
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    throw fail(error.message);
+  }
 }
 
 function offsetOf(document: Document, path: readonly (string | number)[]): number {
@@ -73,7 +59,7 @@ function offsetOf(document: Document, path: readonly (string | number)[]): numbe
     const key = path[length - 1];
     for (const item of parent?.items ?? []) {
       const pair = item as { key?: Node & { value?: unknown } };
-      if (pair.key?.value === key && pair.key?.range) return pair.key.range[0];
+      if (pair.key?.range && String(pair.key.value) === key) return pair.key.range[0];
     }
     const node = document.getIn(path.slice(0, length), true) as Node | undefined;
     if (node?.range) return node.range[0];

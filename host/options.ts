@@ -1,19 +1,23 @@
 /**
- * Options are declared once, as data; the command line parser, the YAML schema, `--help` and the manual derive
- * from the declaration.
+ * Options are declared once, as data; the command line parser, the YAML schema, `--help`, man page and manual
+ * derive from the declaration.
  */
+import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option as CommanderOption } from "commander";
 
 /** One option of a command. */
 export interface OptionDeclaration {
   /** Without dashes, e.g. `build-timeout`. */
   name: string;
-  kind: "flag" | "string" | "integer" | "choice";
+  /** A `path` is a string that is made absolute, and never empty. */
+  kind: "flag" | "string" | "path" | "integer" | "choice";
   /** One letter. */
   short?: string;
   /** What stands for the value in the help, e.g. `SECONDS`. */
   value?: string;
   default?: string | number | boolean;
+  /** The default in words, where it is not one value that says it all. */
+  defaultWords?: string;
   /** Bounds of an integer, inclusive. */
   minimum?: number;
   maximum?: number;
@@ -26,47 +30,80 @@ export interface OptionDeclaration {
   check?: (value: string) => string | undefined;
   /** One sentence, lower case, without the full stop. */
   prose: string;
+  /** More sentences, for the manual. */
+  details?: string;
+  /** Heading that the option stands under in help and manual. */
+  group?: string;
 }
 
 /** Option values by the option's name. */
 export type OptionValues = Record<string, string | number | boolean | string[] | undefined>;
 
-/**
- * Checks one value of an option, as text from the command line or as a scalar from a configuration file.
- *
- * @returns the typed value, or `{error}` with the reason in words.
- */
-export function readOptionValue(
-  option: OptionDeclaration,
-  value: unknown,
-): { value: string | number | boolean } | { error: string } {
+/** An option's value, or what is wrong with it in words. */
+export type ReadValue = { value: string | number | boolean } | { error: string };
+
+/** Declarations under a heading. */
+export function groupOf(group: string, options: readonly OptionDeclaration[]): OptionDeclaration[] {
+  return options.map((option) => ({ ...option, group }));
+}
+
+/** An integer of at least 1; at most a week if it is a number of seconds. */
+export function integerOption(
+  name: string,
+  value: string,
+  byDefault: number | undefined,
+  prose: string,
+): OptionDeclaration {
+  return {
+    ...{ name, kind: "integer", value, minimum: 1, prose },
+    ...(value === "SECONDS" ? { maximum: 7 * 24 * 3600 } : {}),
+    ...(byDefault === undefined ? {} : { default: byDefault }),
+  };
+}
+
+/** A check for names of files, programs and the like. */
+export function checkNotEmpty(text: string): string | undefined {
+  return text === "" ? "expected a name, not nothing" : undefined;
+}
+
+/** Checks one value of an option as it stands on the command line; a flag has none. */
+export function readOptionText(option: OptionDeclaration, text: string): ReadValue {
+  if (option.kind !== "integer") return readOptionValue(option, text);
+  return readOptionValue(option, /^\d{1,15}$/.test(text) ? Number(text) : text);
+}
+
+/** Checks one value of an option as a configuration file has it: with a type of its own. */
+export function readOptionValue(option: OptionDeclaration, value: unknown): ReadValue {
   switch (option.kind) {
     case "flag":
       return typeof value === "boolean" ? { value } : { error: "expected true or false" };
     case "integer": {
-      const number = typeof value === "number" ? value : /^\d+$/.test(String(value)) ? Number(value) : NaN;
-      const minimum = option.minimum ?? 0;
       const maximum = option.maximum ?? Number.MAX_SAFE_INTEGER;
-      if (!Number.isSafeInteger(number) || number < minimum || number > maximum)
-        return { error: `expected a whole number ${range(option)}` };
-      return { value: number };
+      const right = typeof value === "number" && Number.isSafeInteger(value);
+      return right && value >= (option.minimum ?? 0) && value <= maximum
+        ? { value }
+        : { error: `expected a whole number ${describeRange(option)}` };
     }
     case "choice":
       // YAML reads `false` and `true` as booleans where the option means the words.
       return option.choices!.includes(String(value))
         ? { value: String(value) }
         : { error: `expected one of ${option.choices!.join(", ")}` };
+    case "path":
+      if (typeof value !== "string" || value === "" || value.includes("\0"))
+        return { error: "expected a path" };
+      return { value: resolve(value) };
     case "string": {
-      if (typeof value !== "string") return { error: "expected text" };
+      if (typeof value !== "string") return { error: "expected text; what looks like a number needs quotes" };
       const error = option.check?.(value);
       return error === undefined ? { value } : { error };
     }
   }
 }
 
-function range(option: OptionDeclaration): string {
-  if (option.maximum === undefined) return `of at least ${option.minimum ?? 0}`;
-  return `from ${option.minimum ?? 0} to ${option.maximum}`;
+/** `from 1 to 99` or `of at least 1`. */
+export function describeRange({ minimum = 0, maximum }: OptionDeclaration): string {
+  return maximum === undefined ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
 }
 
 /** Adds declared options to a command; defaults are left to {@link withDefaults}, so that a given value is known as such. */
@@ -76,26 +113,38 @@ export function addOptions(command: Command, options: readonly OptionDeclaration
 }
 
 function toCommander(option: OptionDeclaration): CommanderOption {
-  const long = `--${option.name}`;
-  const flags =
-    (option.short ? `-${option.short}, ${long}` : long) +
-    (option.kind === "flag" ? "" : ` <${option.value ?? "VALUE"}>`);
-  const result = new CommanderOption(flags, option.prose + describeDefault(option));
+  const notes = describeNotes(option);
+  const prose = option.prose + (notes.length ? ` (${notes.join("; ")})` : "");
+  const result = new CommanderOption(optionUsage(option), prose);
+  if (option.group !== undefined) result.helpGroup(`${option.group}:`);
   if (option.kind === "flag") return result;
   return result.argParser<unknown>((text, previous) => {
-    const read = readOptionValue(option, text);
+    const read = readOptionText(option, text);
     if ("error" in read) throw new InvalidArgumentError(read.error);
     return option.repeat ? [...((previous as unknown[] | undefined) ?? []), read.value] : read.value;
   });
 }
 
-function describeDefault(option: OptionDeclaration): string {
+/** `-s, --long <VALUE>`, as the help shows it. */
+export function optionUsage({ name, short, kind, value = "VALUE" }: OptionDeclaration): string {
+  return (short ? `-${short}, --${name}` : `--${name}`) + (kind === "flag" ? "" : ` <${value}>`);
+}
+
+/** What help and manual say besides the prose: choices, whether it may repeat, the default. */
+export function describeNotes(option: OptionDeclaration): string[] {
   const notes: string[] = [];
   if (option.kind === "choice") notes.push(option.choices!.join(", "));
   if (option.repeat) notes.push("may repeat");
-  if (option.default !== undefined && option.default !== "" && option.kind !== "flag")
-    notes.push(`default: ${option.default}`);
-  return notes.length ? ` (${notes.join("; ")})` : "";
+  const byDefault = describeDefault(option);
+  if (byDefault !== undefined) notes.push(`default: ${byDefault}`);
+  return notes;
+}
+
+/** The default as help and manual show it; undefined for a flag, and for an option without one. */
+export function describeDefault(option: OptionDeclaration): string | undefined {
+  if (option.defaultWords !== undefined) return option.defaultWords;
+  if (option.kind === "flag" || option.default === undefined || option.default === "") return undefined;
+  return String(option.default);
 }
 
 /** The values given to a parsed command, by option name. */

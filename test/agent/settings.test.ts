@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { makeSettings, parseController } from "../../agent/settings.ts";
+import { parseController } from "../../agent/controller-setting.ts";
+import { makeSettings } from "../../agent/settings.ts";
 import { UsageFailure } from "../../host/failure.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 
@@ -68,11 +69,11 @@ test("fake modes lock nothing unless told to", () => {
 for (const [text, position, reason] of [
   ["cpu: many\n", "1:1", /cpu: expected a whole number from 1 to 1024/],
   ["ram: 1048576\nramm: 1\n", "2:1", /ramm: unknown key/],
-  ["dump-task: true\n", "1:1", /dump-task: unknown key/],
+  ["dump-task: true\n", "1:1", /dump-task: it can only be given on the command line/],
   ["cpu: 1\ncontrollers: http://a\n", "2:1", /controllers: expected a list/],
   ["toolchain-name: 1-2\n", "1:1", /toolchain-name: expected letters/],
   ["cpu: [1\n", "2:1", /./],
-  ["cpu: 1\ncpu: 2\n", "2:1", /unique/],
+  ["cpu: 1\ncpu: 2\n", "2:1", /cpu: the key stands there twice/],
 ] as const)
   test(`the configuration ${JSON.stringify(text)} is refused with its position`, async () => {
     await using directory = await temporaryDirectory("croft-test-");

@@ -1,0 +1,14 @@
+/** Parses `ADDRESS:PORT`, an IPv6 address in brackets; port 0 is any free one. Undefined if it is none. */
+export function parseListenAddress(text: string): { address: string; port: number } | undefined {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text) ?? [];
+  const address = bracketed ?? plain;
+  const port = Number(digits);
+  return address !== undefined && port <= 65_535 ? { address, port } : undefined;
+}
+
+/** What is wrong with an option's value that should be an address to listen on, or undefined. */
+export function checkListenAddress(text: string): string | undefined {
+  return parseListenAddress(text)
+    ? undefined
+    : "expected ADDRESS:PORT, for instance 127.0.0.1:9400 or [::1]:9400";
+}
