@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
@@ -21,8 +21,8 @@ const rounds = 240;
 const deadlineSeconds = 300;
 
 /** Publishes a revision whose every file carries its id. */
-async function publish(farm: Farm, name: string, id: string): Promise<void> {
-  const paths = farm.paths(name);
+async function publish(farm: Farm, name: string, id: string, volume = "v"): Promise<void> {
+  const paths = farm.paths(name, volume);
   const path = await newRevisionPath(paths);
   await farm.storage.createSubvolume(path);
   await writeFile(manifestPath(path), machineManifest(name, id));
@@ -33,6 +33,15 @@ async function publish(farm: Farm, name: string, id: string): Promise<void> {
 /** What operators do to machines while agents run. */
 async function operate(farm: Farm, name: string, turn: number): Promise<void> {
   const paths = farm.paths(name);
+  if (turn % 5 === 2) {
+    // A volume comes, with a machine of its own and a double of another, and goes.
+    const volume = `w${turn}`;
+    await publish(farm, "d", `d-1.${turn}`, volume);
+    await publish(farm, name, `double-1.${turn}`, volume);
+    for (const old of await readdir(farm.directory))
+      if (old.startsWith("w") && old !== volume) await removeVolume(farm, old);
+    return;
+  }
   if (turn % 4 === 3) {
     await rm(paths.current, { force: true });
     return;
@@ -43,10 +52,15 @@ async function operate(farm: Farm, name: string, turn: number): Promise<void> {
     await farm.storage.remove(`${paths.current}.${revision}`);
 }
 
+async function removeVolume(farm: Farm, volume: string): Promise<void> {
+  for (const name of ["d", ...machines]) await remove(farm, name, volume);
+  await rmdir(join(farm.directory, volume)).catch(() => {}); // somebody uses a machine of it
+}
+
 /** Removes a machine, unless somebody uses it. */
-async function remove(farm: Farm, name: string): Promise<void> {
+async function remove(farm: Farm, name: string, volume = "v"): Promise<void> {
   try {
-    await removeMachine(farm.storage, farm.paths(name));
+    await removeMachine(farm.storage, farm.paths(name, volume));
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
   }
