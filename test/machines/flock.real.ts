@@ -82,6 +82,7 @@ test("two agents' processes and shells with flock(1): 1,000 times locked, never 
   start(0);
   start(1);
   const shells = [ground.shell("machine", 20), ground.shell("toolchain", 20)];
+  const shellEnds = shells.map((shell) => once(shell, "exit"));
   const deadline = Date.now() + deadlineSeconds * 1000;
   let acquisitions = checkJournal(ground.journal, killed);
   for (let turn = 0; countOf(acquisitions, "machine") < 1000; turn++) {
@@ -96,7 +97,7 @@ test("two agents' processes and shells with flock(1): 1,000 times locked, never 
     acquisitions = checkJournal(ground.journal, killed);
   }
   rmSync(ground.go);
-  for (const shell of shells) assert.equal((await once(shell, "exit"))[0], 0);
+  for (const [status] of await Promise.all(shellEnds)) assert.equal(status, 0);
   for (let count = -1; count !== ends.length;) {
     count = ends.length;
     for (const child of current) child.stdin!.end();
