@@ -1,19 +1,21 @@
-/** Growing pauses after failures, one count for each key: 1, 2, 4, … seconds up to a maximum. */
+/** Growing pauses after failures, one count for each key: the first, twice that, four times… up to a maximum. */
 export class Backoff<Key> {
   readonly #maximumSeconds: number;
+  readonly #firstSeconds: number;
   readonly #now: () => number;
   readonly #failures = new Map<Key, { count: number; until: number }>();
 
   /** @param now milliseconds of a clock that never goes back. */
-  constructor(maximumSeconds: number, now: () => number = () => performance.now()) {
+  constructor(maximumSeconds: number, now: () => number = () => performance.now(), firstSeconds = 1) {
     this.#maximumSeconds = maximumSeconds;
+    this.#firstSeconds = firstSeconds;
     this.#now = now;
   }
 
   /** Notes a failure; returns the pause, in seconds. */
   failed(key: Key): number {
     const count = (this.#failures.get(key)?.count ?? 0) + 1;
-    const pauseSeconds = Math.min(2 ** (count - 1), this.#maximumSeconds);
+    const pauseSeconds = Math.min(this.#firstSeconds * 2 ** (count - 1), this.#maximumSeconds);
     this.#failures.set(key, { count, until: this.#now() + pauseSeconds * 1000 });
     return pauseSeconds;
   }

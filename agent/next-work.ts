@@ -6,76 +6,121 @@
  */
 import { Failure } from "../host/failure.ts";
 import type { BootstrapBackoff } from "../machines/bootstrap-backoff.ts";
-import { enumerateMachines } from "../machines/enumerate.ts";
+import { enumerateMachines, type EnumerationContext } from "../machines/enumerate.ts";
 import type { Enumeration, LockedMachine, PendingBootstrap } from "../machines/enumeration.ts";
 import { fakeEnumeration } from "../machines/fake-machine.ts";
 import { readNamedManifest } from "../machines/manifest-files.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
-import { parseTask } from "../manifests/task.ts";
-import type { TaskRequest } from "../manifests/task-request.ts";
+import { parseTask, type Task } from "../manifests/task.ts";
+import type { Backoff } from "./backoff.ts";
+import { claimMachine, type Abandoned, type Claimed } from "./claim.ts";
 import type { Context } from "./context.ts";
+import { loadOf } from "./interruption.ts";
+import { machinesFor, taskRequest, type Offered } from "./offer.ts";
 import type { ReceivedTask } from "./polling.ts";
+import { isFull } from "./priority.ts";
 import type { Interruption, SignalWatch } from "./signals.ts";
+import type { SpoolEntry } from "./spool.ts";
 import type { TaskMachine } from "./task.ts";
+
+/** A task with its machine; or without one, if that could not be had. */
+export interface TaskWork {
+  kind: "task";
+  received: ReceivedTask;
+  machine: TaskMachine;
+  interruption: Interruption;
+  /** If it was written down already. */
+  begun?: SpoolEntry;
+}
+
+export interface AbandonedWork {
+  kind: "abandoned";
+  received: ReceivedTask;
+  abandoned: Abandoned;
+}
 
 /** What to do now; disposing gives back what it holds. */
 export type Work = AsyncDisposable &
   (
     | { kind: "bootstrap"; pending: PendingBootstrap }
-    | { kind: "task"; received: ReceivedTask; machine: TaskMachine; interruption: Interruption }
+    | TaskWork
+    | AbandonedWork
+    /** For a mode that prints it. */
+    | { kind: "dump"; task: Task }
     | { kind: "machines"; machines: BootstrappedMachine[] }
-    | { kind: "nothing"; machines: number }
+    /** `full`: as many instances are busy as may be. */
+    | { kind: "nothing"; machines: number; full: boolean }
   );
 
+/** What is remembered of failures, for the time of the process. */
+export interface Backoffs {
+  bootstrap: BootstrapBackoff;
+  /** By controller's URL. */
+  interruption: Backoff<string>;
+}
+
 /** @throws {Failure} if the machines cannot be looked through; the signal's reason if aborted. */
-export async function nextWork(
-  context: Context,
-  bootstrapBackoff: BootstrapBackoff,
-  signals: SignalWatch,
-): Promise<Work> {
+export async function nextWork(context: Context, backoffs: Backoffs, signals: SignalWatch): Promise<Work> {
   const { settings, log, status } = context;
   const signal = signals.stop;
   status.set("waiting for the toolchain lock");
   using toolchainLock = await takeToolchainLock(settings.toolchainLock, log, signal);
   status.set("looking through the machines");
-  await using enumeration = await enumerate(context, bootstrapBackoff, toolchainLock, signal);
+  const enumerationContext = enumerationOptions(context, backoffs.bootstrap, signal);
+  await using enumeration = await enumerate(context, enumerationContext, toolchainLock);
   status.ready();
   if (enumeration.pending) {
     enumeration.pending.lock.write(toolchainLock);
     const pending = enumeration.takePending();
     return { kind: "bootstrap", pending, [Symbol.asyncDispose]: () => pending[Symbol.asyncDispose]() };
   }
-  const machines = enumeration.machines.filter(
-    (machine): machine is LockedMachine => machine.state === "locked",
-  );
+  const free = enumeration.machines.filter((machine) => machine.state === "locked");
   if (settings.dump === "machines")
     return {
       kind: "machines",
-      machines: machines.map(({ manifest }) => manifest),
+      machines: free.map(({ manifest }) => manifest),
       [Symbol.asyncDispose]: nothing,
     };
-  const received =
-    machines.length === 0 && settings.fakeRequest === undefined
-      ? undefined
-      : await receive(context, machines, signal);
-  if (received === undefined)
-    return { kind: "nothing", machines: machines.length, [Symbol.asyncDispose]: nothing };
-  const machine = machines.find(({ manifest }) => manifest.machine.name === received.task.machine);
-  if (!machine)
-    throw new Failure(
-      `perform task '${received.task.name}'`,
-      `there is no machine '${received.task.machine}'`,
-    );
-  machine.lock.write(toolchainLock, received.controller.priority);
-  const lock = enumeration.take(machine);
+  const given = await receive(context, enumeration, free, backoffs.interruption, signal);
+  if (given === undefined) {
+    const full = isFull(loadOf(enumeration, settings.instanceMax));
+    return { kind: "nothing", machines: free.length, full, [Symbol.asyncDispose]: nothing };
+  }
+  const { received } = given;
+  if (settings.dump === "task") return { kind: "dump", task: received.task, [Symbol.asyncDispose]: nothing };
+  const claimed = await claimMachine({
+    ...{ context, enumerationContext, toolchainLock, enumeration, ...given, signal },
+    interruptionBackoff: backoffs.interruption,
+  });
+  return begin(received, claimed, toolchainLock, signals);
+}
+
+/** Says for what the machine is held, while nobody can look; from then on the task may be interrupted. */
+function begin(
+  received: ReceivedTask,
+  claimed: Claimed | Abandoned,
+  toolchainLock: ToolchainLock,
+  signals: SignalWatch,
+): Work {
+  const give = (abandoned: Abandoned): Work => ({
+    ...{ kind: "abandoned", received, abandoned },
+    [Symbol.asyncDispose]: nothing,
+  });
+  if ("status" in claimed) return give(claimed);
+  const begun = claimed.begun ? { begun: claimed.begun } : {};
+  const { paths, manifest: bootstrapped, lock } = claimed.machine;
+  try {
+    lock.write(toolchainLock, received.controller.priority);
+  } catch (error) {
+    lock[Symbol.dispose]();
+    if (error instanceof Failure) return give({ status: "abort", reason: error.message, ...begun });
+    throw error;
+  }
   // Whoever sees the priority that was just written may interrupt; nobody can before the toolchain lock is released.
   const interruption = signals.armInterruption();
   return {
-    kind: "task",
-    received,
-    machine: { paths: machine.paths, bootstrapped: machine.manifest, lock },
-    interruption,
+    ...{ kind: "task", received, machine: { paths, bootstrapped, lock }, interruption, ...begun },
     [Symbol.asyncDispose]: async () => {
       using _lock = lock;
       using _interruption = interruption;
@@ -83,62 +128,61 @@ export async function nextWork(
   };
 }
 
-function enumerate(
-  context: Context,
+function enumerationOptions(
+  { settings, storage, workerVersion, log }: Context,
   bootstrapBackoff: BootstrapBackoff,
-  toolchainLock: ToolchainLock,
   signal: AbortSignal,
+): EnumerationContext {
+  const { name, id } = settings.toolchain;
+  const { machines: directory, instance, instanceMax } = settings;
+  return {
+    ...{ directory, toolchain: { name, id }, instance, instanceMax },
+    ...{ workerVersion, storage, bootstrapBackoff, log, signal },
+  };
+}
+
+function enumerate(
+  { settings }: Context,
+  options: EnumerationContext,
+  toolchainLock: ToolchainLock,
 ): Promise<Enumeration> {
-  const { settings, storage, workerVersion, log } = context;
   if (settings.fakeMachine !== undefined)
     return Promise.resolve(fakeEnumeration(settings.fakeMachine, settings.toolchain));
-  const { name, id } = settings.toolchain;
-  return enumerateMachines(
-    {
-      directory: settings.machines,
-      toolchain: { name, id },
-      instance: settings.instance,
-      instanceMax: 0,
-      workerVersion,
-      storage,
-      bootstrapBackoff,
-      log,
-      signal,
-    },
-    toolchainLock,
-  );
+  return enumerateMachines(options, toolchainLock);
 }
 
+/** A task, with the machine that it is for. */
+interface Given {
+  received: ReceivedTask;
+  machine: Offered[number];
+}
+
+/** Asks the controllers, each for what its priority allows. */
 async function receive(
   context: Context,
-  machines: readonly LockedMachine[],
+  enumeration: Enumeration,
+  free: readonly LockedMachine[],
+  interruptionBackoff: Backoff<string>,
   signal: AbortSignal,
-): Promise<ReceivedTask | undefined> {
+): Promise<Given | undefined> {
   const { settings, polling, status } = context;
-  if (settings.fakeRequest !== undefined) return fakeReceived(settings.fakeRequest);
-  status.set("asking the controllers");
-  return polling.ask(taskRequest(context, machines), signal);
+  const load = loadOf(enumeration, settings.instanceMax);
+  if (settings.fakeRequest !== undefined) return given(fakeReceived(settings.fakeRequest), free);
+  status.set(isFull(load) ? "asking for tasks of higher priority" : "asking the controllers");
+  let offered: Offered | undefined;
+  const received = await polling.ask((controller) => {
+    const mayInterrupt = interruptionBackoff.remainingSeconds(controller.url) === 0;
+    offered = machinesFor(context, controller, free, load, mayInterrupt);
+    return offered && taskRequest(context, offered);
+  }, signal);
+  return received && given(received, offered ?? []);
 }
 
-/** What this agent offers. */
-function taskRequest(
-  { settings, signer, hostName }: Context,
-  machines: readonly LockedMachine[],
-): TaskRequest {
-  return {
-    agent: hostName,
-    toolchainName: settings.toolchain.name,
-    toolchainVersion: settings.toolchain.version,
-    ...(signer ? { fingerprint: signer.fingerprint } : {}),
-    machines: machines.map(({ manifest: { machine } }) => ({
-      id: machine.id,
-      name: machine.name,
-      summary: machine.summary,
-      ...(machine.role === undefined ? {} : { role: machine.role }),
-      ...(machine.ramMinimumKiB === undefined ? {} : { ramMinimumKiB: machine.ramMinimumKiB }),
-      ...(machine.ramMaximumKiB === undefined ? {} : { ramMaximumKiB: machine.ramMaximumKiB }),
-    })),
-  };
+function given(received: ReceivedTask, offered: Offered): Given {
+  const { name, machine: wanted } = received.task;
+  const machine = offered.find(({ paths }) => paths.name === wanted);
+  if (machine) return { received, machine };
+  throw new Failure(`perform task '${name}'`, `there is no machine '${wanted}'`);
 }
 
 /** The task of `--fake-request`: as if a controller had given it, without challenge and without URLs. */

@@ -58,14 +58,20 @@ export class Polling {
    * Asks one controller after another until one has a task: the highest priority first, equal ones in random order.
    * One that could not be reached is left alone for a growing while. What is wrong with an answer is logged, and the
    * next controller is asked.
+   *
+   * @param requestTo what is offered to a controller; undefined: it is not asked.
    */
-  async ask(request: TaskRequest, signal: AbortSignal): Promise<ReceivedTask | undefined> {
-    const body = formatTaskRequest(request);
+  async ask(
+    requestTo: (controller: ControllerSetting) => TaskRequest | undefined,
+    signal: AbortSignal,
+  ): Promise<ReceivedTask | undefined> {
     for (const controller of this.#order()) {
       if (this.#backoff.remainingSeconds(controller.url) > 0) continue;
+      const request = requestTo(controller);
+      if (request === undefined) continue;
       const log = this.#log.child({ url: controller.url });
       try {
-        const answer = await this.#client.postManifest(controller.url, body, {
+        const answer = await this.#client.postManifest(controller.url, formatTaskRequest(request), {
           timeoutSeconds: Math.min(requestMaxSeconds, this.#timeoutSeconds),
           signal,
         });

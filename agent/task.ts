@@ -114,6 +114,32 @@ export async function beginTask(context: Context, received: ReceivedTask): Promi
   return context.spool.begin(assignmentOf(received, task));
 }
 
+/** Decides a task that is not performed, as its machine could not be had. */
+export async function abandonTask(
+  context: Context,
+  received: ReceivedTask,
+  abandoned: { status: "interrupt" | "abort"; reason: string; begun?: SpoolEntry },
+): Promise<Performed> {
+  const { task, response } = received;
+  const { status, reason } = abandoned;
+  const log = context.log.child({
+    ...{ session: response.session, machine: task.machine, task: `${task.name}/${task.version}` },
+  });
+  log.warn({ status, reason }, "task abandoned");
+  const result = agentResult(task, status, "agent", reason);
+  const fault = status === "abort";
+  let entry = abandoned.begun;
+  try {
+    entry ??= await beginTask(context, received);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return { result, entry: undefined, fault };
+  }
+  await recordPatiently(context, entry, result, log);
+  await removeUploads(context, log);
+  return { result, entry, fault };
+}
+
 /** The request that tells a controller the result. */
 export function resultRequest(
   { session, answer }: Pick<Assignment, "session" | "answer">,

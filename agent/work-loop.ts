@@ -7,13 +7,16 @@ import { Backoff } from "./backoff.ts";
 import { bootstrapMachine } from "./bootstrap.ts";
 import { faultPauseMaxSeconds, type Context } from "./context.ts";
 import { dumpMachines, dumpResult, dumpTask } from "./dump.ts";
-import { nextWork, type Work } from "./next-work.ts";
+import { nextWork, type AbandonedWork, type Backoffs, type TaskWork } from "./next-work.ts";
 import type { ReceivedTask } from "./polling.ts";
 import type { SignalWatch } from "./signals.ts";
-import { assignmentOf, performTask, resultRequest, type Performed } from "./task.ts";
+import { abandonTask, assignmentOf, performTask, resultRequest, type Performed } from "./task.ts";
 
 /** How long a result may take to be delivered once the agent is asked to end; after that it stays in the spool. */
 const lastDeliverySeconds = 10;
+/** How long a controller's tasks do not interrupt others after these did not give way. */
+const interruptionPauseMinSeconds = 60;
+const interruptionPauseMaxSeconds = 600;
 
 /**
  * Works until asked to end, or until a mode has printed what it is for.
@@ -24,12 +27,15 @@ const lastDeliverySeconds = 10;
  * @throws the stop signal's reason; {@link Failure} in the modes that print something.
  */
 export async function workLoop(context: Context, signals: SignalWatch): Promise<void> {
-  const bootstrapBackoff = new BootstrapBackoff();
+  const backoffs = {
+    bootstrap: new BootstrapBackoff(),
+    interruption: new Backoff<string>(interruptionPauseMaxSeconds, undefined, interruptionPauseMinSeconds),
+  };
   const faults = new Backoff<"fault">(faultPauseMaxSeconds);
   const isService = context.settings.dump === undefined && context.settings.fakeRequest === undefined;
   while (!signals.drain.aborted) {
     try {
-      if (await round(context, bootstrapBackoff, signals)) faults.succeeded("fault");
+      if (await round(context, backoffs, signals)) faults.succeeded("fault");
       else if (isService) await pause(faults.failed("fault"), signals);
       else return;
     } catch (error) {
@@ -47,27 +53,28 @@ export async function workLoop(context: Context, signals: SignalWatch): Promise<
 class Finished extends Error {}
 
 /** @returns false after a fault that has been logged. */
-async function round(
-  context: Context,
-  bootstrapBackoff: BootstrapBackoff,
-  signals: SignalWatch,
-): Promise<boolean> {
+async function round(context: Context, backoffs: Backoffs, signals: SignalWatch): Promise<boolean> {
   const { settings, status } = context;
   await context.delivery.sendDue(signals.stop);
   signals.stop.throwIfAborted();
-  await using work = await nextWork(context, bootstrapBackoff, signals);
+  await using work = await nextWork(context, backoffs, signals);
   switch (work.kind) {
     case "bootstrap":
-      return await bootstrap(context, work.pending, bootstrapBackoff, signals);
+      return await bootstrap(context, work.pending, backoffs.bootstrap, signals);
     case "machines":
       dumpMachines(work.machines);
       throw new Finished();
+    case "dump":
+      dumpTask(work.task);
+      throw new Finished();
     case "nothing":
-      status.set(work.machines === 0 ? "waiting for a machine" : "waiting for a task");
+      status.set(waitingFor(work));
       await pause(sleepSeconds(settings.pollIntervalSeconds, work.machines === 0), signals);
       return true;
     case "task":
       return await perform(context, work, signals);
+    case "abandoned":
+      return await abandon(context, work, signals);
   }
 }
 
@@ -100,25 +107,34 @@ async function bootstrap(
   return fault === undefined;
 }
 
-async function perform(
+async function perform(context: Context, work: TaskWork, signals: SignalWatch): Promise<boolean> {
+  const { received, machine, interruption, begun } = work;
+  const { task, controller } = received;
+  context.status.set(`building ${task.name}/${task.version} on ${task.machine} for ${controller.url}`);
+  const performed = await performTask(context, received, machine, interruption, begun);
+  return await report(context, received, performed, signals);
+}
+
+/** Tells the controller that its task is not performed. */
+async function abandon(context: Context, work: AbandonedWork, signals: SignalWatch): Promise<boolean> {
+  const { received, abandoned } = work;
+  return await report(context, received, await abandonTask(context, received, abandoned), signals);
+}
+
+/** @returns false after a fault. */
+async function report(
   context: Context,
-  work: Work & { kind: "task" },
+  received: ReceivedTask,
+  performed: Performed,
   signals: SignalWatch,
 ): Promise<boolean> {
-  const { settings, status } = context;
-  const { task, controller } = work.received;
-  if (settings.dump === "task") {
-    dumpTask(task);
-    throw new Finished();
-  }
-  status.set(`building ${task.name}/${task.version} on ${task.machine} for ${controller.url}`);
-  const performed = await performTask(context, work.received, work.machine, work.interruption);
+  const { settings } = context;
   if (settings.dump === "result" || settings.fakeRequest !== undefined) {
     await performed.entry?.remove();
     dumpResult(performed.result);
     throw new Finished();
   }
-  await deliver(context, work.received, performed, signals.stop);
+  await deliver(context, received, performed, signals.stop);
   return !performed.fault;
 }
 
@@ -143,6 +159,11 @@ async function deliver(
       late.signal,
     );
   stop.removeEventListener("abort", limit);
+}
+
+function waitingFor({ machines, full }: { machines: number; full: boolean }): string {
+  if (full) return "waiting for a task of higher priority: all instances are busy";
+  return machines === 0 ? "waiting for a machine" : "waiting for a task";
 }
 
 /** Random, so that the agents of a farm do not ask in step; half as long while no machine is free. */

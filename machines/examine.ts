@@ -51,6 +51,22 @@ export class MachineExamination {
     }
   }
 
+  /**
+   * Looks at a machine that has become free after it was looked at, and that the caller has locked.
+   *
+   * @returns undefined if it is not ready (any more): removed, replaced, or to be bootstrapped first.
+   */
+  async recheck(lock: MachineLock): Promise<LockedMachine | undefined> {
+    try {
+      const revision = currentRevision(this.#paths);
+      const found = revision === undefined ? undefined : await this.#compare(lock, revision, false);
+      return found?.state === "locked" ? found : undefined;
+    } catch (error) {
+      if (error instanceof Gone) return undefined;
+      throw error;
+    }
+  }
+
   async #examine(mayBootstrap: boolean): Promise<Found | undefined> {
     const revision = currentRevision(this.#paths);
     this.hasCurrentRevision = revision !== undefined;
