@@ -19,7 +19,8 @@ export function agentCommand(): Command {
   command.version(packageVersion, "--version", "print the version of croft");
   command.action(async (controllers: string[]) => {
     const given = givenValues(command, agentOptions);
-    const configuration = effectiveConfiguration(given, controllers, given["config"] as string | undefined);
+    const read = () => effectiveConfiguration(given, controllers, given["config"] as string | undefined);
+    const configuration = read();
     const settings = settingsOf(configuration);
     if (given["print-config"] === true) {
       const { formatConfiguration } = await import("./print-configuration.ts");
@@ -28,7 +29,7 @@ export function agentCommand(): Command {
     }
     const log = makeLog({ verbosity: settings.verbosity, format: settings.logFormat });
     const { runAgent } = await import("./daemon.ts"); // help and errors of usage need none of it
-    await runAgent(settings, log);
+    await runAgent(settings, log, () => settingsOf(read()));
   });
   return command;
 }

@@ -18,15 +18,12 @@ import { Failure } from "../host/failure.ts";
 import { tryLockFile } from "../host/flock.ts";
 import type { Log } from "../host/log.ts";
 import { packageVersion } from "../host/package.ts";
-import { openStorage } from "../machines/storage.ts";
+import { feedWatchdog } from "../host/systemd.ts";
 import { Interrupted, type Context } from "./context.ts";
-import { Delivery } from "./delivery.ts";
-import { directoriesOf, provideWorker } from "./directories.ts";
-import { HttpClient } from "./http.ts";
-import { Polling } from "./polling.ts";
+import { openParts } from "./parts.ts";
 import { recover } from "./recovery.ts";
+import { reloadSettings } from "./reload.ts";
 import { instanceName, type Settings } from "./settings.ts";
-import { openSigner } from "./signing.ts";
 import { watchSignals } from "./signals.ts";
 import { Spool } from "./spool.ts";
 import { Status } from "./status.ts";
@@ -35,17 +32,25 @@ import { workLoop } from "./work-loop.ts";
 /**
  * Runs until asked to end (by a signal, or by a mode that prints something and exits).
  *
+ * @param readSettings reads the configuration again, when SIGHUP asks for it
  * @throws {Failure} for whatever keeps it from working at all.
  */
-export async function runAgent(settings: Settings, log: Log): Promise<void> {
+export async function runAgent(
+  settings: Settings,
+  log: Log,
+  readSettings: () => Settings = () => settings,
+): Promise<void> {
   using signals = watchSignals();
+  using _watchdog = settings.systemd ? feedWatchdog(log) : undefined;
   try {
     const spool = await Spool.open(join(settings.spool, instanceName(settings)));
     using _instance = lockInstance(settings, spool);
     const context = await openContext(settings, spool, log, signals.stop);
     if (settings.systemd) tellFacts(context);
+    signals.stop.addEventListener("abort", () => context.status.stopping(), { once: true });
     await recover(context);
-    await workLoop(context, signals);
+    await workLoop(context, signals, (context) => reloadSettings(context, readSettings));
+    context.status.stopping();
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
   }
@@ -67,33 +72,11 @@ function lockInstance(settings: Settings, spool: Spool): Disposable {
 }
 
 async function openContext(settings: Settings, spool: Spool, log: Log, stop: AbortSignal): Promise<Context> {
-  const signer = settings.authKey === undefined ? undefined : openSigner(settings.authKey);
-  const directories = directoriesOf(settings);
-  const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
-  const workerVersion = await provideWorker(directories.toolchain);
-  const needsMachines = settings.fakeMachine === undefined;
   return {
-    settings,
-    directories,
+    ...(await openParts(settings, spool, log)),
     log,
-    client,
     spool,
-    storage: await openStorage(
-      needsMachines ? settings.machines : settings.tftp,
-      needsMachines ? settings.storage : "directory",
-      log,
-    ),
-    polling: new Polling({
-      controllers: settings.controllers,
-      client,
-      signer,
-      requestTimeoutSeconds: settings.requestTimeoutSeconds,
-      log,
-    }),
-    delivery: new Delivery(client, spool, log),
     status: new Status(log, settings.systemd),
-    workerVersion,
-    signer,
     hostName: hostname(),
     stop,
   };

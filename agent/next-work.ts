@@ -60,12 +60,21 @@ export interface Backoffs {
   interruption: Backoff<string>;
 }
 
-/** @throws {Failure} if the machines cannot be looked through; the signal's reason if aborted. */
+/**
+ * The end of the agent ends it at any point; draining only while it waits for the toolchain lock: later, a controller
+ * may have given a task already.
+ *
+ * @throws {Failure} if the machines cannot be looked through; a signal's reason if aborted.
+ */
 export async function nextWork(context: Context, backoffs: Backoffs, signals: SignalWatch): Promise<Work> {
   const { settings, log, status } = context;
   const signal = signals.stop;
   status.set("waiting for the toolchain lock");
-  using toolchainLock = await takeToolchainLock(settings.toolchainLock, log, signal);
+  using toolchainLock = await takeToolchainLock(
+    settings.toolchainLock,
+    log,
+    AbortSignal.any([signal, signals.drain]),
+  );
   status.set("looking through the machines");
   const enumerationContext = enumerationOptions(context, backoffs.bootstrap, signal);
   await using enumeration = await enumerate(context, enumerationContext, toolchainLock);

@@ -1,12 +1,13 @@
 import type { Log } from "../host/log.ts";
 import { reasonOf } from "../host/failure.ts";
-import { notifySystemd } from "../host/systemd.ts";
+import { notifySystemd, sendState } from "../host/systemd.ts";
 
 /** What the agent is doing now, in one line; shown by systemd. */
 export class Status {
   readonly #log: Log;
   readonly #systemd: boolean;
   #ready = false;
+  #stopping = false;
   #text = "starting";
   #told = Promise.resolve();
 
@@ -33,11 +34,38 @@ export class Status {
     this.#tell({ ready: true, status: this.#text });
   }
 
+  /** Does what a reload consists of; systemd shows the service as reloading meanwhile. */
+  async reloading(work: () => Promise<void>): Promise<void> {
+    // Before the agent is up there is nothing to reload, and READY would say that it is up.
+    if (!this.#ready) return await work();
+    this.#send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+    try {
+      await work();
+    } finally {
+      this.#send("READY=1");
+    }
+  }
+
+  /** The agent is about to end. */
+  stopping(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#send("STOPPING=1");
+  }
+
+  #send(state: string): void {
+    this.#inOrder(() => sendState(state));
+  }
+
   /** In order, and never waited for: what systemd thinks of us is no reason to stop working. */
   #tell(notification: { ready?: boolean; status?: string }): void {
+    this.#inOrder(() => notifySystemd(notification));
+  }
+
+  #inOrder(tell: () => Promise<void>): void {
     if (!this.#systemd) return;
     this.#told = this.#told
-      .then(() => notifySystemd(notification))
+      .then(tell)
       .catch((error: unknown) => this.#log.warn({ reason: reasonOf(error) }, "systemd could not be told"));
   }
 }

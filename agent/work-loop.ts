@@ -24,9 +24,14 @@ const interruptionPauseMaxSeconds = 600;
  * A fault of the farm (no disk space, no QEMU…) does not end the loop: it is logged, and the loop pauses for a
  * while that grows until something works again.
  *
+ * @param reload reads the configuration again, and changes the context by it
  * @throws the stop signal's reason; {@link Failure} in the modes that print something.
  */
-export async function workLoop(context: Context, signals: SignalWatch): Promise<void> {
+export async function workLoop(
+  context: Context,
+  signals: SignalWatch,
+  reload: (context: Context) => Promise<void>,
+): Promise<void> {
   const backoffs = {
     bootstrap: new BootstrapBackoff(),
     interruption: new Backoff<string>(interruptionPauseMaxSeconds, undefined, interruptionPauseMinSeconds),
@@ -35,12 +40,13 @@ export async function workLoop(context: Context, signals: SignalWatch): Promise<
   const isService = context.settings.dump === undefined && context.settings.fakeRequest === undefined;
   while (!signals.drain.aborted) {
     try {
+      if (signals.takeReload()) await reload(context);
       if (await round(context, backoffs, signals)) faults.succeeded("fault");
       else if (isService) await pause(faults.failed("fault"), signals);
       else return;
     } catch (error) {
       signals.stop.throwIfAborted();
-      if (error instanceof Finished) return;
+      if (error instanceof Finished || error === signals.drain.reason) return;
       if (!(error instanceof Failure) || !isService) throw error;
       const pauseSeconds = faults.failed("fault");
       context.log.error({ reason: error.message, pauseSeconds }, "pausing after a fault");
@@ -172,7 +178,7 @@ function sleepSeconds(longestSeconds: number, noMachine: boolean): number {
   return noMachine ? seconds / 2 : seconds;
 }
 
-async function pause(seconds: number, { stop, drain }: SignalWatch): Promise<void> {
-  await sleep(seconds * 1000, undefined, { signal: AbortSignal.any([stop, drain]) }).catch(() => {});
+async function pause(seconds: number, { stop, drain, reload }: SignalWatch): Promise<void> {
+  await sleep(seconds * 1000, undefined, { signal: AbortSignal.any([stop, drain, reload]) }).catch(() => {});
   stop.throwIfAborted();
 }

@@ -1,6 +1,6 @@
 /** The `croft` command: a table of subcommands, each loaded only when it is called. */
 import type { Command } from "commander";
-import { makeCommand, runCommand } from "../host/command.ts";
+import { endOnBugs, makeCommand, runCommand } from "../host/command.ts";
 import { UsageFailure } from "../host/failure.ts";
 import { packageVersion } from "../host/package.ts";
 
@@ -43,6 +43,7 @@ const subcommands: Record<string, { summary: string; load: () => Promise<Command
   },
 };
 
+endOnBugs();
 const [name, ...args] = process.argv.slice(2);
 const subcommand = name === undefined ? undefined : subcommands[name];
 process.exitCode = subcommand

@@ -27,14 +27,21 @@ export async function runCommand(command: Command, args: readonly string[]): Pro
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageStatus;
-    if (!(error instanceof Failure)) {
-      process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-      return bugStatus;
-    }
+    if (!(error instanceof Failure)) return reportBug(error);
     process.stderr.write(`croft: ${error.message}\n`);
     for (const hint of error.hints) process.stderr.write(`  ${hint}\n`);
     return error.exitStatus;
   }
+}
+
+/** Ends the process with {@link bugStatus} for what is thrown where nobody catches it: in an event, or a lost promise. */
+export function endOnBugs(): void {
+  process.on("uncaughtException", (error: unknown) => process.exit(reportBug(error)));
+}
+
+function reportBug(error: unknown): number {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  return bugStatus;
 }
 
 function oneClearLine(text: string): string {

@@ -20,9 +20,18 @@ export interface LogOptions {
   destination?: number;
 }
 
+function levelOf(verbosity: number): (typeof verbosityLevels)[number] {
+  return verbosityLevels[verbosity] ?? "deep";
+}
+
+/** Changes how much a log keeps, and each child made of it from now on. */
+export function setVerbosity(log: Log, verbosity: number): void {
+  log.level = levelOf(verbosity);
+}
+
 /** Makes the log of a process; written synchronously, so that the last words of a crash are there. */
 export function makeLog(options: LogOptions = {}): Log {
-  const level = verbosityLevels[options.verbosity ?? 1] ?? "deep";
+  const level = levelOf(options.verbosity ?? 1);
   const format = options.format ?? "terminal";
   const destination = options.destination ?? 2;
   const settings = { level, customLevels, base: null };

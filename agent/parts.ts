@@ -1,0 +1,46 @@
+/** The parts of an agent that follow from its settings; made at the start, and anew when the settings change. */
+import type { Log } from "../host/log.ts";
+import { packageVersion } from "../host/package.ts";
+import { openStorage } from "../machines/storage.ts";
+import type { Context } from "./context.ts";
+import { Delivery } from "./delivery.ts";
+import { directoriesOf, provideWorker } from "./directories.ts";
+import { HttpClient } from "./http.ts";
+import { Polling } from "./polling.ts";
+import type { Settings } from "./settings.ts";
+import { openSigner } from "./signing.ts";
+import type { Spool } from "./spool.ts";
+
+export type Parts = Pick<
+  Context,
+  "settings" | "directories" | "storage" | "client" | "polling" | "delivery" | "signer" | "workerVersion"
+>;
+
+/** @throws {Failure} for a key that cannot be read, or a directory that cannot be used. */
+export async function openParts(settings: Settings, spool: Spool, log: Log): Promise<Parts> {
+  const signer = settings.authKey === undefined ? undefined : openSigner(settings.authKey);
+  const directories = directoriesOf(settings);
+  const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
+  const workerVersion = await provideWorker(directories.toolchain);
+  const needsMachines = settings.fakeMachine === undefined;
+  return {
+    settings,
+    directories,
+    client,
+    storage: await openStorage(
+      needsMachines ? settings.machines : settings.tftp,
+      needsMachines ? settings.storage : "directory",
+      log,
+    ),
+    polling: new Polling({
+      controllers: settings.controllers,
+      client,
+      signer,
+      requestTimeoutSeconds: settings.requestTimeoutSeconds,
+      log,
+    }),
+    delivery: new Delivery(client, spool, log),
+    workerVersion,
+    signer,
+  };
+}
