@@ -36,6 +36,7 @@ test("SIGUSR2 lets the task be finished, and then ends the agent", async () => {
   await using controller = await FakeController.start();
   giveOnce(controller);
   const agent = home.start([controller.url("/task")]);
+  await controller.requests("/task", 1);
   await home.readTask();
   agent.child.kill("SIGUSR2");
   await home.upload(resultText());
@@ -79,6 +80,7 @@ test("a second SIGTERM changes nothing, and a controller that does not answer ho
     return new Promise(() => {}); // never
   };
   const agent = home.start([controller.url("/task")]);
+  await controller.requests("/task", 1);
   await home.readTask();
   agent.child.kill("SIGTERM");
   await asked.promise;
