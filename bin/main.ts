@@ -37,6 +37,10 @@ const subcommands: Record<string, { summary: string; load: () => Promise<Command
     summary: "make, list, show and remove build machines",
     load: async () => (await import("../machines/command.ts")).machineCommand(),
   },
+  worker: {
+    summary: "build what a boss asks for over ssh",
+    load: async () => (await import("../worker/remote/command.ts")).workerCommand(),
+  },
   manifest: {
     summary: "look at manifests, and make them",
     load: async () => (await import("./manifest.ts")).manifestCommand(),

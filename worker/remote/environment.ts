@@ -1,0 +1,33 @@
+import type { Settings } from "../protocol.ts";
+import type { Toolchain } from "./toolchain.ts";
+
+/** Variables that would make a build, or git, depend on how the worker was started. */
+const unwanted =
+  /^(GIT_.*|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKEOVERRIDES|CROSS_COMPILE|ARCH|O|V|LC_.*|LANGUAGE|KBUILD_.*)$/;
+
+/** The worker's own environment, without what must not reach builds; messages are in English, in UTF-8. */
+export function cleanEnvironment(own: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const kept = Object.entries(own).filter(([name]) => !unwanted.test(name));
+  return { ...Object.fromEntries(kept), LC_ALL: "C.UTF-8" };
+}
+
+/**
+ * What builds find in their environment: the toolchain, and what the settings ask for, in the variables that U-Boot
+ * and Linux read. A reproducible build has the same date at each commit, so that only real changes show.
+ */
+export function buildEnvironment(settings: Settings, toolchain: Toolchain): NodeJS.ProcessEnv {
+  return {
+    ...cleanEnvironment(),
+    ...(toolchain.cross && { CROSS_COMPILE: toolchain.cross }),
+    ...(settings.verbose_build && { V: "1", VERBOSE: "1" }),
+    ...(settings.warnings_as_errors && { KCFLAGS: "-Werror", HOSTCFLAGS: "-Werror" }),
+    ...(settings.no_lto && { NO_LTO: "1" }),
+    ...(settings.allow_missing && { BINMAN_ALLOW_MISSING: "1" }),
+    ...(settings.reproducible_builds && {
+      SOURCE_DATE_EPOCH: "0",
+      KBUILD_BUILD_TIMESTAMP: "Thu Jan  1 00:00:00 UTC 1970",
+      KBUILD_BUILD_USER: "croft",
+      KBUILD_BUILD_HOST: "croft",
+    }),
+  };
+}

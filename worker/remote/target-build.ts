@@ -1,0 +1,184 @@
+import { open } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { returnCodes, type BuildResult, type Recipe, type Settings, type Target } from "../protocol.ts";
+import { touchNamedFiles } from "./diagnostics.ts";
+import { buildEnvironment } from "./environment.ts";
+import type { Processes } from "./processes.ts";
+import { fillIn, outputDirectory } from "./recipes.ts";
+import type { Toolchain } from "./toolchain.ts";
+import type { Worktree } from "./worktree.ts";
+
+/** How targets are built in a round. */
+export interface BuildPlan {
+  settings: Settings;
+  recipe: Recipe;
+  processes: Processes;
+}
+
+/** What is known of a build, besides what it was of. */
+export type Outcome = Pick<BuildResult, "return_code" | "stdout" | "stderr" | "sizes" | "config">;
+
+/** What of each stream of a step is kept, in bytes. */
+const keptBytes = 1024 * 1024;
+const keptSizesBytes = 64 * 1024;
+const keptConfigBytes = 1024 * 1024;
+
+/** Longest time of a target at one commit, without a setting: nothing may run for ever. */
+const defaultTimeoutSeconds = 4 * 3600;
+
+/**
+ * A target, built at one commit after the other in one worktree: cleanly at first, then incrementally.
+ *
+ * Results must not depend on what was built before. So nothing of another target is left in the worktree; the
+ * configuration is made anew wherever it may have changed; a failure is believed only if the build was configured;
+ * and files with warnings are compiled again at the next commit.
+ */
+export class TargetBuild {
+  readonly #plan: BuildPlan;
+  readonly #target: Target;
+  readonly #worktree: Worktree;
+  readonly #toolchain: Toolchain;
+  /** The commit that the worktree was last configured for; undefined if it must be anew. */
+  #configured: string | undefined;
+  /** What the last build printed on standard error; undefined if the worktree must be cleaned. */
+  #diagnostics: string | undefined;
+
+  constructor(plan: BuildPlan, target: Target, worktree: Worktree, toolchain: Toolchain) {
+    this.#plan = plan;
+    this.#target = target;
+    this.#worktree = worktree;
+    this.#toolchain = toolchain;
+  }
+
+  /**
+   * Builds at a commit.
+   *
+   * @throws {Failure} if the source cannot be brought there; {Ended} if the worker ends.
+   */
+  async buildAt(hash: string, jobs: number): Promise<Outcome> {
+    const { settings, recipe } = this.#plan;
+    const diagnostics = this.#diagnostics;
+    const clean = diagnostics === undefined || settings.mrproper === true;
+    this.#diagnostics = undefined; // should anything be thrown
+    await this.#worktree.checkOut(hash);
+    if (clean) await this.#clean();
+    else await this.#touch(diagnostics);
+
+    const configure = clean || (await this.#mayNeedConfiguration(hash));
+    let outcome = await this.#attempt(hash, jobs, configure);
+    if (outcome.return_code !== 0 && !configure && recipe.configure !== undefined) {
+      await this.#touch(outcome.stderr);
+      outcome = await this.#attempt(hash, jobs, true);
+    }
+    if (outcome.return_code !== 0 && !clean && settings.fallback_mrproper) {
+      await this.#clean();
+      outcome = await this.#attempt(hash, jobs, true);
+    }
+    if (outcome.return_code !== 0) this.#configured = undefined;
+    this.#diagnostics = outcome.stderr;
+    return outcome;
+  }
+
+  async #clean(): Promise<void> {
+    await this.#worktree.clean();
+    this.#configured = undefined;
+  }
+
+  async #touch(diagnostics: string): Promise<void> {
+    const { path, output } = this.#worktree;
+    await touchNamedFiles(diagnostics, path, [path, output]);
+  }
+
+  async #mayNeedConfiguration(hash: string): Promise<boolean> {
+    const { settings, recipe } = this.#plan;
+    if (this.#configured === undefined || settings.force_reconfig) return true;
+    if (settings.kconfig_check === false) return false;
+    if (recipe.reconfigure === undefined) return true;
+    return await this.#worktree.differs(this.#configured, hash, recipe.reconfigure);
+  }
+
+  /** Configures, if asked to, and builds. */
+  async #attempt(hash: string, jobs: number, configure: boolean): Promise<Outcome> {
+    const { settings, recipe } = this.#plan;
+    const seconds = settings.build_timeout ?? defaultTimeoutSeconds;
+    const deadline = Date.now() + seconds * 1000;
+    const outcome: Outcome = { return_code: returnCodes.built, stdout: "", stderr: "" };
+    const step = async (name: string, command: string) => {
+      const left = Math.max(1, Math.ceil((deadline - Date.now()) / 1000));
+      const finished = await this.#shell(command, jobs, left);
+      outcome.stdout += this.#withoutPlace(finished.stdout);
+      outcome.stderr += this.#withoutPlace(finished.stderr);
+      if (finished.status === 0) return true;
+      outcome.return_code = returnCodes.failed;
+      if (finished.status === null)
+        outcome.stderr += `croft: ${name} of '${this.#target.board}': ${finished.ending}\n`;
+      return false;
+    };
+    if (configure && recipe.configure !== undefined && !(await step("configure", recipe.configure)))
+      return outcome; // whatever configuration lies there is an earlier commit's
+    this.#configured = hash;
+    if (settings.config_only) return outcome;
+    if (!(await step("build", recipe.build))) {
+      const config = await this.#configuration();
+      return { ...outcome, ...(config && { config }) };
+    }
+    const sizes = await this.#sizes(jobs);
+    return { ...outcome, ...(sizes && { sizes }) };
+  }
+
+  async #shell(command: string, jobs: number, timeoutSeconds: number, keepBytes = keptBytes) {
+    const text = fillIn(command, {
+      out: outputDirectory,
+      source: this.#worktree.path,
+      target: this.#target.board,
+      arch: this.#target.arch ?? "",
+      cross: this.#toolchain.cross,
+      jobs,
+    });
+    return await this.#plan.processes.run(["/bin/sh", "-c", text], {
+      cwd: this.#worktree.path,
+      env: buildEnvironment(this.#plan.settings, this.#toolchain),
+      timeoutSeconds,
+      keepBytes,
+    });
+  }
+
+  /** Messages name files by where they are in the source, whichever thread of whichever host has built. */
+  #withoutPlace(text: string): string {
+    return text.replaceAll(`${this.#worktree.path}/`, "");
+  }
+
+  /** The lines of size(1) without their headings; none if there are none. */
+  async #sizes(jobs: number): Promise<{ raw: string } | undefined> {
+    const { sizes } = this.#plan.recipe;
+    if (sizes === undefined) return undefined;
+    const { stdout } = await this.#shell(sizes, jobs, 60, keptSizesBytes);
+    const lines = stdout.split("\n").filter((line) => /^\s*\d/.test(line));
+    return lines.length > 0 ? { raw: lines.join("\n") } : undefined;
+  }
+
+  /** The configuration's files that there are; of several with one name, the others have their folder's in it. */
+  async #configuration(): Promise<Record<string, string> | undefined> {
+    const files: Record<string, string> = {};
+    for (const path of this.#plan.recipe.config ?? []) {
+      const text = await beginningOf(join(this.#worktree.output, path));
+      if (text === undefined) continue;
+      const name = basename(path);
+      const stage = path.split("/")[0]!;
+      files[Object.hasOwn(files, name) ? name.replace(/(?=\.[^.]*$)|$/, `-${stage}`) : name] = text;
+    }
+    return Object.keys(files).length > 0 ? files : undefined;
+  }
+}
+
+/** A file's text, up to a limit; undefined if there is no such file. */
+async function beginningOf(path: string): Promise<string | undefined> {
+  try {
+    await using file = await open(path);
+    if (!(await file.stat()).isFile()) return undefined;
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(keptConfigBytes));
+    return buffer.toString("utf8", 0, bytesRead);
+  } catch {
+    return undefined;
+  }
+}
