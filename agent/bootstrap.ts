@@ -75,6 +75,7 @@ async function bootAndPublish(
   });
   if (!("exchange" in booted)) return false;
   await using exchange = booted.exchange;
+  context.status.advance("bootstrapping");
   const bootstrap = await serve(context, exchange, signal);
   const fault = "fault" in bootstrap ? bootstrap : await shutDown(exchange, signal);
   if (fault !== undefined) {

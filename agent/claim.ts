@@ -102,7 +102,10 @@ class Claim {
     const { name, version } = received.task;
     const { url, priority } = received.controller;
     this.begun = await beginTask(context, received);
-    context.status.set(`interrupting ${tasks.length} of lower priority for ${name}/${version}`);
+    context.status.set("interrupting", {
+      task: `${name}/${version}`,
+      reason: `${tasks.length} of lower priority`,
+    });
     const log = context.log.child({ session: received.response.session, url, for: priority });
     try {
       const lock = await interruptTasks(toolchainLock, tasks, needed, { log, signal });

@@ -3,9 +3,11 @@ import type { Storage } from "../machines/storage.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Directories } from "./directories.ts";
 import type { HttpClient } from "./http.ts";
+import type { AgentMetrics } from "./metrics.ts";
 import type { Polling } from "./polling.ts";
 import type { Settings } from "./settings.ts";
 import type { Signer } from "./signing.ts";
+import type { SpoolMeter } from "./spool-size.ts";
 import type { Spool } from "./spool.ts";
 import type { Status } from "./status.ts";
 
@@ -19,7 +21,9 @@ export interface Context {
   polling: Polling;
   spool: Spool;
   delivery: Delivery;
+  spoolMeter: SpoolMeter;
   status: Status;
+  metrics: AgentMetrics;
   /** Absent without a key. */
   signer: Signer | undefined;
   /** Version of the worker served to machines; undefined for an operator's own without a version. */

@@ -20,11 +20,13 @@ import type { Log } from "../host/log.ts";
 import { packageVersion } from "../host/package.ts";
 import { feedWatchdog } from "../host/systemd.ts";
 import { Interrupted, type Context } from "./context.ts";
+import { AgentMetrics } from "./metrics.ts";
 import { openParts } from "./parts.ts";
 import { recover } from "./recovery.ts";
 import { reloadSettings } from "./reload.ts";
 import { instanceName, type Settings } from "./settings.ts";
 import { watchSignals } from "./signals.ts";
+import { SpoolMeter } from "./spool-size.ts";
 import { Spool } from "./spool.ts";
 import { Status } from "./status.ts";
 import { workLoop } from "./work-loop.ts";
@@ -47,6 +49,9 @@ export async function runAgent(
     using _instance = lockInstance(settings, spool);
     const context = await openContext(settings, spool, log, signals.stop);
     if (settings.systemd) tellFacts(context);
+    await using _statusServer = settings.statusListen
+      ? await startStatusPages(settings.statusListen, context)
+      : undefined;
     signals.stop.addEventListener("abort", () => context.status.stopping(), { once: true });
     await recover(context);
     await workLoop(context, signals, (context) => reloadSettings(context, readSettings));
@@ -72,14 +77,28 @@ function lockInstance(settings: Settings, spool: Spool): Disposable {
 }
 
 async function openContext(settings: Settings, spool: Spool, log: Log, stop: AbortSignal): Promise<Context> {
+  const status = new Status(log, settings.systemd);
+  const spoolMeter = new SpoolMeter(spool.directory);
+  const metrics = new AgentMetrics(settings, status, spoolMeter);
   return {
-    ...(await openParts(settings, spool, log)),
+    ...(await openParts(settings, spool, log, metrics)),
     log,
     spool,
-    status: new Status(log, settings.systemd),
+    spoolMeter,
+    status,
+    metrics,
     hostName: hostname(),
     stop,
   };
+}
+
+/** Loaded only by those who ask for it. */
+async function startStatusPages(
+  listen: { address: string; port: number },
+  context: Context,
+): Promise<AsyncDisposable> {
+  const { startStatusServer } = await import("./status-server.ts");
+  return startStatusServer(listen, context, context.log);
 }
 
 function tellFacts({ settings, log, signer, workerVersion }: Context): void {

@@ -9,6 +9,7 @@ import type { Log } from "../host/log.ts";
 import { formatResultRequest, parseResultRequest } from "../manifests/result-request.ts";
 import { Backoff } from "./backoff.ts";
 import { Refusal, type HttpClient, type RequestLimits } from "./http.ts";
+import type { AgentMetrics } from "./metrics.ts";
 import { withOperation } from "./result.ts";
 import type { Spool, SpoolEntry } from "./spool.ts";
 
@@ -22,22 +23,29 @@ export class Delivery {
   readonly #client: HttpClient;
   readonly #spool: Spool;
   readonly #log: Log;
+  readonly #metrics: AgentMetrics | undefined;
   /** By controller: if one result does not get through, the others of it need not be tried. */
   readonly #backoff = new Backoff<string>(maxPauseSeconds);
 
-  constructor(client: HttpClient, spool: Spool, log: Log) {
+  constructor(client: HttpClient, spool: Spool, log: Log, metrics?: AgentMetrics) {
     this.#client = client;
     this.#spool = spool;
     this.#log = log;
+    this.#metrics = metrics;
   }
 
-  /** Sends every decided result whose controller's pause is over. Whatever fails is logged, and tried again later. */
-  async sendDue(signal: AbortSignal): Promise<void> {
+  /**
+   * Sends every decided result whose controller's pause is over. Whatever fails is logged, and tried again later.
+   *
+   * @param onSend called before each.
+   */
+  async sendDue(signal: AbortSignal, onSend: () => void = () => {}): Promise<void> {
     for (const entry of await this.#spool.entries()) {
       if (signal.aborted) return;
       try {
         const decided = await entry.decidedAt();
         if (decided === undefined || this.#backoff.remainingSeconds(controllerOf(entry)) > 0) continue;
+        onSend();
         if (Date.now() - decided.getTime() <= keepTryingSeconds * 1000)
           await this.send(entry, { ...againLimits, signal });
         else await this.#keepAside(entry, "not accepted for 7 days");
@@ -57,6 +65,7 @@ export class Delivery {
       await this.#client.postManifest(url, (await entry.result())!, limits);
       await entry.remove();
       this.#backoff.succeeded(controllerOf(entry));
+      this.#metrics?.delivered("accepted");
       log.info("result accepted");
     } catch (error) {
       if (limits.signal?.aborted) return;
@@ -93,6 +102,7 @@ export class Delivery {
     const { session, resultUrl: url } = entry.assignment;
     this.#log.error({ session, url, reason }, "result kept aside, under rejected/ in the spool");
     await entry.reject(answer);
+    this.#metrics?.delivered("rejected");
   }
 
   /** @throws what is a bug. */
@@ -100,6 +110,7 @@ export class Delivery {
     if (!(error instanceof Failure)) throw error;
     const { session, resultUrl: url } = entry.assignment;
     const pauseSeconds = this.#backoff.failed(controllerOf(entry));
+    this.#metrics?.delivered("failed");
     this.#log.warn(
       { session, url, reason: error.message, pauseSeconds },
       "result not delivered, it stays in the spool",

@@ -67,17 +67,18 @@ export interface Backoffs {
  * @throws {Failure} if the machines cannot be looked through; a signal's reason if aborted.
  */
 export async function nextWork(context: Context, backoffs: Backoffs, signals: SignalWatch): Promise<Work> {
-  const { settings, log, status } = context;
+  const { settings, log, status, metrics } = context;
   const signal = signals.stop;
-  status.set("waiting for the toolchain lock");
+  status.set("locking");
   using toolchainLock = await takeToolchainLock(
     settings.toolchainLock,
     log,
     AbortSignal.any([signal, signals.drain]),
   );
-  status.set("looking through the machines");
+  status.set("enumerating");
   const enumerationContext = enumerationOptions(context, backoffs.bootstrap, signal);
   await using enumeration = await enumerate(context, enumerationContext, toolchainLock);
+  metrics.enumerated(enumeration);
   status.ready();
   if (enumeration.pending) {
     enumeration.pending.lock.write(toolchainLock);
@@ -177,7 +178,7 @@ async function receive(
   const { settings, polling, status } = context;
   const load = loadOf(enumeration, settings.instanceMax);
   if (settings.fakeRequest !== undefined) return given(fakeReceived(settings.fakeRequest), free);
-  status.set(isFull(load) ? "asking for tasks of higher priority" : "asking the controllers");
+  status.set("polling", isFull(load) ? { reason: "asking for tasks of higher priority" } : {});
   let offered: Offered | undefined;
   const received = await polling.ask((controller) => {
     const mayInterrupt = interruptionBackoff.remainingSeconds(controller.url) === 0;

@@ -6,6 +6,7 @@ import type { Context } from "./context.ts";
 import { Delivery } from "./delivery.ts";
 import { directoriesOf, provideWorker } from "./directories.ts";
 import { HttpClient } from "./http.ts";
+import type { AgentMetrics } from "./metrics.ts";
 import { Polling } from "./polling.ts";
 import type { Settings } from "./settings.ts";
 import { openSigner } from "./signing.ts";
@@ -17,7 +18,12 @@ export type Parts = Pick<
 >;
 
 /** @throws {Failure} for a key that cannot be read, or a directory that cannot be used. */
-export async function openParts(settings: Settings, spool: Spool, log: Log): Promise<Parts> {
+export async function openParts(
+  settings: Settings,
+  spool: Spool,
+  log: Log,
+  metrics: AgentMetrics,
+): Promise<Parts> {
   const signer = settings.authKey === undefined ? undefined : openSigner(settings.authKey);
   const directories = directoriesOf(settings);
   const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
@@ -38,8 +44,9 @@ export async function openParts(settings: Settings, spool: Spool, log: Log): Pro
       signer,
       requestTimeoutSeconds: settings.requestTimeoutSeconds,
       log,
+      metrics,
     }),
-    delivery: new Delivery(client, spool, log),
+    delivery: new Delivery(client, spool, log, metrics),
     workerVersion,
     signer,
   };

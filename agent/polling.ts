@@ -8,6 +8,7 @@ import { parseTaskResponse, type TaskResponse } from "../manifests/task-response
 import type { Task } from "../manifests/task.ts";
 import { Backoff } from "./backoff.ts";
 import { Unreachable, type Answer, type HttpClient } from "./http.ts";
+import type { AgentMetrics } from "./metrics.ts";
 import type { ControllerSetting } from "./settings.ts";
 import type { Signer } from "./signing.ts";
 
@@ -30,6 +31,7 @@ export class Polling {
   readonly #controllers: readonly ControllerSetting[];
   readonly #client: HttpClient;
   readonly #log: Log;
+  readonly #metrics: AgentMetrics | undefined;
   readonly #random: () => number;
   readonly #signer: Signer | undefined;
   readonly #timeoutSeconds: number;
@@ -44,6 +46,7 @@ export class Polling {
     signer: Signer | undefined;
     requestTimeoutSeconds: number;
     log: Log;
+    metrics?: AgentMetrics;
     random?: () => number;
   }) {
     this.#controllers = parts.controllers;
@@ -51,6 +54,7 @@ export class Polling {
     this.#signer = parts.signer;
     this.#timeoutSeconds = parts.requestTimeoutSeconds;
     this.#log = parts.log;
+    this.#metrics = parts.metrics;
     this.#random = parts.random ?? Math.random;
   }
 
@@ -77,14 +81,16 @@ export class Polling {
         });
         this.#backoff.succeeded(controller.url);
         const received = this.#accept(controller, answer, request);
+        this.#metrics?.pollAnswered(controller.url);
         if (received) return received;
         log.debug("no task");
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof Unreachable) this.#skip(controller, error, log);
-        else if (error instanceof ManifestError || error instanceof Failure)
+        else if (error instanceof ManifestError || error instanceof Failure) {
+          this.#metrics?.pollFailed(controller.url, reasonOf(error));
           log.error({ reason: reasonOf(error) }, "task response refused");
-        else throw error;
+        } else throw error;
       }
     }
     return undefined;
@@ -99,6 +105,7 @@ export class Polling {
 
   #skip(controller: ControllerSetting, error: Failure, log: Log): void {
     const pauseSeconds = this.#backoff.failed(controller.url);
+    this.#metrics?.pollFailed(controller.url, reasonOf(error), pauseSeconds);
     const until = new Date(Date.now() + pauseSeconds * 1000).toISOString();
     log.warn({ reason: reasonOf(error), until }, "controller skipped for a while");
   }

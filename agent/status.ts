@@ -1,37 +1,122 @@
-import type { Log } from "../host/log.ts";
 import { reasonOf } from "../host/failure.ts";
+import type { Log } from "../host/log.ts";
 import { notifySystemd, sendState } from "../host/systemd.ts";
+import { activityText, describePhase, withoutSecrets, type Activity, type Phase } from "./activity.ts";
 
-/** What the agent is doing now, in one line; shown by systemd. */
-export class Status {
+/** A phase that passes more quickly is not told: an idle agent goes through four of them each minute. */
+const tellAfterMilliseconds = 300;
+/** How often the time in the text is brought up to date. */
+const tickSeconds = 15;
+
+/** Faults of the farm in a row: the agent cannot work, and tries again and again. */
+export interface FaultState {
+  readonly count: number;
+  readonly since: Date;
+  readonly reason: string;
+}
+
+/**
+ * What the agent is doing now: whoever does something says so here, and systemd, the log, the status pages and the
+ * metrics have it from here.
+ */
+export class Status implements Disposable {
   readonly #log: Log;
-  readonly #systemd: boolean;
+  readonly #tellSystemd: boolean;
+  #onPhaseEnd: ((phase: Phase, seconds: number) => void) | undefined;
+  #activity: Activity = { phase: "starting" };
+  #since = { date: new Date(), milliseconds: performance.now() };
+  #fault: FaultState | undefined;
   #ready = false;
   #stopping = false;
-  #text = "starting";
-  #told = Promise.resolve();
+  #lastTold = "";
+  #telling = Promise.resolve();
+  #delay: NodeJS.Timeout | undefined;
+  #tick: NodeJS.Timeout | undefined;
 
-  constructor(log: Log, systemd: boolean) {
+  constructor(log: Log, tellSystemd: boolean) {
     this.#log = log;
-    this.#systemd = systemd;
+    this.#tellSystemd = tellSystemd;
   }
 
+  /** Has this told how long each phase took, in seconds. */
+  onPhaseEnd(listener: (phase: Phase, seconds: number) => void): void {
+    this.#onPhaseEnd = listener;
+  }
+
+  get activity(): Readonly<Activity> {
+    return this.#activity;
+  }
+
+  /** When the activity began. */
+  get since(): Date {
+    return this.#since.date;
+  }
+
+  /** How long it has taken so far; not by the clock on the wall, which may be set. */
+  get seconds(): number {
+    return (performance.now() - this.#since.milliseconds) / 1000;
+  }
+
+  /** In one line. */
   get text(): string {
-    return this.#text;
+    return activityText(this.#activity, this.seconds);
   }
 
-  set(text: string): void {
-    if (text === this.#text) return;
-    this.#text = text;
-    this.#log.debug({ status: text }, "status");
-    this.#tell({ status: text });
+  get fault(): FaultState | undefined {
+    return this.#fault;
+  }
+
+  /** Begins a phase. */
+  set(phase: Phase, details: Omit<Activity, "phase"> = {}): void {
+    const next = { phase, ...details };
+    if (JSON.stringify(next) === JSON.stringify(this.#activity)) return;
+    if (phase !== this.#activity.phase) {
+      this.#onPhaseEnd?.(this.#activity.phase, this.seconds);
+      this.#since = { date: new Date(), milliseconds: performance.now() };
+    }
+    this.#activity = next;
+    const { controller } = details;
+    const shown = controller === undefined ? details : { ...details, controller: withoutSecrets(controller) };
+    this.#log.debug({ phase, ...shown }, "status");
+    this.#tellSoon();
+  }
+
+  /** Begins another phase of what is being done: machine, task and controller stay. */
+  advance(phase: Phase): void {
+    const { phase: _, reason: __, ...details } = this.#activity;
+    this.set(phase, details);
+  }
+
+  /** A fault of the farm kept the agent from working. */
+  failed(reason: string): void {
+    const { count, since } = this.#fault ?? { count: 0, since: new Date() };
+    this.#fault = { count: count + 1, since, reason };
+  }
+
+  /** Something worked. */
+  worked(): void {
+    this.#fault = undefined;
   }
 
   /** The agent works: its machines have been looked through once. */
   ready(): void {
     if (this.#ready) return;
     this.#ready = true;
-    this.#tell({ ready: true, status: this.#text });
+    this.#tell({ ready: true });
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#delay);
+    clearInterval(this.#tick);
+  }
+
+  #tellSoon(): void {
+    if (!this.#tellSystemd) return;
+    clearTimeout(this.#delay);
+    clearInterval(this.#tick);
+    this.#delay = setTimeout(() => this.#tell(), tellAfterMilliseconds).unref();
+    if (describePhase(this.#activity.phase).timed)
+      this.#tick = setInterval(() => this.#tell(), tickSeconds * 1000).unref();
   }
 
   /** Does what a reload consists of; systemd shows the service as reloading meanwhile. */
@@ -58,13 +143,16 @@ export class Status {
   }
 
   /** In order, and never waited for: what systemd thinks of us is no reason to stop working. */
-  #tell(notification: { ready?: boolean; status?: string }): void {
-    this.#inOrder(() => notifySystemd(notification));
+  #tell(notification: { ready?: boolean } = {}): void {
+    const status = this.text;
+    if (status === this.#lastTold && !notification.ready) return;
+    this.#lastTold = status;
+    this.#inOrder(() => notifySystemd({ ...notification, status }));
   }
 
   #inOrder(tell: () => Promise<void>): void {
-    if (!this.#systemd) return;
-    this.#told = this.#told
+    if (!this.#tellSystemd) return;
+    this.#telling = this.#telling
       .then(tell)
       .catch((error: unknown) => this.#log.warn({ reason: reasonOf(error) }, "systemd could not be told"));
   }

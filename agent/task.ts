@@ -94,6 +94,7 @@ export async function performTask(
   const outcome = await decide(context, { received, task, machine, entry, log, live, interruption });
   lock[Symbol.dispose](); // others may wait for it; all the rest needs no machine
   const result = complete(outcome.result, task);
+  context.status.advance("recording");
   await recordPatiently(context, entry, result, log);
   await removeUploads(context, log);
   log.info({ status: result.status }, "task performed");
@@ -232,10 +233,12 @@ async function useMachine(context: Context, work: Work, stack: AsyncDisposableSt
     return { result: agentResult(task, "abort", "agent", started.failed + tail.quote()) };
   const { exchange } = started;
   log.milestone("machine is up");
+  context.status.advance("building");
   const waited = await exchange.waitForUpload(resultFiles, context.settings.buildTimeoutSeconds, signal);
   // From here on the result counts, or the machine is evidence: whoever needs it waits for the lock.
   interruption[Symbol.dispose]();
   if (waited.kind !== "done") return { result: await unfinished(context, work, exchange, waited, tail) };
+  context.status.advance("extracting");
   await exchange.tftp.close(); // what is looked at now must not change any more
   const uploaded = await takeUploads(context, work.entry, task, log);
   if (uploaded === undefined)

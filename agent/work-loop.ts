@@ -41,18 +41,34 @@ export async function workLoop(
   while (!signals.drain.aborted) {
     try {
       if (signals.takeReload()) await reload(context);
-      if (await round(context, backoffs, signals)) faults.succeeded("fault");
-      else if (isService) await pause(faults.failed("fault"), signals);
+      if (await round(context, backoffs, signals)) {
+        faults.succeeded("fault");
+        context.status.worked();
+      } else if (isService)
+        await pauseAfterFault(context, faults, "the last task or bootstrap could not be done", signals);
       else return;
     } catch (error) {
       signals.stop.throwIfAborted();
       if (error instanceof Finished || error === signals.drain.reason) return;
       if (!(error instanceof Failure) || !isService) throw error;
-      const pauseSeconds = faults.failed("fault");
-      context.log.error({ reason: error.message, pauseSeconds }, "pausing after a fault");
-      await pause(pauseSeconds, signals);
+      context.log.error({ reason: error.message }, "a fault of the farm");
+      await pauseAfterFault(context, faults, error.message, signals);
     }
   }
+}
+
+async function pauseAfterFault(
+  { status, metrics, log }: Context,
+  faults: Backoff<"fault">,
+  reason: string,
+  signals: SignalWatch,
+): Promise<void> {
+  const pauseSeconds = faults.failed("fault");
+  status.failed(reason);
+  status.set("pausing", { reason });
+  metrics.faulted();
+  log.warn({ pauseSeconds }, "pausing after a fault");
+  await pause(pauseSeconds, signals);
 }
 
 /** A mode has printed what it is for. */
@@ -61,7 +77,7 @@ class Finished extends Error {}
 /** @returns false after a fault that has been logged. */
 async function round(context: Context, backoffs: Backoffs, signals: SignalWatch): Promise<boolean> {
   const { settings, status } = context;
-  await context.delivery.sendDue(signals.stop);
+  await context.delivery.sendDue(signals.stop, () => status.set("delivering"));
   signals.stop.throwIfAborted();
   await using work = await nextWork(context, backoffs, signals);
   switch (work.kind) {
@@ -74,7 +90,7 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
       dumpTask(work.task);
       throw new Finished();
     case "nothing":
-      status.set(waitingFor(work));
+      status.set("idle", { reason: waitingFor(work) });
       await pause(sleepSeconds(settings.pollIntervalSeconds, work.machines === 0), signals);
       return true;
     case "task":
@@ -90,12 +106,13 @@ async function bootstrap(
   backoff: BootstrapBackoff,
   { stop }: SignalWatch,
 ): Promise<boolean> {
-  const { log, status } = context;
-  status.set(`bootstrapping ${pending.manifest.name}`);
+  const { log, status, metrics } = context;
+  status.set("booting", { machine: pending.manifest.name });
   let fault: Failure | undefined;
   try {
     if (await bootstrapMachine(context, pending, stop)) {
       backoff.succeeded(pending.attempt);
+      metrics.bootstrapped("success");
       return true;
     }
   } catch (error) {
@@ -108,6 +125,7 @@ async function bootstrap(
     );
   }
   // Also after a fault: it may well be this machine's manifest that QEMU does not like.
+  metrics.bootstrapped("failure");
   const minutes = backoff.failed(pending.attempt);
   log.warn({ machine: pending.manifest.name, minutes }, "machine left alone for a while");
   return fault === undefined;
@@ -115,8 +133,13 @@ async function bootstrap(
 
 async function perform(context: Context, work: TaskWork, signals: SignalWatch): Promise<boolean> {
   const { received, machine, interruption, begun } = work;
-  const { task, controller } = received;
-  context.status.set(`building ${task.name}/${task.version} on ${task.machine} for ${controller.url}`);
+  const { task, controller, response } = received;
+  context.status.set("booting", {
+    machine: task.machine,
+    task: `${task.name}/${task.version}`,
+    controller: controller.url,
+    session: response.session,
+  });
   const performed = await performTask(context, received, machine, interruption, begun);
   return await report(context, received, performed, signals);
 }
@@ -134,7 +157,8 @@ async function report(
   performed: Performed,
   signals: SignalWatch,
 ): Promise<boolean> {
-  const { settings } = context;
+  const { settings, metrics } = context;
+  metrics.built(performed.result.status);
   if (settings.dump === "result" || settings.fakeRequest !== undefined) {
     await performed.entry?.remove();
     dumpResult(performed.result);
@@ -151,7 +175,7 @@ async function deliver(
   { entry, result }: Performed,
   stop: AbortSignal,
 ): Promise<void> {
-  context.status.set(`sending the result of session ${received.response.session}`);
+  context.status.advance("delivering");
   const late = new AbortController();
   const limit = () => setTimeout(() => late.abort(), lastDeliverySeconds * 1000).unref();
   if (stop.aborted) limit();
