@@ -117,6 +117,8 @@ function toCommander(option: OptionDeclaration): CommanderOption {
   const prose = option.prose + (notes.length ? ` (${notes.join("; ")})` : "");
   const result = new CommanderOption(optionUsage(option), prose);
   if (option.group !== undefined) result.helpGroup(`${option.group}:`);
+  // An option that is called no-x is one of its own here; commander would make it the opposite of an option x.
+  result.negate = false;
   if (option.kind === "flag") return result;
   return result.argParser<unknown>((text, previous) => {
     const read = readOptionText(option, text);
