@@ -1,4 +1,5 @@
 import { spawn, type SpawnOptions } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { Failure } from "./failure.ts";
 
 /** How to run a program; see {@link run}. */
@@ -10,6 +11,8 @@ export interface RunOptions {
   env?: NodeJS.ProcessEnv;
   /** Text for standard input; without it, standard input is empty. */
   input?: string | Uint8Array;
+  /** A file as standard input, however large. */
+  inputFile?: string;
   /** Called with each line of either stream, without its newline. */
   onLine?: (line: string) => void;
   /** How much of each stream is kept, in bytes (the end of it); default 1 MiB. */
@@ -58,15 +61,17 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
   const [program, ...args] = argv;
   if (program === undefined) throw new TypeError("empty argument vector");
   options.signal?.throwIfAborted();
-  const settings: SpawnOptions = { detached: true, stdio: ["pipe", "pipe", "pipe"] };
+  const inputFile = options.inputFile === undefined ? undefined : openSync(options.inputFile, "r");
+  const settings: SpawnOptions = { detached: true, stdio: [inputFile ?? "pipe", "pipe", "pipe"] };
   if (options.cwd !== undefined) settings.cwd = options.cwd;
   if (options.env !== undefined) settings.env = options.env;
   const child = spawn(program, args, settings);
   const keep = options.keepBytes ?? 1024 * 1024;
   const stdout = collect(child.stdout!, keep, options.onLine);
   const stderr = collect(child.stderr!, keep, options.onLine);
-  child.stdin!.on("error", () => {}); // the program may end before it has read its input
-  child.stdin!.end(options.input ?? "");
+  if (inputFile !== undefined) closeSync(inputFile);
+  child.stdin?.on("error", () => {}); // the program may end before it has read its input
+  child.stdin?.end(options.input ?? "");
 
   let ended: string | undefined;
   const end = (why: string) => {
