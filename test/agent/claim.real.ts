@@ -186,7 +186,7 @@ test("while all instances bootstrap or are suspended nobody is asked", async () 
   const holder = await host.hold("a", 0);
   await holder.tell("suspend");
   const agent = host.agent({ "9999": "/d" }, "--instance-max", "1");
-  await until(agent, /waiting for a task of higher priority[^]*looking through the machines/);
+  await until(agent, /waiting for a task of higher priority[^]*"phase":"enumerating"/);
   assert.deepEqual(host.offers("/d"), []);
   await holder.tell("release");
   await host.controller.requests("/d", 1);

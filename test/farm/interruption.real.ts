@@ -183,7 +183,7 @@ test("level D with F: all three running builds give way, and its machine has wha
   const fourth = agents.use(startAgent(4, 3, url));
   await fourth.until(/waiting for a task of higher priority: all instances are busy/);
   urgentTasks["/d"] = "second";
-  await fourth.until(/interrupting 3 of lower priority/);
+  await fourth.until(/"phase":"interrupting".*3 of lower priority/);
   await Promise.all(three.map((agent) => agent.until(/task interrupted/)));
   await fourth.until(/machine is up/);
   // Idle again, they do not disturb it: a task of lower priority is not even asked for.
