@@ -1,16 +1,17 @@
 /** Boots a machine and waits for its first sign of life, trying again after a mis-boot. */
 import { randomInt } from "node:crypto";
 import type { Log } from "../host/log.ts";
-import { startVirtualMachine } from "../machines/qemu/start.ts";
-import type { MachineEnd } from "../machines/virtual-machine.ts";
+import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
+import type { MachineEnd, PublicScreen } from "../machines/virtual-machine.ts";
 import type { Machine } from "../manifests/machine.ts";
-import { makeDirectory } from "./directories.ts";
+import type { Context } from "./context.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange } from "./exchange.ts";
 import type { Settings } from "./settings.ts";
 
 export interface BootOptions {
   settings: Settings;
+  startMachine: Context["startMachine"];
   machine: Machine;
   mac: string;
   /** Where the machine's disks are; called for each try, so that a task gets a fresh snapshot each time. */
@@ -20,16 +21,17 @@ export interface BootOptions {
   startupTimeoutSeconds: number;
   retries: number;
   evidence: string;
+  publicScreen?: PublicScreen;
   onLog?: (chunk: Buffer) => void;
   log: Log;
   signal: AbortSignal;
 }
 
-/** A machine that has shown a sign of life; or why there is none. */
+/** A machine that has shown a sign of life; or why there is none: a machine that stayed silent still runs. */
 export type Booted =
   | { exchange: Exchange }
   | { failed: "ended"; end: MachineEnd }
-  | { failed: "misboot"; reason: string; evidence: string };
+  | { failed: "misboot"; reason: string; exchange: Exchange };
 
 /**
  * Boots a machine.
@@ -41,6 +43,7 @@ export type Booted =
  */
 export async function boot(options: BootOptions): Promise<Booted> {
   const { log, startupTimeoutSeconds, retries, signal } = options;
+  const reason = `no sign of life within ${startupTimeoutSeconds} s`;
   for (let attempt = 0; ; attempt++) {
     await using stack = new AsyncDisposableStack();
     const exchange = stack.use(await start(options));
@@ -48,6 +51,10 @@ export async function boot(options: BootOptions): Promise<Booted> {
     if (first.kind === "done") {
       stack.move();
       return { exchange };
+    }
+    if (first.kind === "timeout" && attempt >= retries) {
+      stack.move();
+      return { failed: "misboot", reason: `${reason}, no retry left`, exchange };
     }
     const files = exchange.machine ? [exchange.machine.consoleFile] : [];
     const evidence = await keepEvidence(options.evidence, options.machine.name, files, log);
@@ -57,14 +64,6 @@ export async function boot(options: BootOptions): Promise<Booted> {
         "machine ended before its first sign of life",
       );
       return { failed: "ended", end: first.end };
-    }
-    const reason = `no sign of life within ${startupTimeoutSeconds} s`;
-    if (attempt >= retries) {
-      log.error(
-        { machine: options.machine.name, evidence, description: exchange.machine?.describe() },
-        `mis-boot: ${reason}, no retry left`,
-      );
-      return { failed: "misboot", reason, evidence };
     }
     log.warn(
       { machine: options.machine.name, evidence, attempt: attempt + 1, retries },
@@ -76,7 +75,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
 async function start(options: BootOptions): Promise<Exchange> {
   const { settings, machine, log, signal } = options;
   const snapshot = await options.snapshot();
-  await makeDirectory(settings.runtime);
+  await makeRuntimeDirectory(settings.runtime);
   return Exchange.start({
     readable: options.readable,
     writable: options.writable,
@@ -85,7 +84,7 @@ async function start(options: BootOptions): Promise<Exchange> {
     uploadMaxBytes: settings.uploadMaxBytes,
     log,
     start: (tftpPort) =>
-      startVirtualMachine({
+      options.startMachine({
         name: `${machine.name}-${settings.toolchain.name}-${settings.instance}`,
         machine,
         mac: options.mac,
@@ -96,6 +95,7 @@ async function start(options: BootOptions): Promise<Exchange> {
         ramKiB: clampRam(settings.ramKiB, machine),
         accel: settings.accel,
         ...(settings.qemu === undefined ? {} : { qemu: settings.qemu }),
+        ...(options.publicScreen ? { publicScreen: options.publicScreen } : {}),
         ...(options.onLog ? { onLog: options.onLog } : {}),
         log,
         signal,

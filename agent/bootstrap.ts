@@ -62,6 +62,7 @@ async function bootAndPublish(
   const mac = pending.manifest.mac ?? pending.obsolete?.machine.mac ?? randomMac();
   const booted = await boot({
     settings,
+    startMachine: context.startMachine,
     machine: pending.manifest,
     mac,
     snapshot: () => Promise.resolve(pending.snapshot.path),
@@ -76,15 +77,13 @@ async function bootAndPublish(
   if (!("exchange" in booted)) return false;
   await using exchange = booted.exchange;
   context.status.advance("bootstrapping");
-  const bootstrap = await serve(context, exchange, signal);
+  const bootstrap = "failed" in booted ? { fault: booted.reason } : await serve(context, exchange, signal);
   const fault = "fault" in bootstrap ? bootstrap : await shutDown(exchange, signal);
   if (fault !== undefined) {
     const { fault: reason, files = [] } = fault;
-    await softFail(
-      context,
-      { name: pending.manifest.name, exchange, files, reason, log },
-      "bootstrap failed",
-    );
+    const failed = { name: pending.manifest.name, exchange, lock: pending.lock, files, reason, log };
+    const held = await softFail(context, failed, "bootstrap failed");
+    await held?.untilEnded(signal);
     return false;
   }
   const { versions } = bootstrap as Bootstrap;

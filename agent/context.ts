@@ -1,5 +1,6 @@
 import type { Log } from "../host/log.ts";
 import type { Storage } from "../machines/storage.ts";
+import type { StartOptions, VirtualMachine } from "../machines/virtual-machine.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Directories } from "./directories.ts";
 import type { HttpClient } from "./http.ts";
@@ -17,6 +18,7 @@ export interface Context {
   directories: Directories;
   log: Log;
   storage: Storage;
+  startMachine: (options: StartOptions) => Promise<VirtualMachine>;
   client: HttpClient;
   polling: Polling;
   spool: Spool;
@@ -28,6 +30,8 @@ export interface Context {
   signer: Signer | undefined;
   /** Version of the worker served to machines; undefined for an operator's own without a version. */
   workerVersion: string | undefined;
+  /** Where people find the screen of an interactive task, `address:port`; undefined if none are accepted. */
+  login: string | undefined;
   /** Name of this build host, as told to controllers. */
   hostName: string;
   /** Aborted when the agent is asked to end. */

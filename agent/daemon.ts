@@ -19,7 +19,9 @@ import { tryLockFile } from "../host/flock.ts";
 import type { Log } from "../host/log.ts";
 import { packageVersion } from "../host/package.ts";
 import { feedWatchdog } from "../host/systemd.ts";
+import { startVirtualMachine } from "../machines/qemu/start.ts";
 import { Interrupted, type Context } from "./context.ts";
+import { formatController } from "./controller-setting.ts";
 import { AgentMetrics } from "./metrics.ts";
 import { openParts } from "./parts.ts";
 import { recover } from "./recovery.ts";
@@ -81,12 +83,13 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
   const spoolMeter = new SpoolMeter(spool.directory);
   const metrics = new AgentMetrics(settings, status, spoolMeter);
   return {
-    ...(await openParts(settings, spool, log, metrics)),
+    ...(await openParts(settings, spool, log, metrics, stop)),
     log,
     spool,
     spoolMeter,
     status,
     metrics,
+    startMachine: startVirtualMachine,
     hostName: hostname(),
     stop,
   };
@@ -108,14 +111,14 @@ function tellFacts({ settings, log, signer, workerVersion }: Context): void {
     worker: workerVersion,
     cpu: settings.cpus,
     "ram KiB": settings.ramKiB,
-    network: "user",
+    network: settings.network.kind === "bridge" ? `bridge ${settings.network.bridge}` : "user",
     "key fingerprint": signer?.fingerprint,
-    interactive: "false",
+    interactive: settings.interactive,
     toolchain: `${toolchain.name} ${toolchain.number} ${toolchain.version} ${toolchain.id}`.trim(),
     instance: settings.instance,
+    "instance maximum": settings.instanceMax,
   };
   for (const [fact, value] of Object.entries(facts))
     if (value !== undefined) log.info(`${fact}: ${String(value)}`);
-  for (const { url, priority } of settings.controllers)
-    log.info(`controller: ${String(priority).padStart(4, "0")}=${url}`);
+  for (const controller of settings.controllers) log.info(`controller: ${formatController(controller)}`);
 }

@@ -25,16 +25,25 @@ export async function keepEvidence(
     directory,
     `${new Date().toISOString().replace(/[-:.]/g, "")}-${name.replace(/[^A-Za-z0-9_.+-]/g, "_")}`,
   );
+  await keepFiles(kept, files, log);
   try {
-    await mkdir(kept, { recursive: true, mode: 0o700 });
-    for (const file of files) await copyStart(file, join(kept, basename(file)));
     const all = (await readdir(directory)).sort();
     for (const old of all.slice(0, -keptMax))
       await rm(join(directory, old), { recursive: true, force: true });
   } catch (error) {
-    log.warn({ directory, reason: reasonOf(error) }, "evidence of a failure could not be kept");
+    log.warn({ directory, reason: reasonOf(error) }, "old evidence could not be removed");
   }
   return kept;
+}
+
+/** Keeps files in a directory of evidence, in place of what it has of them already; a failure is logged. */
+export async function keepFiles(directory: string, files: readonly string[], log: Log): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    for (const file of files) await copyStart(file, join(directory, basename(file)));
+  } catch (error) {
+    log.warn({ directory, reason: reasonOf(error) }, "evidence of a failure could not be kept");
+  }
 }
 
 async function copyStart(from: string, to: string): Promise<void> {

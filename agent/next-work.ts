@@ -14,6 +14,7 @@ import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-loc
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
 import type { Backoff } from "./backoff.ts";
+import type { TaskMachine } from "./build.ts";
 import { claimMachine, type Abandoned, type Claimed } from "./claim.ts";
 import type { Context } from "./context.ts";
 import { loadOf } from "./interruption.ts";
@@ -22,7 +23,6 @@ import type { ReceivedTask } from "./polling.ts";
 import { isFull } from "./priority.ts";
 import type { Interruption, SignalWatch } from "./signals.ts";
 import type { SpoolEntry } from "./spool.ts";
-import type { TaskMachine } from "./task.ts";
 
 /** A task with its machine; or without one, if that could not be had. */
 export interface TaskWork {

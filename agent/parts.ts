@@ -6,6 +6,7 @@ import type { Context } from "./context.ts";
 import { Delivery } from "./delivery.ts";
 import { directoriesOf, provideWorker } from "./directories.ts";
 import { HttpClient } from "./http.ts";
+import { interactiveLogin } from "./interactive-login.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { Polling } from "./polling.ts";
 import type { Settings } from "./settings.ts";
@@ -14,7 +15,15 @@ import type { Spool } from "./spool.ts";
 
 export type Parts = Pick<
   Context,
-  "settings" | "directories" | "storage" | "client" | "polling" | "delivery" | "signer" | "workerVersion"
+  | "settings"
+  | "directories"
+  | "storage"
+  | "client"
+  | "polling"
+  | "delivery"
+  | "signer"
+  | "workerVersion"
+  | "login"
 >;
 
 /** @throws {Failure} for a key that cannot be read, or a directory that cannot be used. */
@@ -23,8 +32,10 @@ export async function openParts(
   spool: Spool,
   log: Log,
   metrics: AgentMetrics,
+  stop: AbortSignal,
 ): Promise<Parts> {
-  const signer = settings.authKey === undefined ? undefined : openSigner(settings.authKey);
+  const { authKey, openssl } = settings;
+  const signer = authKey === undefined ? undefined : await openSigner(authKey, openssl, stop);
   const directories = directoriesOf(settings);
   const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
   const workerVersion = await provideWorker(directories.toolchain);
@@ -49,5 +60,6 @@ export async function openParts(
     delivery: new Delivery(client, spool, log, metrics),
     workerVersion,
     signer,
+    login: interactiveLogin(settings),
   };
 }

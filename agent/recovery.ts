@@ -1,14 +1,15 @@
 /** Cleans up after a predecessor of this instance that crashed, and reports the task it was performing. */
 import { Failure } from "../host/failure.ts";
 import { killStaleVirtualMachines } from "../machines/qemu/runtime-files.ts";
+import { removeSuspension } from "../machines/runtime-directory.ts";
 import { removeStaleSnapshots } from "../machines/stale.ts";
 import { ManifestError } from "../manifests/error.ts";
 import type { Result } from "../manifests/result.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
 import type { Context } from "./context.ts";
 import { removeDirectories } from "./directories.ts";
+import { keepEvidence } from "./evidence.ts";
 import { agentResult } from "./result.ts";
-import { softFail } from "./soft-fail.ts";
 import type { SpoolEntry } from "./spool.ts";
 import { resultRequest } from "./task.ts";
 import { takeUploads } from "./uploads.ts";
@@ -20,6 +21,7 @@ import { takeUploads } from "./uploads.ts";
 export async function recover(context: Context): Promise<void> {
   const { settings, directories, log } = context;
   await killStaleVirtualMachines(settings.runtime);
+  await removeSuspension(settings.runtime);
   await decideUnfinished(context);
   await removeDirectories(directories.bootstrap, directories.get, directories.put);
   if (settings.fakeMachine !== undefined) return;
@@ -65,13 +67,12 @@ async function uploadedResult(context: Context, entry: SpoolEntry, task: Task): 
   const { log } = context;
   try {
     const uploaded = await takeUploads(context, entry, task, log);
-    if (uploaded?.broken)
-      await softFail(
-        context,
-        { name: task.name, log, ...uploaded.broken },
-        "what a machine left is not readable",
-      );
-    else if (uploaded?.result.name === task.name || uploaded?.result.version === "0") return uploaded.result;
+    if (uploaded?.broken) {
+      const { reason, files } = uploaded.broken;
+      const evidence = await keepEvidence(context.directories.evidence, task.machine, files, log);
+      log.error({ reason, evidence }, "what a machine left is not readable");
+    } else if (uploaded?.result.name === task.name || uploaded?.result.version === "0")
+      return uploaded.result;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     log.error({ reason: error.message }, "what a machine left cannot be read");

@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import { Failure, UsageFailure } from "../host/failure.ts";
+import { UsageFailure } from "../host/failure.ts";
 import { parseListenAddress } from "../host/listen-address.ts";
 import type { OptionValues } from "../host/options.ts";
+import { defaultRuntime } from "../machines/runtime-directory.ts";
 import { parseController, type ControllerSetting } from "./controller-setting.ts";
 import { effectiveConfiguration, type EffectiveConfiguration } from "./effective-configuration.ts";
 
@@ -80,10 +81,7 @@ export function makeSettings(
 }
 
 /** @throws {UsageFailure} for a combination of values that makes no sense. */
-export function settingsOf(
-  { values, controllers }: EffectiveConfiguration,
-  { needsControllers = true } = {},
-): Settings {
+export function settingsOf({ values, controllers }: EffectiveConfiguration): Settings {
   const settings = typed(values, controllers.map(parseController));
   const fail = (reason: string, hints: string[] = []) =>
     new UsageFailure("start the agent", reason, { hints });
@@ -94,7 +92,7 @@ export function settingsOf(
   if (!settings.openssl && (values["openssl-option"] as string[]).length > 0)
     throw fail("--openssl-option is for the program given with --openssl, and there is none");
   const idle = values["print-config"] === true || settings.dump === "machines";
-  if (needsControllers && controllers.length === 0 && !idle && settings.fakeRequest === undefined)
+  if (controllers.length === 0 && !idle && settings.fakeRequest === undefined)
     throw fail("no controller URL", [
       "Give at least one: croft agent [OPTIONS] [PRIORITY=]URL…",
       "See: croft agent --help",
@@ -178,14 +176,4 @@ function limits(number: (name: string) => number) {
     requestTimeoutSeconds: number("request-timeout"),
     requestRetries: number("request-retries"),
   };
-}
-
-function defaultRuntime(): string {
-  if (process.getuid?.() === 0) return "/run/croft";
-  const directory = process.env["XDG_RUNTIME_DIR"];
-  if (!directory)
-    throw new Failure("start the agent", "there is no runtime directory (XDG_RUNTIME_DIR is not set)", {
-      hints: ["Give one with --runtime DIR"],
-    });
-  return join(directory, "croft");
 }

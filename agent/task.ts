@@ -1,44 +1,28 @@
 /**
- * Performs one task: from the snapshot to the decided result in the spool.
+ * Performs one task: from what was promised in the spool, by way of its machine (build.ts), to the decided result there.
  *
  * What holds after a crash: the assignment is in the spool before the machine starts, and the upload directory was
  * emptied before that. So an assignment without a result belongs to whatever lies in the upload directory: a
  * complete result there is the task's, and without one the task was interrupted.
  */
-import { writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { syncDirectory } from "../host/durable.ts";
-import { attempt, Failure, reasonOf } from "../host/failure.ts";
+import { attempt, Failure } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
-import type { MachinePaths } from "../machines/layout.ts";
-import { temporarySnapshot } from "../machines/temporary-snapshot.ts";
-import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import type { Result } from "../manifests/result.ts";
 import { formatResultRequest } from "../manifests/result-request.ts";
 import { formatTask, type Task } from "../manifests/task.ts";
 import { Backoff } from "./backoff.ts";
-import { boot, randomMac } from "./boot.ts";
-import { resourcesFor } from "./boost.ts";
+import { buildOnMachine, type Outcome, type TaskMachine, type Work } from "./build.ts";
 import { agentChecksum, faultPauseMaxSeconds, Interrupted, type Context } from "./context.ts";
 import { freshDirectories, removeDirectories } from "./directories.ts";
-import { Exchange, type WaitResult } from "./exchange.ts";
 import { LiveLog } from "./live-log.ts";
-import { LogTail } from "./log-tail.ts";
 import type { ReceivedTask } from "./polling.ts";
-import { agentResult, resultFiles } from "./result.ts";
+import { agentResult } from "./result.ts";
 import type { Interruption } from "./signals.ts";
-import { softFail } from "./soft-fail.ts";
+import type { Held } from "./soft-fail.ts";
 import type { Assignment, SpoolEntry } from "./spool.ts";
-import { takeUploads } from "./uploads.ts";
-
-/** A machine that this process has locked for the task. */
-export interface TaskMachine {
-  paths: MachinePaths;
-  bootstrapped: BootstrappedMachine;
-  /** Disposed of as soon as the machine is not needed any more: others may wait for it. */
-  lock: Disposable;
-}
 
 export interface Performed {
   result: Result;
@@ -46,12 +30,8 @@ export interface Performed {
   entry: SpoolEntry | undefined;
   /** A fault of the farm, not of the build: pause before the next task. */
   fault: boolean;
-}
-
-/** What came of the machine. */
-interface Outcome {
-  result: Result;
-  fault?: boolean;
+  /** The machine is held for the operator, and so is its lock; once the result is sent, this is to be waited for. */
+  held?: Held & AsyncDisposable;
 }
 
 /** The task as the machine gets it: with the agent's own trust, and without a checksum of another agent's logic. */
@@ -79,7 +59,8 @@ export async function performTask(
   const task = effectiveTask(received, context.settings.trust);
   const { session } = received.response;
   const log = context.log.child({ session, machine: task.machine, task: `${task.name}/${task.version}` });
-  using lock = machine.lock;
+  await using stack = new AsyncDisposableStack();
+  const lock = stack.use(machine.lock);
   log.info({ controller: received.controller.url }, "task received");
   let entry: SpoolEntry;
   try {
@@ -92,13 +73,18 @@ export async function performTask(
   await using live =
     received.logUrl === undefined ? undefined : new LiveLog(context.client, received.logUrl, log);
   const outcome = await decide(context, { received, task, machine, entry, log, live, interruption });
-  lock[Symbol.dispose](); // others may wait for it; all the rest needs no machine
+  const held = stack.use(outcome.held);
+  if (!held) lock[Symbol.dispose](); // others may wait for it; all the rest needs no machine
   const result = complete(outcome.result, task);
   context.status.advance("recording");
   await recordPatiently(context, entry, result, log);
   await removeUploads(context, log);
   log.info({ status: result.status }, "task performed");
-  return { entry, result, fault: outcome.fault === true };
+  const performed = { entry, result, fault: outcome.fault === true };
+  if (!held) return performed;
+  const kept = stack.move();
+  const untilEnded = (signal: AbortSignal) => held.untilEnded(signal);
+  return { ...performed, held: { untilEnded, [Symbol.asyncDispose]: () => kept.disposeAsync() } };
 }
 
 /**
@@ -111,7 +97,6 @@ export async function beginTask(context: Context, received: ReceivedTask): Promi
   const task = effectiveTask(received, context.settings.trust);
   await freshDirectories(get, put);
   await attempt(`write '${put}' to the disk`, syncDirectory(dirname(put)));
-  await attempt("write the task", writeFile(join(get, "task.manifest"), formatTask(task)));
   return context.spool.begin(assignmentOf(received, task));
 }
 
@@ -180,17 +165,7 @@ async function removeUploads({ directories }: Context, log: Log): Promise<void> 
   }
 }
 
-interface Work {
-  received: ReceivedTask;
-  task: Task;
-  machine: TaskMachine;
-  entry: SpoolEntry;
-  log: Log;
-  live: LiveLog | undefined;
-  interruption: Interruption;
-}
-
-async function decide(context: Context, work: Work): Promise<Outcome> {
+async function decide(context: Context, work: Work): Promise<Outcome & { fault?: boolean }> {
   const { task, log, interruption } = work;
   const { signal } = interruption;
   if (context.settings.fakeBuild)
@@ -206,125 +181,6 @@ async function decide(context: Context, work: Work): Promise<Outcome> {
     log.error({ reason: error.message }, "task not performed by a fault of the farm");
     return { result: agentResult(task, "abort", "agent", error.message), fault: true };
   }
-}
-
-async function buildOnMachine(context: Context, work: Work): Promise<Outcome> {
-  const stack = new AsyncDisposableStack();
-  try {
-    return await useMachine(context, work, stack);
-  } finally {
-    // What cannot be cleaned up is told, and does not change the outcome.
-    await stack
-      .disposeAsync()
-      .catch((error: unknown) => work.log.error({ reason: reasonOf(error) }, "machine not cleaned up"));
-  }
-}
-
-async function useMachine(context: Context, work: Work, stack: AsyncDisposableStack): Promise<Outcome> {
-  const { task, log, interruption } = work;
-  const { signal } = interruption;
-  const tail = new LogTail();
-  const onLog = (chunk: Buffer) => {
-    tail.write(chunk);
-    work.live?.write(chunk);
-  };
-  const started = await startMachine(context, work, stack, onLog);
-  if ("failed" in started)
-    return { result: agentResult(task, "abort", "agent", started.failed + tail.quote()) };
-  const { exchange } = started;
-  log.milestone("machine is up");
-  context.status.advance("building");
-  const waited = await exchange.waitForUpload(resultFiles, context.settings.buildTimeoutSeconds, signal);
-  // From here on the result counts, or the machine is evidence: whoever needs it waits for the lock.
-  interruption[Symbol.dispose]();
-  if (waited.kind !== "done") return { result: await unfinished(context, work, exchange, waited, tail) };
-  context.status.advance("extracting");
-  await exchange.tftp.close(); // what is looked at now must not change any more
-  const uploaded = await takeUploads(context, work.entry, task, log);
-  if (uploaded === undefined)
-    return { result: agentResult(task, "abnormal", "agent", "the result vanished") };
-  const { result, broken } = uploaded;
-  if (result.status === "abnormal")
-    await softFail(
-      context,
-      { name: task.name, exchange, log, reason: "the result is abnormal", ...broken },
-      "machine failed",
-    );
-  return { result };
-}
-
-type Started = { exchange: Exchange } | { failed: string };
-
-async function startMachine(
-  context: Context,
-  work: Work,
-  stack: AsyncDisposableStack,
-  onLog: (chunk: Buffer) => void,
-): Promise<Started> {
-  const { settings, directories } = context;
-  const { machine, log, interruption } = work;
-  const { signal } = interruption;
-  const common = { readable: directories.get, writable: directories.put, log };
-  if (settings.fakeMachine !== undefined) {
-    const server = { address: "127.0.0.1", port: settings.tftpPort, uploadMaxBytes: settings.uploadMaxBytes };
-    return { exchange: stack.use(await Exchange.start({ ...common, ...server })) };
-  }
-  // Each try gets a snapshot of its own; the one before is thrown away with what the mis-boot did to it.
-  const snapshots = stack.use(new AsyncDisposableStack());
-  let last: AsyncDisposable | undefined;
-  const snapshot = async () => {
-    await last?.[Symbol.asyncDispose]();
-    const options = {
-      from: machine.paths.bootstrapped,
-      paths: machine.paths,
-      instance: settings.instance,
-      mode: "overlay" as const,
-    };
-    const made = await temporarySnapshot(context.storage, { ...options, log, signal });
-    last = snapshots.use(made);
-    return made.path;
-  };
-  const { machine: manifest } = machine.bootstrapped;
-  const resources = resourcesFor(work.received.controller.priority, settings);
-  const booted = await boot({
-    ...common,
-    settings: { ...settings, ...resources },
-    machine: manifest,
-    mac: manifest.mac ?? randomMac(),
-    snapshot,
-    startupTimeoutSeconds: settings.startupTimeoutSeconds.build,
-    retries: settings.buildRetries,
-    evidence: directories.evidence,
-    onLog,
-    signal,
-  });
-  if ("exchange" in booted) return { exchange: stack.use(booted.exchange) };
-  if (booted.failed === "ended")
-    return { failed: `the machine ended before its first sign of life: ${booted.end.detail}` };
-  return { failed: `the machine did not come up: ${booted.reason}` };
-}
-
-/** The machine ended, or took too long. */
-async function unfinished(
-  context: Context,
-  work: Work,
-  exchange: Exchange,
-  waited: WaitResult,
-  tail: LogTail,
-): Promise<Result> {
-  const { task, log } = work;
-  if (waited.kind === "ended") {
-    log.error({ end: waited.end.detail }, "machine ended before its result");
-    return agentResult(
-      task,
-      "abort",
-      "agent",
-      `the machine ended before its result: ${waited.end.detail}${tail.quote()}`,
-    );
-  }
-  const reason = `no result within ${context.settings.buildTimeoutSeconds} s`;
-  await softFail(context, { name: task.name, exchange, log, reason }, "machine failed");
-  return agentResult(task, "abort", "agent", reason + tail.quote());
 }
 
 function complete(result: Result, task: Task): Result {

@@ -159,12 +159,14 @@ async function report(
 ): Promise<boolean> {
   const { settings, metrics } = context;
   metrics.built(performed.result.status);
+  await using held = performed.held;
   if (settings.dump === "result" || settings.fakeRequest !== undefined) {
     await performed.entry?.remove();
     dumpResult(performed.result);
     throw new Finished();
   }
   await deliver(context, received, performed, signals.stop);
+  await held?.untilEnded(signals.stop);
   return !performed.fault;
 }
 

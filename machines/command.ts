@@ -1,4 +1,4 @@
-/** `croft machine`: what machines there are, and removing them; making them is in image/. */
+/** `croft machine`: what machines there are, and removing them; making them is in image/, what runs is in operator-commands.ts. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -11,7 +11,9 @@ import { formatList, formatReport } from "./inventory-text.ts";
 import { reportMachine, summarizeMachines } from "./inventory.ts";
 import { listMachines, type MachinePaths } from "./layout.ts";
 import { checkMachineName, checkToolchainName } from "./names.ts";
+import { consoleCommand, killCommand, resumeCommand, runtimeOption } from "./operator-commands.ts";
 import { finishRemovals, removeMachine, removeRevision } from "./remove.ts";
+import { defaultRuntime, listSuspensions } from "./runtime-directory.ts";
 import { openStorage, type StorageKind } from "./storage.ts";
 
 const machinesOption: OptionDeclaration = {
@@ -41,6 +43,7 @@ const jsonOption: OptionDeclaration = { name: "json", kind: "flag", prose: "prin
 export const listOptions: readonly OptionDeclaration[] = [
   machinesOption,
   { ...toolchainOption, default: "default" },
+  runtimeOption,
   jsonOption,
 ];
 
@@ -68,12 +71,18 @@ export const removeOptions: readonly OptionDeclaration[] = [
 
 /** The `croft machine` command. */
 export function machineCommand(): Command {
-  const command = makeCommand("croft machine", "makes, lists, shows and removes build machines");
+  const command = makeCommand(
+    "croft machine",
+    "makes, lists, shows and removes build machines; looks into those that run",
+  );
   command.helpCommand(false);
   command.addCommand(createCommand());
   command.addCommand(listCommand());
   command.addCommand(showCommand());
   command.addCommand(removeCommand());
+  command.addCommand(resumeCommand());
+  command.addCommand(killCommand());
+  command.addCommand(consoleCommand());
   return command;
 }
 
@@ -81,7 +90,12 @@ function listCommand(): Command {
   const command = addOptions(makeCommand("list", "lists the machines of this host"), listOptions);
   return command.action(() => {
     const values = withDefaults(givenValues(command, listOptions), listOptions);
-    const machines = summarizeMachines(String(values["machines"]), String(values["toolchain-name"]));
+    const root = (values["runtime"] as string | undefined) ?? defaultRuntimeIfAny();
+    const machines = summarizeMachines(
+      String(values["machines"]),
+      String(values["toolchain-name"]),
+      root === undefined ? [] : listSuspensions(root),
+    );
     print(values["json"] ? toJson({ machines }) : formatList(machines));
   });
 }
@@ -121,6 +135,16 @@ function removeCommand(): Command {
     if (paths) await removeMachine(storage, paths);
     print(`removed machine ${name}\n`);
   });
+}
+
+/** A user without a runtime directory holds no machines. */
+function defaultRuntimeIfAny(): string | undefined {
+  try {
+    return defaultRuntime();
+  } catch (error) {
+    if (error instanceof Failure) return undefined;
+    throw error;
+  }
 }
 
 /** Finds a machine by its name. The toolchain of the paths is of no meaning. */

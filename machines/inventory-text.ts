@@ -12,7 +12,11 @@ export function formatList(machines: readonly MachineSummary[]): string {
     machine.current ?? "-",
     machine.id ?? "-",
     machine.bootstrapped,
-    machine.holder ? describeHolder(machine.holder) : "-",
+    machine.held
+      ? `pid ${machine.held.pid}, for you (${machine.held.reason}): croft machine console|resume|kill ${machine.name}`
+      : machine.holder
+        ? describeHolder(machine.holder)
+        : "-",
     machine.problem === undefined ? (machine.summary ?? "") : `unusable: ${machine.problem}`,
   ]);
   return formatColumns([heading, ...rows]);

@@ -16,6 +16,7 @@ import { peekHolder, type Holder } from "./locks.ts";
 import { readBootstrappedManifest, readMachineManifest } from "./manifest-files.ts";
 import { classifyEntry } from "./names.ts";
 import { listRevisions } from "./revisions.ts";
+import type { Suspension } from "./runtime-directory.ts";
 
 /** `outdated`: from another revision than the current one. */
 export type BootstrapState = "yes" | "no" | "outdated" | "unusable";
@@ -32,6 +33,8 @@ export interface MachineSummary {
   problem?: string;
   bootstrapped: BootstrapState;
   holder?: Holder;
+  /** Its holder holds it for the operator. */
+  held?: Suspension;
 }
 
 /** One tree of a machine. */
@@ -57,9 +60,22 @@ export interface MachineReport {
   temporary: TreeReport<never>[];
 }
 
-/** Summarises the machines for a toolchain. */
-export function summarizeMachines(machines: string, toolchain: string): MachineSummary[] {
-  return listMachines(machines, toolchain).filter(isMachine).map(summarize);
+/** Summarises the machines for a toolchain; `held` are those that agents hold for the operator. */
+export function summarizeMachines(
+  machines: string,
+  toolchain: string,
+  held: readonly Suspension[] = [],
+): MachineSummary[] {
+  return listMachines(machines, toolchain)
+    .filter(isMachine)
+    .map((paths) => {
+      const summary = summarize(paths);
+      const note = held.find(
+        ({ machine, toolchain: of, pid }) =>
+          machine === paths.name && of === toolchain && pid === summary.holder?.pid,
+      );
+      return note ? { ...summary, held: note } : summary;
+    });
 }
 
 /** A directory such as `lost+found` is no machine that somebody forgot to publish. */

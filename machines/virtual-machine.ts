@@ -41,7 +41,10 @@ export interface VirtualMachine extends AsyncDisposable {
   shutdown(timeoutSeconds: number): Promise<boolean>;
   /** Ends it at once, as if unplugged; never fails. */
   forceDown(): Promise<void>;
-  /** Stops its processors, and its clocks with them; memory and disks stay as evidence. */
+  /**
+   * Stops its processors, and its clocks with them; memory and disks stay as evidence. From here on its screen can be
+   * had by operators of this host, and no more by anybody else.
+   */
   suspend(): Promise<void>;
   resume(): Promise<void>;
   /**
@@ -59,6 +62,13 @@ export interface VirtualMachine extends AsyncDisposable {
 export type MachineNetwork =
   /** The hypervisor's user-mode network: the guest finds the TFTP server of the host's loopback at its gateway. */
   { kind: "user"; tftpPort: number };
+
+/** A machine's screen and keyboard for people on other hosts: VNC on TCP port 5900 + `display`. */
+export interface PublicScreen {
+  display: number;
+  /** At most 8 characters count: the limit of VNC's authentication (RFC 6143, 7.2.2). */
+  password: string;
+}
 
 /** What a virtual machine is started from. */
 export interface StartOptions {
@@ -83,6 +93,8 @@ export interface StartOptions {
    * second: a guest that floods it is held back, and not the agent.
    */
   onLog?: (chunk: Buffer) => void;
+  /** Who may see and use its screen over the network from its start on; without it, nobody. */
+  publicScreen?: PublicScreen;
   /** Size of the console file; default 1 MiB. */
   consoleMaxBytes?: number;
   /** Aborting while starting ends the attempt; afterwards it does nothing. */

@@ -48,13 +48,14 @@ export function commandLine(options: StartOptions): string[] {
     ...platform.devices.flatMap((device) => ["-device", device]),
     ...["-device", "virtio-rng-pci"],
     ...channelArguments(options.runtimeDirectory),
+    ...screenArguments(options),
     ...["-fw_cfg", `name=opt/croft/tftp,string=${network.tftpAddress.padEnd(tftpEntryBytes)}`],
     ...bootArguments(options.directory),
     ...replaced,
   ];
 }
 
-/** QMP, the console on standard output, and the log port; the operator's QMP beside them. */
+/** QMP, the console on standard input and output, and the log port; the operator's QMP beside them. */
 function channelArguments(runtimeDirectory: string): string[] {
   const operator = operatorSocket(runtimeDirectory);
   const operatorMonitor = operator ? ["-qmp", `unix:${escape(operator)},server=on,wait=off`] : [];
@@ -64,6 +65,23 @@ function channelArguments(runtimeDirectory: string): string[] {
     ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
     ...["-device", "virtio-serial-pci", "-chardev", `socket,id=log,fd=${logDescriptor}`],
     ...["-device", "virtserialport,chardev=log,name=org.croft.log"],
+  ];
+}
+
+/**
+ * VNC, and a terminal to show by it: the guest's /dev/hvc0, which every architecture has and which costs a boot nothing.
+ * A machine whose own options bring a graphics device shows that first, and the terminal with Ctrl-Alt-2.
+ */
+function screenArguments({ publicScreen }: StartOptions): string[] {
+  // Without an address it listens nowhere; it gets one when the machine is suspended. A password is set through QMP.
+  const vnc = publicScreen === undefined ? "none" : `:${publicScreen.display},password=on`;
+  return [
+    "-vnc",
+    vnc,
+    "-chardev",
+    "vc,id=screen",
+    "-device",
+    "virtconsole,chardev=screen,name=org.croft.screen",
   ];
 }
 

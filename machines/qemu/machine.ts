@@ -1,11 +1,12 @@
 import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { reasonOf } from "../../host/failure.ts";
+import { Failure, reasonOf } from "../../host/failure.ts";
 import type { MachineEnd, StartOptions, VirtualMachine } from "../virtual-machine.ts";
 import type { BoundedFile } from "./bounded-file.ts";
+import type { ConsoleServer } from "./console-server.ts";
 import type { QmpClient, QmpEvent } from "./qmp.ts";
-import { operatorSocket, removeRuntimeFiles } from "./runtime-files.ts";
+import { consoleSocket, operatorSocket, removeRuntimeFiles, screenSocket } from "./runtime-files.ts";
 
 /** How long the last events may take to arrive once QEMU has ended, and QEMU to end after a panic. */
 const lingerSeconds = 5;
@@ -38,11 +39,14 @@ export class QemuMachine implements VirtualMachine {
   readonly ended: Promise<MachineEnd>;
   readonly consoleFile: string;
   qmp: QmpClient | undefined;
+  /** Operators' terminals at its console. */
+  terminals: ConsoleServer | undefined;
   readonly #parts: QemuParts;
   readonly #aborted = new AbortController();
   #reason: MachineEnd | undefined;
   #over = false;
   #stopped = false;
+  #screenSocket: string | undefined;
   #onResume: (() => void) | undefined;
 
   constructor(parts: QemuParts) {
@@ -102,7 +106,9 @@ export class QemuMachine implements VirtualMachine {
   }
 
   async suspend(): Promise<void> {
-    if (!this.#over) await this.#execute("stop");
+    if (this.#over) return;
+    await this.#execute("stop");
+    await this.#moveScreen();
   }
 
   async resume(): Promise<void> {
@@ -131,6 +137,8 @@ export class QemuMachine implements VirtualMachine {
     return [
       `machine ${options.name}, QEMU process ${child.pid}, MAC address ${options.mac}`,
       `console: ${this.consoleFile}`,
+      ...(this.terminals ? [`console, to type on: ${consoleSocket(options.runtimeDirectory)}`] : []),
+      ...(this.#screenSocket === undefined ? [] : [`VNC: ${this.#screenSocket}${this.#passwordNote()}`]),
       `disks: ${options.directory}`,
       ...(socket ? [`QMP: ${socket} (look into it: socat - UNIX-CONNECT:${socket})`] : []),
     ].join("\n");
@@ -138,8 +146,32 @@ export class QemuMachine implements VirtualMachine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.forceDown();
+    this.terminals?.[Symbol.dispose]();
     this.#parts.consoleFile[Symbol.dispose]();
     await removeRuntimeFiles(this.#parts.options.runtimeDirectory);
+  }
+
+  /** Nobody sees the screen by VNC before it has one. */
+  async setScreenPassword(password: string): Promise<void> {
+    await this.#execute("set_password", { protocol: "vnc", password });
+  }
+
+  /** The screen of a suspended machine is for operators of this host only: on a Unix socket. */
+  async #moveScreen(): Promise<void> {
+    const path = screenSocket(this.#parts.options.runtimeDirectory);
+    try {
+      if (path === undefined) throw new Failure("make its socket", "the path would be too long");
+      await this.#execute("display-update", { type: "vnc", addresses: [{ type: "unix", path }] });
+      this.#screenSocket = path;
+    } catch (error) {
+      // QEMU before 7.1 has no such command.
+      this.#parts.options.log.warn({ reason: reasonOf(error) }, "the machine's screen cannot be had by VNC");
+    }
+  }
+
+  #passwordNote(): string {
+    const { publicScreen } = this.#parts.options;
+    return publicScreen === undefined ? "" : ` (password ${publicScreen.password})`;
   }
 
   async #observeProcess(): Promise<MachineEnd> {
@@ -158,6 +190,7 @@ export class QemuMachine implements VirtualMachine {
       await Promise.race([closed, delay(lingerSeconds * 1000, undefined, { ref: false })]);
     this.#over = true;
     this.qmp?.[Symbol.dispose]();
+    this.terminals?.[Symbol.dispose]();
     this.#aborted.abort();
     const said = complaint();
     return this.#reason ?? { how: "exited", detail: said ? `${exit}: ${said}` : exit };
@@ -184,9 +217,9 @@ export class QemuMachine implements VirtualMachine {
     );
   }
 
-  async #execute(command: string): Promise<void> {
+  async #execute(command: string, args: object = {}): Promise<void> {
     try {
-      await this.qmp?.execute(command);
+      await this.qmp?.execute(command, args);
     } catch (error) {
       if (await this.wait(1)) return; // it ended meanwhile, which is no failure
       throw error;

@@ -12,6 +12,8 @@ import { QmpClient } from "./qmp.ts";
 export const pidFileName = "qemu.pid";
 export const consoleFileName = "console.log";
 const operatorSocketName = "operator.qmp";
+const consoleSocketName = "console.sock";
+const screenSocketName = "vnc.sock";
 
 /** Longer paths do not fit a Unix socket's address. */
 const socketPathLimit = 107;
@@ -19,14 +21,53 @@ const killSeconds = 10;
 
 /** The second QMP socket of a machine, for operators; undefined if its path would be too long. */
 export function operatorSocket(runtimeDirectory: string): string | undefined {
-  const path = join(resolve(runtimeDirectory), operatorSocketName);
+  return socketPath(runtimeDirectory, operatorSocketName);
+}
+
+/** The socket where an operator's terminal meets the machine's console; undefined if its path would be too long. */
+export function consoleSocket(runtimeDirectory: string): string | undefined {
+  return socketPath(runtimeDirectory, consoleSocketName);
+}
+
+/** The socket of a suspended machine's VNC server; undefined if its path would be too long. */
+export function screenSocket(runtimeDirectory: string): string | undefined {
+  return socketPath(runtimeDirectory, screenSocketName);
+}
+
+function socketPath(runtimeDirectory: string, name: string): string | undefined {
+  const path = join(resolve(runtimeDirectory), name);
   return Buffer.byteLength(path) <= socketPathLimit ? path : undefined;
 }
 
-/** Removes the pid file and the socket; the console file stays as evidence. */
+/** Removes the pid file and the sockets; the console file stays as evidence. */
 export async function removeRuntimeFiles(runtimeDirectory: string): Promise<void> {
-  for (const name of [pidFileName, operatorSocketName])
+  for (const name of [pidFileName, operatorSocketName, consoleSocketName, screenSocketName])
     await rm(join(runtimeDirectory, name), { force: true });
+}
+
+/** What a machine says about itself. */
+export interface RunningMachine {
+  /** As given to it at its start. */
+  name: string;
+  /** False while its processors stand still. */
+  runs: boolean;
+}
+
+/**
+ * Asks the machine of a runtime directory who it is, on behalf of an operator.
+ *
+ * @throws {Failure} if none runs there, or it does not answer.
+ */
+export async function queryVirtualMachine(runtimeDirectory: string): Promise<RunningMachine> {
+  return withOperatorMonitor(
+    `look at the machine in '${runtimeDirectory}'`,
+    runtimeDirectory,
+    async (qmp) => {
+      const { name } = (await qmp.execute("query-name")) as { name?: string };
+      const { running } = (await qmp.execute("query-status")) as { running: boolean };
+      return { name: name ?? "", runs: running };
+    },
+  );
 }
 
 /**
@@ -38,14 +79,22 @@ export async function controlVirtualMachine(
   runtimeDirectory: string,
   what: "resume" | "kill",
 ): Promise<void> {
+  await withOperatorMonitor(`${what} the machine in '${runtimeDirectory}'`, runtimeDirectory, (qmp) =>
+    qmp.execute(what === "resume" ? "cont" : "quit"),
+  );
+}
+
+async function withOperatorMonitor<T>(
+  action: string,
+  runtimeDirectory: string,
+  work: (qmp: QmpClient) => Promise<T>,
+): Promise<T> {
   const path = operatorSocket(runtimeDirectory);
-  const action = `${what} the machine in '${runtimeDirectory}'`;
   if (path === undefined) throw new Failure(action, "the path is too long for a socket");
-  const socket = connect(path);
-  using client = new QmpClient(socket, () => {});
+  using client = new QmpClient(connect(path), () => {});
   try {
     await client.negotiate(10);
-    await client.execute(what === "resume" ? "cont" : "quit");
+    return await work(client);
   } catch (error) {
     throw new Failure(action, reasonOf(error), { cause: error, hints: ["Does a machine run there?"] });
   }

@@ -5,9 +5,10 @@ import { Failure, reasonOf } from "../../host/failure.ts";
 import type { StartOptions, VirtualMachine } from "../virtual-machine.ts";
 import { BoundedFile } from "./bounded-file.ts";
 import { commandLine, logDescriptor, qmpDescriptor } from "./command-line.ts";
+import { ConsoleServer } from "./console-server.ts";
 import { QemuMachine } from "./machine.ts";
 import { QmpClient } from "./qmp.ts";
-import { consoleFileName, removeRuntimeFiles } from "./runtime-files.ts";
+import { consoleFileName, consoleSocket, removeRuntimeFiles } from "./runtime-files.ts";
 import { throttle } from "./throttle.ts";
 
 /** Generous: an overloaded host starts slowly, and what QEMU refuses it refuses at once. */
@@ -33,7 +34,7 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
   const child = spawn(argv[0]!, argv.slice(1), {
     cwd: options.directory,
     detached: true, // the terminal's Ctrl-C is for the agent, which shuts machines down in its own order
-    stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe", "pipe", "pipe"],
   });
   const complaint = recordStreams(child, consoleFile, options);
   const machine = new QemuMachine({ options, child, consoleFile, complaint });
@@ -42,9 +43,22 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
     machine.observe(event),
   );
   machine.qmp = qmp;
+  await serveConsole(machine, child, options);
   await untilNegotiated(machine, qmp, options, complaint);
+  if (options.publicScreen) await machine.setScreenPassword(options.publicScreen.password);
   undo.move();
   return machine;
+}
+
+/** Lets operators' terminals in; a machine whose console nobody can reach is worth as much to everybody else. */
+async function serveConsole(machine: QemuMachine, child: ChildProcess, options: StartOptions): Promise<void> {
+  const path = consoleSocket(options.runtimeDirectory);
+  if (path === undefined || !child.stdin || !child.stdout) return;
+  try {
+    machine.terminals = await ConsoleServer.start(path, child.stdout, child.stdin, machine.consoleFile);
+  } catch (error) {
+    options.log.warn({ path, reason: reasonOf(error) }, "the machine's console cannot be attached to");
+  }
 }
 
 async function untilNegotiated(
@@ -100,7 +114,7 @@ function recordStreams(child: ChildProcess, file: BoundedFile, options: StartOpt
   });
   const log = child.stdio[logDescriptor] as unknown as Duplex;
   throttle(log, logBytesPerSecond, options.onLog ?? (() => {}));
-  for (const stream of [child.stdout!, child.stderr!, log])
+  for (const stream of [child.stdin!, child.stdout!, child.stderr!, log])
     stream.on("error", (error) => options.log.debug({ reason: reasonOf(error) }, "QEMU stream ends"));
   return () => complaint.replaceAll(/^qemu-system-\w+: /gm, "").trim();
 }

@@ -56,7 +56,7 @@ test("a machine that stays silent is booted again as often as told, then left al
   assert.equal(status, 0, stderr);
   assert.equal(stdout, "");
   assert.match(stderr, /WARN: mis-boot: no sign of life within 3 s, trying again/);
-  assert.match(stderr, /ERROR: mis-boot: no sign of life within 3 s, no retry left/);
+  assert.match(stderr, /ERROR: bootstrap failed .*"reason":"no sign of life within 3 s, no retry left"/);
   assert.match(stderr, /WARN: machine left alone for a while .*"minutes":1/);
   assertClean(home);
 });

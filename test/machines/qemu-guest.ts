@@ -1,8 +1,9 @@
 /** Guests for tests: an image whose first process is a shell that runs a given script. */
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { silentLog } from "../../host/log.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
+import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
 import type { StartOptions, VirtualMachine } from "../../machines/virtual-machine.ts";
 import { copyMachine, minimalMachine } from "../fixtures/images.ts";
@@ -36,10 +37,11 @@ export async function guestOptions(
   directory: string,
   script: string,
   revision?: string,
+  runtimeName = "run",
 ): Promise<StartOptions> {
   const snapshot = join(directory, "snapshot");
-  const runtimeDirectory = join(directory, "run");
-  await mkdir(runtimeDirectory);
+  const runtimeDirectory = join(directory, runtimeName);
+  await makeRuntimeDirectory(runtimeDirectory);
   await copyMachine(revision ?? (await minimalMachine()), snapshot);
   // The second disk carries the script; a disk consists of whole sectors.
   const text = `${prelude}${script}${ending}`;
@@ -58,12 +60,12 @@ export async function guestOptions(
 /** Starts a guest whose first process runs the script (POSIX shell, busybox; `$log` is the log port's device). */
 export async function startGuest(
   script: string,
-  more: Partial<StartOptions> = {},
+  { runtimeName, ...more }: Partial<StartOptions> & { runtimeName?: string } = {},
   revision?: string,
 ): Promise<Guest> {
   await using undo = new AsyncDisposableStack();
   const directory = undo.use(await temporaryDirectory("croft-test-qemu-"));
-  const options = await guestOptions(directory.path, script, revision);
+  const options = await guestOptions(directory.path, script, revision, runtimeName);
   const waiters = new Set<() => void>();
   let text = "";
   const machine = undo.use(

@@ -15,6 +15,7 @@ end_leftovers() {
 
 # Performs operation $1 and adds it to the list of operations. Status 1 if the task cannot go on.
 perform() {
+  [ "$breakpoint" != "$1" ] || stop_at "before $1"
   log=$state/log/$1
   rm -f "$state/absent" "$state/status" "$state/pipe"
   mkfifo "$state/pipe" || fail "cannot make a pipe in $state"
@@ -40,5 +41,8 @@ perform() {
   else status=success; fi
   heading "$1: $status ($(($(date +%s) - began)) s)"
   echo "$1 $status" >> "$state/operations"
+  case $breakpoint-$status in
+    error-error | error-abort | warning-warning | warning-error | warning-abort) stop_at "after $1, whose status is $status" ;;
+  esac
   [ "$status" != error ] && [ "$status" != abort ]
 }

@@ -17,6 +17,7 @@ perform_task() {
       fail "this machine has no environment '$environment_name' ($environment)"
     environment=
   fi
+  read_interactive
   words=$(field warning-regex | quoted_words) || fail "warning-regex: a quote is not closed"
   eval "set -- $words"
   printf '%s\n' "$@" | grep . > "$state/warnings"
@@ -28,6 +29,15 @@ perform_task() {
   export CROFT_TARGET="$target" CROFT_UPLOAD="$upload" CROFT_VERSION CROFT_NAME TERM=dumb
   CROFT_NAME=$(field name)
   CROFT_VERSION=$(field version)
+  case $breakpoint in
+    '') ;;
+    none | error | warning | fetch | configure | update | test | install) heading "interactive build; to look into it: $login" ;;
+    *)
+      echo "There is no breakpoint '$breakpoint'; there are: fetch configure update test install error warning none" |
+        add_operation interactive error
+      return 0
+      ;;
+  esac
   rm -rf "$work"
   mkdir -p "$upload" || fail "cannot make the directory $work"
 
@@ -37,7 +47,8 @@ perform_task() {
   [ -s "$state/identity" ] || return 0
   for name in name version target target-config package-config; do field "$name" && echo; done |
     cat "$state/identity" - | checksum > "$state/dependency-checksum"
-  if [ "$worker_checksum" = "$(field worker-checksum)" ] &&
+  # Whoever wants to look into a build does not want it to be skipped.
+  if [ -z "$breakpoint" ] && [ "$worker_checksum" = "$(field worker-checksum)" ] &&
     [ "$(cat "$state/dependency-checksum")" = "$(field dependency-checksum)" ]; then
     heading "nothing has changed since the last build: skipped"
     : > "$state/skip"

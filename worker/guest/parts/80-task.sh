@@ -4,12 +4,13 @@ prepare_state() {
   mkdir -p "$state" || exit 1
   grep -q " $state tmpfs " /proc/mounts || mount -t tmpfs -o "size=$((48 + log_limit_kib / 64))m,mode=700" croft "$state" 2> /dev/null ||
     dd if=/dev/zero of="$state/ballast" bs=65536 count=128 2> /dev/null
-  rm -rf "$state/log" "$task" && mkdir -p "$state/log" "$task" && : > "$state/operations"
+  rm -rf "$state/log" "$task" "$state/breakpoint" && mkdir -p "$state/log" "$task" && : > "$state/operations"
 }
 
 do_task() {
   prepare_state
   echo -500 > /proc/self/oom_score_adj 2> /dev/null
+  offer_shells
   say "version $croft_worker_version, waiting for a task"
   await_task
   set_clock

@@ -10,12 +10,13 @@ case ${1:-} in
   get)
     get "${2:?}" "${3:?}"
     ;;
+  shell) open_shell ;;
   operation)
     target=$CROFT_TARGET
     run_operation "${2:?}"
     ;;
   *)
-    echo "usage: croft-worker bootstrap | task | get NAME FILE" >&2
+    echo "usage: croft-worker bootstrap | task | get NAME FILE | shell" >&2
     exit 64
     ;;
 esac
