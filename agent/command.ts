@@ -5,6 +5,7 @@ import { addOptions, givenValues } from "../host/options.ts";
 import { packageVersion } from "../host/package.ts";
 import { controllersArgument } from "./controller-setting.ts";
 import { effectiveConfiguration } from "./effective-configuration.ts";
+import { installCommand } from "./install.ts";
 import { agentOptions } from "./options.ts";
 import { settingsOf } from "./settings.ts";
 
@@ -17,6 +18,8 @@ export function agentCommand(): Command {
   command.argument("[controller...]", `${controllersArgument.value}: ${controllersArgument.prose}`);
   addOptions(command, agentOptions);
   command.version(packageVersion, "--version", "print the version of croft");
+  // Options after the name of a subcommand are its own.
+  command.enablePositionalOptions().helpCommand(false).addCommand(installCommand());
   command.action(async (controllers: string[]) => {
     const given = givenValues(command, agentOptions);
     const read = () => effectiveConfiguration(given, controllers, given["config"] as string | undefined);

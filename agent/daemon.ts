@@ -21,7 +21,6 @@ import { packageVersion } from "../host/package.ts";
 import { feedWatchdog } from "../host/systemd.ts";
 import { startVirtualMachine } from "../machines/qemu/start.ts";
 import { Interrupted, type Context } from "./context.ts";
-import { formatController } from "./controller-setting.ts";
 import { AgentMetrics } from "./metrics.ts";
 import { openParts } from "./parts.ts";
 import { recover } from "./recovery.ts";
@@ -83,7 +82,7 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
   const spoolMeter = new SpoolMeter(spool.directory);
   const metrics = new AgentMetrics(settings, status, spoolMeter);
   return {
-    ...(await openParts(settings, spool, log, metrics, stop)),
+    ...(await openParts(settings, spool, log, metrics)),
     log,
     spool,
     spoolMeter,
@@ -111,14 +110,14 @@ function tellFacts({ settings, log, signer, workerVersion }: Context): void {
     worker: workerVersion,
     cpu: settings.cpus,
     "ram KiB": settings.ramKiB,
-    network: settings.network.kind === "bridge" ? `bridge ${settings.network.bridge}` : "user",
+    network: "user",
     "key fingerprint": signer?.fingerprint,
-    interactive: settings.interactive,
+    interactive: "false",
     toolchain: `${toolchain.name} ${toolchain.number} ${toolchain.version} ${toolchain.id}`.trim(),
     instance: settings.instance,
-    "instance maximum": settings.instanceMax,
   };
   for (const [fact, value] of Object.entries(facts))
     if (value !== undefined) log.info(`${fact}: ${String(value)}`);
-  for (const controller of settings.controllers) log.info(`controller: ${formatController(controller)}`);
+  for (const { url, priority } of settings.controllers)
+    log.info(`controller: ${String(priority).padStart(4, "0")}=${url}`);
 }

@@ -157,5 +157,5 @@ function failure({ machine }: HeldTask, reason: string): Failure {
 }
 
 function fieldsOf({ machine, priority, pid }: HeldTask) {
-  return { machine: machine.paths.name, priority, pid };
+  return { machine: machine.paths.name, priority, holder: pid }; // `pid` is the log's own
 }

@@ -32,10 +32,8 @@ export async function openParts(
   spool: Spool,
   log: Log,
   metrics: AgentMetrics,
-  stop: AbortSignal,
 ): Promise<Parts> {
-  const { authKey, openssl } = settings;
-  const signer = authKey === undefined ? undefined : await openSigner(authKey, openssl, stop);
+  const signer = settings.authKey === undefined ? undefined : openSigner(settings.authKey);
   const directories = directoriesOf(settings);
   const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
   const workerVersion = await provideWorker(directories.toolchain);

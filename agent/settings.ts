@@ -81,7 +81,10 @@ export function makeSettings(
 }
 
 /** @throws {UsageFailure} for a combination of values that makes no sense. */
-export function settingsOf({ values, controllers }: EffectiveConfiguration): Settings {
+export function settingsOf(
+  { values, controllers }: EffectiveConfiguration,
+  { needsControllers = true } = {},
+): Settings {
   const settings = typed(values, controllers.map(parseController));
   const fail = (reason: string, hints: string[] = []) =>
     new UsageFailure("start the agent", reason, { hints });
@@ -92,7 +95,7 @@ export function settingsOf({ values, controllers }: EffectiveConfiguration): Set
   if (!settings.openssl && (values["openssl-option"] as string[]).length > 0)
     throw fail("--openssl-option is for the program given with --openssl, and there is none");
   const idle = values["print-config"] === true || settings.dump === "machines";
-  if (controllers.length === 0 && !idle && settings.fakeRequest === undefined)
+  if (needsControllers && controllers.length === 0 && !idle && settings.fakeRequest === undefined)
     throw fail("no controller URL", [
       "Give at least one: croft agent [OPTIONS] [PRIORITY=]URL…",
       "See: croft agent --help",

@@ -13,6 +13,10 @@ const subcommands: Record<string, { summary: string; load: () => Promise<Command
     summary: "give agents their tasks and people their results: server, queue, dashboard",
     load: async () => (await import("../controller/command.ts")).controllerCommand(),
   },
+  doctor: {
+    summary: "check whether this host has what an agent needs",
+    load: async () => (await import("../agent/doctor/command.ts")).doctorCommand(),
+  },
   submit: {
     summary: "queue a build at a controller; wait for it, follow its log",
     load: async () => (await import("../controller/client/submit.ts")).submitCommand(),

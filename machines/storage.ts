@@ -52,7 +52,8 @@ export async function openStorage(directory: string, kind: "auto" | StorageKind,
   return new BtrfsStorage(log, new DirectoryStorage(log));
 }
 
-const btrfsMagic = 0x9123683e; // linux/magic.h
+/** File system type of btrfs in statfs(2) (linux/magic.h). */
+export const btrfsMagic = 0x9123683e;
 
 /** Undefined if the directory is not there, and may not be. */
 async function fileSystemType(path: string, mustExist = true): Promise<number | undefined> {

@@ -1,6 +1,7 @@
 /**
  * `npm test [-- PATH-PART… [--name PATTERN]]`: runs all tests, or those whose path contains one of the words, the
- * fast ones first; then looks for what they left on the host, which fails the run too.
+ * fast ones first; then looks for what they left on the host, which fails the run too. With `--soak` (`npm run soak`)
+ * it is the long ones, `*.soak.ts`, which no other run includes.
  */
 import { spawn } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
@@ -16,6 +17,7 @@ import { findLeaks, listUnmarked, markVariable, removeLeaks, type Marks } from "
 
 /** Longest time of one test, and of one file, in seconds. */
 const testTimeoutSeconds = 900;
+const soakTimeoutSeconds = 3 * 3600;
 /** Test files at a time: real tests keep a processor each busy. */
 const concurrency = 2;
 
@@ -29,9 +31,10 @@ try {
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { name: { type: "string", multiple: true, short: "n" } },
+    options: { name: { type: "string", multiple: true, short: "n" }, soak: { type: "boolean" } },
   });
-  const files = testFiles(positionals);
+  const patterns = values.soak ? ["test/**/*.soak.ts"] : ["test/**/*.test.ts", "test/**/*.real.ts"];
+  const files = testFiles(patterns, positionals);
   if (files.length === 0) {
     process.stderr.write(`There is no test file with ${positionals.join(" or ")} in its path\n`);
     return 2;
@@ -44,7 +47,8 @@ async function main(): Promise<number> {
   await chmod(directory, 0o711); // a database server is another user
   const marks: Marks = { id: `${process.pid}-${Date.now()}`, directory };
   const before = await listUnmarked();
-  const status = await runNode(files, values.name ?? [], marks);
+  const limit = values.soak ? soakTimeoutSeconds : testTimeoutSeconds;
+  const status = await runNode(files, { names: values.name ?? [], timeoutSeconds: limit }, marks);
   const leaks = await findLeaks(marks, before);
   const stuck = await removeLeaks(leaks, marks);
   for (const { description } of leaks) process.stdout.write(`left behind by the tests: ${description}\n`);
@@ -53,9 +57,8 @@ async function main(): Promise<number> {
   return status || (leaks.length > 0 || stuck.length > 0 ? 1 : 0);
 }
 
-function testFiles(words: readonly string[]): string[] {
-  const found = (pattern: string) => globSync(pattern, { cwd: packageRoot }).sort();
-  const all = [...found("test/**/*.test.ts"), ...found("test/**/*.real.ts")];
+function testFiles(patterns: readonly string[], words: readonly string[]): string[] {
+  const all = patterns.flatMap((pattern) => globSync(pattern, { cwd: packageRoot }).sort());
   return words.length === 0 ? all : all.filter((file) => words.some((word) => file.includes(word)));
 }
 
@@ -70,11 +73,15 @@ async function sweep(parent: string): Promise<void> {
 }
 
 /** Runs node's test runner over the files; its exit status. */
-async function runNode(files: readonly string[], names: readonly string[], marks: Marks): Promise<number> {
+async function runNode(
+  files: readonly string[],
+  { names, timeoutSeconds }: { names: readonly string[]; timeoutSeconds: number },
+  marks: Marks,
+): Promise<number> {
   const args = [
     "--test",
     `--test-concurrency=${concurrency}`,
-    `--test-timeout=${testTimeoutSeconds * 1000}`,
+    `--test-timeout=${timeoutSeconds * 1000}`,
     "--test-reporter=spec",
     ...names.map((name) => `--test-name-pattern=${name}`),
     ...files,

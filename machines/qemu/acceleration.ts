@@ -23,7 +23,8 @@ export function chooseAccelerator(
   return "tcg";
 }
 
-function kvmObstacle(target: Architecture): string | undefined {
+/** Why `auto` does not take KVM; undefined if it does. */
+export function kvmObstacle(target: Architecture): string | undefined {
   if (target !== hostArchitecture()) return "the machine is of another architecture than this host";
   try {
     closeSync(openSync("/dev/kvm", constants.O_RDWR));

@@ -43,14 +43,21 @@ export class FakeController implements AsyncDisposable {
     });
   }
 
-  static async start(): Promise<FakeController> {
+  /** @param port for one that takes another's place; by default a free one. */
+  static async start(port = 0): Promise<FakeController> {
     const controller = new FakeController();
-    await new Promise<void>((resolve) => controller.#server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve, reject) => {
+      controller.#server.once("error", reject).listen(port, "127.0.0.1", resolve);
+    });
     return controller;
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
   url(path: string): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${path}`;
+    return `http://127.0.0.1:${this.port}${path}`;
   }
 
   /** Waits until as many requests of the path have been answered. */

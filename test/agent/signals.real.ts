@@ -21,14 +21,17 @@ function giveOnce(controller: FakeController): void {
   };
 }
 
-/** Waits for a line of the log. */
-async function logged(child: ChildProcess, pattern: RegExp): Promise<string> {
+/** Waits for a line of the log that comes from now on. */
+function logged(child: ChildProcess, pattern: RegExp): Promise<string> {
   const lines = createInterface({ input: child.stderr! });
-  const signal = AbortSignal.timeout(60_000);
-  for (;;) {
-    const [line] = (await once(lines, "line", { signal })) as [string];
-    if (pattern.test(line)) return line;
-  }
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`nothing like ${pattern} was logged`)), 60_000);
+    lines.on("line", (line) => {
+      if (!pattern.test(line)) return;
+      clearTimeout(late);
+      resolve(line);
+    });
+  });
 }
 
 test("SIGUSR2 lets the task be finished, and then ends the agent", async () => {
@@ -107,11 +110,12 @@ test("SIGHUP wakes the agent, which follows the changed configuration from then 
   const agent = home.start(["--config", file, "--poll-interval", "3600"]);
   await first.requests("/task", 1);
   writeFileSync(file, `verbose: 4\npoll-interval: 1\ncontrollers: ["${second.url("/task")}"]\n`);
+  // The command line wins: it sleeps for an hour again. Its log shows that it has the new verbosity.
+  const asleep = logged(agent.child, /"status":"waiting for a task"/);
   agent.child.kill("SIGHUP");
   await second.requests("/task", 1);
   assert.equal(first.received.length, 1);
-  // The command line wins: it sleeps for an hour still, and its log shows that it listens to the new verbosity.
-  await logged(agent.child, /status: "waiting for a task"|status.*waiting for a task/);
+  await asleep;
   agent.child.kill("SIGHUP");
   await second.requests("/task", 2);
   agent.child.kill("SIGTERM");

@@ -8,10 +8,14 @@
  * guard kills the groups that are still registered. Invariant: a program runs only while its group's number is in
  * the pipe or has been read, so no moment is left in which it could be forgotten.
  *
+ * What a build has put in a session of its own is in no registered group; it is found by a variable that everything
+ * below the worker has in its environment.
+ *
  * The guard inherits nothing else from the worker: Node.js marks the descriptors that it was started with itself
  * close-on-exec (so a lock that came with one of them ends with the worker, and neither guard nor builds keep it).
  */
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { Failure, reasonOf } from "../../host/failure.ts";
 
 /** `+GROUP` registers, `-GROUP` releases, `=DIRECTORY` is removed after the last group. */
@@ -28,17 +32,35 @@ while IFS= read -r line; do
   esac
 done
 for group in $groups; do kill -KILL "-$group"; done
+for pass in 1 2 3 4 5; do
+  found=
+  for file in $(grep -lsxz "$1" /proc/[0-9]*/environ); do
+    process=\${file#/proc/}
+    kill -KILL "\${process%/environ}" && found=yes
+  done
+  [ -n "$found" ] || break
+done
 [ -z "$directory" ] || rm -rf -- "$directory"
 `;
 
+/** A guard that lives shorter than this, in ms, so many times in a row, cannot be had on this host. */
+const shortLife = 1000;
+const mostShortLives = 5;
+
 /** The guard of this process's children. */
 export class Guard implements Disposable {
+  /** What every guarded program must have in its environment. */
+  readonly mark: Readonly<Record<string, string>> = { CROFT_WORKER: randomUUID() };
   readonly #groups = new Set<number>();
   #directory: string | undefined;
   #child: ChildProcess;
+  readonly #onLost: () => void;
+  #shortLives = 0;
   #closed = false;
 
-  constructor() {
+  /** @param onLost called when there is no guard any more, and none can be started. */
+  constructor(onLost: () => void) {
+    this.#onLost = onLost;
     this.#child = this.#start();
   }
 
@@ -63,23 +85,32 @@ export class Guard implements Disposable {
   /** Ends the guard, which kills the groups that are still registered. */
   [Symbol.dispose](): void {
     this.#closed = true;
-    this.#child.stdin!.end();
+    this.#child.stdin?.end();
     this.#child.unref();
   }
 
   /** Starts a guard, and another should that one be killed; it is told all that is to be guarded. */
   #start(): ChildProcess {
-    const child = spawn("/bin/sh", ["-c", script, "croft-guard"], {
-      detached: true,
-      cwd: "/",
-      stdio: ["pipe", "ignore", "ignore"], // an inherited standard output would keep the connection open
-    });
-    child.stdin!.on("error", () => {}); // told by the write's own callback
+    const start = Date.now();
+    const child = spawn(
+      "/bin/sh",
+      ["-c", script, "croft-guard", `CROFT_WORKER=${this.mark["CROFT_WORKER"]}`],
+      {
+        detached: true,
+        cwd: "/",
+        stdio: ["pipe", "ignore", "ignore"], // an inherited standard output would keep the connection open
+      },
+    );
+    child.stdin?.on("error", () => {}); // told by the write's own callback
+    child.once("error", () => this.#onLost());
     child.once("exit", () => {
-      if (!this.#closed) this.#child = this.#start();
+      if (this.#closed) return;
+      this.#shortLives = Date.now() - start < shortLife ? this.#shortLives + 1 : 0;
+      if (this.#shortLives > mostShortLives) this.#onLost();
+      else this.#child = this.#start();
     });
-    for (const group of this.#groups) child.stdin!.write(`+${group}\n`);
-    if (this.#directory !== undefined) child.stdin!.write(`=${this.#directory}\n`);
+    for (const group of this.#groups) child.stdin?.write(`+${group}\n`);
+    if (this.#directory !== undefined) child.stdin?.write(`=${this.#directory}\n`);
     return child;
   }
 

@@ -11,6 +11,9 @@ const gate = 'IFS= read -r go || exit 1; exec "$@" </dev/null';
 /** How long a program that has ended may leave its output open: something it started may hold it. */
 const outputGraceSeconds = 2;
 
+/** What a timer can wait for, in ms: 24 days. */
+const longestTimer = 2 ** 31 - 1;
+
 /** How to run a program; see {@link Processes.run}. */
 export interface ProcessOptions {
   cwd: string;
@@ -55,14 +58,18 @@ export class Processes {
    */
   async run(argv: readonly string[], options: ProcessOptions): Promise<Finished> {
     if (this.#ended) throw new Ended();
-    const { cwd, env } = options;
+    const { cwd } = options;
+    const env = { ...options.env, ...this.#guard.mark };
     const child = spawn("/bin/sh", ["-c", gate, "croft-gate", ...argv], { cwd, env, detached: true });
     this.#running.add(child);
     let timedOut = false;
-    const timer = setTimeout(() => {
-      timedOut = true;
-      killGroup(child.pid, "SIGKILL");
-    }, options.timeoutSeconds * 1000);
+    const timer = setTimeout(
+      () => {
+        timedOut = true;
+        killGroup(child.pid, "SIGKILL");
+      },
+      Math.min(options.timeoutSeconds * 1000, longestTimer),
+    );
     const group = child.pid;
     try {
       if (group === undefined) throw await failureToStart(child, argv);

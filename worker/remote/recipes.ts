@@ -13,6 +13,9 @@ import type { Recipe, Settings } from "../protocol.ts";
 /** The output directory, relative to the source. A name of its own: the source may have a `build/`. */
 export const outputDirectory = ".croft-out";
 
+/** Where builds have their temporary files, relative to the source. */
+export const temporaryDirectory = ".croft-tmp";
+
 /** What a placeholder may stand for. */
 export interface Placeholders {
   out: string;

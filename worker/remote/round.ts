@@ -35,6 +35,7 @@ export class Round {
   readonly #jobs: JobPool;
   readonly #queue: Target[] = [];
   readonly #idle: Worktree[];
+  readonly #hashes = new Map<string, Promise<string>>();
   #active = 0;
   #exceptions = 0;
   readonly #waiting: (() => void)[] = [];
@@ -103,7 +104,7 @@ export class Round {
 
   /** What builds a target at a commit; without a toolchain, says so. */
   async #builder(target: Target, worktree: Worktree): Promise<(commit: string) => Promise<Outcome>> {
-    const { plan, repository, toolchains } = this.#options;
+    const { plan, toolchains } = this.#options;
     const toolchain = await findToolchain(target.arch, toolchains);
     if (typeof toolchain === "string") {
       const none = { return_code: returnCodes.noToolchain, stdout: "", stderr: `${toolchain}\n` };
@@ -111,10 +112,17 @@ export class Round {
     }
     const build = new TargetBuild(plan, target, worktree, toolchain);
     return async (commit) => {
-      const hash = await repository.resolve(commit);
+      const hash = await this.#resolve(commit);
       using share = plan.settings.jobs === undefined ? await this.#share() : undefined;
       return await build.buildAt(hash, share?.jobs ?? plan.settings.jobs!);
     };
+  }
+
+  /** A commit's hash, asked for once in a round. */
+  #resolve(commit: string): Promise<string> {
+    const known = this.#hashes.get(commit) ?? this.#options.repository.resolve(commit);
+    this.#hashes.set(commit, known);
+    return known;
   }
 
   async #share() {

@@ -44,7 +44,7 @@ const mostPending = 10_000;
 /** A session; see {@link Session.run}. */
 export class Session implements Disposable {
   readonly #options: SessionOptions;
-  readonly #guard = new Guard();
+  readonly #guard = new Guard(() => this.#loseGuard());
   readonly #processes = new Processes(this.#guard);
   readonly #over = Promise.withResolvers<void>();
   #repository: Repository;
@@ -84,6 +84,11 @@ export class Session implements Disposable {
   #end(): void {
     this.#stop();
     this.#over.resolve();
+  }
+
+  #loseGuard(): void {
+    this.#options.log("Cannot go on: no guard process can be kept running on this host");
+    this.#end();
   }
 
   #stop(): void {

@@ -1,10 +1,10 @@
-import { open } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { returnCodes, type BuildResult, type Recipe, type Settings, type Target } from "../protocol.ts";
 import { touchNamedFiles } from "./diagnostics.ts";
 import { buildEnvironment } from "./environment.ts";
 import type { Processes } from "./processes.ts";
-import { fillIn, outputDirectory } from "./recipes.ts";
+import { fillIn, outputDirectory, temporaryDirectory } from "./recipes.ts";
 import type { Toolchain } from "./toolchain.ts";
 import type { Worktree } from "./worktree.ts";
 
@@ -127,6 +127,9 @@ export class TargetBuild {
   }
 
   async #shell(command: string, jobs: number, timeoutSeconds: number, keepBytes = keptBytes) {
+    // Compilers that are killed leave files: here they go with the next target, and do not fill the host's /tmp.
+    const temporary = join(this.#worktree.path, temporaryDirectory);
+    await mkdir(temporary, { recursive: true });
     const text = fillIn(command, {
       out: outputDirectory,
       source: this.#worktree.path,
@@ -137,7 +140,7 @@ export class TargetBuild {
     });
     return await this.#plan.processes.run(["/bin/sh", "-c", text], {
       cwd: this.#worktree.path,
-      env: buildEnvironment(this.#plan.settings, this.#toolchain),
+      env: { ...buildEnvironment(this.#plan.settings, this.#toolchain), TMPDIR: temporary },
       timeoutSeconds,
       keepBytes,
     });
@@ -145,7 +148,7 @@ export class TargetBuild {
 
   /** Messages name files by where they are in the source, whichever thread of whichever host has built. */
   #withoutPlace(text: string): string {
-    return text.replaceAll(`${this.#worktree.path}/`, "");
+    return text.replaceAll(`${this.#worktree.path}/`, "").replaceAll(this.#worktree.path, ".");
   }
 
   /** The lines of size(1) without their headings; none if there are none. */
@@ -175,8 +178,9 @@ export class TargetBuild {
 async function beginningOf(path: string): Promise<string | undefined> {
   try {
     await using file = await open(path);
-    if (!(await file.stat()).isFile()) return undefined;
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(keptConfigBytes));
+    const status = await file.stat();
+    if (!status.isFile()) return undefined;
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(status.size, keptConfigBytes)));
     return buffer.toString("utf8", 0, bytesRead);
   } catch {
     return undefined;

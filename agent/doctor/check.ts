@@ -1,0 +1,72 @@
+/** What a check is, and how checks are run: side by side, each with a deadline, none of them able to stop the others. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { reasonOf } from "../../host/failure.ts";
+import type { Settings } from "../settings.ts";
+
+/** `warning`: it works, but not as well as it could; `problem`: it does not. */
+export type Level = "ok" | "warning" | "problem";
+
+/** One line of the report. */
+export interface Finding {
+  level: Level;
+  /** What was looked at. */
+  subject: string;
+  /** What was found. */
+  text: string;
+  /** What to do about it: a command where there is one. */
+  fix?: string;
+}
+
+/** One thing, or some that belong together. */
+export interface Check {
+  name: string;
+  /** By default 12. */
+  deadlineSeconds?: number;
+  /** Leaves nothing behind, also when aborted. What it throws is a problem. */
+  run: (settings: Settings, signal: AbortSignal) => Promise<Finding[]>;
+}
+
+const defaultDeadlineSeconds = 12;
+/** For a check to remove what it has made. */
+const graceSeconds = 3;
+
+export const ok = (subject: string, text: string): Finding => ({ level: "ok", subject, text });
+export const warning = (subject: string, text: string, fix: string): Finding => ({
+  level: "warning",
+  subject,
+  text,
+  fix,
+});
+export const problem = (subject: string, text: string, fix: string): Finding => ({
+  level: "problem",
+  subject,
+  text,
+  fix,
+});
+
+/** Runs all checks; their findings in the order of the checks. */
+export async function runChecks(
+  checks: readonly Check[],
+  settings: Settings,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const found = await Promise.all(checks.map((check) => runCheck(check, settings, signal)));
+  signal.throwIfAborted();
+  return found.flat();
+}
+
+async function runCheck(check: Check, settings: Settings, signal: AbortSignal): Promise<Finding[]> {
+  const seconds = check.deadlineSeconds ?? defaultDeadlineSeconds;
+  const deadline = AbortSignal.timeout(seconds * 1000);
+  const late = problem(check.name, `no answer within ${seconds} s`, "Look for a disk or server that hangs.");
+  const done = new AbortController();
+  const over = sleep((seconds + graceSeconds) * 1000, [late], { signal: done.signal }).catch(() => [late]);
+  try {
+    return await Promise.race([check.run(settings, AbortSignal.any([deadline, signal])), over]);
+  } catch (error) {
+    if (deadline.aborted) return [late];
+    return [problem(check.name, reasonOf(error), "This keeps the check from being made.")];
+  } finally {
+    done.abort();
+  }
+}

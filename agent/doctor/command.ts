@@ -1,0 +1,32 @@
+import type { Command } from "commander";
+import { makeCommand } from "../../host/command.ts";
+import { addOptions, givenValues } from "../../host/options.ts";
+import { controllersArgument } from "../controller-setting.ts";
+import { effectiveConfiguration } from "../effective-configuration.ts";
+import { agentOptions } from "../options.ts";
+import { settingsOf } from "../settings.ts";
+
+/** Modes of the agent are no settings that a host can be fit for. */
+const doctorOptions = agentOptions.filter(
+  ({ name, commandLineOnly }) => !commandLineOnly || name === "config",
+);
+
+/** The `croft doctor` command. */
+export function doctorCommand(): Command {
+  const command = makeCommand(
+    "croft doctor",
+    "checks whether this host has what an agent with these options needs, and says how to mend what is missing",
+  );
+  command.argument("[controller...]", `${controllersArgument.value}: ${controllersArgument.prose}`);
+  addOptions(command, doctorOptions);
+  command.option("--json", "print the findings as JSON");
+  command.addHelpText("after", "\nExit status: 0 fine (warnings allowed), 1 problems, 2 wrong usage.");
+  command.action(async (controllers: string[]) => {
+    const given = givenValues(command, doctorOptions);
+    const configuration = effectiveConfiguration(given, controllers, given["config"] as string | undefined);
+    const settings = settingsOf(configuration, { needsControllers: false });
+    const { diagnose } = await import("./diagnose.ts"); // help and errors of usage need none of it
+    process.exitCode = await diagnose(settings, { json: command.getOptionValue("json") === true });
+  });
+  return command;
+}

@@ -1,0 +1,47 @@
+import type { Settings } from "../settings.ts";
+import { runChecks, type Check } from "./check.ts";
+import { clockChecks } from "./clock.ts";
+import { controllerChecks } from "./controllers.ts";
+import { directoryChecks } from "./directories.ts";
+import { keyChecks } from "./keys.ts";
+import { networkChecks } from "./network.ts";
+import { programChecks } from "./programs.ts";
+import { countLevels, reportText } from "./report.ts";
+import { storageChecks } from "./storage.ts";
+import { virtualizationChecks } from "./virtualization.ts";
+
+/** In the order of the report. */
+export const allChecks: readonly Check[] = [
+  ...programChecks,
+  ...virtualizationChecks,
+  ...storageChecks,
+  ...directoryChecks,
+  ...networkChecks,
+  ...keyChecks,
+  ...clockChecks,
+  ...controllerChecks,
+];
+
+/**
+ * Makes all checks, and prints what they found.
+ *
+ * @returns the exit status: 0, or 1 if there are problems; 130 if it was interrupted, after cleaning up.
+ */
+export async function diagnose(settings: Settings, { json = false } = {}): Promise<number> {
+  const interruption = new AbortController();
+  const interrupt = () => interruption.abort(new Error("interrupted"));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, interrupt);
+  try {
+    const findings = await runChecks(allChecks, settings, interruption.signal);
+    const fine = countLevels(findings).problem === 0;
+    process.stdout.write(
+      json ? `${JSON.stringify({ ok: fine, findings }, null, 2)}\n` : reportText(findings),
+    );
+    return fine ? 0 : 1;
+  } catch (error) {
+    if (interruption.signal.aborted) return 130;
+    throw error;
+  } finally {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, interrupt);
+  }
+}

@@ -1,0 +1,54 @@
+/** The key that answers the controllers' challenges. */
+import { stat } from "node:fs/promises";
+import { isSystemError, reasonOf } from "../../host/failure.ts";
+import type { Settings } from "../settings.ts";
+import { openSigner } from "../signing.ts";
+import { ok, problem, warning, type Check, type Finding } from "./check.ts";
+
+export const keyChecks: readonly Check[] = [{ name: "key", run: checkKey }];
+
+async function checkKey({ authKey, openssl }: Settings): Promise<Finding[]> {
+  const subject = "key";
+  if (authKey === undefined)
+    return [ok(subject, "none: controllers that want to know who asks give no task (--auth-key)")];
+  const findings: Finding[] = [];
+  try {
+    const { mode } = await stat(authKey);
+    if ((mode & 0o007) !== 0)
+      findings.push(
+        problem(
+          subject,
+          `everybody may read or change ${authKey} (mode ${octal(mode)})`,
+          `chmod 600 ${authKey}`,
+        ),
+      );
+    else if ((mode & 0o070) !== 0)
+      findings.push(
+        warning(
+          subject,
+          `a group may read or change ${authKey} (mode ${octal(mode)})`,
+          `chmod 600 ${authKey}`,
+        ),
+      );
+  } catch (error) {
+    // In a token it is no file.
+    if (openssl && isSystemError(error, "ENOENT"))
+      return [ok(subject, `${authKey}, used by ${openssl.program}`)];
+    return [problem(subject, `${authKey}: ${reasonOf(error)}`, makeOne(authKey))];
+  }
+  if (openssl) return findings;
+  try {
+    findings.push(ok(subject, `${authKey}, fingerprint ${openSigner(authKey).fingerprint}`));
+  } catch (error) {
+    findings.push(problem(subject, reasonOf(error), makeOne("NEW-FILE")));
+  }
+  return findings;
+}
+
+function makeOne(path: string): string {
+  return `Make one: (umask 077; openssl genrsa -out ${path} 4096), and give its public key to the controllers`;
+}
+
+function octal(mode: number): string {
+  return (mode & 0o777).toString(8).padStart(4, "0");
+}

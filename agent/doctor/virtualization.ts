@@ -1,0 +1,77 @@
+/** Whether machines can run, and how fast. */
+import { reasonOf } from "../../host/failure.ts";
+import { kvmObstacle } from "../../machines/qemu/acceleration.ts";
+import { hostArchitecture } from "../../machines/qemu/architecture.ts";
+import { inspectQemu, tryGuest } from "../../machines/qemu/trial.ts";
+import type { Settings } from "../settings.ts";
+import { ok, problem, warning, type Check, type Finding } from "./check.ts";
+
+/** The oldest one that croft is tested with (Debian 12). */
+const testedVersion = { major: 7, minor: 2 };
+/** Emulated on a host under load, the firmware takes some seconds; a guest that hangs does so for ever. */
+const guestSeconds = { kvm: 5, tcg: 10 };
+const installQemu = "apt-get install qemu-system-x86 (on arm64: qemu-system-arm)";
+
+export const virtualizationChecks: readonly Check[] = [
+  { name: "QEMU", run: checkProgram },
+  { name: "machines", deadlineSeconds: 14, run: checkGuests },
+];
+
+async function checkProgram({ qemu }: Settings, signal: AbortSignal): Promise<Finding[]> {
+  try {
+    const { program, version, missing } = await inspectQemu(qemu, signal);
+    const found = `${version.text} (${program})`;
+    if (missing.length > 0) return [problem("QEMU", `${found} lacks ${missing.join(", ")}`, installQemu)];
+    const { major, minor } = testedVersion;
+    if (version.major < major || (version.major === major && version.minor < minor))
+      return [warning("QEMU", `${found}: croft is tested with ${major}.${minor} and newer`, installQemu)];
+    return [ok("QEMU", found)];
+  } catch (error) {
+    signal.throwIfAborted();
+    return [problem("QEMU", reasonOf(error), installQemu)];
+  }
+}
+
+type Tried = Awaited<ReturnType<typeof tryGuest>>;
+
+async function checkGuests({ qemu, accel }: Settings, signal: AbortSignal): Promise<Finding[]> {
+  const attempt = (kind: "kvm" | "tcg"): Promise<Tried> =>
+    tryGuest(kind, { qemu, timeoutSeconds: guestSeconds[kind], signal });
+  const [kvm, tcg] = await Promise.all([attempt("kvm"), accel === "kvm" ? undefined : attempt("tcg")]);
+  return [judgeKvm(kvm, accel), ...(tcg === undefined ? [] : [judgeEmulation(tcg, kvm, accel)])];
+}
+
+/** What an agent with these settings would use, and what KVM really does. */
+export function judgeKvm(
+  kvm: Tried,
+  accel: Settings["accel"],
+  obstacle = kvmObstacle(hostArchitecture()),
+): Finding {
+  const subject = "hardware virtualization";
+  const enable = "Enable it in the firmware, or nested virtualization in the host of this host.";
+  if ("seconds" in kvm) {
+    if (accel === "tcg")
+      return warning(subject, "KVM runs guests here, but is not used", "Leave --accel tcg out.");
+    if (accel === "auto" && obstacle !== undefined)
+      return warning(subject, `KVM runs guests here, but is not used: ${obstacle}`, "Give --accel kvm.");
+    return ok(subject, `a guest ran with KVM in ${kvm.seconds.toFixed(1)} s`);
+  }
+  const failed = `KVM does not run guests here (${kvm.failure})`;
+  if (accel === "kvm" || (accel === "auto" && obstacle === undefined))
+    return problem(
+      subject,
+      `${failed}, and machines would be started with it`,
+      `Give --accel tcg. ${enable}`,
+    );
+  return warning(subject, `${failed}: software emulation is used, many times slower`, enable);
+}
+
+function judgeEmulation(tcg: Tried, kvm: Tried, accel: Settings["accel"]): Finding {
+  const subject = "software emulation";
+  if ("seconds" in tcg) return ok(subject, `a guest ran in ${tcg.seconds.toFixed(1)} s`);
+  const needed = accel === "tcg" || !("seconds" in kvm);
+  const text = `no guest runs (${tcg.failure})`;
+  return needed
+    ? problem(subject, text, installQemu)
+    : warning(subject, `${text}; it is not needed`, installQemu);
+}

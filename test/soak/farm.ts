@@ -1,0 +1,248 @@
+/** A whole farm of real processes on btrfs: controllers, agents, minimal machines, and the sources they build. */
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { silentLog } from "../../host/log.ts";
+import { run } from "../../host/run.ts";
+import { temporaryDirectory } from "../../host/temporary.ts";
+import { machinePaths, manifestPath } from "../../machines/layout.ts";
+import { newRevisionPath, nextRevision, publishRevision } from "../../machines/revisions.ts";
+import { openStorage, type Storage } from "../../machines/storage.ts";
+import { btrfsFileSystem } from "../fixtures/btrfs.ts";
+import { minimalMachine } from "../fixtures/images.ts";
+import { isRunning } from "../fixtures/processes.ts";
+import { CroftProcess } from "./croft-process.ts";
+import { serveCountedSources, type CountedSources } from "./sources.ts";
+
+export interface SoakFarmOptions {
+  machines: number;
+  instances: number;
+  /** One controller for each, `DCBA`. */
+  priorities: readonly string[];
+  /** YAML. */
+  configuration: string;
+  /** Further options of the agents. */
+  agent?: readonly string[];
+}
+
+/** A build as the interface tells it. */
+export interface BuildView {
+  id: number;
+  name: string;
+  state: string;
+  status: string | null;
+  startedAt: string | null;
+  attempts: { attempt: number; state: string; status: string | null; machine: string; startedAt: string }[];
+}
+
+/** A controller's process, and where it listens, through all its lives. */
+export interface SoakController {
+  process: CroftProcess;
+  url: string;
+}
+
+export class SoakFarm implements AsyncDisposable {
+  readonly directory: string;
+  /** The machines directory, a btrfs file system. */
+  readonly machines: string;
+  readonly sources: CountedSources;
+  readonly controllers: SoakController[] = [];
+  readonly agents: CroftProcess[] = [];
+  readonly #storage: Storage;
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(
+    parts: { directory: string; machines: string; sources: CountedSources; storage: Storage },
+    stack: AsyncDisposableStack,
+  ) {
+    this.directory = parts.directory;
+    this.machines = parts.machines;
+    this.sources = parts.sources;
+    this.#storage = parts.storage;
+    this.#stack = stack;
+  }
+
+  /** Starts the controllers; the agents are started by whoever wants them. */
+  static async make(options: SoakFarmOptions): Promise<SoakFarm> {
+    await using stack = new AsyncDisposableStack();
+    const { path: directory } = stack.use(await temporaryDirectory("croft-test-soak-"));
+    const { path: machines } = stack.use(await btrfsFileSystem({ sizeMiB: 4096 }));
+    const sources = stack.use(await serveCountedSources());
+    const storage = await openStorage(machines, "btrfs", silentLog());
+    const made = stack.use(new AsyncDisposableStack());
+    const farm = new SoakFarm({ directory, machines, sources, storage }, made);
+    for (let number = 1; number <= options.machines; number++) await farm.publish(`m${number}`);
+    await writeFile(join(directory, "controller.yaml"), options.configuration);
+    for (const index of options.priorities.keys()) farm.controllers.push(await farm.#makeController(index));
+    for (const { process } of farm.controllers) process.start();
+    for (const { url } of farm.controllers) await until(() => isReady(url), `${url} to be ready`);
+    for (let instance = 1; instance <= options.instances; instance++)
+      farm.agents.push(await farm.#makeAgent(instance, options));
+    const outer = stack.move();
+    made.defer(() => outer.disposeAsync());
+    return farm;
+  }
+
+  async #makeController(index: number): Promise<SoakController> {
+    // It must listen on the same port when it is started again: the tasks it gave name it.
+    const address = `127.0.0.1:${await freePort()}`;
+    const at = (name: string) => join(this.directory, name);
+    const files = ["--data", at(`data-${index}`), "--config", at("controller.yaml")];
+    const args = ["controller", "--listen", address, ...files];
+    const process = new CroftProcess(`controller ${index}`, args, at(`controller-${index}.log`));
+    this.#stack.use(process);
+    return { process, url: `http://${address}` };
+  }
+
+  async #makeAgent(instance: number, options: SoakFarmOptions): Promise<CroftProcess> {
+    const at = (name: string) => join(this.directory, name);
+    const places = ["tftp", "spool", "runtime"].flatMap((name) => [`--${name}`, at(name)]);
+    const limits = ["--ram", "262144", "--startup-timeout", "300", "--poll-interval", "1"];
+    const own = ["--instance", String(instance), "--tftp-port", String((await freePort()) - instance)];
+    const controllers = this.controllers.map(
+      ({ url }, index) => `${options.priorities[index]}=${url}/agent/task`,
+    );
+    const args = [
+      ...[
+        "agent",
+        "--verbose",
+        "3",
+        "--log-format",
+        "json",
+        "--machines",
+        this.machines,
+        "--storage",
+        "btrfs",
+      ],
+      ...[...places, "--toolchain-lock", at("toolchain.lock"), ...limits, ...own, ...(options.agent ?? [])],
+      ...controllers,
+    ];
+    const process = new CroftProcess(`agent ${instance}`, args, at(`agent-${instance}.log`));
+    this.#stack.use(process);
+    return process;
+  }
+
+  /** Publishes the next revision of a machine; what it builds can read its id in `/proc/cmdline`. */
+  async publish(name: string): Promise<string> {
+    const paths = machinePaths(this.machines, "volume", name, "default");
+    const id = `${name}-1.${nextRevision(paths)}`;
+    const path = await newRevisionPath(paths);
+    const image = await minimalMachine();
+    await this.#storage.createSubvolume(path);
+    await run(["cp", "--archive", "--sparse=always", `${image}/.`, path], { timeoutSeconds: 120 });
+    await writeFile(manifestPath(path), `: 1\nid: ${id}\nname: ${name}\nsummary: A machine\ntype: kvm\n`);
+    const parameters = await readFile(join(path, "cmdline"), "utf8");
+    await writeFile(join(path, "cmdline"), `${parameters.trim()} revision=${id}\n`);
+    await publishRevision(this.#storage, paths, path);
+    return id;
+  }
+
+  /** Submits a build of what {@link CountedSources.add} has made; its number. */
+  async submit(controller: SoakController, name: string, machine?: string): Promise<number> {
+    const response = await fetch(`${controller.url}/api/v1/builds`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        ...{ name, version: "1.0", type: "pkg", repository: this.sources.guestUrl },
+        ...(machine === undefined ? {} : { machine }),
+      }),
+    });
+    const answer = (await response.json()) as { builds: { id: number }[] };
+    if (response.status !== 201) throw new Error(`${response.status}: ${JSON.stringify(answer)}`);
+    return answer.builds[0]!.id;
+  }
+
+  async view(controller: SoakController, id: number): Promise<BuildView> {
+    return (await (await fetch(`${controller.url}/api/v1/builds/${id}`)).json()) as BuildView;
+  }
+
+  async buildLog(controller: SoakController, id: number): Promise<string> {
+    return (await fetch(`${controller.url}/api/v1/builds/${id}/log`)).text();
+  }
+
+  /** What agents have logged so far. */
+  records(agent: CroftProcess): Record<string, unknown>[] {
+    if (!existsSync(agent.log)) return [];
+    const records = [];
+    for (const line of readFileSync(agent.log, "utf8").split("\n")) {
+      try {
+        records.push(JSON.parse(line) as Record<string, unknown>);
+      } catch {
+        // a line that a killed agent did not finish, or a stack
+      }
+    }
+    return records;
+  }
+
+  at(...parts: string[]): string {
+    return join(this.directory, ...parts);
+  }
+
+  /** Pid of an instance's machine, if one runs. */
+  machineOf(instance: number): number | undefined {
+    const file = this.at("runtime", `default-${instance}`, "qemu.pid");
+    const pid = existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
+    return pid > 1 && isRunning(pid) ? pid : undefined;
+  }
+
+  /** What is left that should not be, once the agents have ended. */
+  async leftovers(): Promise<string[]> {
+    const left: string[] = [];
+    for (const name of readdirSync(join(this.machines, "volume")))
+      for (const entry of readdirSync(join(this.machines, "volume", name)))
+        if (!/^m\d+-(1|1\.\d+|default|default\.lock)$/.test(entry)) left.push(`${name}/${entry}`);
+    const { stdout } = await run(["btrfs", "subvolume", "list", this.machines], { timeoutSeconds: 60 });
+    for (const [, path] of stdout.matchAll(/ path (.*)$/gm))
+      if (!/^volume\/m\d+\/m\d+-(1\.\d+|default)$/.test(path!)) left.push(`subvolume ${path}`);
+    const find = [this.at("runtime"), this.at("tftp", "build"), this.at("tftp", "bootstrap")].filter(
+      existsSync,
+    );
+    const { stdout: files } = await run(["find", ...find, "!", "-type", "d", "!", "-name", "console.log*"], {
+      timeoutSeconds: 60,
+    });
+    left.push(...files.split("\n").filter((line) => line !== ""));
+    for (const instance of readdirSync(this.at("spool")))
+      for (const entry of readdirSync(this.at("spool", instance)))
+        if (entry !== "lock" && entry !== "evidence") left.push(`spool ${instance}/${entry}`);
+    const pattern = `qemu-system.*${this.directory}`;
+    const { stdout: pids } = await run(["pgrep", "-f", pattern], { timeoutSeconds: 60, accept: [1] });
+    left.push(...pids.split("\n").filter((line) => line !== ""));
+    return left;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+async function isReady(url: string): Promise<boolean> {
+  return fetch(`${url}/readyz`).then(
+    ({ status }) => status === 200,
+    () => false,
+  );
+}
+
+/** Waits for something outside of this process. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutSeconds = 300,
+): Promise<void> {
+  const deadline = Date.now() + timeoutSeconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`waited ${timeoutSeconds} s in vain for ${what}`);
+    await delay(100);
+  }
+}
+
+/** A port that is free now. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
