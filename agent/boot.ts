@@ -1,6 +1,7 @@
 /** Boots a machine and waits for its first sign of life, trying again after a mis-boot. */
 import { randomInt } from "node:crypto";
 import type { Log } from "../host/log.ts";
+import { openHostNetwork } from "../machines/network/host-network.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
 import type { MachineEnd, PublicScreen } from "../machines/virtual-machine.ts";
 import type { Machine } from "../manifests/machine.ts";
@@ -76,21 +77,25 @@ async function start(options: BootOptions): Promise<Exchange> {
   const { settings, machine, log, signal } = options;
   const snapshot = await options.snapshot();
   await makeRuntimeDirectory(settings.runtime);
+  const host = await openHostNetwork({
+    ...{ choice: settings.network, offset: settings.offset, mac: options.mac, log, signal },
+  });
   return Exchange.start({
     readable: options.readable,
     writable: options.writable,
-    address: "127.0.0.1", // the user network shows the guest the host's loopback
+    address: host.address,
     port: settings.tftpPort,
     uploadMaxBytes: settings.uploadMaxBytes,
     log,
-    start: (tftpPort) =>
+    connect: (tftpPort) => host.connect(tftpPort),
+    start: (network) =>
       options.startMachine({
         name: `${machine.name}-${settings.toolchain.name}-${settings.instance}`,
         machine,
         mac: options.mac,
         directory: snapshot,
         runtimeDirectory: settings.runtime,
-        network: { kind: "user", tftpPort },
+        network,
         cpus: settings.cpus,
         ramKiB: clampRam(settings.ramKiB, machine),
         accel: settings.accel,

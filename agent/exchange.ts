@@ -8,7 +8,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Log } from "../host/log.ts";
-import type { MachineEnd, VirtualMachine } from "../machines/virtual-machine.ts";
+import type { Connection } from "../machines/network/host-network.ts";
+import type { MachineEnd, MachineNetwork, VirtualMachine } from "../machines/virtual-machine.ts";
 import { TftpServer } from "./tftp/server.ts";
 
 export interface ExchangeOptions {
@@ -20,8 +21,10 @@ export interface ExchangeOptions {
   port: number;
   uploadMaxBytes: number;
   log: Log;
-  /** Starts the machine; it is told the port of the TFTP server. None for a machine that somebody else runs. */
-  start?: (tftpPort: number) => Promise<VirtualMachine>;
+  /** Connects the machine to the port of the TFTP server. Absent for a machine that somebody else runs. */
+  connect?: (tftpPort: number) => Promise<Connection>;
+  /** Starts the machine; absent like `connect`. */
+  start?: (network: MachineNetwork) => Promise<VirtualMachine>;
 }
 
 /** How a wait ended. */
@@ -57,7 +60,9 @@ export class Exchange implements AsyncDisposable {
       await TftpServer.start({ address, port, readable, writable, uploadMaxBytes, log }),
     );
     const firstRequest = new Promise<void>((resolve) => tftp.once("request", () => resolve()));
-    const machine = options.start ? stack.use(await options.start(tftp.port)) : undefined;
+    const connection = options.connect ? stack.use(await options.connect(tftp.port)) : undefined;
+    const machine =
+      connection && options.start ? stack.use(await options.start(connection.network)) : undefined;
     return new Exchange(tftp, machine, writable, stack.move(), firstRequest);
   }
 

@@ -1,5 +1,6 @@
 /** Cleans up after a predecessor of this instance that crashed, and reports the task it was performing. */
 import { Failure } from "../host/failure.ts";
+import { prepareHostNetwork } from "../machines/network/host-network.ts";
 import { killStaleVirtualMachines } from "../machines/qemu/runtime-files.ts";
 import { removeSuspension } from "../machines/runtime-directory.ts";
 import { removeStaleSnapshots } from "../machines/stale.ts";
@@ -16,7 +17,7 @@ import { takeUploads } from "./uploads.ts";
 
 /**
  * Ends the predecessor's machine, decides the task it had begun (from what the machine had uploaded, else as
- * interrupted), and removes its snapshots and directories; in this order, so that another crash loses nothing.
+ * interrupted), and removes its directories, its connection and its snapshots; in this order, so that another crash loses nothing.
  */
 export async function recover(context: Context): Promise<void> {
   const { settings, directories, log } = context;
@@ -25,6 +26,7 @@ export async function recover(context: Context): Promise<void> {
   await decideUnfinished(context);
   await removeDirectories(directories.bootstrap, directories.get, directories.put);
   if (settings.fakeMachine !== undefined) return;
+  await prepareHostNetwork(settings.network, settings.offset);
   const { toolchain, instance, machines: directory } = settings;
   await removeStaleSnapshots({
     directory,

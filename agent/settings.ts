@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { UsageFailure } from "../host/failure.ts";
 import { parseListenAddress } from "../host/listen-address.ts";
 import type { OptionValues } from "../host/options.ts";
+import type { NetworkChoice } from "../machines/network/host-network.ts";
 import { defaultRuntime } from "../machines/runtime-directory.ts";
 import { parseController, type ControllerSetting } from "./controller-setting.ts";
 import { effectiveConfiguration, type EffectiveConfiguration } from "./effective-configuration.ts";
@@ -29,8 +30,8 @@ export interface Settings {
   spool: string;
   /** The instance's own: sockets, pid file, console. */
   runtime: string;
-  /** Of the machines; `bridge` names the host's interface. */
-  network: { kind: "user" } | { kind: "bridge"; bridge: string };
+  /** Of the machines. */
+  network: NetworkChoice;
   accel: "auto" | "kvm" | "tcg";
   qemu: string | undefined;
   cpus: number;

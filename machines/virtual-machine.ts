@@ -61,7 +61,9 @@ export interface VirtualMachine extends AsyncDisposable {
 /** How the guest is connected. */
 export type MachineNetwork =
   /** The hypervisor's user-mode network: the guest finds the TFTP server of the host's loopback at its gateway. */
-  { kind: "user"; tftpPort: number };
+  | { kind: "user"; tftpPort: number }
+  /** A tap interface, which the caller has made and attached to a bridge, and removes after the machine's end. */
+  | { kind: "bridge"; interfaceName: string; tftpAddress: string; tftpPort: number };
 
 /** A machine's screen and keyboard for people on other hosts: VNC on TCP port 5900 + `display`. */
 export interface PublicScreen {

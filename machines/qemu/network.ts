@@ -19,9 +19,18 @@ export interface NetworkArguments {
  * loading it costs time.
  */
 export function networkArguments(network: MachineNetwork, mac: string): NetworkArguments {
+  const device = ["-device", `virtio-net-pci,netdev=net0,mac=${mac},romfile=`];
+  if (network.kind === "user")
+    return {
+      args: ["-netdev", "user,id=net0,ipv6=off", ...device],
+      tftpAddress: `10.0.2.2:${network.tftpPort}`,
+    };
+  const { interfaceName, tftpAddress, tftpPort } = network;
   return {
-    args: ["-netdev", "user,id=net0,ipv6=off", "-device", `virtio-net-pci,netdev=net0,mac=${mac},romfile=`],
-    tftpAddress: `10.0.2.2:${network.tftpPort}`,
+    // The interface is there and belongs to our user: QEMU needs neither a script nor a privilege to open it.
+    args: ["-netdev", `tap,id=net0,ifname=${interfaceName},script=no,downscript=no`, ...device],
+    tftpAddress: `${tftpAddress}:${tftpPort}`,
+    interfaceName,
   };
 }
 

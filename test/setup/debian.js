@@ -39,6 +39,8 @@ const forTests = {
   dash: ["dash"],
   curl: ["curl"],
   iproute2: ["ip"],
+  nftables: ["nft"],
+  "dnsmasq-base": ["dnsmasq"],
   openssl: ["openssl"],
   shellcheck: ["shellcheck"],
   chromium: ["chromium"],

@@ -8,6 +8,7 @@ import { decompressFrames } from "../../agent/lz4.ts";
 import { guestWorker } from "../../host/guest-worker.ts";
 import { silentLog } from "../../host/log.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
+import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
 import { parseResult } from "../../manifests/result.ts";
 import { copyMachine, debianMachine, minimalMachine } from "../fixtures/images.ts";
@@ -25,13 +26,16 @@ async function boot(
   onLog: (text: Buffer) => void = () => {},
 ): Promise<Buffer> {
   const chunks: Buffer[] = [];
+  const mac = "52:54:00:0a:0b:0e";
+  const host = await openHostNetwork({ choice: { kind: "user" }, offset: 1, mac, log });
   await using exchange = await Exchange.start({
-    ...{ address: "127.0.0.1", port: 0, uploadMaxBytes: 10_000_000, log },
+    ...{ address: host.address, port: 0, uploadMaxBytes: 10_000_000, log },
     ...{ readable: join(directory, "get"), writable: join(directory, "put") },
-    start: (tftpPort) =>
+    connect: (tftpPort) => host.connect(tftpPort),
+    start: (network) =>
       startVirtualMachine({
-        ...{ name: "live-log", directory: join(directory, "snapshot"), mac: "52:54:00:0a:0b:0e", log },
-        ...{ runtimeDirectory: join(directory, "run"), network: { kind: "user", tftpPort } },
+        ...{ name: "live-log", directory: join(directory, "snapshot"), mac, log },
+        ...{ runtimeDirectory: join(directory, "run"), network },
         machine: { id: "live-log-1", name: "live-log", summary: "a machine", type: "kvm" },
         ...{ cpus: 1, ramKiB: 384 * 1024, accel: "auto" },
         onLog: (chunk) => {

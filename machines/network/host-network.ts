@@ -1,0 +1,108 @@
+/**
+ * The host's side of a machine's network: where its TFTP server listens, and what must be there for as long as the
+ * machine runs.
+ */
+import { Failure } from "../../host/failure.ts";
+import type { Log } from "../../host/log.ts";
+import type { MachineNetwork } from "../virtual-machine.ts";
+import { explain, readBridge, type Bridge } from "./bridge.ts";
+import { admitMachine, expelMachine } from "./firewall.ts";
+import { loadTftpHelper } from "./modules.ts";
+import { interfaceName } from "./rules.ts";
+import { addTap, removeTap } from "./tap.ts";
+
+/** Which network machines get; `bridge` names the host's interface. */
+export type NetworkChoice = { kind: "user" } | { kind: "bridge"; bridge: string };
+
+/** A machine's connection; to be held until after its end. */
+export interface Connection extends AsyncDisposable {
+  readonly network: MachineNetwork;
+}
+
+export interface HostNetwork {
+  /** IPv4 address for the machine's TFTP server. */
+  readonly address: string;
+  /** Connects the machine to the server's port, and to what else it may reach. */
+  connect(tftpPort: number): Promise<Connection>;
+}
+
+export interface HostNetworkOptions {
+  choice: NetworkChoice;
+  /** Number of the instance on this host, which its interface is named by. */
+  offset: number;
+  mac: string;
+  log: Log;
+  signal?: AbortSignal;
+}
+
+/**
+ * Looks at the network that a machine is about to get.
+ *
+ * @throws {Failure} if there is no such bridge, or croft may not use it.
+ */
+export async function openHostNetwork(options: HostNetworkOptions): Promise<HostNetwork> {
+  const { choice, signal } = options;
+  if (choice.kind === "user")
+    // The user-mode network shows the guest the host's loopback.
+    return { address: "127.0.0.1", connect: (tftpPort) => Promise.resolve(userConnection(tftpPort)) };
+  const bridge = await readBridge(choice.bridge, signal);
+  return {
+    address: bridge.address,
+    connect: (tftpPort) => explain(bridge.name, connect(bridge, tftpPort, options)),
+  };
+}
+
+/**
+ * Removes what a crashed predecessor of an instance may have left of its machine's connection, and makes sure that
+ * there can be a new one.
+ *
+ * @throws {Failure} if there cannot.
+ */
+export async function prepareHostNetwork(choice: NetworkChoice, offset: number): Promise<void> {
+  if (choice.kind === "user") return;
+  await readBridge(choice.bridge);
+  await loadTftpHelper();
+  await explain(choice.bridge, disconnect(offset));
+}
+
+function userConnection(tftpPort: number): Connection {
+  return { network: { kind: "user", tftpPort }, [Symbol.asyncDispose]: () => Promise.resolve() };
+}
+
+async function connect(
+  bridge: Bridge,
+  tftpPort: number,
+  { offset, mac, log, signal }: HostNetworkOptions,
+): Promise<Connection> {
+  await disconnect(offset);
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => disconnectAfterwards(bridge, offset, log));
+  // Rules first: the interface is never there without them.
+  await admitMachine({ bridge, offset, mac, tftpPort }, signal);
+  const name = interfaceName(offset);
+  await addTap(name, bridge, mac, signal);
+  const resources = undo.move();
+  return {
+    network: { kind: "bridge", interfaceName: name, tftpAddress: bridge.address, tftpPort },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+/** What stays behind is removed before the instance's next machine, and so is no reason for losing this one's result. */
+async function disconnectAfterwards({ name }: Bridge, offset: number, log: Log): Promise<void> {
+  try {
+    await explain(name, disconnect(offset));
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    log.error(
+      { interface: interfaceName(offset), reason: error.message },
+      "machine's connection not removed",
+    );
+  }
+}
+
+/** The interface goes first: it is never there without rules, and one that stays, as it is another's, keeps them. */
+async function disconnect(offset: number): Promise<void> {
+  await removeTap(interfaceName(offset));
+  await expelMachine(offset);
+}
