@@ -174,7 +174,8 @@ async function decide(context: Context, work: Work): Promise<Outcome & { fault?:
     return await buildOnMachine(context, work);
   } catch (error) {
     if (signal.aborted && signal.reason instanceof Interrupted) {
-      log.warn({ reason: signal.reason.message }, "task interrupted");
+      const { priority } = work.received.controller;
+      log.milestone({ reason: signal.reason.message, priority, holder: process.pid }, "task interrupted");
       return { result: agentResult(task, "interrupt", "agent", signal.reason.message) };
     }
     if (!(error instanceof Failure)) throw error;

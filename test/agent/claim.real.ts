@@ -128,6 +128,12 @@ const unbuilt = "abort: not built: --fake-build";
 test("a machine is offered to those who may interrupt its task; it is interrupted, and its machine used", async () => {
   await using host = await Host.make("a", "b");
   const holder = await host.hold("a", 12);
+  const answer = host.controller.answer;
+  let lockAtResult: string | undefined;
+  host.controller.answer = (request) => {
+    if (request.path === "/result") lockAtResult = readFileSync(host.paths("a").lock, "utf8");
+    return answer(request);
+  };
   const agent = host.agent({ "0100": "/c", "0099": "/b" }, "--instance-max", "2");
   await host.controller.requests("/b", 1);
   assert.deepEqual([host.offers("/c")[0], host.offers("/b")[0]], [["b-1.1", "a-1.1"], ["b-1.1"]]);
@@ -136,6 +142,7 @@ test("a machine is offered to those who may interrupt its task; it is interrupte
   assert.deepEqual(readFileSync(host.paths("a").lock, "utf8"), `${holder.pid} 0012`);
   await holder.tell("release");
   assert.deepEqual(await host.results(1), [`s1 ${unbuilt}`]);
+  assert.equal(lockAtResult, "", "the lock is released before anything is sent");
   const { stderr } = await stop(agent);
   assert.match(
     stderr,
@@ -269,6 +276,16 @@ test("an interrupter that is killed while it waits: the next agent reports its t
   await host.controller.requests("/c", 2);
   assert.deepEqual(host.offers("/c")[1], ["a-1.1"], "nobody holds it but the task");
   await stop(second);
+});
+
+test("--dump-task shows a task for a machine that is not free, and interrupts nothing", async () => {
+  await using host = await Host.make("a");
+  const holder = await host.hold("a", 12);
+  host.tasks["/c"] = ["a"];
+  const { status, stdout } = await host.agent({ "0100": "/c" }, "--instance-max", "2", "--dump-task").ended;
+  assert.equal(status, 0);
+  assert.match(stdout, /^machine: a$/m);
+  assert.deepEqual(holder.said, ["held"]);
 });
 
 test("of two interrupters that want the same machine one tells its task, and both have their turn", async () => {
