@@ -1,10 +1,11 @@
 /** What is published: packed, installed where nothing else is, and run. */
 import assert from "node:assert/strict";
-import { cp, mkdir, readFile, readdir, symlink } from "node:fs/promises";
+import { cp, mkdir, readFile, readdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { packageFile, packageVersion } from "../../host/package.ts";
 import { run } from "../../host/run.ts";
+import type * as shipped from "../../worker/remote/shipped.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
 
 /** PATH without the runtime of this clone: the system's own Node.js starts croft, whatever its version. */
@@ -70,6 +71,7 @@ describe("the published package", () => {
     await mkdir(project);
     await npm(project, "install", tarball);
     await works((...args) => ["npx", "--no-install", "croft", ...args], project);
+    await shipsItsWorker(join(project, "node_modules", "croft"), join(directory.path, "host"));
   });
 
   test("works installed globally", async () => {
@@ -87,8 +89,23 @@ async function works(croft: (...args: string[]) => string[], cwd: string): Promi
   assert.equal(await said(["--version"]), `${packageVersion}\n`);
   assert.deepEqual(JSON.parse(await said(["manifest", "tokens", "-"], ": 1\nname: croft\n")), PAIRS);
   // Every command can be loaded, with what it needs.
-  for (const command of ["agent", "controller", "submit", "builds", "machine"])
+  for (const command of ["agent", "controller", "submit", "builds", "machine", "worker"])
     assert.match(await said([command, "--help"]), /^Usage: croft /);
+}
+
+/** What a boss copies to hosts is complete in the published package, too. */
+async function shipsItsWorker(installed: string, host: string): Promise<void> {
+  const { shippedWorker } = (await import(
+    join(installed, "dist/worker/remote/shipped.js")
+  )) as typeof shipped;
+  const { entry, files } = await shippedWorker();
+  assert.equal(entry, "worker/remote/main.js");
+  for (const { path, content } of files) {
+    await mkdir(dirname(join(host, path)), { recursive: true });
+    await writeFile(join(host, path), content);
+  }
+  const said = await run([process.execPath, join(host, entry), "--threads", "1"], { timeoutSeconds: 60 });
+  assert.deepEqual(said, { status: 0, stdout: 'BM> {"resp":"ready","nthreads":1,"slots":1}\n', stderr: "" });
 }
 
 const PAIRS: unknown = await expectedPairs();

@@ -5,8 +5,8 @@ import { cleanEnvironment } from "./environment.ts";
 import type { Processes } from "./processes.ts";
 import { Worktree } from "./worktree.ts";
 
-/** The worker's folder in its work directory; git does not see it. */
-export const ownFolder = ".croft";
+/** The worker's folder in its work directory; git does not see it. (A source may have a `.croft/` of its own.) */
+export const ownFolder = ".croft-worker";
 
 /** A large tree on a busy disk. */
 const gitTimeoutSeconds = 900;

@@ -108,7 +108,7 @@ describe("builds of targets at commits", () => {
   });
 
   it("take over the worktrees of an earlier worker, in whatever state they are", async () => {
-    const own = join(history.directory, ".croft");
+    const own = join(history.directory, ".croft-worker");
     await build([{ board: "a", commits: [0] }]);
     writeFileSync(join(history.directory, ".git/worktrees/00/index.lock"), ""); // killed in git
     writeFileSync(join(history.directory, ".git/worktrees/00/index"), "no index"); // the host lost its power
@@ -213,7 +213,7 @@ describe("builds of targets at commits", () => {
     worker.send({ cmd: "build_prepare", commits: history.commits.slice(0, 1) });
     await worker.until("build_prepare_done");
     assert.equal(
-      readFileSync(join(inner, ".git/info/exclude"), "utf8").split("\n").includes("/.croft/"),
+      readFileSync(join(inner, ".git/info/exclude"), "utf8").split("\n").includes("/.croft-worker/"),
       true,
     );
     rmSync(inner, { recursive: true });

@@ -59,8 +59,8 @@ describe("the end of a worker", () => {
 
   /** Starts the slow build; its processes, and what else the worker has started. */
   async function startBuild(): Promise<number[]> {
-    const file = join(history.directory, ".croft/00/pids");
-    const source = join(history.directory, ".croft/00/source.c");
+    const file = join(history.directory, ".croft-worker/00/pids");
+    const source = join(history.directory, ".croft-worker/00/source.c");
     for (const old of [file, source]) rmSync(old, { force: true });
     worker.send({ cmd: "configure", settings: { recipe: { build: "make -j8" } }, toolchains: {} });
     worker.send({ cmd: "build_prepare", commits: ["HEAD"] });

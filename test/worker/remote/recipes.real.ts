@@ -127,7 +127,7 @@ describe("how a target is built", () => {
     worker.send({ cmd: "build_boards", boards: [{ board: "hello" }], commits: ["HEAD~", "HEAD"] });
     const results = await worker.results();
     assert.deepEqual(results.map((result) => result.return_code), [0, 2]); // prettier-ignore
-    assert.ok(existsSync(join(source, ".croft/00/hello")));
+    assert.ok(existsSync(join(source, ".croft-worker/00/hello")));
   });
 
   it("with output of any length and any bytes: 50 MB are told in 1 MiB", async () => {
@@ -192,7 +192,7 @@ describe("how a target is built", () => {
     assert.ok(beats.length >= 3, JSON.stringify(responses));
     assert.deepEqual(beats[0], { resp: "heartbeat", board: "a", thread: 0 });
     assert.equal((responses.at(-2) as BuildResult).return_code, 0);
-    assert.ok(statSync(join(history.directory, ".croft/00")).isDirectory());
+    assert.ok(statSync(join(history.directory, ".croft-worker/00")).isDirectory());
   });
 });
 

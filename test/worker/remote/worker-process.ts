@@ -67,15 +67,20 @@ export class WorkerProcess implements AsyncDisposable {
 
   /** The next response, `heartbeat` included. */
   async next(): Promise<Response> {
-    const deadline = AbortSignal.timeout(deadlineMs);
-    const expired = new Promise<never>((_, reject) => {
-      deadline.addEventListener("abort", () => reject(new Error(`no response; stderr:\n${this.errors}`)));
-    });
-    while (this.#received.length === 0) {
-      if (this.#closed) throw new Error(`the worker has closed its output; stderr:\n${this.errors}`);
-      await Promise.race([this.#wake.promise, expired]);
-      this.#wake = Promise.withResolvers();
-      if (this.#closed) this.#wake.resolve();
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => late.reject(new Error(`no response; stderr:\n${this.errors}`)),
+      deadlineMs,
+    );
+    try {
+      while (this.#received.length === 0) {
+        if (this.#closed) throw new Error(`the worker has closed its output; stderr:\n${this.errors}`);
+        await Promise.race([this.#wake.promise, late.promise]);
+        this.#wake = Promise.withResolvers();
+        if (this.#closed) this.#wake.resolve();
+      }
+    } finally {
+      clearTimeout(timer);
     }
     return this.#received.shift()!;
   }
