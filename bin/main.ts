@@ -37,6 +37,10 @@ const subcommands: Record<string, { summary: string; load: () => Promise<Command
     summary: "queue a build again",
     load: async () => (await import("../controller/client/builds.ts")).rebuildCommand(),
   },
+  boss: {
+    summary: "build a matrix of targets and commits on many hosts, by ssh",
+    load: async () => (await import("../boss/command.ts")).bossCommand(),
+  },
   machine: {
     summary: "make, list, show and remove build machines",
     load: async () => (await import("../machines/command.ts")).machineCommand(),

@@ -1,20 +1,10 @@
 /** The dashboard in a real browser. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { chromium, type Browser, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
+import { launchBrowser } from "../fixtures/browser.ts";
 import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "./farm.ts";
-
-const flags = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 describe("the dashboard", { timeout: 240_000 }, () => {
   let farm: Farm;
@@ -26,7 +16,7 @@ describe("the dashboard", { timeout: 240_000 }, () => {
     farm = await makeFarm();
     url = (await farm.start()).url;
     profile = await temporaryDirectory("croft-test-browser-");
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags, timeout: 60_000 });
+    browser = await launchBrowser();
   });
   after(async () => {
     await browser?.close();

@@ -1,0 +1,75 @@
+import type { OptionValues } from "../host/options.ts";
+import { build, type BuildOutcome } from "./build.ts";
+import { jsonEvents } from "./json-events.ts";
+import type { Host } from "./hosts.ts";
+import { localHost, makePlan } from "./plan.ts";
+import { printable, Progress } from "./progress.ts";
+import { formatEvents, formatSummary } from "./summary-text.ts";
+import { summarize, type Summary } from "./summary.ts";
+
+const status = { built: 0, warnings: 1, incomplete: 2, interrupted: 130 };
+
+/** `croft boss build`. @returns the exit status. */
+export async function runBuild(
+  values: OptionValues,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<number> {
+  const plan = await makePlan(values, names);
+  const json = values["json"] === true;
+  const local =
+    values["no-local"] === true ? [] : [localHost(plan.project, values["max-builds"] as number | undefined)];
+  let progress: Progress | undefined;
+  const outcome = await build(plan, {
+    hosts: [...plan.project.hosts, ...local],
+    batch: values["batch"] === true,
+    force: values["force"] === true,
+    buildTimeoutSeconds: values["build-timeout"] as number,
+    connectTimeoutSeconds: values["connect-timeout"] as number,
+    signal,
+    onComplaint: (host: Host, line: string) => {
+      if (values["verbose"] === true) process.stderr.write(`[${host.name}] ${printable(line)}\n`);
+    },
+    observe: (matrix) => {
+      if (json) return jsonEvents(matrix, (line) => process.stdout.write(line));
+      progress = new Progress(matrix, process.stderr);
+      return progress.observer;
+    },
+  }).finally(() => progress?.[Symbol.dispose]());
+  const summary = summarize(outcome.store, outcome.matrix);
+  if (json) process.stdout.write(`${JSON.stringify(jsonSummary(outcome, summary))}\n`);
+  else {
+    process.stdout.write(formatSummary(outcome.matrix, summary));
+    process.stderr.write(formatEvents(outcome));
+  }
+  return exitStatus(outcome, summary, values["werror"] === true);
+}
+
+function exitStatus(outcome: BuildOutcome, { totals }: Summary, werror: boolean): number {
+  if (outcome.interrupted) return status.interrupted;
+  if (totals.failed > 0 || totals.missing > 0) return status.incomplete;
+  return werror && totals.warning > 0 ? status.warnings : status.built;
+}
+
+function jsonSummary(outcome: BuildOutcome, summary: Summary): Record<string, unknown> {
+  const { matrix, remaining, givenUp, withoutToolchain, absent, lost, traffic, already, interrupted } =
+    outcome;
+  const name = (target: number) => matrix.targets[target]!.name;
+  return {
+    event: "summary",
+    time: new Date().toISOString(),
+    totals: summary.totals,
+    already,
+    interrupted,
+    remaining: remaining.map(name),
+    givenUp: Object.fromEntries([...givenUp].map(([target, reason]) => [name(target), reason])),
+    withoutToolchain: withoutToolchain.map(name),
+    absent,
+    lost,
+    traffic,
+    commits: summary.commits.map((commit, position) => ({
+      commit: matrix.commits[position]!.hash,
+      ...commit,
+    })),
+  };
+}

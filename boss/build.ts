@@ -1,0 +1,145 @@
+/** Builds a planned matrix, stores what comes, and says what became of it. */
+import { join } from "node:path";
+import { attempt, Failure } from "../host/failure.ts";
+import { tryLockFile } from "../host/flock.ts";
+import { temporaryDirectory } from "../host/temporary.ts";
+import type { BuildResult } from "../worker/protocol.ts";
+import { Durations } from "./durations.ts";
+import { EventLog } from "./event-log.ts";
+import type { Host } from "./hosts.ts";
+import { Matrix } from "./matrix.ts";
+import { combineObservers, type PartialObserver } from "./observers.ts";
+import type { Plan } from "./plan.ts";
+import { Pool } from "./pool.ts";
+import { Run, type RunOutcome } from "./run.ts";
+import { portableSizes } from "./sizes.ts";
+import { startWorker, type StartedWorker } from "./start.ts";
+import { ResultStore } from "./store.ts";
+
+const pushTimeoutSeconds = 3600;
+const answerTimeoutSeconds = 60;
+
+export interface BuildSettings {
+  hosts: readonly Host[];
+  batch: boolean;
+  force: boolean;
+  buildTimeoutSeconds: number;
+  connectTimeoutSeconds: number;
+  /** Shows progress; made when it is known what is missing. */
+  observe: (matrix: Matrix) => PartialObserver;
+  onComplaint: (host: Host, line: string) => void;
+  signal: AbortSignal;
+}
+
+/** What became of a build. */
+export interface BuildOutcome extends RunOutcome {
+  matrix: Matrix;
+  store: ResultStore;
+  /** Results that were there already. */
+  already: number;
+  /** Why targets were given up, by position. */
+  givenUp: Map<number, string>;
+  /** Targets that no host had a toolchain for. */
+  withoutToolchain: number[];
+  /** Why hosts did not take part. */
+  absent: { host: string; reason: string; busy: boolean }[];
+  lost: { host: string; reason: string }[];
+}
+
+/** @throws {Failure} if results cannot be written, or another boss writes there. */
+export async function build(plan: Plan, settings: BuildSettings): Promise<BuildOutcome> {
+  const store = new ResultStore(plan.output, plan.commits);
+  using _lock = lockOutput(plan.output);
+  const isBuilt = (target: number, commit: number) =>
+    !settings.force && store.returnCodeOf(plan.targets[target]!, commit) !== undefined;
+  const matrix = new Matrix(plan.targets, plan.commits, isBuilt);
+  const already = plan.targets.length * plan.commits.length - matrix.missingCount;
+  const outcome = { matrix, store, already, ...noted() };
+  using events = new EventLog(plan.output, matrix.missingCount);
+  const durations = new Durations(plan.output);
+  const architectures = new Set<string>();
+  const observer = combineObservers([
+    storing(store, matrix),
+    durations.observer(matrix),
+    events.observer,
+    noting(outcome),
+    settings.observe(matrix),
+  ]);
+  await using control = await attempt("make a directory for control sockets", temporaryDirectory("cb-"));
+  const start = async (host: Host, signal: AbortSignal, replaced?: number): Promise<StartedWorker> => {
+    const worker = await startWorker(host, startSettings(plan, settings, control.path, signal), replaced);
+    for (const architecture of worker.architectures) architectures.add(architecture);
+    return worker;
+  };
+  const missing = matrix.targets
+    .keys()
+    .filter((target) => matrix.missingOf(target) > 0)
+    .toArray();
+  const pool = new Pool(matrix.targets, missing, (target) => durations.of(target));
+  const { hosts, batch, buildTimeoutSeconds, signal } = settings;
+  const run = new Run({ hosts, matrix, pool, batch, buildTimeoutSeconds, start, observer, signal });
+  const ended = await run.run();
+  durations.save();
+  const withoutToolchain = ended.remaining.filter((at) => !architectures.has(matrix.targets[at]!.arch));
+  return { ...outcome, ...ended, withoutToolchain: ended.workers === 0 ? [] : withoutToolchain };
+}
+
+function startSettings(plan: Plan, settings: BuildSettings, controlDirectory: string, signal: AbortSignal) {
+  const { connectTimeoutSeconds, onComplaint } = settings;
+  return {
+    ssh: { controlDirectory, connectTimeoutSeconds },
+    source: plan.project.source,
+    tips: plan.tips,
+    toolchains: plan.toolchains,
+    settings: plan.settings,
+    workerCommand: plan.workerCommand,
+    logDirectory: plan.output,
+    answerTimeoutSeconds,
+    pushTimeoutSeconds,
+    onComplaint,
+    signal,
+  };
+}
+
+/** Two bosses would overwrite each other's results. */
+function lockOutput(directory: string): Disposable {
+  const lock = tryLockFile(join(directory, ".croft-lock"));
+  if (lock) return lock;
+  throw new Failure(`write results to '${directory}'`, "another boss is writing there", {
+    hints: ["Wait for it, or give another directory with --output."],
+  });
+}
+
+/** Writes results to the store. */
+export function storing(store: ResultStore, matrix: Matrix): PartialObserver {
+  return {
+    result: (host, target, commit, result) =>
+      store.write(matrix.targets[target]!, commit, storedResult(host, result)),
+  };
+}
+
+function storedResult(host: Host, { return_code, stderr, stdout, sizes, config }: BuildResult) {
+  return {
+    returnCode: return_code,
+    stderr,
+    stdout,
+    host: host.name,
+    ...(return_code === 0 && sizes ? { sizes: portableSizes(sizes.raw) } : {}),
+    ...(return_code !== 0 && config ? { config } : {}),
+  };
+}
+
+function noted() {
+  const givenUp = new Map<number, string>();
+  const absent: BuildOutcome["absent"] = [];
+  const lost: BuildOutcome["lost"] = [];
+  return { givenUp, absent, lost };
+}
+
+function noting(outcome: ReturnType<typeof noted>): PartialObserver {
+  return {
+    gaveUp: (target, reason) => void outcome.givenUp.set(target, reason),
+    notStarted: (host, reason, busy) => void outcome.absent.push({ host: host.name, reason, busy }),
+    lost: (host, reason) => void outcome.lost.push({ host: host.name, reason }),
+  };
+}

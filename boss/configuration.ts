@@ -1,0 +1,95 @@
+/** `croft.yaml` in the source tree: hosts, toolchains, targets, and how a target is built. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Type, type Static } from "typebox";
+import { readCheckedConfiguration } from "../host/checked-configuration.ts";
+import { UsageFailure } from "../host/failure.ts";
+import { checkDestination, checkHostName, type Host } from "./hosts.ts";
+
+const strict = { additionalProperties: false } as const;
+const count = (maximum: number) => Type.Integer({ minimum: 1, maximum });
+
+const hostSchema = Type.Object(
+  {
+    ssh: Type.Optional(Type.String()),
+    "max-builds": Type.Optional(count(10_000)),
+    "work-dir": Type.Optional(Type.String({ minLength: 1 })),
+  },
+  strict,
+);
+
+const recipeSchema = Type.Object(
+  {
+    configure: Type.Optional(Type.String()),
+    build: Type.String({ minLength: 1 }),
+    sizes: Type.Optional(Type.String()),
+    "config-files": Type.Optional(Type.Array(Type.String())),
+  },
+  strict,
+);
+
+const schema = Type.Object(
+  {
+    hosts: Type.Optional(Type.Record(Type.String(), Type.Union([hostSchema, Type.Null()]))),
+    "work-dir": Type.Optional(Type.String({ minLength: 1 })),
+    toolchains: Type.Optional(Type.Record(Type.String(), Type.String({ minLength: 1 }))),
+    recipe: Type.Optional(Type.Union([Type.String(), recipeSchema])),
+    targets: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Union([
+          Type.Object({ arch: Type.Optional(Type.String({ minLength: 1 })) }, strict),
+          Type.Null(),
+        ]),
+      ),
+    ),
+    "worker-command": Type.Optional(Type.String({ minLength: 1 })),
+    settings: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    output: Type.Optional(Type.String({ minLength: 1 })),
+  },
+  strict,
+);
+
+/** The file as it stands, checked. */
+export type BossFile = Static<typeof schema>;
+
+export const defaultFileName = "croft.yaml";
+
+/**
+ * Reads the configuration; without a file to read, an empty one.
+ *
+ * @param file given by the user; undefined: `croft.yaml` of the source tree, if there is one.
+ * @throws {UsageFailure} naming file, line, column and key.
+ */
+export function readBossFile(file: string | undefined, source: string): BossFile {
+  const path = file ?? join(source, defaultFileName);
+  if (file === undefined && !existsSync(path)) return {};
+  return readCheckedConfiguration(path, schema);
+}
+
+/**
+ * The hosts of the configuration.
+ *
+ * @throws {UsageFailure} for a name or destination that cannot be one.
+ */
+export function configuredHosts(file: BossFile, workDirectory: string): Host[] {
+  return Object.entries(file.hosts ?? {}).map(([name, settings]) => {
+    const destination = settings?.ssh ?? name;
+    const wrong = checkHostName(name) ?? checkDestination(destination);
+    if (wrong !== undefined) throw new UsageFailure(`use host '${name}'`, wrong);
+    const maxBuilds = settings?.["max-builds"];
+    return {
+      name,
+      destination,
+      workDirectory: settings?.["work-dir"] ?? workDirectory,
+      ...(maxBuilds === undefined ? {} : { maxBuilds }),
+    };
+  });
+}
+
+/** What is wrong with a target's name, or undefined: it is a directory's name in the results. */
+export function checkTargetName(name: string): string | undefined {
+  return /^[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,199}$/.test(name)
+    ? undefined
+    : "expected letters, digits, '.', '_', '+', ':' and '-'";
+}

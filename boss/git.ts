@@ -1,0 +1,127 @@
+/** What the boss asks of git in the source tree. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Failure, UsageFailure } from "../host/failure.ts";
+import { ProgramFailure, run } from "../host/run.ts";
+import type { MatrixCommit } from "./matrix.ts";
+
+const timeoutSeconds = 300;
+
+/** Runs git in the source tree; its standard output. */
+export async function git(
+  source: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const { stdout } = await run(["git", "-C", source, ...args], {
+    timeoutSeconds,
+    env: { ...process.env, ...env, LC_ALL: "C" },
+    keepBytes: 64 * 1024 * 1024,
+  });
+  return stdout;
+}
+
+/** Which commits to build. */
+export interface CommitSelection {
+  /** A revision range (`main..topic`), or a single revision. */
+  range?: string;
+  /** This many commits up to the branch's (or HEAD's) last one. */
+  count?: number;
+  branch?: string;
+}
+
+/**
+ * Finds the commits, oldest first.
+ *
+ * @throws {UsageFailure} if there are none.
+ */
+export async function selectCommits(source: string, selection: CommitSelection): Promise<MatrixCommit[]> {
+  const { range, count, branch } = selection;
+  const what = range ?? branch ?? "HEAD";
+  if (what.startsWith("-")) throw new UsageFailure(`build '${what}'`, "it is no name of commits");
+  const limit = count ?? (range?.includes("..") ? undefined : 1);
+  const args = [
+    "log",
+    "--reverse",
+    "--topo-order",
+    "--format=%H %s",
+    ...(limit === undefined ? [] : [`-${limit}`]),
+  ];
+  let text: string;
+  try {
+    text = await git(source, [...args, what, "--"]);
+  } catch (error) {
+    if (!(error instanceof ProgramFailure)) throw error;
+    const said =
+      error.output
+        .trim()
+        .split("\n")
+        .at(-1)
+        ?.replace(/^fatal: /, "") ?? error.message;
+    throw new UsageFailure(`find commits '${what}' in '${source}'`, said, { cause: error });
+  }
+  const commits = text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => ({ hash: line.slice(0, 40), subject: line.slice(41) }));
+  if (commits.length === 0) throw new UsageFailure(`find commits '${what}' in '${source}'`, "there are none");
+  return commits;
+}
+
+/** The name of the branch that is checked out; undefined if none is. */
+export async function currentBranch(source: string): Promise<string | undefined> {
+  try {
+    return (await git(source, ["symbolic-ref", "--short", "-q", "HEAD"])).trim() || undefined;
+  } catch (error) {
+    if (error instanceof ProgramFailure && error.status === 1) return undefined;
+    throw error;
+  }
+}
+
+/** The last commit, by its full hash. */
+export async function headCommit(source: string): Promise<string> {
+  try {
+    return (await git(source, ["rev-parse", "--verify", "HEAD^{commit}"])).trim();
+  } catch (error) {
+    if (!(error instanceof ProgramFailure)) throw error;
+    throw new Failure(`build '${source}'`, "it has no commit, or is no git repository", { cause: error });
+  }
+}
+
+/**
+ * Makes a commit of the work tree as it is, with uncommitted changes and new files that are not ignored; no branch, no
+ * index and no file of the tree is touched.
+ */
+export async function commitWorkTree(source: string): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "croft-index-"));
+  try {
+    const env = { GIT_INDEX_FILE: join(directory, "index") };
+    const head = await headCommit(source);
+    await git(source, ["read-tree", head], env);
+    await git(source, ["add", "--all"], env);
+    const tree = (await git(source, ["write-tree"], env)).trim();
+    if (tree === (await git(source, ["rev-parse", `${head}^{tree}`])).trim()) return head;
+    const author = { GIT_AUTHOR_NAME: "croft", GIT_AUTHOR_EMAIL: "croft@localhost" };
+    const committer = { GIT_COMMITTER_NAME: "croft", GIT_COMMITTER_EMAIL: "croft@localhost" };
+    const args = ["commit-tree", "--no-gpg-sign", "-p", head, "-m", "uncommitted changes", tree];
+    return (await git(source, args, { ...author, ...committer })).trim();
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * The commits that have to be named in a push so that all of them arrive: those that no other reaches.
+ *
+ * @returns the last commit first.
+ */
+export async function tipsOf(source: string, hashes: readonly string[]): Promise<string[]> {
+  const last = hashes.at(-1)!;
+  const independent = await run(["git", "-C", source, "merge-base", "--independent", ...new Set(hashes)], {
+    timeoutSeconds,
+    keepBytes: 64 * 1024 * 1024,
+  });
+  const tips = independent.stdout.split("\n").filter((line) => line !== "");
+  return [last, ...tips.filter((tip) => tip !== last)];
+}

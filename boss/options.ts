@@ -1,0 +1,127 @@
+/** The options of `croft boss`, each declared once. */
+import type { OptionDeclaration } from "../host/options.ts";
+
+const source: OptionDeclaration = {
+  name: "source",
+  kind: "string",
+  value: "DIR",
+  default: ".",
+  prose: "the source tree, a git repository",
+};
+
+/** Of all commands that talk to hosts. */
+export const hostOptions: readonly OptionDeclaration[] = [
+  {
+    name: "config",
+    kind: "string",
+    value: "FILE",
+    prose: "configuration, by default croft.yaml in the source tree",
+  },
+  source,
+  {
+    name: "hosts",
+    kind: "string",
+    value: "HOSTS",
+    prose: "hosts to build on, NAME[=[USER@]HOST][:max-builds=N],…, instead of the configured ones",
+  },
+  {
+    name: "work-dir",
+    kind: "string",
+    value: "DIR",
+    prose: "where hosts build, by default ~/.cache/croft/work/PROJECT",
+  },
+  {
+    name: "connect-timeout",
+    kind: "integer",
+    value: "SECONDS",
+    default: 10,
+    minimum: 1,
+    maximum: 3600,
+    prose: "time to connect to a host",
+  },
+];
+
+const matrix: readonly OptionDeclaration[] = [
+  { name: "commits", kind: "string", value: "RANGE", prose: "build these commits, e.g. main..topic" },
+  {
+    name: "count",
+    kind: "integer",
+    short: "c",
+    value: "N",
+    minimum: 1,
+    maximum: 100_000,
+    prose: "build the last N commits of the branch",
+  },
+  {
+    name: "branch",
+    kind: "string",
+    short: "b",
+    value: "NAME",
+    prose: "the branch to build, by default HEAD",
+  },
+  { name: "uncommitted", kind: "flag", prose: "build the current source with its uncommitted changes" },
+  {
+    name: "toolchain",
+    kind: "string",
+    value: "ARCH=COMPILER",
+    repeat: true,
+    check: (text) => (/^[\w.-]+=.+$/s.test(text) ? undefined : "expected ARCH=PATH of a compiler"),
+    prose: "compiler for an architecture",
+  },
+  { name: "recipe", kind: "string", value: "NAME", prose: "how a target is built: u-boot, linux or make" },
+];
+
+const running: readonly OptionDeclaration[] = [
+  { name: "no-local", kind: "flag", prose: "do not build on this machine, too" },
+  {
+    name: "batch",
+    kind: "flag",
+    prose: "give each host its share beforehand, in proportion to its capacity",
+  },
+  {
+    name: "build-timeout",
+    kind: "integer",
+    value: "SECONDS",
+    default: 300,
+    minimum: 1,
+    maximum: 7 * 24 * 3600,
+    prose: "drop a worker that shows no sign of life for so long",
+  },
+  {
+    name: "max-builds",
+    kind: "integer",
+    value: "N",
+    minimum: 1,
+    maximum: 10_000,
+    prose: "targets at a time on each host, by default its threads",
+  },
+  { name: "force", kind: "flag", short: "f", prose: "build again what there is a result for" },
+  { name: "worker-command", kind: "string", value: "COMMAND", prose: "start another worker on the hosts" },
+];
+
+const output: readonly OptionDeclaration[] = [
+  {
+    name: "output",
+    kind: "string",
+    short: "o",
+    value: "DIR",
+    prose: "where results go, by default ../PROJECT-results",
+  },
+  { name: "werror", kind: "flag", prose: "exit with status 1 if there are warnings" },
+  { name: "json", kind: "flag", prose: "print events, one JSON object a line" },
+  { name: "verbose", kind: "flag", short: "v", prose: "show what workers print to standard error" },
+];
+
+export const buildOptions: readonly OptionDeclaration[] = [...hostOptions, ...matrix, ...running, ...output];
+
+export const reportOptions: readonly OptionDeclaration[] = [
+  ...[hostOptions[0]!, source],
+  ...matrix.filter(({ name }) => name === "branch"),
+  output[0]!,
+  {
+    name: "html",
+    kind: "string",
+    value: "FILE",
+    prose: "write the matrix as a page that needs nothing else",
+  },
+];

@@ -1,0 +1,105 @@
+import { hostArchitecture, type Target } from "./matrix.ts";
+
+/**
+ * Targets that wait for a worker: those that took longest in earlier runs first, so that no long one is left for the
+ * end. A queue for each architecture, since a worker takes only what it has a toolchain for.
+ */
+export class Pool {
+  readonly #targets: readonly Target[];
+  readonly #rank: Uint32Array;
+  readonly #queues = new Map<string, Queue>();
+  #size = 0;
+
+  /**
+   * @param positions targets to be built.
+   * @param durationSeconds of a target in earlier runs; undefined: unknown, which counts as the longest.
+   */
+  constructor(
+    targets: readonly Target[],
+    positions: readonly number[],
+    durationSeconds: (target: Target) => number | undefined = () => undefined,
+  ) {
+    this.#targets = targets;
+    const order = positions
+      .map((position) => ({ position, seconds: durationSeconds(targets[position]!) ?? Infinity }))
+      .sort((a, b) => (a.seconds === b.seconds ? a.position - b.position : b.seconds - a.seconds));
+    this.#rank = new Uint32Array(targets.length);
+    for (const [rank, { position }] of order.entries()) {
+      this.#rank[position] = rank;
+      this.#queueOf(position).append(position);
+    }
+    this.#size = positions.length;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** True if there is something for a worker with these toolchains. */
+  hasFor(architectures: ReadonlySet<string>): boolean {
+    return this.#bestFor(architectures) !== undefined;
+  }
+
+  /** Takes the next target for a worker with these toolchains. */
+  take(architectures: ReadonlySet<string>): number | undefined {
+    const queue = this.#bestFor(architectures);
+    if (queue) this.#size--;
+    return queue?.shift();
+  }
+
+  /** Puts a target of a lost worker back: it has waited longest. */
+  putBack(position: number): void {
+    this.#queueOf(position).prepend(position);
+    this.#size++;
+  }
+
+  /** What is left, in no particular order. */
+  remaining(): number[] {
+    return [...this.#queues.values()].flatMap((queue) => queue.positions());
+  }
+
+  #bestFor(architectures: ReadonlySet<string>): Queue | undefined {
+    let best: Queue | undefined;
+    for (const [architecture, queue] of this.#queues) {
+      if (architecture !== hostArchitecture && !architectures.has(architecture)) continue;
+      const first = queue.first;
+      if (first === undefined) continue;
+      if (best === undefined || this.#rank[first]! < this.#rank[best.first!]!) best = queue;
+    }
+    return best;
+  }
+
+  #queueOf(position: number): Queue {
+    const { arch } = this.#targets[position]!;
+    let queue = this.#queues.get(arch);
+    if (!queue) this.#queues.set(arch, (queue = new Queue()));
+    return queue;
+  }
+}
+
+/** First in, first out; what is put back comes first. */
+class Queue {
+  #items: number[] = [];
+  #head = 0;
+  readonly #front: number[] = [];
+
+  get first(): number | undefined {
+    return this.#front.at(-1) ?? this.#items[this.#head];
+  }
+
+  append(position: number): void {
+    this.#items.push(position);
+  }
+
+  prepend(position: number): void {
+    this.#front.push(position);
+  }
+
+  shift(): number | undefined {
+    return this.#front.pop() ?? (this.#head < this.#items.length ? this.#items[this.#head++] : undefined);
+  }
+
+  positions(): number[] {
+    return [...this.#front, ...this.#items.slice(this.#head)];
+  }
+}

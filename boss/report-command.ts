@@ -1,0 +1,24 @@
+import { basename, join } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { attempt } from "../host/failure.ts";
+import type { OptionValues } from "../host/options.ts";
+import { findMatrix } from "./found-matrix.ts";
+import { readProject } from "./plan.ts";
+import { reportPage } from "./report-html.ts";
+import { formatSummary } from "./summary-text.ts";
+import { summarize } from "./summary.ts";
+
+/** `croft boss report`. */
+export async function report(values: OptionValues, names: readonly string[]): Promise<void> {
+  const project = readProject(values);
+  const branch = values["branch"] as string | undefined;
+  const output = branch === undefined ? project.output : join(project.output, branch.replaceAll("/", "_"));
+  const { store, matrix } = findMatrix(output, names);
+  const summary = summarize(store, matrix);
+  process.stdout.write(formatSummary(matrix, summary));
+  const html = values["html"] as string | undefined;
+  if (html === undefined) return;
+  const page = reportPage(`Builds of ${basename(project.source)}`, store, matrix, summary);
+  await attempt(`write '${html}'`, writeFile(html, page));
+  process.stdout.write(`written: ${html}\n`);
+}

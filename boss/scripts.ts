@@ -1,0 +1,140 @@
+/**
+ * What runs on a host besides the worker: POSIX shell, evaluated by the host's session (session.ts). Each prints one
+ * line with the marker when it is done, so that banners and chatter of a login shell do no harm.
+ */
+import { quote, quotePath } from "./ssh.ts";
+
+/** Begins the lines that are answers. */
+export const marker = "CROFT> ";
+
+/**
+ * The session's own loop, as one line for whatever login shell there is: reads the length of a script, the script,
+ * and evaluates it. It ends when the connection does.
+ */
+export const sessionLoop =
+  'exec sh -c \'while read -r n; do s=$(dd bs=1 count="$n" 2>/dev/null; echo .); eval "${s%.}"; done\'';
+
+/** Shell that prints an answer; `text` is one quoted word. */
+export const answer = (text: string) => `printf '\\n${marker}%s\\n' ${text}`;
+
+/**
+ * Takes the work directory: makes it, locks it, and makes it a clean repository that can be pushed to.
+ *
+ * The lock is an flock on descriptor 9 of the session's shell. The worker replaces that shell and inherits it, so it is
+ * free when the worker is gone, however that ended. `busy <pid>` is the answer if another boss has it.
+ *
+ * @param replaced process of a worker that the boss has given up: one that is stopped does not notice that.
+ */
+export function prepareScript(workDirectory: string, replaced?: number): string {
+  return `
+replaced=${replaced ?? ""}
+work=${quotePath(workDirectory)}
+fail() { ${answer('"failed $*"')}; exit 1; }
+command -v git >/dev/null 2>&1 || fail 'git is not installed there'
+command -v flock >/dev/null 2>&1 || fail 'flock (util-linux) is not installed there'
+mkdir -p "$work" 2>/dev/null || fail "$work cannot be made"
+cd "$work" && work=$(pwd -P) || fail "$work cannot be used"
+exec 9>>.croft-lock || fail "$work/.croft-lock cannot be written"
+if ! flock -n 9; then
+  pid=$(head -c 20 .croft-lock | tr -dc 0-9)
+  if [ -n "$replaced" ] && [ "$pid" = "$replaced" ]; then kill -KILL "$pid"; flock -w 10 9 || fail "process $pid does not end"
+  else ${answer('"busy $pid"')}; exit 0; fi
+fi
+printf '%s\\n' "$$" > .croft-lock
+[ -d .git ] || git init -q . 9>&- || fail "$work cannot be made a git repository"
+rm -f .git/index.lock
+git config receive.denyCurrentBranch updateInstead && git config receive.autogc false && git config gc.auto 0 ||
+  fail "$work/.git/config cannot be written"
+if git rev-parse -q --verify HEAD >/dev/null; then
+  git checkout -q --detach -f 9>&- && git reset -q --hard 9>&- || fail "$work cannot be cleaned"
+fi
+git worktree prune 9>&-
+threads=$(nproc 2>/dev/null || echo 1)
+bogomips=$(sed -n 's/^[Bb]ogo[Mm][Ii][Pp][Ss][^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)
+${answer(`"prepared $$ $threads \${bogomips:-0} $work"`)}
+`;
+}
+
+/** Checks out what has been pushed. */
+export const checkoutScript = `
+if git checkout -qf work 9>&-; then ${answer('"done"')}
+else ${answer('"failed the pushed commit cannot be checked out"')}; fi
+`;
+
+/**
+ * Says whether the worker of this version is there, and which Node.js could run it.
+ *
+ * @param directory of the worker, and of a runtime that was brought earlier.
+ */
+export function runtimeScript(directory: string, runtime: string): string {
+  return `
+worker=no; [ -e ${quotePath(directory)}/complete ] && worker=yes
+node=none
+for each in node ${quotePath(runtime)}; do
+  version=$("$each" --version 2>/dev/null) || continue
+  major=\${version#v}; major=\${major%%.*}
+  [ "$major" -ge 24 ] 2>/dev/null && { node=$each; break; }
+done
+${answer('"runtime $worker $(uname -s)-$(uname -m) $node"')}
+`;
+}
+
+/** Replaces the session's shell by the worker. */
+export function execScript(command: string): string {
+  return `exec ${command}\n`;
+}
+
+/** Unpacks a tar archive from standard input to a directory that appears when it is complete. */
+export function unpackCommand(directory: string): string {
+  const to = quotePath(directory);
+  const script =
+    `set -e; to=${to}; mkdir -p "$to.$$"; trap 'rm -rf "$to.$$"' EXIT; tar -xf - -C "$to.$$"; ` +
+    `: > "$to.$$/complete"; rm -rf "$to"; mv "$to.$$" "$to"`;
+  return `exec sh -c ${quote(script)}`;
+}
+
+/** Writes standard input to a program file that appears when it is complete. */
+export function installProgramCommand(path: string): string {
+  const to = quotePath(path);
+  const script =
+    `set -e; to=${to}; mkdir -p "$(dirname "$to")"; trap 'rm -f "$to.$$"' EXIT; cat > "$to.$$"; ` +
+    `chmod 755 "$to.$$"; mv "$to.$$" "$to"`;
+  return `exec sh -c ${quote(script)}`;
+}
+
+/** Ends a worker that holds the work directory. */
+export function killScript(workDirectory: string): string {
+  return `
+cd ${quotePath(workDirectory)} 2>/dev/null || { ${answer('"none"')}; exit 0; }
+[ -e .croft-lock ] || { ${answer('"none"')}; exit 0; }
+free() { flock -n .croft-lock true; }
+free && { ${answer('"none"')}; exit 0; }
+pid=$(head -c 20 .croft-lock | tr -dc 0-9)
+[ -n "$pid" ] || { ${answer('"unknown"')}; exit 0; }
+for signal in TERM KILL; do
+  kill -"$signal" "$pid" 2>/dev/null
+  i=0; while [ $i -lt 30 ]; do free && { ${answer('"killed $pid"')}; exit 0; }; sleep 0.1; i=$((i + 1)); done
+done
+${answer('"failed process $pid does not end"')}
+`;
+}
+
+/** Says what the host is like, in one line. */
+export function probeScript(workDirectory: string): string {
+  return `
+work=${quotePath(workDirectory)}
+missing=; for each in git flock make gcc tar; do command -v "$each" >/dev/null 2>&1 || missing="$missing $each"; done
+bogomips=$(sed -n 's/^[Bb]ogo[Mm][Ii][Pp][Ss][^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)
+memory=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo 2>/dev/null)
+near=$work; while [ ! -d "$near" ] && [ "$near" != / ] && [ "$near" != . ]; do near=$(dirname "$near"); done
+disk=$(df -Pk "$near" 2>/dev/null | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\\([0-9]*\\).*/\\1/p')
+worker=idle
+if [ -e "$work/.croft-lock" ] && ! flock -n "$work/.croft-lock" true 2>/dev/null; then
+  worker="busy, process $(head -c 20 "$work/.croft-lock" | tr -dc 0-9)"
+fi
+${answer(
+  '"facts arch=$(uname -m);threads=$(nproc 2>/dev/null || echo 1);bogomips=$bogomips;load=$(cut -d" " -f1 /proc/loadavg);' +
+    'memory=$memory;disk=$disk;missing=$missing;node=$(node --version 2>/dev/null);worker=$worker"',
+)}
+`;
+}

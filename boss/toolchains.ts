@@ -1,0 +1,46 @@
+/** Compilers on hosts: the configured ones, and those with the names that distributions give them. */
+import { answer } from "./scripts.ts";
+import { quotePath } from "./ssh.ts";
+
+/** Architecture to the names of Debian's and Fedora's cross compilers; more than one are tried in turn. */
+export const knownCompilers: Readonly<Record<string, string | readonly string[]>> = {
+  aarch64: ["aarch64-linux-gnu-gcc", "aarch64-linux-gcc"],
+  arm: ["arm-linux-gnueabihf-gcc", "arm-linux-gnueabi-gcc", "arm-linux-gnu-gcc", "arm-none-eabi-gcc"],
+  arc: ["arc-linux-gnu-gcc"],
+  i386: ["i686-linux-gnu-gcc"],
+  loongarch64: ["loongarch64-linux-gnu-gcc"],
+  m68k: ["m68k-linux-gnu-gcc"],
+  microblaze: ["microblaze-linux-gnu-gcc"],
+  mips: ["mips-linux-gnu-gcc", "mips64-linux-gnuabi64-gcc"],
+  powerpc: ["powerpc-linux-gnu-gcc", "powerpc64le-linux-gnu-gcc"],
+  riscv: ["riscv64-linux-gnu-gcc"],
+  s390: ["s390x-linux-gnu-gcc"],
+  sh: ["sh4-linux-gnu-gcc"],
+  x86: ["x86_64-linux-gnu-gcc", "i686-linux-gnu-gcc"],
+  xtensa: ["xtensa-linux-gnu-gcc"],
+};
+
+/**
+ * Says which compilers are there: `has <architecture> <path>` for each, then `done`. Names without a slash are looked
+ * for in PATH.
+ */
+export function toolchainScript(compilers: Readonly<Record<string, string | readonly string[]>>): string {
+  const checks = Object.entries(compilers).map(([architecture, names]) => {
+    const found = [names]
+      .flat()
+      .map((name) => `command -v ${quotePath(name)}`)
+      .join(" || ");
+    return `p=$( { ${found}; } 2>/dev/null) && ${answer(`"has ${architecture} $p"`)}`;
+  });
+  return `${checks.join("\n")}\n${answer('"done"')}\n`;
+}
+
+/** Architecture to compiler, from the script's answers. */
+export function readToolchains(answers: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    answers.flatMap((line) => {
+      const [, architecture, path] = /^has (\S+) (.+)$/.exec(line) ?? [];
+      return path === undefined ? [] : [[architecture, path]];
+    }),
+  ) as Record<string, string>;
+}

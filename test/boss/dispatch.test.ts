@@ -1,0 +1,283 @@
+/** Dispatch under every order of events that chance makes; the workers are simulated, message by message. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Dispatch } from "../../boss/dispatch.ts";
+import { Matrix } from "../../boss/matrix.ts";
+import { Pool } from "../../boss/pool.ts";
+import type { BuildResult, Command, Response } from "../../worker/protocol.ts";
+import { Random } from "../manifests/random.ts";
+
+/** A worker as buildman's is: it answers in order, and builds what it is given with all commits. */
+class SimulatedWorker {
+  readonly name: string;
+  readonly outbox: Response[] = [];
+  readonly #commits: number;
+  readonly #skips: (board: string) => boolean;
+
+  constructor(name: string, commits: number, skips: (board: string) => boolean = () => false) {
+    this.name = name;
+    this.#commits = commits;
+    this.#skips = skips;
+  }
+
+  take(command: Command): void {
+    if (command.cmd === "build_prepare") this.outbox.push({ resp: "build_prepare_done" });
+    else if (command.cmd === "build_board") this.#build(command.board, command.commits);
+    else if (command.cmd === "build_done") this.outbox.push({ resp: "build_done", exceptions: 0 });
+    else if (command.cmd === "build_boards") {
+      for (const { board } of command.boards) this.#build(board);
+      this.outbox.push({ resp: "build_done", exceptions: 0 });
+    }
+  }
+
+  #build(board: string, commits?: readonly number[]): void {
+    this.outbox.push({ resp: "heartbeat", board, thread: 0 });
+    if (this.#skips(board)) return;
+    for (const commit of commits ?? Array.from({ length: this.#commits }, (_, at) => at))
+      this.outbox.push(resultOf(board, commit));
+  }
+}
+
+function resultOf(board: string, commit_upto: number): BuildResult {
+  return { resp: "build_result", board, commit_upto, return_code: 0, stderr: "", stdout: "", load_avg: 0 };
+}
+
+interface World {
+  dispatch: Dispatch;
+  matrix: Matrix;
+  workers: Map<string, SimulatedWorker>;
+  stored: Map<string, number>;
+  givenUp: Map<number, string>;
+  sent: Map<string, Command[]>;
+  add(worker: SimulatedWorker, slots: number, architectures?: string[], capacity?: number): void;
+}
+
+function makeWorld(options: {
+  targets: number;
+  commits: number;
+  batch?: boolean;
+  arch?: (target: number) => string;
+  isBuilt?: (target: number, commit: number) => boolean;
+}): World {
+  const targets = Array.from({ length: options.targets }, (_, at) => ({
+    name: `t${at}`,
+    arch: options.arch?.(at) ?? "sandbox",
+  }));
+  const commits = Array.from({ length: options.commits }, (_, at) => ({
+    hash: String(at).padStart(40, "0"),
+    subject: `commit ${at}`,
+  }));
+  const matrix = new Matrix(targets, commits, options.isBuilt);
+  const missing = targets.keys().filter((target) => matrix.missingOf(target) > 0);
+  const pool = new Pool(targets, missing.toArray());
+  const workers = new Map<string, SimulatedWorker>();
+  const stored = new Map<string, number>();
+  const givenUp = new Map<number, string>();
+  const sent = new Map<string, Command[]>();
+  const actions = {
+    send: (name: string, command: Command) => {
+      sent.set(name, [...(sent.get(name) ?? []), command]);
+      workers.get(name)?.take(command);
+    },
+    store: (_name: string, target: number, commit: number) => {
+      const cell = `${target} ${commit}`;
+      stored.set(cell, (stored.get(cell) ?? 0) + 1);
+    },
+    given: () => {},
+    complete: () => {},
+    giveUp: (target: number, reason: string) => void givenUp.set(target, reason),
+    note: () => {},
+  };
+  const dispatch = new Dispatch(matrix, pool, actions, { batch: options.batch ?? false });
+  const add: World["add"] = (worker, slots, architectures = [], capacity = 1) => {
+    workers.set(worker.name, worker);
+    dispatch.addWorker({ name: worker.name, slots, architectures: new Set(architectures), capacity });
+  };
+  return { dispatch, matrix, workers, stored, givenUp, sent, add };
+}
+
+/** Delivers what a worker has to say next. */
+function deliver({ dispatch, workers }: World, name: string): void {
+  const message = workers.get(name)?.outbox.shift();
+  if (!message) return;
+  const reason = dispatch.receive(name, message);
+  assert.equal(reason, undefined);
+}
+
+function deliverAll(world: World): void {
+  for (let moved = true; moved;) {
+    moved = false;
+    for (const [name, { outbox }] of world.workers)
+      while (outbox.length > 0) {
+        moved = true;
+        deliver(world, name);
+      }
+  }
+}
+
+test("every target is built once, and fast workers take more by themselves", () => {
+  const world = makeWorld({ targets: 20, commits: 3 });
+  world.add(new SimulatedWorker("a", 3), 2);
+  world.add(new SimulatedWorker("b", 3), 2);
+  for (let step = 0; step < 400; step++) {
+    for (let times = 0; times < 4; times++) deliver(world, "a");
+    deliver(world, "b");
+  }
+  assert.equal(world.stored.size, 60);
+  assert.ok([...world.stored.values()].every((count) => count === 1));
+  assert.ok(world.dispatch.isOver);
+  const boards = (name: string) => world.sent.get(name)!.filter(({ cmd }) => cmd === "build_board").length;
+  assert.ok(boards("a") > 2 * boards("b"), `${boards("a")} and ${boards("b")}`);
+});
+
+test("no more targets than slots are in flight, and the queue is drained as soon as nothing is left", () => {
+  const world = makeWorld({ targets: 3, commits: 1 });
+  world.add(new SimulatedWorker("a", 1), 2);
+  deliver(world, "a");
+  assert.deepEqual(
+    world.sent.get("a")!.map(({ cmd }) => cmd),
+    ["build_prepare", "build_board", "build_board"],
+  );
+  deliver(world, "a"); // a heartbeat
+  deliver(world, "a"); // the first result
+  assert.deepEqual(
+    world.sent
+      .get("a")!
+      .slice(3)
+      .map(({ cmd }) => cmd),
+    ["build_board", "build_done"],
+  );
+});
+
+test("what a lost worker had in flight is built by another, without the commits that have arrived", () => {
+  const world = makeWorld({ targets: 1, commits: 4 });
+  world.add(new SimulatedWorker("a", 4), 1);
+  for (let step = 0; step < 4; step++) deliver(world, "a"); // prepared, a heartbeat, two results
+  world.add(new SimulatedWorker("b", 4), 1);
+  assert.equal(world.sent.get("b"), undefined);
+  world.workers.delete("a");
+  world.dispatch.loseWorker("a", "killed");
+  deliverAll(world);
+  const board = world.sent.get("b")!.find(({ cmd }) => cmd === "build_board");
+  assert.deepEqual(board, { cmd: "build_board", board: "t0", arch: "sandbox", commits: [2, 3] });
+  assert.equal(world.stored.size, 4);
+  assert.ok(world.dispatch.isOver);
+});
+
+test("a target that was in flight on two lost workers is given up", () => {
+  const world = makeWorld({ targets: 1, commits: 1 });
+  for (const name of ["a", "b"]) {
+    world.add(new SimulatedWorker(name, 1), 1);
+    deliver(world, name); // it is prepared, and given the target
+    assert.ok(!world.dispatch.isOver);
+    world.workers.delete(name);
+    world.dispatch.loseWorker(name, `${name} was killed`);
+  }
+  assert.deepEqual([...world.givenUp.keys()], [0]);
+  assert.match(world.givenUp.get(0)!, /2 workers.*b was killed/);
+  assert.ok(world.dispatch.isOver);
+});
+
+test("a target that a worker leaves out silently goes back to the pool once", () => {
+  const world = makeWorld({ targets: 2, commits: 1 });
+  world.add(new SimulatedWorker("a", 1, (board) => board === "t1"), 2);
+  deliverAll(world);
+  assert.deepEqual([...world.givenUp.keys()], [1]);
+  assert.equal(world.sent.get("a")!.filter(({ cmd }) => cmd === "build_prepare").length, 2);
+  assert.ok(world.dispatch.isOver);
+});
+
+test("targets go to workers with their toolchain, and remain if there is none", () => {
+  const world = makeWorld({ targets: 9, commits: 1, arch: (at) => ["sandbox", "arm", "riscv"][at % 3]! });
+  world.add(new SimulatedWorker("a", 1), 4);
+  world.add(new SimulatedWorker("b", 1), 4, ["arm"]);
+  deliverAll(world);
+  assert.equal(world.stored.size, 6);
+  assert.ok(world.dispatch.isOver);
+  assert.deepEqual(world.dispatch.remaining, [2, 5, 8]);
+  const given = world.sent
+    .get("a")!
+    .flatMap((command) => (command.cmd === "build_board" ? [command.arch] : []));
+  assert.deepEqual(new Set(given), new Set(["sandbox"]));
+});
+
+test("in batch mode shares follow the capacity, and a lost worker's share goes to the others", () => {
+  const world = makeWorld({ targets: 40, commits: 1, batch: true });
+  world.add(new SimulatedWorker("a", 1), 4, [], 3);
+  world.add(new SimulatedWorker("b", 1), 4, [], 1);
+  world.dispatch.share();
+  const share = (name: string) => {
+    const [command] = world.sent.get(name)!;
+    return command?.cmd === "build_boards" ? command.boards.length : 0;
+  };
+  assert.deepEqual([share("a"), share("b")], [30, 10]);
+  world.workers.delete("a");
+  world.dispatch.loseWorker("a", "killed");
+  deliverAll(world);
+  assert.equal(world.stored.size, 40);
+  assert.ok(world.dispatch.isOver);
+});
+
+test("results that nobody asked for are dropped", () => {
+  const world = makeWorld({ targets: 2, commits: 1, isBuilt: (target) => target === 0 });
+  world.add(new SimulatedWorker("a", 1), 1);
+  deliver(world, "a");
+  for (const result of [resultOf("t0", 0), resultOf("elsewhere", 0), resultOf("t1", 7)])
+    assert.equal(world.dispatch.receive("a", result), undefined);
+  assert.equal(world.stored.size, 0);
+  deliverAll(world);
+  assert.deepEqual([...world.stored.entries()], [["1 0", 1]]);
+});
+
+for (const batch of [false, true])
+  test(`no order of events loses or doubles a target${batch ? " in batch mode" : ""}`, () => {
+    for (let seed = 1; seed <= 500; seed++) chaos(new Random(seed), seed, batch);
+  });
+
+function chaos(random: Random, seed: number, batch: boolean): void {
+  const upTo = (limit: number) => random.below(limit);
+  const chance = (share: number) => random.below(1000) < 1000 * share;
+  const commits = 1 + upTo(4);
+  const built = new Set<string>();
+  const isBuilt = (target: number, commit: number) => {
+    const is = chance(0.2);
+    if (is) built.add(`${target} ${commit}`);
+    return is;
+  };
+  const world = makeWorld({
+    targets: 1 + upTo(20),
+    commits,
+    batch,
+    isBuilt,
+    arch: () => (chance(0.7) ? "sandbox" : "arm"),
+  });
+  let made = 0;
+  const addOne = (last: boolean) => {
+    const skips = last ? () => false : () => chance(0.05);
+    const name = `w${made++}`;
+    const worker = new SimulatedWorker(name, commits, skips);
+    world.add(worker, 1 + upTo(4), last || chance(0.5) ? ["arm"] : [], 1 + upTo(9));
+    if (batch) world.dispatch.share();
+  };
+  addOne(false);
+  for (let step = 0; step < 60; step++) {
+    const names = [...world.workers.keys()];
+    const name = names[upTo(names.length)];
+    if (made < 12 && chance(0.06)) addOne(false);
+    else if (chance(0.04) && name !== undefined) {
+      world.workers.delete(name);
+      world.dispatch.loseWorker(name, "chance");
+    } else if (name !== undefined) deliver(world, name);
+  }
+  addOne(true);
+  deliverAll(world);
+  assert.ok(world.dispatch.isOver, `seed ${seed}: not over`);
+  for (const target of world.matrix.targets.keys())
+    for (let commit = 0; commit < commits; commit++) {
+      const cell = `${target} ${commit}`;
+      const times = world.stored.get(cell) ?? 0;
+      const expected = built.has(cell) ? 0 : 1;
+      if (!world.givenUp.has(target)) assert.equal(times, expected, `seed ${seed}: cell ${cell}`);
+      else assert.ok(times <= expected, `seed ${seed}: cell ${cell}`);
+    }
+}

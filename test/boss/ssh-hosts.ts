@@ -1,0 +1,158 @@
+/**
+ * Hosts for tests: an sshd on loopback for each, with a home directory of its own, and an `ssh` in PATH that knows them by
+ * name, as the user's configuration would. The ssh is the system's.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createConnection, createServer, type AddressInfo } from "node:net";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { run } from "../../host/run.ts";
+import { temporaryDirectory } from "../../host/temporary.ts";
+
+const startSeconds = 30;
+
+export interface SshHost {
+  name: string;
+  home: string;
+  port: number;
+  sshd: ChildProcess;
+}
+
+export interface SshHosts extends AsyncDisposable {
+  directory: string;
+  hosts: Map<string, SshHost>;
+  /** With the `ssh` that knows the hosts. */
+  env: NodeJS.ProcessEnv;
+}
+
+/**
+ * Starts hosts.
+ *
+ * @param unreachable names that lead nowhere.
+ */
+export async function startHosts(
+  names: readonly string[],
+  options: { unreachable?: readonly string[]; path?: string } = {},
+): Promise<SshHosts> {
+  await using stack = new AsyncDisposableStack();
+  const { path: directory } = stack.use(await temporaryDirectory("croft-test-ssh-"));
+  const key = join(directory, "key");
+  await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], { timeoutSeconds: 60 });
+  await mkdir("/run/sshd", { recursive: true });
+  const hosts = new Map<string, SshHost>();
+  let client = "";
+  for (const name of names) {
+    const host = await startHost(name, directory, key, options.path ?? process.env["PATH"]!);
+    stack.defer(() => stop(host.sshd));
+    hosts.set(name, host);
+    client += clientConfiguration(name, host.port, directory, key);
+  }
+  for (const name of options.unreachable ?? [])
+    client += clientConfiguration(name, await freePort(), directory, key);
+  await writeFile(join(directory, "config"), client, { mode: 0o600 });
+  const bin = join(directory, "bin");
+  await mkdir(bin);
+  const ssh = (await run(["sh", "-c", "command -v ssh"], { timeoutSeconds: 10 })).stdout.trim();
+  await writeFile(join(bin, "ssh"), `#!/bin/sh\nexec ${ssh} -F ${join(directory, "config")} "$@"\n`, {
+    mode: 0o755,
+  });
+  const owned = stack.move();
+  return {
+    directory,
+    hosts,
+    env: { ...process.env, PATH: `${bin}:${process.env["PATH"]}` },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function startHost(name: string, directory: string, key: string, path: string): Promise<SshHost> {
+  const home = join(directory, name);
+  await mkdir(home);
+  const hostKey = join(directory, `${name}.key`);
+  await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", hostKey], { timeoutSeconds: 60 });
+  const port = await freePort();
+  const configuration = [
+    `Port ${port}`,
+    "ListenAddress 127.0.0.1",
+    `HostKey ${hostKey}`,
+    `AuthorizedKeysFile ${key}.pub`,
+    "PasswordAuthentication no",
+    "UsePAM no",
+    "StrictModes no",
+    "PermitRootLogin yes",
+    "PidFile none",
+    "MaxStartups 100",
+    "MaxSessions 100",
+    `SetEnv HOME=${home} PATH=${path}`,
+  ];
+  const file = join(directory, `${name}.sshd`);
+  await writeFile(file, `${configuration.join("\n")}\n`);
+  const sshd = spawn("/usr/sbin/sshd", ["-D", "-e", "-f", file], { stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  sshd.stderr!.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const deadline = performance.now() + startSeconds * 1000;
+  while (!(await answers(port))) {
+    if (sshd.exitCode !== null || performance.now() > deadline)
+      throw new Error(`sshd does not start: ${said}`);
+    await delay(20);
+  }
+  return { name, home, port, sshd };
+}
+
+function clientConfiguration(name: string, port: number, directory: string, key: string): string {
+  return [
+    `Host ${name}`,
+    "  HostName 127.0.0.1",
+    `  Port ${port}`,
+    `  User ${userInfo().username}`,
+    `  IdentityFile ${key}`,
+    "  IdentitiesOnly yes",
+    `  UserKnownHostsFile ${join(directory, "known_hosts")}`,
+    "  GlobalKnownHostsFile /dev/null",
+    "  LogLevel ERROR",
+    "",
+  ].join("\n");
+}
+
+/** Also the processes that serve connections: they are children of the first. */
+async function stop(sshd: ChildProcess): Promise<void> {
+  if (sshd.exitCode !== null || sshd.pid === undefined) return;
+  const children = await childrenOf(sshd.pid);
+  const closed = new Promise((resolve) => sshd.once("close", resolve));
+  sshd.kill("SIGTERM");
+  for (const pid of children) {
+    try {
+      process.kill(pid, "SIGTERM");
+    } catch {
+      // it has ended
+    }
+  }
+  await closed;
+}
+
+/** Pids of the processes that serve the connections of an sshd. */
+export async function childrenOf(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ port, host: "127.0.0.1" });
+    socket.once("data", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

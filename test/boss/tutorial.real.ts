@@ -1,0 +1,59 @@
+/** The tutorial of docs/boss.md, line by line, on two hosts. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { packageFile } from "../../host/package.ts";
+import { startHosts } from "./ssh-hosts.ts";
+
+test("the tutorial's commands do what it says", async () => {
+  await using hosts = await startHosts(["alpha", "beta"]);
+  const bin = join(hosts.directory, "bin");
+  symlinkSync(packageFile("bin", "croft"), join(bin, "croft"));
+  const desk = join(hosts.directory, "desk");
+  mkdirSync(desk);
+  const text = readFileSync(packageFile("docs", "boss.md"), "utf8");
+  const tutorial = text.slice(text.indexOf("## Tutorial"), text.indexOf("## U-Boot and Linux"));
+  const script = [...tutorial.matchAll(/^```\n(.*?)^```$/gms)]
+    .flatMap(([, block]) => commandsOf(block!))
+    .join("\n")
+    .replace("you@beta.example", "beta");
+  assert.match(script, /croft boss build --count 3/);
+  const author = { GIT_AUTHOR_NAME: "A", GIT_AUTHOR_EMAIL: "a@example.org" };
+  const committer = { GIT_COMMITTER_NAME: "A", GIT_COMMITTER_EMAIL: "a@example.org" };
+  const { stdout, stderr } = spawnSync("sh", ["-c", script], {
+    cwd: desk,
+    env: { ...hosts.env, ...author, ...committer, HOME: desk },
+    encoding: "utf8",
+    timeout: 300_000,
+  });
+  const said = `${stdout}${stderr}`;
+  assert.match(stderr, /Starting workers 3\/3: /);
+  assert.match(stdout, /^alpha +\S+ +\d+ .* idle$/m, said);
+  assert.match(
+    stdout,
+    /01: [0-9a-f]{12} Return 0\n02: [0-9a-f]{12} Return 1\n {4}w debug: hello.c:1:\d+: warning/,
+  );
+  assert.match(stdout, / {4}\+ release: hello.c:1:\d+: error: .two. undeclared/);
+  assert.match(stdout, /^6 built: 2 ok, 2 with warnings, 2 failed\n2\n/m);
+  assert.match(stdout, /^worker-alpha.log$/m);
+  assert.match(stdout, /^hello.c:1:\d+: error: .two. undeclared/m);
+  assert.match(readFileSync(join(desk, "hello", "matrix.html"), "utf8"), /<td class="failed"/);
+});
+
+/** The lines after `$ `, with their here-documents. */
+function commandsOf(block: string): string[] {
+  const commands: string[] = [];
+  let inDocument = false;
+  for (const line of block.split("\n")) {
+    if (line.startsWith("$ ")) {
+      commands.push(line.slice(2));
+      inDocument = line.includes("<<'END'");
+    } else if (inDocument) {
+      commands.push(line);
+      if (line === "END") inDocument = false;
+    }
+  }
+  return commands;
+}
