@@ -1,10 +1,12 @@
 import type { Command } from "commander";
 import { makeCommand } from "../host/command.ts";
 import { makeLog } from "../host/log.ts";
+import type { Example } from "../host/manual/page.ts";
 import { addOptions, givenValues } from "../host/options.ts";
 import { packageVersion } from "../host/package.ts";
 import { controllersArgument } from "./controller-setting.ts";
 import { effectiveConfiguration } from "./effective-configuration.ts";
+import { agentExamples } from "./examples.ts";
 import { installCommand } from "./install.ts";
 import { agentOptions } from "./options.ts";
 import { settingsOf } from "./settings.ts";
@@ -20,6 +22,7 @@ export function agentCommand(): Command {
   command.version(packageVersion, "--version", "print the version of croft");
   // Options after the name of a subcommand are its own.
   command.enablePositionalOptions().helpCommand(false).addCommand(installCommand());
+  command.addHelpText("after", `\nExamples:\n${agentExamples.map(example).join("\n")}`);
   command.action(async (controllers: string[]) => {
     const given = givenValues(command, agentOptions);
     const read = () => effectiveConfiguration(given, controllers, given["config"] as string | undefined);
@@ -36,3 +39,5 @@ export function agentCommand(): Command {
   });
   return command;
 }
+
+const example = ({ prose, command }: Example) => `  ${prose}:\n    ${command}`;

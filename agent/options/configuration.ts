@@ -15,6 +15,6 @@ export const configurationOptions: readonly OptionDeclaration[] = [
     commandLineOnly: true,
     prose: "print the effective configuration and where each value comes from, and exit",
     details:
-      "What is printed can be used as a file for --config again. Nothing else is done, and no controller is needed.",
+      "What is printed can be used as a file for `--config` again. Nothing else is done, and no controller is needed.",
   },
 ];

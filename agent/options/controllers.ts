@@ -17,7 +17,7 @@ export const controllerOptions: readonly OptionDeclaration[] = [
     check: checkNotEmpty,
     prose: "RSA private key (PEM) that answers challenges; controllers know the agent by its fingerprint",
     details:
-      "A key that is missing, cannot be read or cannot sign ends the agent at its start. Without a key, tasks with a challenge are refused. With --openssl, this may be whatever the program accepts for a key, for instance a PKCS #11 URI.",
+      "A key that is missing, cannot be read or cannot sign ends the agent at its start. Without a key, tasks with a challenge are refused. With `--openssl`, this may be whatever the program accepts for a key, for instance a PKCS #11 URI.",
   },
   {
     name: "openssl",
@@ -27,7 +27,7 @@ export const controllerOptions: readonly OptionDeclaration[] = [
     defaultWords: "signed in process",
     prose: "sign challenges with this program, for keys in a token",
     details:
-      "From OpenSSL 3.0 on 'pkeyutl -sign' is used, before it 'rsautl -sign'. The agent signs and verifies a text of its own when it starts, so that a key that does not work is found out then.",
+      "From OpenSSL 3.0 on `pkeyutl -sign` is used, before it `rsautl -sign`. The agent signs and verifies a text of its own when it starts, so that a key that does not work is found out then.",
   },
   {
     name: "openssl-option",
@@ -36,7 +36,7 @@ export const controllerOptions: readonly OptionDeclaration[] = [
     repeat: true,
     prose: "further argument of the program given with --openssl, such as -engine or its value",
     details:
-      "Give one for each argument. They follow 'pkeyutl -sign' or 'rsautl -sign' in their order, and the command that prints the public key, where -keyform becomes -inform and -pkeyopt is left out. Arguments are seen by all users of the host: a passphrase should be given as -passin file:PATH.",
+      "Give one for each argument. They follow `pkeyutl -sign` or `rsautl -sign` in their order, and the command that prints the public key, where `-keyform` becomes `-inform` and `-pkeyopt` is left out. Arguments are seen by all users of the host: a passphrase should be given as `-passin file:PATH`.",
   },
   {
     name: "trust",

@@ -17,7 +17,7 @@ export const placeOptions: readonly OptionDeclaration[] = [
     default: "auto",
     prose: "how snapshots of machines are made",
     details:
-      "auto looks at the file system: btrfs subvolumes where it is btrfs, else directories, where the snapshot of a task is an overlay on the disk of its machine.",
+      "`auto` looks at the file system: btrfs subvolumes where it is btrfs, else directories, where the snapshot of a task is an overlay on the disk of its machine.",
   },
   {
     name: "tftp",

@@ -35,6 +35,6 @@ export const serviceOptions: readonly OptionDeclaration[] = [
     defaultWords: "nowhere",
     prose: "serve /healthz, /metrics (Prometheus) and /status (JSON) by HTTP here",
     details:
-      "Whoever reaches the address may read them, so it should be a local one, such as 127.0.0.1:9400; an IPv6 address stands in brackets, and port 0 is any free one.",
+      "Whoever reaches the address may read them, so it should be a local one, such as `127.0.0.1:9400`; an IPv6 address stands in brackets, and port 0 is any free one.",
   },
 ];

@@ -35,7 +35,13 @@ describe("lines of a stream", () => {
 
   it("a line that is too long is kept to the limit, with the count of what is missing", () => {
     assert.deepEqual(split([Buffer.from("abcdefgh\nij\n")], 4), ["abcd+4", "ij"]);
-    assert.deepEqual(split([..."abcdefgh\nij"].map((c) => Buffer.from(c)), 4), ["abcd+4", "ij"]);
+    assert.deepEqual(
+      split(
+        [..."abcdefgh\nij"].map((c) => Buffer.from(c)),
+        4,
+      ),
+      ["abcd+4", "ij"],
+    );
   });
 
   it("50 MB in one line, in chunks of the size of pipes, are copied a few times only", () => {

@@ -1,0 +1,35 @@
+/** `npm run docs`: writes the generated parts of the manual again; a test proves that they are current. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { agentPage, sharedSections } from "../agent/manual.ts";
+import { formatMarkdown, replacePart } from "../host/manual/markdown.ts";
+import { dateOf, formatRoff } from "../host/manual/roff.ts";
+import { packageFile } from "../host/package.ts";
+
+const page = packageFile("docs", "man", "croft-agent.1");
+const manual = packageFile("docs", "agent.md");
+
+/** The files as they should be, by path, made from what is there: a page that stays the same keeps its date. */
+export function manualFiles(today: string): Map<string, string> {
+  const before = read(page);
+  const unchanged = formatRoff(agentPage, dateOf(before) ?? today);
+  let text = read(manual);
+  for (const [name, { blocks }] of Object.entries(sharedSections))
+    text = replacePart(text, name, formatMarkdown(blocks));
+  return new Map([
+    [page, unchanged === before ? before : formatRoff(agentPage, today)],
+    [manual, text],
+  ]);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  for (const [path, content] of manualFiles(new Date().toISOString().slice(0, 10)))
+    writeFileSync(path, content);
