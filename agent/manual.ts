@@ -27,6 +27,10 @@ const description: Block[] = [
   "A result that a machine has produced is kept in the spool until its controller has accepted it, through crashes and restarts of either, for 7 days.",
 ];
 
+const installation: Block[] = [
+  "`croft agent install` runs agents as services of systemd on this host; `croft agent install --help` has its options.",
+];
+
 const configurationFile: Block[] = [
   "With `--config`, options are read from a YAML file, too. Its keys are the names of the options without the dashes before them; the controllers stand in a list under the key `controllers`. Flags are `true` or `false`, options that may repeat are lists, numbers are numbers, and text that looks like a number needs quotes. What only makes sense on the command line (`--config`, `--print-config`, `--dump-*`, `--fake-*`) is no key.",
   "The command line wins over the file, and a list there replaces the list in the file as a whole. An unknown key, a key that stands there twice, or a value of the wrong type or out of range is an error that names the file, the line, the column and the key. Relative paths start from the directory that the agent runs in.",
@@ -131,8 +135,14 @@ export const agentPage: ManualPage = {
   summary: "perform build tasks in clean virtual machines",
   version: packageVersion,
   sections: [
-    { title: "Synopsis", blocks: ["`croft agent` [OPTIONS] [[PRIORITY=]URL ...]"] },
-    { title: "Description", blocks: description },
+    {
+      title: "Synopsis",
+      blocks: [
+        "`croft agent` [OPTIONS] [[PRIORITY=]URL ...]",
+        "`croft agent install` [OPTIONS] [[PRIORITY=]URL ...]",
+      ],
+    },
+    { title: "Description", blocks: [...description, ...installation] },
     {
       title: "Options",
       blocks: [
