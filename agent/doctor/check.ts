@@ -27,8 +27,6 @@ export interface Check {
 }
 
 const defaultDeadlineSeconds = 12;
-/** For a check to remove what it has made. */
-const graceSeconds = 3;
 
 export const ok = (subject: string, text: string): Finding => ({ level: "ok", subject, text });
 export const warning = (subject: string, text: string, fix: string): Finding => ({
@@ -44,18 +42,28 @@ export const problem = (subject: string, text: string, fix: string): Finding => 
   fix,
 });
 
-/** Runs all checks; their findings in the order of the checks. */
+/**
+ * Runs all checks; their findings in the order of the checks.
+ *
+ * @param options.graceSeconds for a check to remove what it has made, after its deadline.
+ */
 export async function runChecks(
   checks: readonly Check[],
   settings: Settings,
   signal: AbortSignal,
+  { graceSeconds = 3 } = {},
 ): Promise<Finding[]> {
-  const found = await Promise.all(checks.map((check) => runCheck(check, settings, signal)));
+  const found = await Promise.all(checks.map((check) => runCheck(check, settings, signal, graceSeconds)));
   signal.throwIfAborted();
   return found.flat();
 }
 
-async function runCheck(check: Check, settings: Settings, signal: AbortSignal): Promise<Finding[]> {
+async function runCheck(
+  check: Check,
+  settings: Settings,
+  signal: AbortSignal,
+  graceSeconds: number,
+): Promise<Finding[]> {
   const seconds = check.deadlineSeconds ?? defaultDeadlineSeconds;
   const deadline = AbortSignal.timeout(seconds * 1000);
   const late = problem(check.name, `no answer within ${seconds} s`, "Look for a disk or server that hangs.");

@@ -27,6 +27,8 @@ export function doctorCommand(): Command {
     const settings = settingsOf(configuration, { needsControllers: false });
     const { diagnose } = await import("./diagnose.ts"); // help and errors of usage need none of it
     process.exitCode = await diagnose(settings, { json: command.getOptionValue("json") === true });
+    // A system call that hangs (a network file system without its server) would keep the process for ever.
+    setTimeout(() => process.exit(), 4000).unref();
   });
   return command;
 }

@@ -38,15 +38,18 @@ async function checkGuests({ qemu, accel }: Settings, signal: AbortSignal): Prom
   const attempt = (kind: "kvm" | "tcg"): Promise<Tried> =>
     tryGuest(kind, { qemu, timeoutSeconds: guestSeconds[kind], signal });
   const [kvm, tcg] = await Promise.all([attempt("kvm"), accel === "kvm" ? undefined : attempt("tcg")]);
-  return [judgeKvm(kvm, accel), ...(tcg === undefined ? [] : [judgeEmulation(tcg, kvm, accel)])];
+  return [
+    judgeKvm(kvm, accel, kvmObstacle(hostArchitecture())),
+    ...(tcg === undefined ? [] : [judgeEmulation(tcg, kvm, accel)]),
+  ];
 }
 
-/** What an agent with these settings would use, and what KVM really does. */
-export function judgeKvm(
-  kvm: Tried,
-  accel: Settings["accel"],
-  obstacle = kvmObstacle(hostArchitecture()),
-): Finding {
+/**
+ * What an agent with these settings would use, and what KVM really does.
+ *
+ * @param obstacle why `--accel auto` would not use it.
+ */
+export function judgeKvm(kvm: Tried, accel: Settings["accel"], obstacle: string | undefined): Finding {
   const subject = "hardware virtualization";
   const enable = "Enable it in the firmware, or nested virtualization in the host of this host.";
   if ("seconds" in kvm) {
@@ -69,8 +72,11 @@ export function judgeKvm(
 function judgeEmulation(tcg: Tried, kvm: Tried, accel: Settings["accel"]): Finding {
   const subject = "software emulation";
   if ("seconds" in tcg) return ok(subject, `a guest ran in ${tcg.seconds.toFixed(1)} s`);
-  const needed = accel === "tcg" || !("seconds" in kvm);
   const text = `no guest runs (${tcg.failure})`;
+  // Emulation needs nothing that could hang, but processors: on a busy host they may be too few for the moment.
+  if (/no sign of life/.test(tcg.failure))
+    return warning(subject, text, "Try again when this host is less busy.");
+  const needed = accel === "tcg" || !("seconds" in kvm);
   return needed
     ? problem(subject, text, installQemu)
     : warning(subject, `${text}; it is not needed`, installQemu);

@@ -1,12 +1,15 @@
 /** For monitoring: `/healthz` (the process answers), `/readyz` (and its database does), `/metrics` (Prometheus). */
 import type { FastifyInstance } from "fastify";
+import { addProcessMetrics, metricsContentType, MetricRegistry } from "../../host/metrics.ts";
 import { packageVersion } from "../../host/package.ts";
+import type { Controller } from "../controller.ts";
 import { mayRead } from "./access.ts";
 import { refuse, type Served } from "./served.ts";
 
 /** Adds the routes for monitoring. */
 export function addStatusRoutes(server: FastifyInstance, served: Served): void {
   const { controller } = served;
+  const registry = controllerMetrics(controller);
   server.get("/healthz", (_request, reply) => reply.type("text/plain").send("ok\n"));
 
   server.get("/readyz", async (_request, reply) => {
@@ -19,17 +22,19 @@ export function addStatusRoutes(server: FastifyInstance, served: Served): void {
   });
 
   server.get("/metrics", { onRequest: mayRead(served) }, async (_request, reply) => {
-    const counts = await controller.builds.count();
-    const lines = [
-      "# TYPE croft_info gauge",
-      `croft_info{version="${packageVersion}"} 1`,
-      "# TYPE croft_builds gauge",
-      ...Object.entries(counts).map(([state, count]) => `croft_builds{state="${state}"} ${count}`),
-      "# TYPE process_resident_memory_bytes gauge",
-      `process_resident_memory_bytes ${process.memoryUsage.rss()}`,
-      "# TYPE process_start_time_seconds gauge",
-      `process_start_time_seconds ${(performance.timeOrigin / 1000).toFixed(3)}`,
-    ];
-    return reply.type("text/plain; version=0.0.4; charset=utf-8").send(`${lines.join("\n")}\n`);
+    return reply.type(metricsContentType).send(await registry.format());
   });
+}
+
+function controllerMetrics({ builds }: Controller): MetricRegistry {
+  const registry = new MetricRegistry();
+  registry.gauge("croft_info", "Always 1; the label says which version this is.", ["version"]).set(1, {
+    version: packageVersion,
+  });
+  const counts = registry.gauge("croft_builds", "Builds by state.", ["state"]);
+  registry.onCollect(async () => {
+    for (const [state, count] of Object.entries(await builds.count())) counts.set(count, { state });
+  });
+  addProcessMetrics(registry);
+  return registry;
 }
