@@ -17,7 +17,8 @@ import { takeUploads } from "./uploads.ts";
 
 /**
  * Ends the predecessor's machine, decides the task it had begun (from what the machine had uploaded, else as
- * interrupted), and removes its directories, its connection and its snapshots; in this order, so that another crash loses nothing.
+ * interrupted), and removes its directories, its connection and its snapshots; in this order, so that another crash
+ * loses nothing.
  */
 export async function recover(context: Context): Promise<void> {
   const { settings, directories, log } = context;

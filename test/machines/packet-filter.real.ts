@@ -145,7 +145,7 @@ async function succeeds(...argv: string[]): Promise<boolean> {
 
 /** What a machine gets from an address; undefined if nothing. */
 async function get(from: { enter: string[] }, url: string, ...more: string[]): Promise<string | undefined> {
-  const argv = [...from.enter, "curl", "-s", "-g", "--max-time", "3", "--connect-timeout", "2", ...more, url];
+  const argv = [...from.enter, "curl", "-s", "-g", "--max-time", "2", "--connect-timeout", "1", ...more, url];
   const { status, stdout } = await run(argv, { timeoutSeconds: 30, accept: [7, 28, 56] });
   return status === 0 ? stdout.trim() : undefined;
 }
