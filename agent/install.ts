@@ -158,10 +158,10 @@ function tellNext(installation: Installation, wanted: Wanted, settings: Settings
 
 async function uninstall(installation: Installation): Promise<void> {
   const names = installedInstances();
-  if (existsSync(join(unitDirectory, target)))
+  if (installation.hasUnit(target))
     await installation.systemctl("stop", target, ...names, "croft-agent@*.service");
   if (names.length > 0) await installation.systemctl("disable", target, ...names);
-  else if (existsSync(join(unitDirectory, target))) await installation.systemctl("disable", target);
+  else if (installation.hasUnit(target)) await installation.systemctl("disable", target);
   await installation.removeUnit(service);
   await installation.removeUnit(target);
   await installation.systemctl("daemon-reload");

@@ -43,10 +43,10 @@ function startUnder(runtime) {
     fileURLToPath(import.meta.url),
     ...process.argv.slice(2),
   ];
-  const child = spawn(runtime, args, {
-    stdio: ["inherit", "inherit", "inherit", "ipc"],
-    env: { ...process.env, CROFT_LAUNCHER: "1" },
-  });
+  const env = { ...process.env, CROFT_LAUNCHER: "1" };
+  // systemd means this process, its service's first; the one that does the work answers its watchdog.
+  if (env.WATCHDOG_PID === String(process.pid)) delete env.WATCHDOG_PID;
+  const child = spawn(runtime, args, { stdio: ["inherit", "inherit", "inherit", "ipc"], env });
   const forward = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
   for (const signal of forward) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => {

@@ -4,6 +4,7 @@ import { makeCommand } from "../host/command.ts";
 import { makeLog, type Log, type LogFormat } from "../host/log.ts";
 import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../host/options.ts";
 import { readControllerConfiguration, type ControllerConfiguration } from "./configuration.ts";
+import { installCommand } from "./install.ts";
 import { openController } from "./controller.ts";
 import { startServer } from "./server.ts";
 
@@ -49,6 +50,8 @@ export const controllerOptions: readonly OptionDeclaration[] = [
 /** The command, for the table of commands. */
 export function controllerCommand(): Command {
   const command = makeCommand("croft controller", "give agents their tasks and people their results");
+  // Options after the name of a subcommand are its own.
+  command.enablePositionalOptions().helpCommand(false).addCommand(installCommand());
   return addOptions(command, controllerOptions).action(async () => {
     const given = givenValues(command, controllerOptions);
     const values = withDefaults(given, controllerOptions);

@@ -62,6 +62,10 @@ export class Installation {
     await this.#write(path, content, 0o644);
   }
 
+  hasUnit(name: string): boolean {
+    return existsSync(join(unitDirectory, name));
+  }
+
   /** Removes a unit of ours. */
   async removeUnit(name: string): Promise<void> {
     const path = join(unitDirectory, name);

@@ -63,7 +63,7 @@ test("SIGUSR2 ends an agent that sleeps, or waits for the toolchain lock, at onc
   await once(holder.stdout, "data");
   try {
     const waiting = home.start(["--verbose", "4", controller.url("/task")]);
-    await logged(waiting.child, /waiting for the toolchain lock/);
+    await logged(waiting.child, /"phase":"locking"/);
     waiting.child.kill("SIGUSR2");
     assert.equal((await waiting.ended).status, 0);
   } finally {
@@ -111,7 +111,7 @@ test("SIGHUP wakes the agent, which follows the changed configuration from then 
   await first.requests("/task", 1);
   writeFileSync(file, `verbose: 4\npoll-interval: 1\ncontrollers: ["${second.url("/task")}"]\n`);
   // The command line wins: it sleeps for an hour again. Its log shows that it has the new verbosity.
-  const asleep = logged(agent.child, /"status":"waiting for a task"/);
+  const asleep = logged(agent.child, /"phase":"idle"/);
   agent.child.kill("SIGHUP");
   await second.requests("/task", 1);
   assert.equal(first.received.length, 1);

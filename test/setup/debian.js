@@ -49,6 +49,8 @@ const forTests = {
   chromium: ["chromium"],
   postgresql: ["postgres"],
   procps: ["pgrep", "pkill"],
+  systemd: ["systemctl", "systemd-analyze"],
+  "systemd-container": ["systemd-nspawn"],
   bzip2: ["bzip2"],
   zip: ["zip"],
   gcc: ["cc"],

@@ -1,0 +1,71 @@
+/** `croft controller install`: the controller as a service. */
+import type { Command } from "commander";
+import { makeCommand } from "../host/command.ts";
+import { Failure } from "../host/failure.ts";
+import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../host/options.ts";
+import { croftCommand, Installation, liesInHome, unitText } from "../host/service-install.ts";
+
+const service = "croft-controller.service";
+
+const installOptions: readonly OptionDeclaration[] = [
+  {
+    name: "config",
+    kind: "path",
+    value: "FILE",
+    default: "/etc/croft/controller.yaml",
+    prose: "its configuration; an example is written if there is none",
+  },
+  { name: "now", kind: "flag", prose: "start it, now and with the host" },
+  { name: "dry-run", kind: "flag", prose: "print what would be done, with the unit, and do nothing" },
+  { name: "uninstall", kind: "flag", prose: "stop it and remove the unit; configuration and data stay" },
+];
+
+/** The command, a part of `croft controller`. */
+export function installCommand(): Command {
+  const command = makeCommand("install", "run the controller as a service of systemd on this host");
+  addOptions(command, installOptions);
+  command.action(async () => {
+    const values = withDefaults(givenValues(command, installOptions), installOptions);
+    const flag = (name: string) => values[name] === true;
+    const say = (line: string) => process.stdout.write(`${line}\n`);
+    const installation = new Installation("install the controller", { dryRun: flag("dry-run"), say });
+    if (flag("uninstall")) await uninstall(installation);
+    else await install(installation, values["config"] as string, flag("now"));
+  });
+  return command;
+}
+
+async function install(installation: Installation, file: string, now: boolean): Promise<void> {
+  if (liesInHome())
+    throw new Failure(
+      "install the controller",
+      "croft lies in a home directory, where its own user may not read",
+      {
+        hints: ["Install croft for all users first: npm install --global croft, as root"],
+      },
+    );
+  // Read by a user that systemd makes up: nothing secret stands in it but digests of tokens.
+  await installation.example(file, exampleConfiguration, 0o644);
+  const data = "/var/lib/croft-controller";
+  const options = ["--log-format", "systemd", "--config", file, "--data", data];
+  await installation.unit(service, unitText(service, { ExecStart: croftCommand("controller", ...options) }));
+  await installation.systemctl("daemon-reload");
+  if (now) await installation.systemctl("enable", "--now", service);
+  installation.say("Next:");
+  if (!now) installation.say(`  systemctl enable --now ${service}`);
+  else if (installation.changed) installation.say(`  systemctl restart ${service}, if it ran before`);
+  installation.say(`  systemctl status ${service}; journalctl -u ${service} -f`);
+}
+
+async function uninstall(installation: Installation): Promise<void> {
+  if (installation.hasUnit(service)) await installation.systemctl("disable", "--now", service);
+  await installation.removeUnit(service);
+  await installation.systemctl("daemon-reload");
+  installation.say("Configuration (/etc/croft) and data (/var/lib/croft-controller) stay.");
+}
+
+const exampleConfiguration = `# Configuration of the controller; after a change: systemctl restart ${service}
+# Where it listens, and where agents and people reach it
+listen: 127.0.0.1:8420
+# public-url: http://controller.example:8420
+`;
