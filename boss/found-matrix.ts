@@ -15,9 +15,14 @@ export interface FoundMatrix {
  * Finds commits and targets by the directories of an output directory.
  *
  * @param names only these targets.
+ * @param describe tells the commits' order and subjects; without, both are those of the directories.
  * @throws {Failure} if there are none, or the directory cannot be read.
  */
-export function findMatrix(output: string, names: readonly string[] = []): FoundMatrix {
+export async function findMatrix(
+  output: string,
+  names: readonly string[] = [],
+  describe: (hashes: string[]) => Promise<MatrixCommit[] | undefined> = () => Promise.resolve(undefined),
+): Promise<FoundMatrix> {
   const directories = listDirectories(output);
   const found = directories
     .flatMap((name) => {
@@ -28,7 +33,10 @@ export function findMatrix(output: string, names: readonly string[] = []): Found
   const isCurrent = found.length === 0 && directories.includes("current");
   const commits: (MatrixCommit & { directory: string })[] = isCurrent
     ? [{ hash: null, subject: "current source", directory: "current" }]
-    : found.map(({ hash, subject, name }) => ({ hash, subject, directory: name }));
+    : ordered(
+        found.map(({ hash, subject, name }) => ({ hash, subject, directory: name })),
+        await describe(found.map(({ hash }) => hash)),
+      );
   const all = new Set(commits.flatMap(({ directory }) => listDirectories(join(output, directory))));
   const targets = [...all]
     .filter((name) => checkTargetName(name) === undefined && (names.length === 0 || names.includes(name)))
@@ -36,6 +44,15 @@ export function findMatrix(output: string, names: readonly string[] = []): Found
     .map((name) => ({ name, arch: hostArchitecture }));
   if (targets.length === 0) throw new Failure(`report on '${output}'`, "there are no results");
   return { store: new ResultStore(output, commits), matrix: new Matrix(targets, commits) };
+}
+
+function ordered<T extends MatrixCommit>(found: T[], known: readonly MatrixCommit[] | undefined): T[] {
+  if (known === undefined) return found;
+  const byHash = new Map(found.map((commit) => [commit.hash, commit]));
+  return known.flatMap(({ hash, subject }) => {
+    const commit = byHash.get(hash);
+    return commit ? [{ ...commit, subject }] : [];
+  });
 }
 
 function listDirectories(path: string): string[] {

@@ -12,12 +12,13 @@ const timeoutSeconds = 300;
 export async function git(
   source: string,
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  options: { env?: Readonly<Record<string, string>>; input?: string } = {},
 ): Promise<string> {
   const { stdout } = await run(["git", "-C", source, ...args], {
     timeoutSeconds,
-    env: { ...process.env, ...env, LC_ALL: "C" },
+    env: { ...process.env, ...options.env, LC_ALL: "C" },
     keepBytes: 64 * 1024 * 1024,
+    input: options.input ?? "",
   });
   return stdout;
 }
@@ -61,10 +62,7 @@ export async function selectCommits(source: string, selection: CommitSelection):
         ?.replace(/^fatal: /, "") ?? error.message;
     throw new UsageFailure(`find commits '${what}' in '${source}'`, said, { cause: error });
   }
-  const commits = text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => ({ hash: line.slice(0, 40), subject: line.slice(41) }));
+  const commits = readCommits(text);
   if (commits.length === 0) throw new UsageFailure(`find commits '${what}' in '${source}'`, "there are none");
   return commits;
 }
@@ -98,30 +96,54 @@ export async function commitWorkTree(source: string): Promise<string> {
   try {
     const env = { GIT_INDEX_FILE: join(directory, "index") };
     const head = await headCommit(source);
-    await git(source, ["read-tree", head], env);
-    await git(source, ["add", "--all"], env);
-    const tree = (await git(source, ["write-tree"], env)).trim();
+    await git(source, ["read-tree", head], { env });
+    await git(source, ["add", "--all"], { env });
+    const tree = (await git(source, ["write-tree"], { env })).trim();
     if (tree === (await git(source, ["rev-parse", `${head}^{tree}`])).trim()) return head;
     const author = { GIT_AUTHOR_NAME: "croft", GIT_AUTHOR_EMAIL: "croft@localhost" };
     const committer = { GIT_COMMITTER_NAME: "croft", GIT_COMMITTER_EMAIL: "croft@localhost" };
     const args = ["commit-tree", "--no-gpg-sign", "-p", head, "-m", "uncommitted changes", tree];
-    return (await git(source, args, { ...author, ...committer })).trim();
+    return (await git(source, args, { env: { ...author, ...committer } })).trim();
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
 /**
- * The commits that have to be named in a push so that all of them arrive: those that no other reaches.
+ * The commits that have to be named in a push so that all of them arrive: the last, and those that neither it nor another
+ * reaches.
  *
  * @returns the last commit first.
  */
 export async function tipsOf(source: string, hashes: readonly string[]): Promise<string[]> {
   const last = hashes.at(-1)!;
-  const independent = await run(["git", "-C", source, "merge-base", "--independent", ...new Set(hashes)], {
-    timeoutSeconds,
-    keepBytes: 64 * 1024 * 1024,
-  });
-  const tips = independent.stdout.split("\n").filter((line) => line !== "");
-  return [last, ...tips.filter((tip) => tip !== last)];
+  const asked = new Set(hashes);
+  const input = [`^${last}`, ...hashes].join("\n");
+  const beside = (await git(source, ["rev-list", "--stdin"], { input }))
+    .split("\n")
+    .filter((hash) => asked.has(hash));
+  if (beside.length === 0) return [last];
+  return [
+    last,
+    ...(await git(source, ["merge-base", "--independent", ...beside])).split("\n").filter(Boolean),
+  ];
+}
+
+/** What git knows of commits, the oldest first; undefined if it does not know them all. */
+export async function describeCommits(
+  source: string,
+  hashes: readonly string[],
+): Promise<MatrixCommit[] | undefined> {
+  try {
+    const args = ["log", "--no-walk", "--date-order", "--reverse", "--format=%H %s", "--stdin"];
+    return readCommits(await git(source, args, { input: hashes.join("\n") }));
+  } catch (error) {
+    if (error instanceof ProgramFailure) return undefined;
+    throw error;
+  }
+}
+
+function readCommits(log: string): MatrixCommit[] {
+  const lines = log.split("\n").filter((line) => line !== "");
+  return lines.map((line) => ({ hash: line.slice(0, 40), subject: line.slice(41) }));
 }

@@ -42,6 +42,8 @@ export function readProject(values: OptionValues): Project {
   const hosts = given === undefined ? configuredHosts(file, workDirectory) : parseHosts(given, workDirectory);
   const doubled = hosts.find(({ name: each }, at) => hosts.findIndex((host) => host.name === each) !== at);
   if (doubled) throw new UsageFailure(`use host '${doubled.name}'`, "it is named twice");
+  if (hosts.some(({ name: each }) => each === localName))
+    throw new UsageFailure(`use host '${localName}'`, "that is the name of this machine");
   const maxBuilds = values["max-builds"] as number | undefined;
   const output =
     (values["output"] as string | undefined) ?? file.output ?? join(source, "..", `${name}-results`);

@@ -66,11 +66,9 @@ export class Progress implements Disposable {
       },
       given: (host, target) => void this.#busyOf(host).add(target),
       complete: (host, target) => void this.#busyOf(host).delete(target),
-      result: (_host, target, _commit, result) => {
+      result: (_host, _target, _commit, result) => {
         this.#results++;
-        if (result.return_code === 0) return;
-        this.#failed++;
-        if (this.#failed <= 1) this.line(`first failure: ${this.#matrix.targets[target]!.name}`);
+        if (result.return_code !== 0) this.#failed++;
       },
       gaveUp: (target, reason) => this.line(`${this.#matrix.targets[target]!.name} is given up: ${reason}`),
     };

@@ -2,6 +2,7 @@ import { basename, join } from "node:path";
 import { writeFile } from "node:fs/promises";
 import { attempt } from "../host/failure.ts";
 import type { OptionValues } from "../host/options.ts";
+import { describeCommits } from "./git.ts";
 import { findMatrix } from "./found-matrix.ts";
 import { readProject } from "./plan.ts";
 import { reportPage } from "./report-html.ts";
@@ -13,7 +14,8 @@ export async function report(values: OptionValues, names: readonly string[]): Pr
   const project = readProject(values);
   const branch = values["branch"] as string | undefined;
   const output = branch === undefined ? project.output : join(project.output, branch.replaceAll("/", "_"));
-  const { store, matrix } = findMatrix(output, names);
+  const describe = (hashes: string[]) => describeCommits(project.source, hashes);
+  const { store, matrix } = await findMatrix(output, names, describe);
   const summary = summarize(store, matrix);
   process.stdout.write(formatSummary(matrix, summary));
   const html = values["html"] as string | undefined;

@@ -16,6 +16,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   unlinkSync,
   writeFileSync,
@@ -64,7 +65,23 @@ export class ResultStore {
     this.#commits = commits.map((commit, position) =>
       join(directory, commit.directory ?? commitDirectory(commit, position)),
     );
-    attemptSync(`make '${directory}'`, () => mkdirSync(directory, { recursive: true }));
+    attemptSync(`make '${directory}'`, () => {
+      mkdirSync(directory, { recursive: true });
+      this.#adopt(commits);
+    });
+  }
+
+  /** Commits that had another number in an earlier run keep their results under the number of now. */
+  #adopt(commits: readonly MatrixCommit[]): void {
+    const byHash = new Map<string, string>();
+    for (const name of readdirSync(this.directory)) {
+      const hash = /^\d{2,}_g([0-9a-f]{40})_/.exec(name)?.[1];
+      if (hash !== undefined) byHash.set(hash, join(this.directory, name));
+    }
+    for (const [position, { hash }] of commits.entries()) {
+      const [there, wanted] = [byHash.get(hash ?? ""), this.#commits[position]!];
+      if (there !== undefined && there !== wanted && !existsSync(wanted)) renameSync(there, wanted);
+    }
   }
 
   pathOf(target: Target, commit: number): string {

@@ -24,7 +24,7 @@ test("the report is one page: a coloured matrix, changes, messages, and nothing 
   store.write(target("two"), 0, { ...good, stderr: "x.c:2: warning: odd\n" });
   store.write(target("two"), 1, { ...good, returnCode: 2, stderr: hostile });
   store.write(target("three"), 0, good);
-  const found = findMatrix(output);
+  const found = await findMatrix(output);
   const page = join(directory.path, "report.html");
   const pieces = reportPage(
     "Builds of <i>it</i>",
@@ -51,7 +51,9 @@ test("the report is one page: a coloured matrix, changes, messages, and nothing 
     assert.ok(await message.isVisible());
     assert.match(await message.innerText(), /two at b{12} on alpha/);
     assert.deepEqual(requests, [pathToFileURL(page).href]);
-    const colour = await view.locator("td.failed").evaluate("(cell) => getComputedStyle(cell).backgroundColor");
+    const colour = await view
+      .locator("td.failed")
+      .evaluate("(cell) => getComputedStyle(cell).backgroundColor");
     assert.equal(colour, "rgb(207, 34, 46)");
   } finally {
     await browser.close();

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parseHosts } from "../../boss/hosts.ts";
+import { buildOptions } from "../../boss/options.ts";
+import { chooseTargets, makePlan, readProject } from "../../boss/plan.ts";
+import { withDefaults, type OptionValues } from "../../host/options.ts";
+import { temporaryDirectory } from "../../host/temporary.ts";
+import { git, makeSourceHistory } from "../fixtures/source-history.ts";
+
+const values = (given: OptionValues) => withDefaults(given, buildOptions);
+
+test("hosts are named with destination and number of builds; what cannot be one is refused in one line", () => {
+  assert.deepEqual(parseHosts("a,b=user@b.example:max-builds=8", "~/w"), [
+    { name: "a", destination: "a", workDirectory: "~/w" },
+    { name: "b", destination: "user@b.example", workDirectory: "~/w", maxBuilds: 8 },
+  ]);
+  for (const [text, reason] of [
+    ["a,,b", "expected letters"],
+    ["-oProxyCommand=x", "expected letters"],
+    ["a=-oProxyCommand=x", "must not start with '-'"],
+    ["a:max-builds=0", "max-builds=N"],
+    ["a:slots=3", "max-builds=N"],
+  ])
+    assert.throws(() => parseHosts(text!, "~"), new RegExp(`^UsageFailure: Cannot use host .*${reason}`));
+});
+
+test("targets are those of the command line, else those of the configuration", () => {
+  const file = { targets: { sandbox: null, "arm64:defconfig": { arch: "aarch64" } } };
+  assert.deepEqual(chooseTargets([], file), [
+    { name: "sandbox", arch: "sandbox" },
+    { name: "arm64:defconfig", arch: "aarch64" },
+  ]);
+  assert.deepEqual(chooseTargets(["arm64:defconfig", "x:riscv"], file), [
+    { name: "arm64:defconfig", arch: "aarch64" },
+    { name: "x", arch: "riscv" },
+  ]);
+  for (const names of [["../x"], ["x:"], ["x:arm", "x:riscv"], [".hidden"]])
+    assert.throws(() => chooseTargets(names, file), /^UsageFailure: Cannot build target/);
+  assert.throws(() => chooseTargets([], {}), /there are no targets/);
+});
+
+test("the configuration is checked: file, line and key of a mistake are named", async () => {
+  await using directory = await temporaryDirectory("croft-test-plan-");
+  const file = join(directory.path, "croft.yaml");
+  for (const [text, message] of [
+    ["hosts:\n  a: {max-builds: many}\n", /croft.yaml:2:\d+: hosts.a/],
+    ["recipe:\n  configure: x\n", /croft.yaml:1:1: recipe/],
+    ["target:\n  x:\n", /croft.yaml:1:1: target: unknown key/],
+    ["hosts:\n  local: {}\n", /use host 'local': that is the name of this machine/],
+    ["hosts:\n  a: {ssh: -oProxyCommand=x}\n", /must not start with '-'/],
+  ] as const) {
+    writeFileSync(file, text);
+    assert.throws(() => readProject(values({ source: directory.path })), message);
+  }
+});
+
+test("a plan pushes the last commit, and one more only for a tip that it does not reach", async () => {
+  await using directory = await temporaryDirectory("croft-test-plan-");
+  const source = join(directory.path, "project");
+  const { commits } = makeSourceHistory(source, { t: {} }, [{}, {}, {}]);
+  const linear = await makePlan(values({ source, count: 2 }), ["t"]);
+  assert.deepEqual(
+    linear.commits.map(({ hash }) => hash),
+    commits.slice(1),
+  );
+  assert.deepEqual(linear.tips, [commits[2]]);
+  git(source, ["checkout", "--quiet", "-b", "side", commits[0]!]);
+  git(source, ["commit", "--quiet", "--allow-empty", "--message=Side"]);
+  const side = git(source, ["rev-parse", "HEAD"]).trim();
+  const { tips } = await makePlan(values({ source, branch: "side", count: 2 }), ["t"]);
+  assert.deepEqual(tips, [side]);
+  writeFileSync(join(source, "new-file"), "uncommitted\n");
+  mkdirSync(join(source, "new"));
+  const current = await makePlan(values({ source, uncommitted: true }), ["t"]);
+  assert.deepEqual(current.commits, [{ hash: null, subject: "current source" }]);
+  assert.match(
+    git(source, ["show", "--name-only", "--format=%s", current.tips[0]!]),
+    /uncommitted changes\n\nnew-file/,
+  );
+  assert.equal(git(source, ["status", "--porcelain", "new-file"]), "?? new-file\n", "the index is untouched");
+});
+
+test("commits that are not there are refused in one line", async () => {
+  await using directory = await temporaryDirectory("croft-test-plan-");
+  const source = join(directory.path, "project");
+  makeSourceHistory(source, { t: {} }, [{}]);
+  for (const given of [{ commits: "nowhere..main" }, { branch: "nowhere" }, { commits: "main..main" }])
+    await assert.rejects(
+      makePlan(values({ source, ...given }), ["t"]),
+      /^UsageFailure: Cannot find commits '.*': .+/,
+    );
+  await assert.rejects(
+    makePlan(values({ source, commits: "a..b", branch: "c" }), ["t"]),
+    /--commits and --branch exclude each other/,
+  );
+});

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Matrix } from "../../boss/matrix.ts";
+import { parseSizes, portableSizes, sizeChanges } from "../../boss/sizes.ts";
+import { commitDirectory, ResultStore } from "../../boss/store.ts";
+import { summarize } from "../../boss/summary.ts";
+import { temporaryDirectory } from "../../host/temporary.ts";
+
+const commit = (digit: string, subject: string) => ({ hash: digit.repeat(40), subject });
+const target = (name: string) => ({ name, arch: "sandbox" });
+const built = { returnCode: 0, stderr: "", stdout: "CC main.o\n", host: "alpha" };
+
+test("directories of commits are numbered, named by hash, and by 20 plain characters of the subject", () => {
+  assert.equal(
+    commitDirectory(commit("a", "arm: Fix a/b, again and again"), 4),
+    `05_g${"a".repeat(40)}_arm__Fix_a_b__again_`,
+  );
+  assert.equal(commitDirectory({ hash: null, subject: "" }, 0), "current");
+});
+
+test("a result has the files of buildman's layout, and its directory nothing of an earlier one", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const store = new ResultStore(directory.path, [commit("a", "One")]);
+  const path = store.pathOf(target("t"), 0);
+  const config = { ".config": "A=1\n", "../../escaped": "x", done: "0\n", "u-boot.cfg": "B\n" };
+  store.write(target("t"), 0, { ...built, returnCode: 2, stderr: "error: no\n", config });
+  assert.deepEqual(readdirSync(path).sort(), [".config", "done", "err", "host", "log", "u-boot.cfg"]);
+  assert.equal(readFileSync(join(path, "done"), "utf8"), "2\n");
+  assert.ok(!existsSync(join(directory.path, "escaped")));
+  store.write(target("t"), 0, { ...built, sizes: "1\t2\t3\t6\t6\tt\n" });
+  assert.deepEqual(readdirSync(path).sort(), ["done", "host", "log", "sizes"]);
+  assert.equal(store.returnCodeOf(target("t"), 0), 0);
+  writeFileSync(join(path, "done"), "");
+  assert.equal(store.returnCodeOf(target("t"), 0), undefined, "the boss was killed while writing");
+});
+
+test("results of a commit that has another number now are found and kept", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const [one, two, three] = [commit("1", "One"), commit("2", "Two"), commit("3", "Three")];
+  const before = new ResultStore(directory.path, [one, two]);
+  before.write(target("t"), 0, built);
+  before.write(target("t"), 1, built);
+  const after = new ResultStore(directory.path, [two, three]);
+  assert.equal(after.returnCodeOf(target("t"), 0), 0);
+  assert.equal(after.returnCodeOf(target("t"), 1), undefined);
+  assert.ok(after.pathOf(target("t"), 0).includes("/01_g2"));
+});
+
+test("sizes are the same wherever an image was built, and changes are told", () => {
+  const raw = (path: string, text: number) => `  ${text}\t   2488\t      0\t  74865\t  12471\t${path}`;
+  const there = portableSizes(
+    `${raw("/home/w1/.bm-work/00/build/u-boot", 72377)}\n${raw("/home/w1/.bm-work/00/build/spl/u-boot-spl", 10)}`,
+  );
+  const here = portableSizes(`${raw(".croft-out/u-boot", 72381)}\n${raw(".croft-out/spl/u-boot-spl", 10)}\n`);
+  assert.deepEqual([...parseSizes(there).keys()], ["u-boot", "spl/u-boot-spl"]);
+  assert.deepEqual(sizeChanges(parseSizes(there), parseSizes(here)), ["u-boot: text +4"]);
+});
+
+test("the summary tells what each commit broke, mended and warns of, against the last result of the target", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const commits = ["1", "2", "3", "4"].map((digit) => commit(digit, digit));
+  const store = new ResultStore(directory.path, commits);
+  const matrix = new Matrix([target("t"), target("u")], commits);
+  const failed = {
+    ...built,
+    returnCode: 2,
+    stderr: "In function f:\nx.c:1: error: no such thing\nmake: *** [x] Error 1\n",
+  };
+  store.write(target("t"), 0, built);
+  store.write(target("t"), 1, failed);
+  store.write(target("t"), 3, { ...built, stderr: "x.c: In function f:\nx.c:2: warning: odd\n" });
+  store.write(target("u"), 0, { ...built, returnCode: 10 });
+  const { commits: summaries, totals } = summarize(store, matrix);
+  assert.deepEqual(summaries[0]!.broken, [{ target: "u", message: "no toolchain for its architecture" }]);
+  assert.deepEqual(summaries[1]!.broken, [{ target: "t", message: "x.c:1: error: no such thing" }]);
+  assert.deepEqual(summaries[3]!.fixed, ["t"]);
+  assert.deepEqual(summaries[3]!.newWarnings, [{ target: "t", message: "x.c:2: warning: odd" }]);
+  assert.deepEqual(totals, { built: 1, warning: 1, failed: 2, missing: 4 });
+});
