@@ -20,6 +20,7 @@ import {
   hostAddress,
   hostAddress6,
   hostOutsideAddress,
+  hostSecondAddress,
   outsideAddress,
   servicePort,
   sh,
@@ -186,6 +187,7 @@ describe("a machine does not reach", () => {
     "a service of the host by IPv6": () => `http://[${hostAddress6}]:${servicePort}/`,
     "a container's service that is published at the host's address": () => `http://${hostAddress}:9090/hello`,
     "another machine's TFTP server": () => who(b.tftp.port),
+    "anything by IPv6": () => `http://[fd07::99]/hello`,
     "another machine over the bridge": () => `http://${b.address}/hello`,
     "another machine by way of the host": () => `http://${b.secondAddress}/hello`,
   };
@@ -228,16 +230,37 @@ test("machines are kept apart by the kernel too, should the packet filter be emp
 test("a machine that changes its MAC address is not heard", async () => {
   const setMac = (mac: string) => sh(...a.enter, "ip", "link", "set", "eth0", "address", mac);
   await setMac("02:00:00:00:00:77");
+  // It needs no answer to know whom to speak to.
+  const bridge = await readBridge("br1");
+  const neighbour = [
+    "neigh",
+    "replace",
+    hostAddress,
+    "lladdr",
+    bridge.mac,
+    "dev",
+    "eth0",
+    "nud",
+    "permanent",
+  ];
+  await sh(...a.enter, "ip", ...neighbour);
   try {
-    await onlyWithout(async (get) => (await get(a, who(a.tftp.port))) === "51");
+    await onlyWithout(async () => {
+      let heard = false;
+      a.tftp.once("request", () => (heard = true));
+      await tryGet(a, who(a.tftp.port)); // the answer goes to the address that is known
+      a.tftp.removeAllListeners("request");
+      return heard;
+    });
   } finally {
+    await sh(...a.enter, "ip", "neigh", "delete", hostAddress, "dev", "eth0");
     await setMac(a.mac);
   }
 });
 
 for (const [whose, address] of [
   ["that another machine uses", "10.7.0.52"],
-  ["of the host", hostOutsideAddress],
+  ["of the host", hostSecondAddress],
   ["of another network", "198.51.100.7"],
 ] as const)
   test(`a machine is not heard from an address ${whose}`, async () => {
@@ -311,30 +334,49 @@ test("a machine uses four addresses at a time, and no fifth", async () => {
   }
 });
 
-test("a machine does not answer as a DHCP server", async () => {
-  const program = [process.execPath, packageFile("test", "fixtures", "udp.ts")];
-  const listener = spawn(lan.enter[0]!, [...lan.enter.slice(1), ...program, "listen", "0.0.0.0", "68"]);
+const udpProgram = [process.execPath, packageFile("test", "fixtures", "udp.ts")];
+
+/** Sends a hostile datagram and one that is always heard; the hostile one may only be heard without the filter. */
+async function isHeardOnlyWithout(
+  listener: string[],
+  port: string,
+  send: { hostile: string[]; always: string[] },
+): Promise<void> {
+  const [program, ...args] = ["setpriv", "--pdeathsig", "KILL", "--", ...listener, ...udpProgram];
+  const listening = spawn(program!, [...args, "listen", "0.0.0.0", port]);
   let heard = "";
-  listener.stdout.setEncoding("utf8").on("data", (text: string) => (heard += text));
-  const until = async (text: string, milliseconds: number) => {
-    for (const end = Date.now() + milliseconds; Date.now() < end && !heard.includes(text);) await delay(20);
-    return heard.includes(text);
+  listening.stdout.setEncoding("utf8").on("data", (text: string) => (heard += text));
+  const until = async (text: string) => {
+    for (const end = Date.now() + 30_000; !heard.includes(text);) {
+      assert.ok(Date.now() < end, `no '${text}' in '${heard}'`);
+      await delay(20);
+    }
   };
   try {
-    assert.equal(await until("listening", 30_000), true);
-    const send = (port: string, text: string) =>
-      sh(...a.enter, ...program, "send", "0.0.0.0", port, "255.255.255.255", "68", text);
+    await until("listening");
     await onlyWithout(async () => {
-      await send("67", "offer");
-      await send("6767", "later");
-      await until("later", 30_000);
-      heard = heard.replace("later", "");
-      return heard.includes("offer");
+      await sh(...send.hostile, port, "hostile");
+      await sh(...send.always, port, "always");
+      await until("always");
+      const result = heard.includes("hostile");
+      heard = "";
+      return result;
     });
   } finally {
-    listener.kill("SIGKILL");
+    listening.kill("SIGKILL");
   }
-});
+}
+
+/** A datagram from a port of a machine to everybody on the bridge. */
+const broadcast = ({ enter }: { enter: string[] }, fromPort: string) => [
+  ...[...enter, ...udpProgram, "send", "0.0.0.0", fromPort, "10.7.0.255"],
+];
+
+test("a machine does not answer as a DHCP server", () =>
+  isHeardOnlyWithout(lan.enter, "68", { hostile: broadcast(a, "67"), always: broadcast(a, "6767") }));
+
+test("a machine's broadcasts do not reach the host's services", () =>
+  isHeardOnlyWithout([], "9999", { hostile: broadcast(a, "6767"), always: broadcast(lan, "6767") }));
 
 for (const filtering of ["0", "1"])
   test(`the fixed address is a machine's own server (net.bridge.bridge-nf-call-iptables=${filtering})`, async () => {
@@ -346,6 +388,15 @@ for (const filtering of ["0", "1"])
       await sh(...a.enter, "ip", "route", "replace", "default", "via", lanAddress);
       assert.equal(await get(a, who(69, fixedAddress)), "51");
       await sh(...a.enter, "busybox", "tftp", "-g", "-r", "who", "-l", "/dev/null", fixedAddress);
+      // A strict one takes answers from where it asked only.
+      await sh(
+        ...a.enter,
+        "nft",
+        "add table ip own; add chain ip own i { type filter hook input priority 0; }",
+      );
+      await sh(...a.enter, "nft", `add rule ip own i ip saddr ${hostAddress} drop`);
+      assert.equal(await get(a, who(69, fixedAddress)), "51");
+      await sh(...a.enter, "nft", "delete table ip own");
       await sh(...a.enter, "atftp", "--get", "-r", "who", "-l", "/dev/null", fixedAddress);
       assert.equal(await tryGet(a, `http://${hostAddress}:${servicePort}/`), undefined);
       await open();
