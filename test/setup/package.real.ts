@@ -57,6 +57,7 @@ describe("the published package", () => {
       ...["LICENSE", "README.md", "CHANGELOG.md", "bin/croft.js", "dist/bin/main.js"],
       ...["machines/image/pack.sh", "machines/image/initrd.sh"],
       ...["worker/guest/parts/10-settings.sh", "worker/guest/croft-init", "docs/architecture.md"],
+      ...["docs/agent.md", "docs/man/croft-agent.1"],
       ...["controller/dashboard/static/style.css"],
     ])
       assert.ok(files.includes(needed), `${needed} is missing`);
@@ -79,6 +80,7 @@ describe("the published package", () => {
     await mkdir(prefix);
     await npm(directory.path, "install", "--global", "--prefix", prefix, tarball);
     await works((...args) => [join(prefix, "bin/croft"), ...args], directory.path);
+    assert.match(await readFile(join(prefix, "share/man/man1/croft-agent.1"), "utf8"), /^\.TH "CROFT/m);
   });
 });
 
