@@ -26,7 +26,7 @@ export function resourcesFor(
   host: Resources = hostResources(),
 ): Resources {
   const { boost, d } = levelsOf(priority);
-  if (!boost || d === 0 || instanceMax === 0) return { cpus, ramKiB };
+  if (!boost || d === 0) return { cpus, ramKiB };
   return {
     cpus: Math.max(cpus, Math.min(instanceMax * cpus, host.cpus)),
     ramKiB: Math.max(ramKiB, Math.min(instanceMax * ramKiB, host.ramKiB)),
