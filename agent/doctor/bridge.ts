@@ -1,52 +1,27 @@
 /** What a bridged network needs: the bridge itself, the firewall, tap interfaces. */
-import { reasonOf } from "../../host/failure.ts";
+import { Failure, reasonOf } from "../../host/failure.ts";
 import { run } from "../../host/run.ts";
+import { readBridge } from "../../machines/network/bridge.ts";
 import { ok, problem, type Finding } from "./check.ts";
 
 const limit = { timeoutSeconds: 10 };
 
-interface Link {
-  operstate?: string;
-  flags?: string[];
-  linkinfo?: { info_kind?: string };
-  addr_info?: { family?: string; local?: string }[];
-}
-
-async function readLink(bridge: string, signal: AbortSignal): Promise<Link | undefined> {
-  const argv = ["ip", "-json", "-details", "address", "show", "dev", bridge];
-  const { stdout } = await run(argv, { ...limit, signal });
-  return (JSON.parse(stdout || "[]") as Link[])[0];
-}
-
 /** The bridge's IPv4 address, on which the TFTP server listens. */
 export async function bridgeAddress(bridge: string, signal: AbortSignal): Promise<string | undefined> {
-  const link = await readLink(bridge, signal).catch(() => undefined);
-  return link?.addr_info?.find(({ family }) => family === "inet")?.local;
+  return readBridge(bridge, signal).then(
+    ({ address }) => address,
+    () => undefined,
+  );
 }
 
 export async function checkBridge(bridge: string, signal: AbortSignal): Promise<Finding> {
-  const make = `ip link add ${bridge} type bridge; ip address add 192.168.200.1/24 dev ${bridge}; ip link set ${bridge} up`;
-  let link: Link | undefined;
   try {
-    link = await readLink(bridge, signal);
+    return ok("bridge", `${bridge} with ${(await readBridge(bridge, signal)).address}`);
   } catch (error) {
     signal.throwIfAborted();
-    const reason = reasonOf(error);
-    return /does not exist/.test(reason)
-      ? problem("bridge", `there is no interface ${bridge}`, make)
-      : problem("bridge", reason, "apt-get install iproute2");
+    const fix = error instanceof Failure ? error.hints.join(" ") : "See docs/bridge.md.";
+    return problem("bridge", reasonOf(error), fix);
   }
-  if (link?.linkinfo?.info_kind !== "bridge")
-    return problem("bridge", `${bridge} is no bridge`, `Give another --bridge, or make one: ${make}`);
-  if (!link.flags?.includes("UP")) return problem("bridge", `${bridge} is down`, `ip link set ${bridge} up`);
-  const address = link.addr_info?.find(({ family }) => family === "inet")?.local;
-  if (address === undefined)
-    return problem(
-      "bridge",
-      `${bridge} has no IPv4 address`,
-      `ip address add 192.168.200.1/24 dev ${bridge}`,
-    );
-  return ok("bridge", `${bridge} with ${address}`);
 }
 
 /** Makes tables as a machine's rules need them, but without chains that packets pass, and removes them. */
