@@ -38,7 +38,7 @@ export class Fields {
   }
 
   value(field: string): unknown {
-    return Object.hasOwn(this.#object, field) ? (this.#object[field] ?? undefined) : undefined;
+    return this.#object[field] ?? undefined;
   }
 
   /** The field as an object to spread; empty if it is missing or wrong, which is a problem. */

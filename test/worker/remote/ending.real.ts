@@ -21,12 +21,12 @@ import { isRunning } from "../../fixtures/processes.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../../fixtures/source-history.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
-/** What a build starts: make with compilers, a child whose parent has gone, one in a session of its own. */
+/** What a build starts: make with compilers, a child whose parent and environment have gone, one in a session of its own. */
 const makefile = `all: one two three
 one:
 	@echo $$$$ >> pids; exec sleep 1000
 two:
-	@sh -c 'sleep 1000 & echo $$! >> pids'; echo $$$$ >> pids; exec sleep 1000
+	@sh -c 'env -i sleep 1000 & echo $$! >> pids'; echo $$$$ >> pids; exec sleep 1000
 three:
 	@setsid sleep 1000 & echo $$! >> pids; echo $$$$ >> pids; mkfifo source.c; exec gcc -c source.c
 `;
@@ -66,9 +66,13 @@ describe("the end of a worker", () => {
     worker.send({ cmd: "build_prepare", commits: ["HEAD"] });
     worker.send({ cmd: "build_board", board: "a" });
     const pids = () => (existsSync(file) ? readFileSync(file, "utf8").trim().split("\n").map(Number) : []);
-    await eventually(() => existsSync(source) && pids().length === startedByMakefile);
-    const all = [...new Set([...pids(), ...descendants(worker.pid)])];
-    assert.ok(all.length >= startedByMakefile + 4, "make, gcc with cc1, gate or shell, guard"); // prettier-ignore
+    await eventually(() => pids().length === startedByMakefile);
+    let all: number[] = [];
+    await eventually(() => {
+      all = [...new Set([...pids(), ...descendants(worker.pid)])];
+      return all.some((pid) => /\bcc1\b/.test(commandLine(pid))); // waits for the source's writer
+    });
+    assert.ok(all.length >= startedByMakefile + 4, "a shell, make, the compiler, the guard");
     return all;
   }
 
