@@ -2,24 +2,28 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { agentPage, sharedSections } from "../agent/manual.ts";
+import { bossPage } from "../boss/manual.ts";
 import { formatMarkdown, replacePart } from "../host/manual/markdown.ts";
+import type { ManualPage } from "../host/manual/page.ts";
 import { dateOf, formatRoff } from "../host/manual/roff.ts";
 import { packageFile } from "../host/package.ts";
 
-const page = packageFile("docs", "man", "croft-agent.1");
+const pages: readonly ManualPage[] = [agentPage, bossPage];
 const manual = packageFile("docs", "agent.md");
 
 /** The files as they should be, by path, made from what is there: a page that stays the same keeps its date. */
 export function manualFiles(today: string): Map<string, string> {
-  const before = read(page);
-  const unchanged = formatRoff(agentPage, dateOf(before) ?? today);
+  const files = new Map<string, string>();
+  for (const page of pages) {
+    const path = packageFile("docs", "man", `${page.name}.${page.section}`);
+    const before = read(path);
+    const unchanged = formatRoff(page, dateOf(before) ?? today);
+    files.set(path, unchanged === before ? before : formatRoff(page, today));
+  }
   let text = read(manual);
   for (const [name, { blocks }] of Object.entries(sharedSections))
     text = replacePart(text, name, formatMarkdown(blocks));
-  return new Map([
-    [page, unchanged === before ? before : formatRoff(agentPage, today)],
-    [manual, text],
-  ]);
+  return files.set(manual, text);
 }
 
 function read(path: string): string {

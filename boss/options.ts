@@ -112,8 +112,18 @@ const output: readonly OptionDeclaration[] = [
   { name: "verbose", kind: "flag", short: "v", prose: "show what workers print to standard error" },
 ];
 
-export const buildOptions: readonly OptionDeclaration[] = [...hostOptions, ...matrix, ...running, ...output];
+const grouped = (group: string, options: readonly OptionDeclaration[]) =>
+  options.map((option) => ({ ...option, group }));
 
+/** Of `croft boss build`. */
+export const buildOptions: readonly OptionDeclaration[] = [
+  ...grouped("Hosts", hostOptions),
+  ...grouped("What is built", matrix),
+  ...grouped("How it is built", running),
+  ...grouped("Results", output),
+];
+
+/** Of `croft boss report`. */
 export const reportOptions: readonly OptionDeclaration[] = [
   ...[hostOptions[0]!, source],
   ...matrix.filter(({ name }) => name === "branch"),

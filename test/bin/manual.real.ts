@@ -41,6 +41,13 @@ test("the page of the agent is shown by man, and without a warning by groff and 
   }
 });
 
+test("the page of the boss is shown by man, and without a warning by groff and mandoc", async () => {
+  const boss = packageFile("docs", "man", "croft-boss.1");
+  assert.equal(await shown(["mandoc", "-T", "lint"], boss), "");
+  await shown(["groff", "-ww", "-man", "-T", "utf8"], boss);
+  assert.match(await shown(["man", "-l"], boss), /croft-boss \S build a matrix/);
+});
+
 test("nothing in the text of a page is taken for markup", async () => {
   await using directory = await temporaryDirectory("croft-test-");
   const path = join(directory.path, "croft-odd.1");

@@ -1,0 +1,84 @@
+/** The boss's page of the manual: all but the options' own words, which stand with their declaration. */
+import type { Block, ManualPage } from "../host/manual/page.ts";
+import { packageVersion } from "../host/package.ts";
+import { buildOptions } from "./options.ts";
+
+const description: Block[] = [
+  "`croft boss build` builds targets at commits on this machine and on hosts that ssh reaches, all at once, and leaves the results in a directory here. A target is named as NAME or NAME:ARCH; its architecture decides on the compiler and on the hosts that can build it. Without targets, all that are configured are built; without `--commits`, `--count` or `--branch`, the current source is.",
+  "What has a result already is not built again, so a run that was interrupted goes on where it was. Work of a worker that dies, hangs or loses its connection is done elsewhere, without the commits whose results have arrived.",
+  "`croft boss hosts` shows what the hosts are like, `croft boss kill` ends workers that still run there, and `croft boss report` sums up the results that are there and writes them as a page (`--html`). Each explains itself with `--help`.",
+];
+
+const configurationFile: Block[] = [
+  "Hosts, compilers, targets and the recipe by which a target is built stand in croft.yaml in the source tree, or in the file given with `--config`:",
+  {
+    code: `hosts:
+  alpha: {}
+  beta: {ssh: build@beta.example, max-builds: 16}
+toolchains: {aarch64: ~/toolchains/bin/aarch64-linux-gnu-gcc}
+recipe:
+  configure: make O={out} {target}_defconfig
+  build: make O={out} -j{jobs}
+  sizes: size {out}/u-boot
+targets:
+  sandbox:
+  qemu_arm64: {arch: aarch64}`,
+  },
+  "A recipe is the name of one that is built in (`u-boot`, `linux`, `make`) or its commands. `{out}`, `{source}`, `{target}`, `{config}`, `{jobs}`, `{arch}`, `{linux_arch}` and `{cross}` in these are replaced.",
+];
+
+const exitStatus: Block[] = [
+  {
+    terms: [
+      ["0", "All is built."],
+      [
+        "1",
+        "There are warnings and `--werror` was given; or a failure of the boss itself, such as a full disk.",
+      ],
+      ["2", "A target failed or has no result; or wrong usage of the command line or of the configuration."],
+      ["130", "Interrupted."],
+    ],
+  },
+];
+
+const files: Block[] = [
+  {
+    terms: [
+      [
+        "`[BRANCH/]NN_gHASH_SUBJECT/TARGET/`",
+        "A result: `done` (the return code, written last), `err`, `log`, `sizes`, `host`, and the configuration of a failed build. `current/TARGET/` for the current source.",
+      ],
+      ["`worker-HOST.log`", "Every message to and from the host's worker, with its time."],
+      ["`.croft.log`", "What happened in each run, with a STATUS line each minute."],
+      ["`~/.cache/croft/`", "On a host: the worker, a Node.js if it has none, and the work directories."],
+    ],
+  },
+];
+
+/** croft-boss(1). */
+export const bossPage: ManualPage = {
+  name: "croft-boss",
+  section: 1,
+  summary: "build a matrix of targets and commits on many hosts",
+  version: packageVersion,
+  sections: [
+    {
+      title: "Synopsis",
+      blocks: [
+        "`croft boss build` [OPTIONS] [TARGET[:ARCH] ...]",
+        "`croft boss hosts` [OPTIONS]",
+        "`croft boss kill` [OPTIONS]",
+        "`croft boss report` [OPTIONS] [TARGET ...]",
+      ],
+    },
+    { title: "Description", blocks: description },
+    { title: "Options", blocks: [{ options: buildOptions }] },
+    { title: "Configuration file", blocks: configurationFile },
+    { title: "Exit status", blocks: exitStatus },
+    { title: "Files", blocks: files },
+    {
+      title: "See also",
+      blocks: ["`croft-agent`(1), `ssh`(1), `git`(1), `size`(1). docs/boss.md begins with a tutorial."],
+    },
+  ],
+};
