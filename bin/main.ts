@@ -56,6 +56,12 @@ const subcommands: Record<string, { summary: string; load: () => Promise<Command
 };
 
 endOnBugs();
+// Whoever reads our output may have enough of it (`croft … | head`).
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+  throw error;
+});
+
 const [name, ...args] = process.argv.slice(2);
 const subcommand = name === undefined ? undefined : subcommands[name];
 process.exitCode = subcommand
