@@ -38,6 +38,12 @@ export async function recover(context: Context): Promise<void> {
   });
 }
 
+/**
+ * So often the uploads of a dead agent are looked at. One that was killed while it looked must not cost the result; but
+ * what ends every agent that looks at it must not keep the instance from working.
+ */
+const recoveryTries = 3;
+
 async function decideUnfinished(context: Context): Promise<void> {
   const undecided = [];
   for (const entry of await context.spool.entries()) if (!(await entry.decidedAt())) undecided.push(entry);
@@ -59,9 +65,8 @@ async function decideUnfinished(context: Context): Promise<void> {
 async function decide(context: Context, entry: SpoolEntry, isLast: boolean): Promise<Result> {
   const task = parseTask(Buffer.from(entry.assignment.task), { lenient: true, source: "assignment" });
   const interrupted = agentResult(task, "interrupt", "agent", "the agent ended while the task was performed");
-  // The upload directory is emptied before an assignment is written, so what is there belongs to the last one. What
-  // has ended an agent once is not looked at again.
-  if (!isLast || !(await entry.noteRecovery())) return interrupted;
+  // The upload directory is emptied before an assignment is written, so what is there belongs to the last one.
+  if (!isLast || (await entry.noteRecovery()) >= recoveryTries) return interrupted;
   return (await uploadedResult(context, entry, task)) ?? interrupted;
 }
 

@@ -79,15 +79,15 @@ export class SpoolEntry {
   }
 
   /**
-   * Notes that the uploads of a crashed agent's task are looked at.
+   * Notes that the uploads of a crashed agent's task are looked at once more.
    *
-   * @returns false if that was noted before: looking at them has ended an agent already.
+   * @returns how often that was noted before: so many agents have ended while they looked.
    */
-  async noteRecovery(): Promise<boolean> {
+  async noteRecovery(): Promise<number> {
     const note = join(this.directory, "recovery");
-    if (await stat(note).then(() => true, absent)) return false;
-    await writeDurably(note, "");
-    return true;
+    const before = (await stat(note).then(({ size }) => size, absent)) ?? 0;
+    await writeDurably(note, ".".repeat(before + 1));
+    return before;
   }
 }
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { parseResultRequest } from "../../manifests/result-request.ts";
 import type { BuildView, SoakFarm } from "./farm.ts";
 import { until } from "./farm.ts";
 
@@ -11,8 +12,10 @@ export class Accounts {
   #missed = 0;
   /** Sessions of dead agents whose machines had sent a result completely. */
   readonly #uploaded = new Set<string>();
-  /** Sessions of dead agents that had decided a result and not delivered it. */
-  readonly #spooled = new Set<string>();
+  /** Sessions of dead agents that had decided a result and not delivered it, and what they had decided. */
+  readonly #spooled = new Map<string, string>();
+  /** Sessions of dead agents whose result was out of the spool, though they could not say that it was accepted. */
+  readonly #unsaid = new Set<string>();
 
   constructor(farm: SoakFarm) {
     this.#farm = farm;
@@ -36,21 +39,35 @@ export class Accounts {
     const spool = this.#farm.at("spool", `default-${instance}`);
     const put = this.#farm.at("tftp", "build", `default-${instance}`, "put");
     const entries = existsSync(spool) ? readdirSync(spool).filter((name) => /^\d{8}T/.test(name)) : [];
+    const owed = new Set<string>();
     for (const entry of entries) {
       const assignment = join(spool, entry, "assignment.json");
       if (!existsSync(assignment)) continue;
       const { session } = JSON.parse(readFileSync(assignment, "utf8")) as { session: string };
-      if (existsSync(join(spool, entry, "result.manifest"))) this.#spooled.add(session);
+      owed.add(session);
+      const decided = join(spool, entry, "result.manifest");
+      if (existsSync(decided))
+        this.#spooled.set(session, parseResultRequest(readFileSync(decided)).result.status);
       else if (existsSync(put) && readdirSync(put).some((name) => /^result\.manifest(\.lz4)?$/.test(name)))
         this.#uploaded.add(session);
     }
+    const said = this.#sessions("result accepted");
+    for (const session of this.#decided().keys())
+      if (!said.has(session) && !owed.has(session) && this.#isOf(session, instance))
+        this.#unsaid.add(session);
+  }
+
+  #isOf(session: string, instance: number): boolean {
+    return this.#farm
+      .records(this.#farm.agents[instance - 1]!)
+      .some((record) => record["session"] === session);
   }
 
   /** Checks that both sides agree, once all is done; returns the figures, as lines. */
   settle(views: readonly BuildView[]): string[] {
     const decided = this.#decided();
-    const accepted = this.#sessions("result accepted");
-    for (const session of [...this.#uploaded, ...this.#spooled])
+    const accepted = this.#sessions("result accepted").union(this.#unsaid);
+    for (const session of [...this.#uploaded, ...this.#spooled.keys()])
       assert.ok(accepted.has(session), `the result of session ${session} was complete and is lost`);
     for (const session of this.#uploaded)
       assert.equal(
@@ -58,7 +75,6 @@ export class Accounts {
         "success",
         `session ${session} was complete, not ${decided.get(session)}`,
       );
-    // A result may be accepted and its agent killed before it says so; but it does not go missing.
     for (const session of decided.keys())
       assert.ok(accepted.has(session), `session ${session} was not accepted`);
     const attempts = views.flatMap((view) => view.attempts);
@@ -76,7 +92,7 @@ export class Accounts {
         `${finished("interrupt")} interrupted, ${finished("abort")} aborted (their machine was killed), ` +
         `${without} without result (killed before the task was written down, queued again by their lease)`,
       `results of killed agents: ${this.#uploaded.size} found in put/, ${this.#spooled.size} in the spool; ` +
-        `delivered: ${[...this.#uploaded, ...this.#spooled].filter((one) => accepted.has(one)).length}; lost: 0; twice: 0`,
+        `delivered: ${[...this.#uploaded, ...this.#spooled.keys()].filter((one) => accepted.has(one)).length}; lost: 0; twice: 0`,
     ];
   }
 
@@ -90,7 +106,7 @@ export class Accounts {
 
   /** Session to the status that an agent has decided for it. */
   #decided(): Map<string, string> {
-    const decided = new Map<string, string>();
+    const decided = new Map(this.#spooled); // it may not have said so
     for (const agent of this.#farm.agents)
       for (const { msg, session, status } of this.#farm.records(agent)) {
         if (msg !== "task performed" && msg !== "task of a crashed predecessor decided") continue;
