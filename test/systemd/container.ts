@@ -12,6 +12,13 @@ import { temporaryDirectory } from "../../host/temporary.ts";
 /** Where croft lies in the container: services see neither /tmp nor home directories. */
 export const croftInContainer = "/opt/croft";
 
+const modules = realpathSync(packageFile("node_modules"));
+
+/** The Node.js that runs this, by its path in the container: that of the packages goes with them. */
+export const nodeInContainer = process.execPath.startsWith(`${modules}/`)
+  ? join(croftInContainer, "node_modules", process.execPath.slice(modules.length))
+  : process.execPath;
+
 const bootSeconds = 60;
 
 export class Container implements AsyncDisposable {
@@ -36,7 +43,6 @@ export class Container implements AsyncDisposable {
     const machine = `croft-test-${process.pid}`;
     await sweepCgroups();
     stack.defer(() => removeCgroups(machine));
-    const modules = realpathSync(packageFile("node_modules"));
     const options = [
       `--bind-ro=${packageRoot}:${croftInContainer}`,
       // Of a clone that borrows them, too: there the link's target must be in the container.

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
-import { mkdir, symlink } from "node:fs/promises";
+import { mkdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -14,7 +14,7 @@ import { parseResultRequest } from "../../manifests/result-request.ts";
 import { FakeController } from "../agent/fake-controller.ts";
 import { btrfsFileSystem, type BtrfsFileSystem } from "../fixtures/btrfs.ts";
 import { minimalMachine } from "../fixtures/images.ts";
-import { Container, croftInContainer } from "./container.ts";
+import { Container, croftInContainer, nodeInContainer } from "./container.ts";
 
 const units = ["croft-agent@1.service", "croft-agent@2.service", "croft-agent@3.service"] as const;
 const [first, second, third] = units;
@@ -36,9 +36,12 @@ class Farm {
   sessions: string[] = [];
   /** Called when a machine fetches the source of its task; the answer waits for what it returns. */
   onFetch: () => Promise<void> = async () => {};
+  /** Where machines find the sources of their tasks. */
+  source: string;
   readonly results = new Map<string, string>();
 
   constructor(controller: FakeController) {
+    this.source = controller.url("/source/").replace("127.0.0.1", "10.0.2.2");
     controller.answer = async ({ path, body }) => {
       if (path.startsWith("/task")) return { body: this.#task(controller) };
       if (path === "/result") {
@@ -54,10 +57,9 @@ class Farm {
   #task(controller: FakeController): string {
     const session = this.sessions.shift();
     if (session === undefined) return ": 1\nsession:\n";
-    const source = controller.url("/source/").replace("127.0.0.1", "10.0.2.2");
     return (
       `: 1\nsession: ${session}\nresult-url: ${controller.url("/result")}\n:\nname: hello\nversion: 1.0\n` +
-      `repository-url: ${source}\nrepository-type: pkg\nmachine: minimal\ntarget: x86_64-linux-gnu\n`
+      `repository-url: ${this.source}\nrepository-type: pkg\nmachine: minimal\ntarget: x86_64-linux-gnu\n`
     );
   }
 
@@ -88,7 +90,7 @@ async function within<T>(seconds: number, what: string, work: Promise<T>): Promi
 }
 
 const agent = (...args: string[]) =>
-  container.run([process.execPath, `${croftInContainer}/bin/croft.js`, "agent", ...args]);
+  container.run([nodeInContainer, `${croftInContainer}/bin/croft.js`, "agent", ...args]);
 
 const systemctl = (...args: string[]) => container.run(["systemctl", ...args], { timeoutSeconds: 120 });
 
@@ -117,7 +119,12 @@ async function until(
     if (wanted(properties)) return properties;
     if (Date.now() > deadline) {
       const { ActiveState, SubState, StatusText, NRestarts } = properties;
-      const state = JSON.stringify({ ActiveState, SubState, StatusText, NRestarts });
+      const state = JSON.stringify({
+        ActiveState,
+        SubState,
+        StatusText,
+        NRestarts,
+      });
       throw new Error(`${unit} is ${state} after ${seconds} s\n${await journal()}`);
     }
     await delay(100);
@@ -202,10 +209,15 @@ test("croft agent install puts units there that systemd likes, and may be repeat
   writeFileSync(container.path(configuration), agentConfiguration(controller.url("/task")));
 });
 
+/** What systemd thinks of a unit's hardening: 0 is good, 10 is bad. */
+async function exposure(unit: string): Promise<number> {
+  const { stdout } = await container.run(["systemd-analyze", "security", unit], { accept: [1] });
+  return Number(/Overall exposure level for \S+: ([\d.]+)/.exec(stdout)![1]);
+}
+
 test("the exposure of the agent's unit is at most 4.0", async () => {
-  const { stdout } = await container.run(["systemd-analyze", "security", first], { accept: [1] });
-  const [, exposure] = /Overall exposure level for \S+: ([\d.]+)/.exec(stdout)!;
-  assert.ok(Number(exposure) > 0 && Number(exposure) <= 4.0, exposure);
+  const found = await exposure(first);
+  assert.ok(found > 0 && found <= 4.0, String(found));
 });
 
 test("agents are ready only once they have looked through the machines, and say what they do until then", async () => {
@@ -294,6 +306,37 @@ test("systemctl reload makes a changed configuration count; a bad one is an erro
   await systemctl("stop", first);
 });
 
+test("a machine works on a bridge of the host, too, within what the service may", async () => {
+  for (const command of ["link add br1 type bridge", "address add 10.7.0.1/24 dev br1", "link set br1 up"])
+    await container.run(["ip", ...command.split(" ")]);
+  container.spawn([
+    ...[
+      "dnsmasq",
+      "--keep-in-foreground",
+      "--conf-file=/dev/null",
+      "--pid-file",
+      "--no-resolv",
+      "--no-hosts",
+    ],
+    ...["--interface=br1", "--bind-interfaces", "--except-interface=lo", "--no-ping"],
+    ...["--dhcp-range=10.7.0.100,10.7.0.200,2m", "--dhcp-leasefile=/run/leases"],
+  ]);
+  writeFileSync(
+    container.path(configuration),
+    `${agentConfiguration(controller.url("/task"))}network: bridge\nbridge: br1\n`,
+  );
+  gives.source = "http://nowhere.test/"; // the fetch fails, but the machine has talked to the agent
+  gives.sessions.push("bridged");
+  await systemctl("start", first);
+  await until(first, () => gives.results.has("bridged"), machineSeconds);
+  assert.equal(gives.results.get("bridged"), gives.results.get("drained"), await journal(first));
+  await systemctl("stop", first);
+  assert.deepEqual(await leftBehind(), []);
+  const { stdout } = await container.run(["ip", "-brief", "link"]);
+  assert.doesNotMatch(stdout, /^croft/m);
+  writeFileSync(container.path(configuration), agentConfiguration(controller.url("/task")));
+});
+
 test("an agent that hangs is ended by the watchdog, and works again; one that works is left alone", async () => {
   await dropIn(first, "WatchdogSec=4", "RestartSec=100ms");
   await systemctl("start", first);
@@ -340,7 +383,7 @@ test("a configuration that cannot be used is status 2, and nobody tries again", 
   assert.deepEqual([ActiveState, ExecMainStatus, NRestarts], ["failed", "2", "0"]);
   assert.match(await journal(third), /agent\.yaml:1:1: cpu: expected a whole number/);
   const refused = await container.run(
-    [process.execPath, `${croftInContainer}/bin/croft.js`, "agent", "install"],
+    [nodeInContainer, `${croftInContainer}/bin/croft.js`, "agent", "install"],
     {
       accept: [2],
     },
@@ -351,10 +394,43 @@ test("a configuration that cannot be used is status 2, and nobody tries again", 
 test("uninstalling removes the units, and nothing else", async () => {
   await systemctl("start", first).catch(() => {});
   await agent("install", "--uninstall");
-  const left = readdirSync(container.path("etc", "systemd", "system"), { recursive: true, encoding: "utf8" });
+  const left = readdirSync(container.path("etc", "systemd", "system"), {
+    recursive: true,
+    encoding: "utf8",
+  });
   assert.deepEqual(
     left.filter((name) => name.startsWith("croft-agent") && !name.includes(".d")),
     ["croft-agent.target.wants"].filter((name) => left.includes(name)),
   );
   assert.ok(existsSync(container.path(configuration)));
+});
+
+test("the controller is installed by the same means, and works as a user of its own", async () => {
+  const croft = [nodeInContainer, `${croftInContainer}/bin/croft.js`, "controller", "install"];
+  const unit = "croft-controller.service";
+  await container.run([...croft, "--now"]);
+  const verified = await container.run(["systemd-analyze", "verify", unit]);
+  assert.equal(verified.stdout + verified.stderr, "");
+  assert.ok((await exposure(unit)) <= 4.0);
+  const fetch = [
+    "curl",
+    "--location",
+    "--silent",
+    "--show-error",
+    "--retry",
+    "60",
+    "--retry-delay",
+    "1",
+    "--retry-all-errors",
+  ];
+  const page = ["--output", "/dev/null", "--write-out", "%{http_code}", "http://127.0.0.1:8420/"];
+  const { stdout } = await container.run([...fetch, ...page], {
+    timeoutSeconds: 120,
+  });
+  assert.equal(stdout, "200", await journal(unit));
+  const { MainPID, NRestarts } = await show(unit);
+  assert.equal(NRestarts, "0");
+  assert.match(await readFile(container.path("proc", MainPID!, "status"), "utf8"), /^Uid:\t(?!0\t)/m);
+  await container.run([...croft, "--uninstall"]);
+  assert.equal(existsSync(container.path("etc", "systemd", "system", unit)), false);
 });
