@@ -1,10 +1,13 @@
 # --- People: shells on the consoles, and breakpoints ----------------------------------------------------------
 
+# Whether the machine is croft-init's, and not another init's that has programs on the consoles.
+is_ours() { tr '\000' ' ' 2> /dev/null < /proc/1/cmdline | grep -q croft-init; }
+
 # Offers a shell on the serial console and on the screen (VNC) to whoever presses Enter there: for interactive builds,
 # and for whoever looks into a machine that was suspended. Without a password, as whoever reaches a console of the
 # machine has the machine. Under another init the consoles are its own, with the logins that the image gives them.
 offer_shells() {
-  tr '\000' ' ' 2> /dev/null < /proc/1/cmdline | grep -q croft-init || return 0
+  is_ours || return 0
   read -r terminals < /sys/class/tty/console/active || return 0
   terminals=${terminals##* }
   [ "$terminals" != tty0 ] || terminals=tty1

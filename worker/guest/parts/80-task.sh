@@ -23,5 +23,7 @@ do_task() {
   rm -f "$state/ballast"
   upload_files > "$state/upload-log" 2>&1 || add_operation upload error < "$state/upload-log"
   heading "sending the result"
-  send_result
+  send_result || return
+  # The agent ends the machine now, or suspends it: one that an operator resumes must not power off then.
+  ! is_ours || while :; do sleep 3600; done
 }
