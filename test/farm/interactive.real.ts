@@ -54,11 +54,14 @@ async function untilLogged(id: number, wanted: RegExp, seconds = 300): Promise<R
 
 class Terminal implements AsyncDisposable {
   readonly #child: ChildProcess;
+  /** From the start: it ends by itself when the machine does. */
+  readonly #closed: Promise<unknown>;
   text = "";
 
   constructor() {
     const argv = [packageFile("bin", "main.ts"), "machine", "console", "minimal", "--runtime", farm.runtime];
     this.#child = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#closed = once(this.#child, "close");
     this.#child.stdout!.on("data", (bytes: Buffer) => (this.text += bytes.toString()));
   }
 
@@ -75,9 +78,8 @@ class Terminal implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = once(this.#child, "close");
     this.#child.kill();
-    await closed;
+    await this.#closed;
   }
 }
 
