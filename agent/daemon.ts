@@ -17,10 +17,10 @@ import { join } from "node:path";
 import { Failure } from "../host/failure.ts";
 import { tryLockFile } from "../host/flock.ts";
 import type { Log } from "../host/log.ts";
-import { packageVersion } from "../host/package.ts";
 import { feedWatchdog } from "../host/systemd.ts";
 import { startVirtualMachine } from "../machines/qemu/start.ts";
 import { Interrupted, type Context } from "./context.ts";
+import { factsOf } from "./facts.ts";
 import { AgentMetrics } from "./metrics.ts";
 import { openParts } from "./parts.ts";
 import { recover } from "./recovery.ts";
@@ -49,7 +49,7 @@ export async function runAgent(
     const spool = await Spool.open(join(settings.spool, instanceName(settings)));
     using _instance = lockInstance(settings, spool);
     const context = await openContext(settings, spool, log, signals.stop);
-    if (settings.systemd) tellFacts(context);
+    if (settings.systemd) for (const fact of factsOf(context)) log.info(fact);
     await using _statusServer = settings.statusListen
       ? await startStatusPages(settings.statusListen, context)
       : undefined;
@@ -82,7 +82,7 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
   const spoolMeter = new SpoolMeter(spool.directory);
   const metrics = new AgentMetrics(settings, status, spoolMeter);
   return {
-    ...(await openParts(settings, spool, log, metrics)),
+    ...(await openParts(settings, spool, log, metrics, stop)),
     log,
     spool,
     spoolMeter,
@@ -101,23 +101,4 @@ async function startStatusPages(
 ): Promise<AsyncDisposable> {
   const { startStatusServer } = await import("./status-server.ts");
   return startStatusServer(listen, context, context.log);
-}
-
-function tellFacts({ settings, log, signer, workerVersion }: Context): void {
-  const { toolchain } = settings;
-  const facts: Record<string, unknown> = {
-    version: packageVersion,
-    worker: workerVersion,
-    cpu: settings.cpus,
-    "ram KiB": settings.ramKiB,
-    network: "user",
-    "key fingerprint": signer?.fingerprint,
-    interactive: "false",
-    toolchain: `${toolchain.name} ${toolchain.number} ${toolchain.version} ${toolchain.id}`.trim(),
-    instance: settings.instance,
-  };
-  for (const [fact, value] of Object.entries(facts))
-    if (value !== undefined) log.info(`${fact}: ${String(value)}`);
-  for (const { url, priority } of settings.controllers)
-    log.info(`controller: ${String(priority).padStart(4, "0")}=${url}`);
 }

@@ -32,8 +32,10 @@ export async function openParts(
   spool: Spool,
   log: Log,
   metrics: AgentMetrics,
+  stop: AbortSignal,
 ): Promise<Parts> {
-  const signer = settings.authKey === undefined ? undefined : openSigner(settings.authKey);
+  const { authKey, openssl } = settings;
+  const signer = authKey === undefined ? undefined : await openSigner(authKey, openssl, stop);
   const directories = directoriesOf(settings);
   const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
   const workerVersion = await provideWorker(directories.toolchain);

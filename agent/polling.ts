@@ -80,7 +80,7 @@ export class Polling {
           signal,
         });
         this.#backoff.succeeded(controller.url);
-        const received = this.#accept(controller, answer, request);
+        const received = await this.#accept(controller, answer, request, signal);
         this.#metrics?.pollAnswered(controller.url);
         if (received) return received;
         log.debug("no task");
@@ -111,7 +111,12 @@ export class Polling {
   }
 
   /** @throws {ManifestError} or {@link Failure} saying why the answer is not acceptable. */
-  #accept(controller: ControllerSetting, answer: Answer, request: TaskRequest): ReceivedTask | undefined {
+  async #accept(
+    controller: ControllerSetting,
+    answer: Answer,
+    request: TaskRequest,
+    signal: AbortSignal,
+  ): Promise<ReceivedTask | undefined> {
     const response = parseTaskResponse(answer.body, {
       lenient: true,
       source: controller.url,
@@ -125,7 +130,8 @@ export class Polling {
     const reason = refusalReason(response, response.task, request);
     if (reason !== undefined) throw new Failure(`accept a task of ${controller.url}`, reason);
     // Signed now: a challenge that cannot be answered is a reason to refuse the task, and not to lose its result.
-    const signature = response.challenge === undefined ? undefined : this.#signer?.sign(response.challenge);
+    const signature =
+      response.challenge === undefined ? undefined : await this.#signer?.sign(response.challenge, signal);
     const logUrl = answer.headers["croft-log-url"];
     return {
       controller,

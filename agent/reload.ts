@@ -28,7 +28,7 @@ export async function reloadSettings(context: Context, read: () => Settings): Pr
     try {
       const { settings, ignored } = keepIdentity(context.settings, read());
       // All of them or none: whatever cannot be opened leaves the old ones in place.
-      Object.assign(context, await openParts(settings, context.spool, log, context.metrics));
+      Object.assign(context, await openParts(settings, context.spool, log, context.metrics, context.stop));
       context.metrics.useSettings(settings);
       setVerbosity(log, settings.verbosity);
       if (ignored.length > 0)

@@ -1,3 +1,10 @@
+/**
+ * Proves to controllers which agent they talk to.
+ *
+ * An answer to a challenge is its RSA signature with PKCS#1 v1.5 padding of block type 1 (RFC 8017, 8.2.1) over the
+ * challenge text itself, without a digest: what `openssl pkeyutl -sign` makes, and what controllers recover the text
+ * from.
+ */
 import {
   createHash,
   createPrivateKey,
@@ -8,51 +15,84 @@ import {
 } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Failure, reasonOf } from "../host/failure.ts";
+import { openExternalSigner, type ExternalProgram } from "./external-signing.ts";
 
-/** Proves to controllers which agent they talk to. */
 export interface Signer {
   /** SHA-256 of the public key as SubjectPublicKeyInfo in DER form: 64 lower-case hexadecimal digits. */
   readonly fingerprint: string;
-  /** The answer to a challenge, base64. */
-  sign(challenge: string): string;
+  /**
+   * The answer to a challenge, base64.
+   *
+   * @throws {Failure} if the challenge is too long for the key, or an external program fails.
+   */
+  sign(challenge: string, signal?: AbortSignal): Promise<string>;
 }
 
 /**
- * Reads an RSA private key (PEM).
+ * Opens the key to sign with: an RSA private key (PEM), used in process, or whatever an external program signs with.
  *
- * Signatures are PKCS#1 v1.5 block type 1 over the challenge text itself, without a digest: what
- * `openssl pkeyutl -sign` makes without `-pkeyopt digest`, and controllers recover the text from.
- *
- * @throws {Failure} if the file cannot be read or holds no RSA private key.
+ * @throws {Failure} if the key cannot be read, is no RSA private key, or the program cannot sign with it.
  */
-export function openSigner(file: string): Signer {
-  const key = readKey(file);
-  const der = createPublicKey(key).export({ type: "spki", format: "der" });
+export async function openSigner(
+  key: string,
+  program?: ExternalProgram,
+  signal?: AbortSignal,
+): Promise<Signer> {
+  if (program) {
+    const signing = await openExternalSigner(key, program, signal);
+    return signerOf(signing.publicKey, signing.sign);
+  }
+  const privateKey = readKey(key);
+  const padded = { key: privateKey, padding: constants.RSA_PKCS1_PADDING };
+  return signerOf(createPublicKey(privateKey), async (text) => privateEncrypt(padded, text));
+}
+
+function signerOf(
+  publicKey: KeyObject,
+  sign: (text: Buffer, signal?: AbortSignal) => Promise<Uint8Array>,
+): Signer {
+  const der = publicKey.export({ type: "spki", format: "der" });
+  const roomBytes = (publicKey.asymmetricKeyDetails?.modulusLength ?? 0) / 8 - 11; // what the padding leaves
   return {
     fingerprint: createHash("sha256").update(der).digest("hex"),
-    sign: (challenge) => signText(key, challenge),
+    sign: async (challenge, signal) => {
+      const text = Buffer.from(challenge, "utf8");
+      if (text.length > roomBytes)
+        throw new Failure(
+          "sign the challenge",
+          `it has ${text.length} bytes, the key has room for ${roomBytes}`,
+        );
+      return Buffer.from(await sign(text, signal)).toString("base64");
+    },
   };
 }
 
 function readKey(file: string): KeyObject {
-  let key: KeyObject;
-  try {
-    key = createPrivateKey(readFileSync(file));
-  } catch (error) {
-    throw new Failure(`use the key '${file}'`, reasonOf(error), {
-      cause: error,
+  const fail = (reason: string, cause?: unknown) =>
+    new Failure(`use the key '${file}'`, reason, {
+      cause,
       hints: ["Make one: openssl genrsa -out FILE 4096"],
     });
+  let pem: string;
+  try {
+    pem = readFileSync(file, "latin1");
+  } catch (error) {
+    throw fail(reasonOf(error), error);
   }
-  if (key.asymmetricKeyType !== "rsa")
-    throw new Failure(`use the key '${file}'`, `it is no RSA key but ${key.asymmetricKeyType}`);
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(pem);
+  } catch (error) {
+    throw fail(keyReason(pem, error), error);
+  }
+  if (key.asymmetricKeyType !== "rsa") throw fail(`it is no RSA key but ${key.asymmetricKeyType}`);
   return key;
 }
 
-function signText(key: KeyObject, challenge: string): string {
-  const text = Buffer.from(challenge, "utf8");
-  const roomBytes = (key.asymmetricKeyDetails?.modulusLength ?? 0) / 8 - 11; // PKCS#1 v1.5 padding takes 11 bytes
-  if (text.length > roomBytes)
-    throw new Failure("sign the challenge", `it has ${text.length} bytes, the key has room for ${roomBytes}`);
-  return privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, text).toString("base64");
+/** In words: what the library says of a file that it cannot decode helps nobody. */
+function keyReason(pem: string, error: unknown): string {
+  if (/^-----BEGIN ENCRYPTED PRIVATE KEY-|^Proc-Type: 4,ENCRYPTED/m.test(pem))
+    return "it is encrypted; --openssl with --openssl-option can use such a key (-passin file:PATH)";
+  if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----/m.test(pem)) return "it holds no private key in PEM form";
+  return reasonOf(error);
 }

@@ -25,12 +25,16 @@ export interface RunOptions {
 export interface RunResult {
   status: number;
   stdout: string;
+  /** Standard output as it came, for programs that print no text. */
+  stdoutBytes: Uint8Array;
   stderr: string;
 }
 
 /** A program that could not be run to its proper end. */
 export class ProgramFailure extends Failure {
   readonly argv: readonly string[];
+  /** Without the output, e.g. `exit status 1`. */
+  readonly reason: string;
   /** Exit status, or null if it ended by a signal, a timeout, or was never started. */
   readonly status: number | null;
   readonly output: string;
@@ -46,6 +50,7 @@ export class ProgramFailure extends Failure {
     super(`run '${argv.join(" ")}'`, tail ? `${reason}:\n  ${tail}` : reason, { cause });
     this.name = "ProgramFailure";
     this.argv = argv;
+    this.reason = reason;
     this.status = status;
     this.output = output;
   }
@@ -98,7 +103,7 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
     if (status === null) throw new ProgramFailure(argv, `ended by ${signal}`, null, output);
     if (status !== 0 && !options.accept?.includes(status))
       throw new ProgramFailure(argv, `exit status ${status}`, status, output);
-    return { status, stdout: stdout.text(), stderr: stderr.text() };
+    return { status, stdout: stdout.text(), stdoutBytes: stdout.bytes(), stderr: stderr.text() };
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", onAbort);
@@ -136,5 +141,6 @@ function collect(stream: NodeJS.ReadableStream, keepBytes: number, onLine?: (lin
   stream.on("end", () => {
     if (onLine && partial !== "") onLine(partial);
   });
-  return { text: () => Buffer.concat(chunks).subarray(-keepBytes).toString("utf8") };
+  const bytes = () => Buffer.concat(chunks).subarray(-keepBytes);
+  return { bytes, text: () => bytes().toString("utf8") };
 }

@@ -7,7 +7,7 @@ import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 
 export const keyChecks: readonly Check[] = [{ name: "key", run: checkKey }];
 
-async function checkKey({ authKey, openssl }: Settings): Promise<Finding[]> {
+async function checkKey({ authKey, openssl }: Settings, signal: AbortSignal): Promise<Finding[]> {
   const subject = "key";
   if (authKey === undefined)
     return [ok(subject, "none: controllers that want to know who asks give no task (--auth-key)")];
@@ -31,16 +31,18 @@ async function checkKey({ authKey, openssl }: Settings): Promise<Finding[]> {
         ),
       );
   } catch (error) {
-    // In a token it is no file.
-    if (openssl && isSystemError(error, "ENOENT"))
-      return [ok(subject, `${authKey}, used by ${openssl.program}`)];
-    return [problem(subject, `${authKey}: ${reasonOf(error)}`, makeOne(authKey))];
+    // In a token it is no file, and its name may hold a PIN.
+    if (!openssl || !isSystemError(error, "ENOENT"))
+      return [problem(subject, `${authKey}: ${reasonOf(error)}`, makeOne(authKey))];
   }
-  if (openssl) return findings;
+  const key = openssl ? `used by ${openssl.program}` : authKey;
   try {
-    findings.push(ok(subject, `${authKey}, fingerprint ${openSigner(authKey).fingerprint}`));
+    const { fingerprint } = await openSigner(authKey, openssl, signal);
+    findings.push(ok(subject, `${key}, fingerprint ${fingerprint}`));
   } catch (error) {
-    findings.push(problem(subject, reasonOf(error), makeOne("NEW-FILE")));
+    signal.throwIfAborted();
+    const fix = openssl ? "Mend --auth-key, --openssl and --openssl-option" : makeOne("NEW-FILE");
+    findings.push(problem(subject, reasonOf(error), fix));
   }
   return findings;
 }

@@ -140,10 +140,10 @@ export async function agentDouble(
   const spoolMeter = new SpoolMeter(spool.directory);
   const metrics = new AgentMetrics(settings, status, spoolMeter);
   const machines: MachineDouble[] = [];
+  const stop = new AbortController().signal;
   const context: Context = {
-    ...(await openParts(settings, spool, farm.log, metrics)),
-    ...{ log: farm.log, spool, spoolMeter, status, metrics, hostName: "host" },
-    stop: new AbortController().signal,
+    ...(await openParts(settings, spool, farm.log, metrics, stop)),
+    ...{ log: farm.log, spool, spoolMeter, status, metrics, hostName: "host", stop },
     startMachine: (options) => {
       mkdirSync(options.runtimeDirectory, { recursive: true });
       const machine = new MachineDouble(options);

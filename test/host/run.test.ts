@@ -11,7 +11,8 @@ test("a program's output, status and lines are what it gave", async () => {
     accept: [3],
     onLine: (line) => lines.push(line),
   });
-  assert.deepEqual(result, { status: 3, stdout: "a\nb\n", stderr: "c\n" });
+  const stdoutBytes = Buffer.from("a\nb\n");
+  assert.deepEqual(result, { status: 3, stdout: "a\nb\n", stdoutBytes, stderr: "c\n" });
   assert.deepEqual(lines.sort(), ["a", "b", "c"]);
 });
 

@@ -9,8 +9,8 @@ const qemu =
     ? { "qemu-system-arm": ["qemu-system-aarch64"] }
     : { "qemu-system-x86": ["qemu-system-x86_64"] };
 
-/** Here dpkg's word counts, not that a program of the name is there: the headers are what is needed. */
-const byNameOnly = new Set(["libc6-dev", "postgresql"]);
+/** Here dpkg's word counts, not that a program of the name is there: the headers, or a library, are what is needed. */
+const byNameOnly = new Set(["libc6-dev", "libengine-pkcs11-openssl", "postgresql"]);
 
 /** Package to the programs that are used of it. */
 const forDemo = {
@@ -45,6 +45,11 @@ const forTests = {
   "openssh-client": ["ssh", "ssh-keygen"],
   "openssh-server": ["sshd"],
   perl: ["perl"],
+  softhsm2: ["softhsm2-util"],
+  "libengine-pkcs11-openssl": [],
+  mandoc: ["mandoc"],
+  "man-db": ["man"],
+  "groff-base": ["groff"],
   shellcheck: ["shellcheck"],
   chromium: ["chromium"],
   postgresql: ["postgres"],

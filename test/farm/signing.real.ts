@@ -1,0 +1,138 @@
+/** An agent with a key, and a controller that serves nobody else. */
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { run } from "../../host/run.ts";
+import { parseTask } from "../../manifests/task.ts";
+import { FakeController } from "../agent/fake-controller.ts";
+import { AgentHome, resultText, task } from "../agent/running-agent.ts";
+import { makeFarm, readBuild, submit, type Farm, type RunningController } from "../controller/farm.ts";
+import { until } from "../controller/until.ts";
+
+let farm: Farm;
+let controller: RunningController;
+const at = (name: string) => join(farm.directory, name);
+
+/** Signs like openssl until the file `broken` is there. */
+function fragileProgram(): string {
+  const path = at("fragile");
+  const script = `#!/bin/sh\nif [ "$1" = pkeyutl ] && [ -e ${at("broken")} ]; then echo 'no card in the reader' >&2; exit 7; fi\nexec openssl "$@"\n`;
+  writeFileSync(path, script);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+before(async () => {
+  farm = await makeFarm();
+  const openssl = (...args: string[]) => run(["openssl", ...args], { timeoutSeconds: 60 });
+  mkdirSync(at("keys"));
+  for (const name of ["agent", "stranger"]) await openssl("genrsa", "-out", at(`${name}.key`), "2048");
+  await openssl("rsa", "-in", at("agent.key"), "-pubout", "-out", at("keys/agent.pem"));
+  writeFileSync(at("controller.yaml"), `agents:\n  keys: ${at("keys")}\nretries: 0\n`);
+  controller = await farm.start();
+});
+after(() => farm[Symbol.asyncDispose]());
+
+for (const [how, options] of [
+  ["in process", []],
+  [
+    "by an external openssl",
+    ["--openssl", "openssl", "--openssl-option", "-keyform", "--openssl-option", "PEM"],
+  ],
+] as const)
+  test(`the controller accepts results of an agent that signs ${how}`, async () => {
+    await using home = await AgentHome.make();
+    const id = await submit(controller.url, { machine: "m" });
+    const url = `${controller.url}/agent/task`;
+    const agent = home.start(["--auth-key", at("agent.key"), ...options, url]);
+    await home.upload(resultText());
+    await until(
+      async () => (await readBuild(controller.url, id)).state === "finished",
+      "the result",
+      120_000,
+    );
+    assert.equal((await readBuild(controller.url, id)).status, "success");
+    agent.child.kill("SIGTERM");
+    assert.equal((await agent.ended).status, 0);
+  });
+
+test("the controller serves no agent with another key", async () => {
+  await using home = await AgentHome.make();
+  await using next = await FakeController.start();
+  const agent = home.start([
+    ...["--auth-key", at("stranger.key")],
+    ...[`0100=${controller.url}/agent/task`, next.url("/task")],
+  ]);
+  await next.requests("/task", 1, 120); // asked after the other has refused
+  agent.child.kill("SIGTERM");
+  assert.match((await agent.ended).stderr, /task response refused .*403/);
+});
+
+test("a task whose challenge cannot be signed any more is refused, and the agent goes on", async () => {
+  await using home = await AgentHome.make();
+  await using fake = await FakeController.start();
+  rmSync(at("broken"), { force: true });
+  const body = `: 1\nsession: s1\nchallenge: abc\nresult-url: ${fake.url("/result")}\n:\n${task}`;
+  fake.answer = ({ path }) => {
+    if (!path.startsWith("/task")) return { status: 204 };
+    writeFileSync(at("broken"), ""); // the card is taken out after the agent has started
+    return { body };
+  };
+  const agent = home.start(["--auth-key", at("agent.key"), "--openssl", fragileProgram(), fake.url("/task")]);
+  await fake.requests("/task", 2, 120);
+  rmSync(at("broken"));
+  agent.child.kill("SIGTERM");
+  const { status, stderr } = await agent.ended;
+  assert.equal(status, 0);
+  assert.match(
+    stderr,
+    /task response refused .*Cannot sign with '.*fragile': exit status 7: no card in the reader/,
+  );
+  assert.equal(
+    fake.received.some(({ path }) => path === "/result"),
+    false,
+  );
+});
+
+for (const [what, options, message] of [
+  [
+    "a missing key",
+    ["--auth-key", "/nonexistent/key"],
+    "Cannot use the key '/nonexistent/key': no such file or directory",
+  ],
+  [
+    "a missing key for openssl",
+    ["--auth-key", "/nonexistent/key", "--openssl", "openssl"],
+    "Cannot use the key '/nonexistent/key': no such file or directory",
+  ],
+  [
+    "an openssl that is not there",
+    ["--auth-key", "KEY", "--openssl", "/nonexistent/openssl"],
+    "Cannot sign with '/nonexistent/openssl': no such program",
+  ],
+] as const)
+  test(`${what} ends the agent at its start with status 1`, async () => {
+    await using home = await AgentHome.make();
+    const args = options.map((option) => (option === "KEY" ? at("agent.key") : option));
+    const { status, stderr } = await home.start([...args, "http://127.0.0.1:1/"]).ended;
+    assert.equal(status, 1);
+    assert.ok(stderr.includes(`croft: ${message}\n`), stderr);
+  });
+
+test("the operator's trust replaces the task's, and another agent's checksum drops the worker's", async () => {
+  await using home = await AgentHome.make();
+  await using fake = await FakeController.start();
+  const given = `${task}trust: no\nworker-checksum: w1\n`;
+  fake.answer = ({ path }) =>
+    path.startsWith("/task")
+      ? { body: `: 1\nsession: s1\nagent-checksum: other\nresult-url: ${fake.url("/result")}\n:\n${given}` }
+      : { status: 204 };
+  const fingerprint = "AB:".repeat(31) + "CD";
+  home.start(["--trust", "yes", "--trust", fingerprint, fake.url("/task")]);
+  const manifest = home.at("tftp", "build", "default-1", "get", "task.manifest");
+  await until(async () => existsSync(manifest) && readFileSync(manifest, "utf8") !== "", "the task", 120_000);
+  const { trust, workerChecksum } = parseTask(readFileSync(manifest));
+  assert.deepEqual(trust, ["yes", fingerprint]);
+  assert.equal(workerChecksum, undefined);
+});
