@@ -2,13 +2,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { run } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { packageFile } from "../../host/package.ts";
+import { freePort } from "../fixtures/ports.ts";
 
 export const header = ": 1\nid: m-1\nname: m\nsummary: A machine\n";
 export const task =
@@ -37,11 +36,7 @@ export class AgentHome implements AsyncDisposable {
 
   static async make(): Promise<AgentHome> {
     const directory = await temporaryDirectory("croft-test-agent-");
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const { port } = server.address() as AddressInfo;
-    await new Promise((resolve) => server.close(resolve));
-    return new AgentHome(directory.path, port, directory);
+    return new AgentHome(directory.path, await freePort(), directory);
   }
 
   at(...parts: string[]): string {

@@ -1,6 +1,5 @@
 /** The embedded TFTP server beside in.tftpd (tftpd-hpa): the same clients, one after the other, on loopback. */
 import { spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
@@ -9,6 +8,7 @@ import { run } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { get } from "../agent/tftp/client.ts";
 import { curl, lockStep, windows, type ClientProgram } from "../agent/tftp/programs.ts";
+import { freePort } from "../fixtures/ports.ts";
 
 const sizeBytes = 64 * 1024 * 1024;
 const rounds = 5;
@@ -75,14 +75,6 @@ function start(argv: string[]): AsyncDisposable {
       await ended;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const socket = createSocket("udp4").bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  const { port } = socket.address();
-  socket.close();
-  return port;
 }
 
 /** Waits until a server serves: its first answers may be late. */

@@ -3,10 +3,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, globSync } from "node:fs";
 import { chmod, chown, mkdir } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { run } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
+import { freePort } from "../fixtures/ports.ts";
 
 /** A running server; disposing of it ends it and removes its data. */
 export interface PostgresServer extends AsyncDisposable {
@@ -60,13 +60,4 @@ export async function startPostgres(): Promise<PostgresServer> {
     url: `postgres://croft@127.0.0.1:${port}/postgres`,
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  return typeof address === "object" ? address!.port : 0;
 }

@@ -7,8 +7,6 @@
  * parent-death signal, mounts with the namespace (namespace.ts); what is kept for the next time is in state.ts.
  */
 import { createHash } from "node:crypto";
-import { createSocket } from "node:dgram";
-import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
@@ -23,6 +21,7 @@ import { Screen } from "./screen.ts";
 import { followLines, startService, type Service } from "./service.ts";
 import { openSource } from "./source.ts";
 import { openState, type DemoState } from "./state.ts";
+import { freePort } from "../fixtures/ports.ts";
 
 /** Ended by a signal: the exit status says which. */
 class Stopped extends Error {
@@ -159,17 +158,6 @@ async function agentArguments(state: DemoState, toolchain: string, url: string):
 
 function processors(): number {
   return Math.min(availableParallelism(), 4);
-}
-
-/** A UDP port that nobody has: the agent adds its instance's number, 1, to the base that it is given. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const socket = createSocket("udp4").bind(0, "127.0.0.1");
-    await once(socket, "listening");
-    const { port } = socket.address();
-    socket.close();
-    if (port > 1024 && port <= 55000) return port;
-  }
 }
 
 async function keepRunning(

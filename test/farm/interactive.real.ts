@@ -7,7 +7,8 @@ import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { interactiveLogin } from "../../agent/interactive-login.ts";
 import { packageFile } from "../../host/package.ts";
-import { freePort, startFarm, type Farm } from "../fixtures/farm.ts";
+import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { freePort } from "../fixtures/ports.ts";
 import { VncClient } from "../fixtures/vnc.ts";
 import { packSource, script } from "../worker/sources.ts";
 

@@ -16,7 +16,8 @@ import { parseResultRequest } from "../../manifests/result-request.ts";
 import { parseTaskRequest } from "../../manifests/task-request.ts";
 import { FakeController } from "../agent/fake-controller.ts";
 import { startService } from "../demo/service.ts";
-import { freePort, startFarm, type BuildView, type Farm } from "../fixtures/farm.ts";
+import { startFarm, type BuildView, type Farm } from "../fixtures/farm.ts";
+import { freePort } from "../fixtures/ports.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 const patienceSeconds = 240;

@@ -2,7 +2,6 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { silentLog } from "../../host/log.ts";
@@ -16,6 +15,7 @@ import { minimalMachine } from "../fixtures/images.ts";
 import { isRunning } from "../fixtures/processes.ts";
 import { CroftProcess } from "./croft-process.ts";
 import { serveCountedSources, type CountedSources } from "./sources.ts";
+import { freePort } from "../fixtures/ports.ts";
 
 export interface SoakFarmOptions {
   machines: number;
@@ -236,13 +236,4 @@ export async function until(
     if (Date.now() > deadline) throw new Error(`waited ${timeoutSeconds} s in vain for ${what}`);
     await delay(100);
   }
-}
-
-/** A port that is free now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
