@@ -51,9 +51,10 @@ test("the report is one page: a coloured matrix, changes, messages, and nothing 
     assert.ok(await message.isVisible());
     assert.match(await message.innerText(), /two at b{12} on alpha/);
     assert.deepEqual(requests, [pathToFileURL(page).href]);
-    const colour = await view
-      .locator("td.failed")
-      .evaluate("(cell) => getComputedStyle(cell).backgroundColor");
+    const colour = await view.locator("td.failed").evaluate((cell) => {
+      const page = globalThis as unknown as { getComputedStyle(of: unknown): { backgroundColor: string } };
+      return page.getComputedStyle(cell).backgroundColor;
+    });
     assert.equal(colour, "rgb(207, 34, 46)");
   } finally {
     await browser.close();
