@@ -1,4 +1,5 @@
 /** What an agent may be doing: each phase with its text and the longest time it should take. */
+import { withoutSecrets } from "../host/url.ts";
 import type { Settings } from "./settings.ts";
 
 /** A phase, and what it is about. */
@@ -20,6 +21,8 @@ interface PhaseDescription {
   text: (activity: Activity) => string;
   /** The time in it is part of the text, which is told again and again: something that an operator may wait for. */
   timed?: boolean;
+  /** A machine has come up, so that the fault which kept others from it is over. */
+  works?: boolean;
   /** Longer than this it should not take, in seconds; without it, as long as it likes. */
   limitSeconds?: (settings: Settings) => number;
 }
@@ -65,11 +68,13 @@ const table = {
   bootstrapping: {
     text: ({ machine }) => `bootstrapping ${machine ?? "a machine"}`,
     timed: true,
+    works: true,
     limitSeconds: ({ bootstrapTimeoutSeconds }) => bootstrapTimeoutSeconds + 300 + storageSeconds,
   },
   building: {
     text: (activity) => `building ${subject(activity)}`,
     timed: true,
+    works: true,
     limitSeconds: ({ buildTimeoutSeconds, interactiveTimeoutSeconds }) =>
       Math.max(buildTimeoutSeconds, interactiveTimeoutSeconds) + 2 * aMoment,
   },
@@ -93,6 +98,7 @@ const table = {
   suspended: {
     text: (activity) => `holding ${subject(activity)} suspended: ${activity.reason ?? "it failed"}`,
     timed: true,
+    works: true,
   },
   pausing: { text: ({ reason }) => `pausing after a fault: ${reason ?? "see the log"}`, timed: true },
 } as const satisfies Record<string, PhaseDescription>;
@@ -127,10 +133,4 @@ export function duration(seconds: number): string {
   return minutes < 60
     ? `${minutes}m${two(whole % 60)}s`
     : `${Math.floor(minutes / 60)}h${two(minutes % 60)}m`;
-}
-
-/** A URL as it may be shown: without password and query, which may hold a token. */
-export function withoutSecrets(url: string): string {
-  const parsed = URL.parse(url);
-  return parsed ? `${parsed.protocol}//${parsed.host}${parsed.pathname}` : url;
 }

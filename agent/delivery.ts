@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { attempt, Failure, isSystemError, reasonOf } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
+import { withoutSecrets } from "../host/url.ts";
 import { formatResultRequest, parseResultRequest } from "../manifests/result-request.ts";
 import { Backoff } from "./backoff.ts";
 import { Refusal, type HttpClient, type RequestLimits } from "./http.ts";
@@ -146,7 +147,7 @@ export class Delivery {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       log.error({ type: upload.type, reason: reasonOf(error) }, "artifacts refused by the controller");
-      await addToResult(entry, `${upload.url} answered ${error.status}\n${error.answer}\n`);
+      await addToResult(entry, `${withoutSecrets(upload.url)} answered ${error.status}\n${error.answer}\n`);
     }
   }
 }

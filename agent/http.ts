@@ -3,6 +3,7 @@ import { openAsBlob } from "node:fs";
 import { basename } from "node:path";
 import got, { RequestError, type OptionsInit, type Response } from "got";
 import { Failure } from "../host/failure.ts";
+import { withoutSecrets } from "../host/url.ts";
 
 export interface HttpSettings {
   connectTimeoutSeconds: number;
@@ -27,7 +28,10 @@ export class Refusal extends Failure {
 
   constructor(url: string, { status, body, headers }: Answer) {
     const answer = body.subarray(0, 2000).toString("utf8").trim();
-    super(`send to ${url}`, `the controller answered ${status}${answer ? `: ${answer.split("\n")[0]}` : ""}`);
+    super(
+      `send to ${withoutSecrets(url)}`,
+      `the controller answered ${status}${answer ? `: ${answer.split("\n")[0]}` : ""}`,
+    );
     this.name = "Refusal";
     this.status = status;
     this.answer = answer;
@@ -126,11 +130,16 @@ export class HttpClient {
     } catch (error) {
       limits.signal?.throwIfAborted();
       if (deadline.aborted)
-        throw new Unreachable(`reach ${url}`, `no answer within ${limitSeconds} s`, { cause: error });
+        throw new Unreachable(`reach ${withoutSecrets(url)}`, `no answer within ${limitSeconds} s`, {
+          cause: error,
+        });
       if (tooLarge.signal.aborted)
-        throw new Unreachable(`read the answer of ${url}`, `it is larger than ${answerMaxBytes} bytes`);
+        throw new Unreachable(
+          `read the answer of ${withoutSecrets(url)}`,
+          `it is larger than ${answerMaxBytes} bytes`,
+        );
       if (error instanceof RequestError)
-        throw new Unreachable(`reach ${url}`, error.message, { cause: error });
+        throw new Unreachable(`reach ${withoutSecrets(url)}`, error.message, { cause: error });
       throw error;
     }
   }
@@ -154,5 +163,5 @@ function accept(url: string, response: Response<Uint8Array>): Answer {
   if (status >= 400 && status < 500 && status !== 429) throw new Refusal(url, { status, body, headers });
   const hint =
     status >= 300 && status < 400 ? ` (a redirection to ${String(headers.location)}; use that URL)` : "";
-  throw new Unreachable(`send to ${url}`, `the controller answered ${status}${hint}`);
+  throw new Unreachable(`send to ${withoutSecrets(url)}`, `the controller answered ${status}${hint}`);
 }

@@ -1,9 +1,10 @@
 /** What the agent counts and measures; each is recorded at one place, which names it. */
 import { addProcessMetrics, MetricRegistry } from "../host/metrics.ts";
 import { packageVersion } from "../host/package.ts";
+import { withoutSecrets } from "../host/url.ts";
 import type { Enumeration } from "../machines/enumeration.ts";
 import { resultStatuses, type ResultStatus } from "../manifests/result-status.ts";
-import { phases, withoutSecrets } from "./activity.ts";
+import { phases } from "./activity.ts";
 import { healthOf } from "./health.ts";
 import { machineStates, MachineView } from "./machine-view.ts";
 import type { Settings } from "./settings.ts";

@@ -1,6 +1,7 @@
 /** Asks the controllers for a task, by priority, and checks what they answer. */
 import { Failure, reasonOf } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
+import { withoutSecrets } from "../host/url.ts";
 import { ManifestError } from "../manifests/error.ts";
 import { isLocalRepository } from "../manifests/task.ts";
 import { formatTaskRequest, type TaskRequest } from "../manifests/task-request.ts";
@@ -119,7 +120,7 @@ export class Polling {
   ): Promise<ReceivedTask | undefined> {
     const response = parseTaskResponse(answer.body, {
       lenient: true,
-      source: controller.url,
+      source: withoutSecrets(controller.url),
       onUnknown: (name) => {
         if (!this.#unknown.has(name))
           this.#log.trace({ name, url: controller.url }, "unknown name in a task response");
@@ -128,7 +129,7 @@ export class Polling {
     });
     if (response.session === "" || response.task === undefined) return undefined;
     const reason = refusalReason(response, response.task, request);
-    if (reason !== undefined) throw new Failure(`accept a task of ${controller.url}`, reason);
+    if (reason !== undefined) throw new Failure(`accept a task of ${withoutSecrets(controller.url)}`, reason);
     // Signed now: a challenge that cannot be answered is a reason to refuse the task, and not to lose its result.
     const signature =
       response.challenge === undefined ? undefined : await this.#signer?.sign(response.challenge, signal);

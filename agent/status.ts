@@ -1,7 +1,8 @@
 import { reasonOf } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
 import { notifySystemd, sendState } from "../host/systemd.ts";
-import { activityText, describePhase, withoutSecrets, type Activity, type Phase } from "./activity.ts";
+import { withoutSecrets } from "../host/url.ts";
+import { activityText, describePhase, type Activity, type Phase } from "./activity.ts";
 
 /** A phase that passes more quickly is not told: an idle agent goes through four of them each minute. */
 const tellAfterMilliseconds = 300;

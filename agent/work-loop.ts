@@ -90,6 +90,7 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
       dumpTask(work.task);
       throw new Finished();
     case "nothing":
+      status.worked(); // not only after the sleep
       status.set("idle", { reason: waitingFor(work) });
       await pause(sleepSeconds(settings.pollIntervalSeconds, work.machines === 0), signals);
       return true;

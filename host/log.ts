@@ -1,5 +1,6 @@
 import { pino, type Logger } from "pino";
 import pretty from "pino-pretty";
+import { withoutSecrets } from "./url.ts";
 
 /** A structured log; text from guests and peers goes into fields only, never into the message. */
 export type Log = Logger<keyof typeof customLevels>;
@@ -34,7 +35,9 @@ export function makeLog(options: LogOptions = {}): Log {
   const level = levelOf(options.verbosity ?? 1);
   const format = options.format ?? "terminal";
   const destination = options.destination ?? 2;
-  const settings = { level, customLevels, base: null };
+  // Whoever reads logs need not get the tokens that URLs may hold.
+  const serializers = { url: showUrl, controller: showUrl };
+  const settings = { level, customLevels, base: null, serializers };
   if (format === "json")
     return pino(
       { ...settings, base: { pid: process.pid } },
@@ -51,6 +54,10 @@ export function makeLog(options: LogOptions = {}): Log {
     ...(format === "systemd" ? journalLines : {}),
   });
   return pino(settings, lines);
+}
+
+function showUrl(value: unknown): unknown {
+  return typeof value === "string" ? withoutSecrets(value) : value;
 }
 
 /** A log that keeps nothing. */

@@ -4,7 +4,8 @@ import { request as requestSecure } from "node:https";
 import type { TLSSocket } from "node:tls";
 import { reasonOf } from "../../host/failure.ts";
 import { packageVersion } from "../../host/package.ts";
-import { duration, withoutSecrets } from "../activity.ts";
+import { withoutSecrets } from "../../host/url.ts";
+import { duration } from "../activity.ts";
 import type { Settings } from "../settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 

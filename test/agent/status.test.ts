@@ -8,15 +8,9 @@ import { temporaryDirectory } from "../../host/temporary.ts";
 import { Enumeration } from "../../machines/enumeration.ts";
 import { fakeEnumeration } from "../../machines/fake-machine.ts";
 import { machinePaths } from "../../machines/layout.ts";
-import {
-  activityText,
-  describePhase,
-  duration,
-  phases,
-  withoutSecrets,
-  type Activity,
-} from "../../agent/activity.ts";
+import { activityText, describePhase, duration, phases, type Activity } from "../../agent/activity.ts";
 import { healthOf } from "../../agent/health.ts";
+import { withoutSecrets } from "../../host/url.ts";
 import { MachineView, machineStates } from "../../agent/machine-view.ts";
 import { AgentMetrics } from "../../agent/metrics.ts";
 import { makeSettings, type Settings } from "../../agent/settings.ts";
@@ -108,6 +102,13 @@ test("an agent is unhealthy while faults of the farm keep it from working, from 
     healthy: false,
     reason: "faults since 1m01s: no QEMU",
   });
+  // A build takes longer than a minute, and one that runs shows that the fault is over.
+  for (const phase of ["bootstrapping", "building", "suspended"] as const) {
+    status.set(phase);
+    assert.deepEqual(healthOf(status, settings, Date.now() + 61_000), { healthy: true }, phase);
+  }
+  status.set("pausing");
+  assert.equal(healthOf(status, settings, Date.now() + 61_000).healthy, false);
   status.worked();
   assert.deepEqual(healthOf(status, settings, Date.now() + 61_000), { healthy: true });
 });

@@ -56,3 +56,18 @@ test("as JSON a record is an object with its fields apart", async () => {
   assert.equal(error!["machine"], "m");
   assert.equal(error!["level"], 50);
 });
+
+test("secrets of URLs are not shown", async () => {
+  await using directory = await temporaryDirectory("croft-test-");
+  const file = join(directory.path, "log");
+  const fd = openSync(file, "w");
+  const log = makeLog({ format: "json", destination: fd });
+  const url = "https://me:s3cret@farm.example/task?token=s3cret";
+  log.child({ url }).info({ controller: url }, "asked");
+  log.info({ url: undefined, controller: "file task.manifest" }, "none");
+  closeSync(fd);
+  const text = readFileSync(file, "utf8");
+  assert.doesNotMatch(text, /s3cret/);
+  assert.match(text, /"url":"https:\/\/farm\.example\/task","controller":"https:\/\/farm\.example\/task"/);
+  assert.match(text, /"controller":"file task\.manifest"/);
+});
