@@ -1,7 +1,9 @@
 /** What a bridged network needs: the bridge itself, the firewall, tap interfaces. */
 import { Failure, reasonOf } from "../../host/failure.ts";
 import { run } from "../../host/run.ts";
-import { readBridge } from "../../machines/network/bridge.ts";
+import { readBridge, type Bridge } from "../../machines/network/bridge.ts";
+import { tryRules } from "../../machines/network/firewall.ts";
+import type { Settings } from "../settings.ts";
 import { ok, problem, type Finding } from "./check.ts";
 
 const limit = { timeoutSeconds: 10 };
@@ -24,39 +26,31 @@ export async function checkBridge(bridge: string, signal: AbortSignal): Promise<
   }
 }
 
-/** Makes tables as a machine's rules need them, but without chains that packets pass, and removes them. */
-export async function checkFirewall(signal: AbortSignal): Promise<Finding> {
-  const table = `croft_doctor_${process.pid}`;
-  const tables = [`inet ${table}`, `bridge ${table}`];
-  const rules = `
-    table inet ${table} {
-      ct helper h { type "tftp" protocol udp; l3proto ip; }
-      map p { type ether_addr : inet_service; }
-      chain c {
-        ct state established,related accept
-        ip daddr 192.0.2.1 udp dport 69 redirect to :ether saddr map @p
-      }
-    }
-    table bridge ${table} {
-      chain d {
-        meta mark set 0xc4
-      }
-    }
-`;
+/** Has the kernel judge the very rules that a machine of this instance would get, and changes nothing. */
+export async function checkFirewall(
+  bridge: string,
+  { offset, tftpPort }: Pick<Settings, "offset" | "tftpPort">,
+  signal: AbortSignal,
+): Promise<Finding> {
   try {
-    await run(["nft", "-f", "-"], { ...limit, signal, input: rules });
+    const found = await readBridge(bridge, signal).catch(() => anyBridge(bridge));
+    await tryRules({ bridge: found, offset, mac: "52:54:00:00:00:01", tftpPort }, signal);
     return ok("firewall", "nftables takes croft's rules");
   } catch (error) {
     signal.throwIfAborted();
     return problem(
       "firewall",
       reasonOf(error),
-      "apt-get install nftables; modprobe -a nf_tables nf_conntrack_tftp; run as root",
+      "apt-get install nftables; modprobe -a nf_tables nft_fib_inet nf_nat_tftp; run as root",
     );
-  } finally {
-    for (const name of tables)
-      await run(["nft", "delete", "table", ...name.split(" ")], limit).catch(() => {});
   }
+}
+
+/** A bridge that cannot be used is a finding of its own. */
+function anyBridge(name: string): Bridge {
+  const address = "192.0.2.1"; // of a network for documentation (RFC 5737)
+  const mac = "52:54:00:00:00:02";
+  return { name, mac, address, addresses: [{ address, prefixLength: 24 }], gateways: [] };
 }
 
 /** Makes a tap interface on the bridge, and removes it. */

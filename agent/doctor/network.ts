@@ -15,7 +15,8 @@ export const networkChecks: readonly Check[] = [
   { name: "status port", run: checkStatusPort },
 ];
 
-async function checkNetwork({ network }: Settings, signal: AbortSignal): Promise<Finding[]> {
+async function checkNetwork(settings: Settings, signal: AbortSignal): Promise<Finding[]> {
+  const { network } = settings;
   if (network.kind === "user")
     return [
       warning(
@@ -26,7 +27,7 @@ async function checkNetwork({ network }: Settings, signal: AbortSignal): Promise
     ];
   return Promise.all([
     checkBridge(network.bridge, signal),
-    checkFirewall(signal),
+    checkFirewall(network.bridge, settings, signal),
     checkTap(network.bridge, signal),
   ]);
 }

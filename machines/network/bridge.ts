@@ -1,7 +1,6 @@
 /** The host's bridge that machines are attached to. The operator makes it; croft only looks at it. */
 import { Failure, reasonOf } from "../../host/failure.ts";
 import { ProgramFailure } from "../../host/run.ts";
-import { listFirewallTables } from "./firewall.ts";
 import { readGateways, readInterface, type Ipv4Address } from "./interfaces.ts";
 
 export interface Bridge {
@@ -36,18 +35,6 @@ export async function readBridge(name: string, signal?: AbortSignal): Promise<Br
     ...{ name, mac: found.mac, address: first.address, addresses: found.ipv4 },
     gateways: await explain(name, readGateways(name, signal)),
   };
-}
-
-/** What keeps machines from being attached to a bridge, for diagnosis; undefined if nothing does. */
-export async function checkBridge(name: string, signal?: AbortSignal): Promise<Failure | undefined> {
-  try {
-    await readBridge(name, signal);
-    await explain(name, listFirewallTables(signal));
-    return undefined;
-  } catch (error) {
-    if (error instanceof Failure) return error;
-    throw error;
-  }
 }
 
 /** Puts what a system program could not do into terms of the bridge. */

@@ -8,15 +8,17 @@ export async function admitMachine(machine: MachineRules, signal?: AbortSignal):
   await nft(admittingRules(machine), signal);
 }
 
+/** Has the kernel judge the rules that a machine would be let in with, and changes nothing. */
+export async function tryRules(machine: MachineRules, signal?: AbortSignal): Promise<void> {
+  await run(["nft", "--check", "-f", "-"], {
+    ...{ timeoutSeconds, input: admittingRules(machine) },
+    ...(signal && { signal }),
+  });
+}
+
 /** Forgets the machine of an interface, whether there was one or not. */
 export async function expelMachine(offset: number): Promise<void> {
   await nft(expellingRules(offset, await addressesOf(offset)));
-}
-
-/** The packet filter's tables; what matters is that they may be asked for. */
-export async function listFirewallTables(signal?: AbortSignal): Promise<string> {
-  const { stdout } = await run(["nft", "list", "tables"], { timeoutSeconds, ...(signal && { signal }) });
-  return stdout;
 }
 
 /** Addresses that the machine of an interface has used lately. */

@@ -237,6 +237,7 @@ test("a bridge, nftables and a tap interface are tried, and removed again", asyn
   assert.equal(report.status, 0, JSON.stringify(report.findings));
   assert.match(report.find("ok", "bridge").text, /198\.51\.100\.1/);
   report.find("ok", "firewall");
+  assert.doesNotMatch((await run(["nft", "list", "tables"], { timeoutSeconds: 10 })).stdout, /croft/);
   report.find("ok", "tap interfaces");
   assert.match(report.find("ok", "TFTP port").text, /198\.51\.100\.1:23401/);
   assert.equal(

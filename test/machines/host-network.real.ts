@@ -1,8 +1,9 @@
 /** The host's side of bridged machines: the interface, what is wrong with a bridge, and what is left of a crash. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { Failure } from "../../host/failure.ts";
 import { silentLog } from "../../host/log.ts";
-import { checkBridge, readBridge } from "../../machines/network/bridge.ts";
+import { readBridge } from "../../machines/network/bridge.ts";
 import { openHostNetwork, prepareHostNetwork } from "../../machines/network/host-network.ts";
 import { admittingRules } from "../../machines/network/rules.ts";
 import { commandLine } from "../../machines/qemu/command-line.ts";
@@ -85,7 +86,12 @@ test("a connection that cannot be completed leaves nothing", async () => {
 });
 
 test("a bridge that cannot be used is told with the reason", async () => {
-  const reason = async (name: string) => (await checkBridge(name))?.message;
+  const failure = (name: string) =>
+    readBridge(name).then(
+      () => undefined,
+      (error: unknown) => error as Failure,
+    );
+  const reason = async (name: string) => (await failure(name))?.message;
   assert.equal(await reason("br1"), undefined);
   assert.equal(await reason("br9"), "Cannot use bridge 'br9': there is no such interface");
   await sh("ip", "link", "add", "br9", "type", "bridge");
@@ -98,9 +104,9 @@ test("a bridge that cannot be used is told with the reason", async () => {
   const path = process.env["PATH"];
   process.env["PATH"] = "/nonexistent";
   try {
-    const failure = await checkBridge("br1");
-    assert.match(failure!.message, /no such program/);
-    assert.match(failure!.hints.join(), /apt-get install iproute2 nftables/);
+    const found = await failure("br1");
+    assert.match(found!.message, /no such program/);
+    assert.match(found!.hints.join(), /apt-get install iproute2 nftables/);
   } finally {
     process.env["PATH"] = path;
   }
