@@ -6,6 +6,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { Failure } from "../host/failure.ts";
 import { setVerbosity } from "../host/log.ts";
+import { withoutSecrets } from "../host/url.ts";
+import { prepareHostNetwork } from "../machines/network/host-network.ts";
 import type { Context } from "./context.ts";
 import { openParts } from "./parts.ts";
 import type { Settings } from "./settings.ts";
@@ -28,12 +30,18 @@ export async function reloadSettings(context: Context, read: () => Settings): Pr
     try {
       const { settings, ignored } = keepIdentity(context.settings, read());
       // All of them or none: whatever cannot be opened leaves the old ones in place.
-      Object.assign(context, await openParts(settings, context.spool, log, context.metrics, context.stop));
+      const parts = await openParts(settings, context.spool, log, context.metrics, context.stop);
+      if (!isDeepStrictEqual(settings.network, context.settings.network))
+        await prepareHostNetwork(settings.network, settings.offset);
+      Object.assign(context, parts);
       context.metrics.useSettings(settings);
       setVerbosity(log, settings.verbosity);
       if (ignored.length > 0)
         log.warn({ options: ignored }, "these options have changed, and take effect after a restart only");
-      log.info({ controllers: settings.controllers.map(({ url }) => url) }, "configuration reloaded");
+      log.info(
+        { controllers: settings.controllers.map(({ url }) => withoutSecrets(url)) },
+        "configuration reloaded",
+      );
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       log.error({ reason: error.message }, "configuration not reloaded, the old settings stay");

@@ -133,6 +133,7 @@ test("a bad configuration is one error with its place, and the old settings stay
   for (const [index, [content, reason]] of [
     [`${good}cpus: 2\n`, /agent\.yaml:2:1: cpus: unknown key/],
     [`${good}auth-key: /nowhere/key.pem\n`, /\/nowhere\/key\.pem/],
+    [`${good}network: bridge\nbridge: no-such-br\n`, /no-such-br/],
     ["controllers: [\n", /agent\.yaml:\d+:\d+: /],
     ["", /no controller URL/],
   ].entries() as Iterable<[number, [string, RegExp]]>) {
@@ -145,7 +146,7 @@ test("a bad configuration is one error with its place, and the old settings stay
   agent.child.kill("SIGTERM");
   const { status, stderr } = await agent.ended;
   assert.equal(status, 0);
-  assert.equal(stderr.split("\n").filter((line) => line.includes("ERROR")).length, 4, stderr);
+  assert.equal(stderr.split("\n").filter((line) => line.includes("ERROR")).length, 5, stderr);
 });
 
 test("what tells the instance from others needs a restart, which is said", async () => {
