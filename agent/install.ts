@@ -144,7 +144,7 @@ function tellNext(installation: Installation, wanted: Wanted, settings: Settings
   const others = installedInstances().filter((name) => !names.includes(name));
   if (others.length > 0)
     installation.say(
-      `Enabled before, and still: ${others.join(" ")}; to end one: systemctl disable ${others[0]}, systemctl kill -s USR2 ${others[0]}`,
+      `Enabled before, and still: ${others.join(" ")}; to end one: systemctl disable ${others[0]}, systemctl kill --kill-whom=main -s USR2 ${others[0]}`,
     );
   if (installation.changed)
     installation.say(

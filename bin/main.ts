@@ -42,7 +42,7 @@ const subcommands: Record<string, { summary: string; load: () => Promise<Command
     load: async () => (await import("../boss/command.ts")).bossCommand(),
   },
   machine: {
-    summary: "make, list, show and remove build machines",
+    summary: "make, list, show and remove build machines; look into those that run or are suspended",
     load: async () => (await import("../machines/command.ts")).machineCommand(),
   },
   worker: {
