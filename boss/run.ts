@@ -17,6 +17,8 @@ import { BusyFailure } from "./start.ts";
 
 /** How often deadlines are looked at. */
 const watchMilliseconds = 250;
+/** A longer gap between two looks means that the boss itself did not run. */
+const sleptMilliseconds = 5000;
 /** How long workers get to hear `quit` before their connections are closed. */
 const quitSeconds = 0.5;
 
@@ -75,10 +77,12 @@ export class Run {
   readonly #now: () => number;
   readonly #ended = new AbortController();
   #workers = 0;
+  #watchedAt: number;
 
   constructor(options: RunOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
+    this.#watchedAt = this.#now();
     const { matrix, pool, batch, observer } = options;
     this.#dispatch = new Dispatch(
       matrix,
@@ -104,12 +108,13 @@ export class Run {
   /** Runs to the end. @throws {Failure} if a result cannot be written. */
   async run(): Promise<RunOutcome> {
     const { signal, matrix } = this.#options;
+    this.#watchedAt = this.#now();
     const watch = setInterval(() => this.#watch(), watchMilliseconds);
     const onAbort = () => this.#over.resolve();
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted || matrix.missingCount === 0) this.#over.resolve();
     try {
-      if (matrix.missingCount > 0) this.#startAll();
+      if (matrix.missingCount > 0 && !signal.aborted) this.#startAll();
       await this.#over.promise;
     } finally {
       clearInterval(watch);
@@ -139,6 +144,7 @@ export class Run {
         })
       : Promise.resolve();
     this.#ending.push(...starts, share);
+    this.#settle(); // without any host, nothing else would
   }
 
   async #start(host: Host, replaced?: number): Promise<void> {
@@ -159,9 +165,9 @@ export class Run {
     const running: Running = { host, worker, heardAt: this.#now() };
     this.#running.set(host.name, running);
     void worker.session.closed.then((reason) => this.#lose(running, reason));
-    const slots = host.maxBuilds ?? worker.threads;
-    observer.started(host, worker.threads, slots);
+    const slots = host.maxBuilds ?? Math.max(1, worker.threads); // one that claims to have none may build all the same
     this.#guarded(() => {
+      observer.started(host, worker.threads, slots);
       const { capacity, architectures } = worker;
       this.#dispatch.addWorker({ name: host.name, slots, architectures, capacity }, true);
       worker.listen({
@@ -209,7 +215,12 @@ export class Run {
   }
 
   #watch(): void {
-    const late = this.#now() - this.#options.buildTimeoutSeconds * 1000;
+    const now = this.#now();
+    // The boss itself was stopped (Ctrl-Z) or starved: what came meanwhile is not read yet, and nobody else's fault.
+    const slept = now - this.#watchedAt;
+    this.#watchedAt = now;
+    if (slept > sleptMilliseconds) for (const running of this.#running.values()) running.heardAt += slept;
+    const late = now - this.#options.buildTimeoutSeconds * 1000;
     for (const running of [...this.#running.values()]) {
       const state = this.#dispatch.workerState(running.host.name);
       if (state === undefined || state.phase === "idle") running.heardAt = this.#now();

@@ -1,0 +1,80 @@
+/** A run whose workers are made up, on a clock that the test moves. */
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import type { Host } from "../../boss/hosts.ts";
+import { Matrix } from "../../boss/matrix.ts";
+import { combineObservers } from "../../boss/observers.ts";
+import { Pool } from "../../boss/pool.ts";
+import { Run, type RunOptions } from "../../boss/run.ts";
+import type { HostSession, WorkerListener } from "../../boss/session.ts";
+import type { StartedWorker } from "../../boss/start.ts";
+import type { Command } from "../../worker/protocol.ts";
+
+const host: Host = { name: "alpha", destination: "alpha", workDirectory: "~/w" };
+
+function optionsFor(hosts: readonly Host[]): RunOptions {
+  const matrix = new Matrix([{ name: "t", arch: "sandbox" }], [{ hash: "0".repeat(40), subject: "" }]);
+  return {
+    ...{ hosts, matrix, batch: false, buildTimeoutSeconds: 300, observer: combineObservers([]) },
+    pool: new Pool(matrix.targets, [0]),
+    start: () => Promise.reject(new Error("not expected")),
+    signal: new AbortController().signal,
+  };
+}
+
+test("a run without any host ends at once, and says what remains", async () => {
+  for (const batch of [false, true]) {
+    const outcome = await new Run({ ...optionsFor([]), batch }).run();
+    assert.deepEqual([outcome.remaining, outcome.workers], [[0], 0]);
+  }
+});
+
+test("a boss that was stopped for long does not blame the workers, but one that hangs is lost", async () => {
+  mock.timers.enable({ apis: ["setInterval"] });
+  try {
+    let now = 0;
+    const lost: string[] = [];
+    const sent: Command["cmd"][] = [];
+    let listener: WorkerListener | undefined;
+    const closed = Promise.withResolvers<string>();
+    const session = {
+      ...{ closed: closed.promise, lastComplaint: "", bytesSent: 0, bytesReceived: 0 },
+      send: ({ cmd }: Command) => void sent.push(cmd),
+      drop: () => Promise.resolve(closed.resolve("dropped")),
+    } as unknown as HostSession;
+    const worker = { host, session, threads: 0, capacity: 1, architectures: new Set<string>() };
+    const listening = Promise.withResolvers<void>();
+    const listen = (to: WorkerListener) => {
+      listener = to;
+      listening.resolve();
+    };
+    let starts = 0;
+    const run = new Run({
+      ...optionsFor([host]),
+      now: () => now,
+      start: (): Promise<StartedWorker> =>
+        starts++ === 0 ? Promise.resolve({ ...worker, listen }) : Promise.reject(new Error("once is enough")),
+      observer: combineObservers([{ lost: (_host, reason) => void lost.push(reason) }]),
+    });
+    const ended = run.run();
+    await listening.promise;
+    listener!.message({ resp: "build_prepare_done" });
+    assert.deepEqual(
+      sent,
+      ["build_prepare", "build_board", "build_done"],
+      "it is given work, though it claims no thread",
+    );
+    mock.timers.tick(250);
+    now += 3_600_000;
+    mock.timers.tick(250);
+    assert.deepEqual(lost, []);
+    for (let seconds = 0; seconds < 301; seconds++) {
+      now += 1000;
+      mock.timers.tick(250);
+    }
+    assert.deepEqual(lost, ["no sign of life for 300 s"]);
+    await assert.rejects(ended, /once is enough/);
+  } finally {
+    mock.timers.reset();
+  }
+});
