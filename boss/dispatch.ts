@@ -48,6 +48,8 @@ interface Worker {
   readonly offer: WorkerOffer;
   phase: WorkerPhase;
   readonly inFlight: Set<number>;
+  /** Of these, those that it was heard to have begun. */
+  readonly begun: Set<number>;
   done: number;
   sent: number;
 }
@@ -115,7 +117,8 @@ export class Dispatch {
   addWorker(offer: WorkerOffer, expected = false): void {
     if (this.#workers.has(offer.name)) throw new Error(`worker ${offer.name} is there already`);
     if (expected) this.#expected--;
-    this.#workers.set(offer.name, { offer, phase: "idle", inFlight: new Set(), done: 0, sent: 0 });
+    const none = { inFlight: new Set<number>(), begun: new Set<number>(), done: 0, sent: 0 };
+    this.#workers.set(offer.name, { offer, phase: "idle", ...none });
     if (!this.#batch) this.#wake();
   }
 
@@ -144,7 +147,11 @@ export class Dispatch {
         worker.phase = "building";
         this.#fill(worker);
         return undefined;
+      case "heartbeat":
+        this.#begin(worker, message.board);
+        return undefined;
       case "build_result":
+        this.#begin(worker, message.board);
         this.#result(worker, message);
         return undefined;
       case "build_done":
@@ -164,6 +171,10 @@ export class Dispatch {
     if (!worker) return;
     this.#workers.delete(name);
     for (const target of worker.inFlight) {
+      if (this.#batch && !worker.begun.has(target)) {
+        this.#pool.putBack(target); // it waited in the worker's share: the loss is not its doing
+        continue;
+      }
       const losses = (this.#losses.get(target) ?? 0) + 1;
       this.#losses.set(target, losses);
       if (losses >= maxLosses)
@@ -178,6 +189,11 @@ export class Dispatch {
 
   #unexpected(name: string, resp: string): undefined {
     this.#actions.note(name, `${resp} was not expected`);
+  }
+
+  #begin(worker: Worker, board: string): void {
+    const target = this.#matrix.positionOf(board);
+    if (target !== undefined && worker.inFlight.has(target)) worker.begun.add(target);
   }
 
   #result(worker: Worker, result: BuildResult): void {

@@ -218,6 +218,22 @@ test("in batch mode shares follow the capacity, and a lost worker's share goes t
   assert.ok(world.dispatch.isOver);
 });
 
+test("in batch mode only what a lost worker had begun is suspected", () => {
+  const world = makeWorld({ targets: 5, commits: 2, batch: true });
+  for (const name of ["a", "b"]) {
+    world.add(new SimulatedWorker(name, 2), 4);
+    world.dispatch.share();
+    world.dispatch.receive(name, { resp: "heartbeat", board: "t0", thread: 0 });
+    world.workers.delete(name);
+    world.dispatch.loseWorker(name, "killed");
+  }
+  assert.deepEqual([...world.givenUp.keys()], [0]);
+  world.add(new SimulatedWorker("c", 2), 4);
+  world.dispatch.share();
+  deliverAll(world);
+  assert.equal(world.stored.size, 8);
+});
+
 test("results that nobody asked for are dropped", () => {
   const world = makeWorld({ targets: 2, commits: 1, isBuilt: (target) => target === 0 });
   world.add(new SimulatedWorker("a", 1), 1);
