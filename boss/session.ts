@@ -18,6 +18,10 @@ import type { TrafficLog } from "./traffic-log.ts";
 /** After its input is closed, a worker has this long to end; then TERM, and then KILL. */
 const closeSeconds = 2;
 const termSeconds = 3;
+/** Nothing survives KILL but what waits for a dead file server: that is left behind. */
+const killSeconds = 5;
+/** What has ended may have left its output open to something it started: that long it is still read. */
+const outputSeconds = 2;
 /** Of a line of standard error. */
 const complaintMaxBytes = 4096;
 
@@ -130,7 +134,7 @@ export class HostSession implements AsyncDisposable {
       if (await this.#endsWithin(seconds)) return;
       killGroup(this.#child.pid, signal);
     }
-    await this.closed;
+    await this.#endsWithin(killSeconds);
   }
 
   async #endsWithin(seconds: number): Promise<boolean> {
@@ -175,6 +179,12 @@ export class HostSession implements AsyncDisposable {
     const reason = await new Promise<string>((resolve) => {
       child.once("error", (error) => {
         if (child.pid === undefined) resolve(`ssh cannot be run: ${reasonOf(error)}`);
+      });
+      child.once("exit", () => {
+        setTimeout(() => {
+          child.stdout!.destroy();
+          child.stderr!.destroy();
+        }, outputSeconds * 1000).unref();
       });
       child.once("close", (code, signal) =>
         resolve(
