@@ -25,6 +25,8 @@ export function checkHostName(name: string): string | undefined {
 /** What is wrong with a destination, or undefined; one that looks like an option must never reach ssh. */
 export function checkDestination(text: string): string | undefined {
   if (text.startsWith("-")) return "it must not start with '-'";
+  if (text.includes(":"))
+    return "expected [USER@]HOST; a port or an IPv6 address belongs into ssh's configuration";
   return /^[^\s]+$/.test(text) ? undefined : "expected [USER@]HOST without blanks";
 }
 

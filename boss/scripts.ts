@@ -34,7 +34,8 @@ command -v git >/dev/null 2>&1 || fail 'git is not installed there'
 command -v flock >/dev/null 2>&1 || fail 'flock (util-linux) is not installed there'
 mkdir -p "$work" 2>/dev/null || fail "$work cannot be made"
 cd "$work" && work=$(pwd -P) || fail "$work cannot be used"
-exec 9>>.croft-lock || fail "$work/.croft-lock cannot be written"
+( : >> .croft-lock ) 2>/dev/null || fail "$work/.croft-lock cannot be written"
+exec 9>>.croft-lock
 if ! flock -n 9; then
   pid=$(head -c 20 .croft-lock | tr -dc 0-9)
   if [ -n "$replaced" ] && [ "$pid" = "$replaced" ]; then kill -KILL "$pid"; flock -w 10 9 || fail "process $pid does not end"
@@ -42,7 +43,10 @@ if ! flock -n 9; then
 fi
 printf '%s\\n' "$$" > .croft-lock
 [ -d .git ] || git init -q . 9>&- || fail "$work cannot be made a git repository"
-rm -f .git/index.lock
+# Nobody else is here: these are of git processes that were killed with their worker or boss.
+rm -f .git/*.lock .git/refs/heads/*.lock .git/refs/croft/*.lock .git/worktrees/*/*.lock
+mkdir -p .git/info && { grep -qsx /.croft-lock .git/info/exclude || echo /.croft-lock >> .git/info/exclude; } ||
+  fail "$work/.git/info/exclude cannot be written"
 git config receive.denyCurrentBranch updateInstead && git config receive.autogc false && git config gc.auto 0 ||
   fail "$work/.git/config cannot be written"
 if git rev-parse -q --verify HEAD >/dev/null; then

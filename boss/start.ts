@@ -88,7 +88,11 @@ export async function startWorker(
   const prepared = await prepare(session, settings, replaced);
   await push(session, prepared, settings);
   const toolchains = await presentToolchains(session, settings);
-  const command = settings.workerCommand ?? (await provideWorker(session, prepared.workDirectory, settings));
+  const { workerCommand } = settings;
+  const command =
+    workerCommand === undefined
+      ? await provideWorker(session, prepared.workDirectory, settings)
+      : `sh -c ${quote(workerCommand)}`; // it may be more than one program with its arguments
   const worker = await launchWorker(session, command, toolchains, settings);
   stack.move();
   return { ...worker, pid: prepared.pid, capacity: worker.threads * (prepared.bogomips || 1) };

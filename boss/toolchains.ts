@@ -1,6 +1,6 @@
 /** Compilers on hosts: the configured ones, and those with the names that distributions give them. */
 import { answer } from "./scripts.ts";
-import { quotePath } from "./ssh.ts";
+import { quote, quotePath } from "./ssh.ts";
 
 /** Architecture to the names of Debian's and Fedora's cross compilers; more than one are tried in turn. */
 export const knownCompilers: Readonly<Record<string, string | readonly string[]>> = {
@@ -30,7 +30,7 @@ export function toolchainScript(compilers: Readonly<Record<string, string | read
       .flat()
       .map((name) => `command -v ${quotePath(name)}`)
       .join(" || ");
-    return `p=$( { ${found}; } 2>/dev/null) && ${answer(`"has ${architecture} $p"`)}`;
+    return `p=$( { ${found}; } 2>/dev/null) && ${answer(`${quote(`has ${architecture} `)}"$p"`)}`;
   });
   return `${checks.join("\n")}\n${answer('"done"')}\n`;
 }
