@@ -1,3 +1,4 @@
+import { UsageFailure } from "../host/failure.ts";
 import type { OptionValues } from "../host/options.ts";
 import { build, type BuildOutcome } from "./build.ts";
 import { jsonEvents } from "./json-events.ts";
@@ -19,16 +20,22 @@ export async function runBuild(
   const json = values["json"] === true;
   const local =
     values["no-local"] === true ? [] : [localHost(plan.project, values["max-builds"] as number | undefined)];
+  const hosts = [...plan.project.hosts, ...local];
+  if (hosts.length === 0)
+    throw new UsageFailure("build", "there are no hosts, and --no-local leaves this machine out");
   let progress: Progress | undefined;
   const outcome = await build(plan, {
-    hosts: [...plan.project.hosts, ...local],
+    hosts,
     batch: values["batch"] === true,
     force: values["force"] === true,
     buildTimeoutSeconds: values["build-timeout"] as number,
     connectTimeoutSeconds: values["connect-timeout"] as number,
     signal,
     onComplaint: (host: Host, line: string) => {
-      if (values["verbose"] === true) process.stderr.write(`[${host.name}] ${printable(line)}\n`);
+      if (values["verbose"] !== true) return;
+      const text = `[${host.name}] ${line}`;
+      if (progress) progress.line(text);
+      else process.stderr.write(`${printable(text)}\n`);
     },
     observe: (matrix) => {
       if (json) return jsonEvents(matrix, (line) => process.stdout.write(line));
@@ -47,7 +54,8 @@ export async function runBuild(
 
 function exitStatus(outcome: BuildOutcome, { totals }: Summary, werror: boolean): number {
   if (outcome.interrupted) return status.interrupted;
-  if (totals.failed > 0 || totals.missing > 0) return status.incomplete;
+  // What was to be built anew and was not may still have its old result.
+  if (totals.failed > 0 || totals.missing > 0 || outcome.remaining.length > 0) return status.incomplete;
   return werror && totals.warning > 0 ? status.warnings : status.built;
 }
 

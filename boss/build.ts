@@ -1,4 +1,5 @@
 /** Builds a planned matrix, stores what comes, and says what became of it. */
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, Failure } from "../host/failure.ts";
 import { tryLockFile } from "../host/flock.ts";
@@ -48,10 +49,15 @@ export interface BuildOutcome extends RunOutcome {
 
 /** @throws {Failure} if results cannot be written, or another boss writes there. */
 export async function build(plan: Plan, settings: BuildSettings): Promise<BuildOutcome> {
+  using _lock = await lockOutput(plan.output);
   const store = new ResultStore(plan.output, plan.commits);
-  using _lock = lockOutput(plan.output);
-  const isBuilt = (target: number, commit: number) =>
-    !settings.force && store.returnCodeOf(plan.targets[target]!, commit) !== undefined;
+  const stale: Cell[] = [];
+  const isBuilt = (target: number, commit: number) => {
+    if (store.returnCodeOf(plan.targets[target]!, commit) === undefined) return false;
+    if (!settings.force && isOfSource(store, plan, target, commit)) return true;
+    stale.push({ target, commit });
+    return false;
+  };
   const matrix = new Matrix(plan.targets, plan.commits, isBuilt);
   const already = plan.targets.length * plan.commits.length - matrix.missingCount;
   const outcome = { matrix, store, already, ...noted() };
@@ -59,7 +65,8 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   const durations = new Durations(plan.output);
   const architectures = new Set<string>();
   const observer = combineObservers([
-    storing(store, matrix),
+    forgetting(store, matrix, stale),
+    storing(store, matrix, plan.currentTree),
     durations.observer(matrix),
     events.observer,
     noting(outcome),
@@ -102,7 +109,8 @@ function startSettings(plan: Plan, settings: BuildSettings, controlDirectory: st
 }
 
 /** Two bosses would overwrite each other's results. */
-function lockOutput(directory: string): Disposable {
+async function lockOutput(directory: string): Promise<Disposable> {
+  await attempt(`make '${directory}'`, mkdir(directory, { recursive: true }));
   const lock = tryLockFile(join(directory, ".croft-lock"));
   if (lock) return lock;
   throw new Failure(`write results to '${directory}'`, "another boss is writing there", {
@@ -110,11 +118,40 @@ function lockOutput(directory: string): Disposable {
   });
 }
 
-/** Writes results to the store. */
-export function storing(store: ResultStore, matrix: Matrix): PartialObserver {
+interface Cell {
+  target: number;
+  commit: number;
+}
+
+/** A commit never changes; a result of the current source counts only while that is the same. */
+function isOfSource(store: ResultStore, { targets, currentTree }: Plan, target: number, commit: number) {
+  return (
+    currentTree === undefined || store.readFile(targets[target]!, commit, "source")?.trim() === currentTree
+  );
+}
+
+/**
+ * Removes results that are to be built anew, so that a run that is interrupted leaves none of the old ones among the
+ * new; not before there is a worker that could build them.
+ */
+function forgetting(store: ResultStore, matrix: Matrix, stale: Cell[]): PartialObserver {
+  return {
+    started: () => {
+      for (const { target, commit } of stale.splice(0)) store.forget(matrix.targets[target]!, commit);
+    },
+  };
+}
+
+/**
+ * Writes results to the store.
+ *
+ * @param currentTree of the current source, if that is what is built.
+ */
+export function storing(store: ResultStore, matrix: Matrix, currentTree?: string): PartialObserver {
+  const source = currentTree === undefined ? {} : { source: currentTree };
   return {
     result: (host, target, commit, result) =>
-      store.write(matrix.targets[target]!, commit, storedResult(host, result)),
+      store.write(matrix.targets[target]!, commit, { ...storedResult(host, result), ...source }),
   };
 }
 

@@ -1,7 +1,8 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import type { PartialObserver } from "./observers.ts";
+import { openLog } from "./traffic-log.ts";
 
 const statusSeconds = 60;
 
@@ -18,9 +19,9 @@ export class EventLog implements Disposable {
   #results = 0;
   #times = processorTimes();
 
-  /** @throws a system error if the log cannot be opened. */
+  /** @throws {Failure} if the log cannot be opened. */
   constructor(directory: string, total: number) {
-    this.#fd = openSync(join(directory, ".croft.log"), "a");
+    this.#fd = openLog(join(directory, ".croft.log"));
     this.#total = total;
     this.#timer = setInterval(() => this.#status(), statusSeconds * 1000).unref();
     this.add(`START ${total} results to be built`);

@@ -87,6 +87,11 @@ export async function headCommit(source: string): Promise<string> {
   }
 }
 
+/** The hash of a commit's tree: the same for all commits of the same files. */
+export async function treeOf(source: string, commit: string): Promise<string> {
+  return (await git(source, ["rev-parse", "--verify", `${commit}^{tree}`])).trim();
+}
+
 /**
  * Makes a commit of the work tree as it is, with uncommitted changes and new files that are not ignored; no branch, no
  * index and no file of the tree is touched.
@@ -99,7 +104,7 @@ export async function commitWorkTree(source: string): Promise<string> {
     await git(source, ["read-tree", head], { env });
     await git(source, ["add", "--all"], { env });
     const tree = (await git(source, ["write-tree"], { env })).trim();
-    if (tree === (await git(source, ["rev-parse", `${head}^{tree}`])).trim()) return head;
+    if (tree === (await treeOf(source, head))) return head;
     const author = { GIT_AUTHOR_NAME: "croft", GIT_AUTHOR_EMAIL: "croft@localhost" };
     const committer = { GIT_COMMITTER_NAME: "croft", GIT_COMMITTER_EMAIL: "croft@localhost" };
     const args = ["commit-tree", "--no-gpg-sign", "-p", head, "-m", "uncommitted changes", tree];

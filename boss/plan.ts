@@ -2,8 +2,9 @@
 import { basename, join, resolve } from "node:path";
 import { UsageFailure } from "../host/failure.ts";
 import type { OptionValues } from "../host/options.ts";
+import { expandHome } from "../worker/remote/toolchain.ts";
 import { checkTargetName, configuredHosts, readBossFile, type BossFile } from "./configuration.ts";
-import { commitWorkTree, headCommit, selectCommits, tipsOf } from "./git.ts";
+import { commitWorkTree, headCommit, selectCommits, tipsOf, treeOf } from "./git.ts";
 import { localName, parseHosts, type Host } from "./hosts.ts";
 import { hostArchitecture, type MatrixCommit, type Target } from "./matrix.ts";
 
@@ -23,6 +24,8 @@ export interface Plan {
   commits: MatrixCommit[];
   /** Commits to push, the first as the branch `work`. */
   tips: string[];
+  /** Hash of the tree, if the current source is built. */
+  currentTree?: string;
   toolchains: Record<string, string>;
   /** Sent to workers. */
   settings: Record<string, unknown>;
@@ -46,7 +49,10 @@ export function readProject(values: OptionValues): Project {
     throw new UsageFailure(`use host '${localName}'`, "that is the name of this machine");
   const maxBuilds = values["max-builds"] as number | undefined;
   const output =
-    (values["output"] as string | undefined) ?? file.output ?? join(source, "..", `${name}-results`);
+    (values["output"] as string | undefined) ??
+    (file.output === undefined
+      ? join(source, "..", `${name}-results`)
+      : resolve(source, expandHome(file.output)));
   return {
     source,
     file,
@@ -112,7 +118,7 @@ export function chooseTargets(names: readonly string[], file: BossFile): Target[
 async function chooseCommits(
   values: OptionValues,
   source: string,
-): Promise<{ commits: MatrixCommit[]; tips: string[] }> {
+): Promise<Pick<Plan, "commits" | "tips" | "currentTree">> {
   const range = values["commits"] as string | undefined;
   const count = values["count"] as number | undefined;
   const branch = values["branch"] as string | undefined;
@@ -121,7 +127,8 @@ async function chooseCommits(
     throw new UsageFailure("build", "--commits and --branch exclude each other");
   if (range === undefined && count === undefined && branch === undefined) {
     const tip = uncommitted ? await commitWorkTree(source) : await headCommit(source);
-    return { commits: [{ hash: null, subject: "current source" }], tips: [tip] };
+    const currentTree = await treeOf(source, tip);
+    return { commits: [{ hash: null, subject: "current source" }], tips: [tip], currentTree };
   }
   if (uncommitted)
     throw new UsageFailure("build", "--uncommitted is for the current source, without commits");

@@ -3,8 +3,8 @@
  *
  *     <output>/[<branch>/]<NN>_g<40 hex>_<subject>/<target>/     or, without commits, <output>/current/<target>/
  *
- * with `done` (return code), `err` (standard error, absent if empty), `log` (standard output), `sizes`, `host`, and the
- * configuration files of a failed build. `done` is written last, and removed first when a target is built again: a
+ * with `done` (return code), `err` (standard error, absent if empty), `log` (standard output), `sizes`, `host`, the
+ * configuration files of a failed build, and, of the current source, `source` (the tree that was built). `done` is written last, and removed first when a target is built again: a
  * directory with a complete `done` has everything.
  *
  * All calls are synchronous: on a tmpfs, 22,000 results/s of four files against 7,000 to 10,000 with promises.
@@ -37,11 +37,13 @@ export interface StoredResult {
   config?: Readonly<Record<string, string>>;
   /** Which host built it. */
   host: string;
+  /** Hash of the tree that was built, of the current source: a commit's directory is named by its hash. */
+  source?: string;
 }
 
 const subjectMaxCharacters = 20;
 /** Names that the store itself uses. */
-const ownFiles = new Set(["done", "err", "log", "sizes", "host"]);
+const ownFiles = new Set(["done", "err", "log", "sizes", "host", "source"]);
 
 /** `<NN>_g<hash>_<subject>`; the number has at least two digits and counts from 1. */
 export function commitDirectory(commit: MatrixCommit, position: number): string {
@@ -100,7 +102,11 @@ export class ResultStore {
   }
 
   /** A file of a result; undefined if it is not there. */
-  readFile(target: Target, commit: number, name: "err" | "log" | "sizes" | "host"): string | undefined {
+  readFile(
+    target: Target,
+    commit: number,
+    name: "err" | "log" | "sizes" | "host" | "source",
+  ): string | undefined {
     try {
       return readFileSync(join(this.pathOf(target, commit), name), "utf8");
     } catch (error) {
@@ -122,9 +128,16 @@ export class ResultStore {
       put("log", result.stdout);
       if (result.sizes !== undefined) put("sizes", result.sizes);
       put("host", `${result.host}\n`);
+      if (result.source !== undefined) put("source", `${result.source}\n`);
       for (const [name, text] of Object.entries(result.config ?? {})) if (isConfigName(name)) put(name, text);
       put("done", `${result.returnCode}\n`);
     });
+  }
+
+  /** From now on there is no result; its files stay until there is a new one. */
+  forget(target: Target, commit: number): void {
+    const path = join(this.pathOf(target, commit), "done");
+    attemptSync(`remove '${path}'`, () => rmSync(path, { force: true }));
   }
 
   /** A new directory, or an old one emptied, `done` first. */

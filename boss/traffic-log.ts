@@ -1,9 +1,19 @@
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Failure, reasonOf } from "../host/failure.ts";
 
 const flushBytes = 64 * 1024;
 /** Logs of builds may be large; the results have them whole. */
 const messageMaxCharacters = 4096;
+
+/** Opens a log to append to it. @throws {Failure} */
+export function openLog(path: string): number {
+  try {
+    return openSync(path, "a");
+  } catch (error) {
+    throw new Failure(`write '${path}'`, reasonOf(error), { cause: error });
+  }
+}
 
 /**
  * `worker-<host>.log`: every message with its time, `>>` to the worker, `<<` from it, `!!` what else happened. It is
@@ -16,10 +26,9 @@ export class TrafficLog implements Disposable {
   #timeAt = 0;
   readonly #timer: NodeJS.Timeout;
 
-  /** @throws a system error if it cannot be opened. */
+  /** @throws {Failure} if it cannot be opened. */
   constructor(directory: string, host: string) {
-    mkdirSync(directory, { recursive: true });
-    this.#fd = openSync(join(directory, `worker-${host}.log`), "a");
+    this.#fd = openLog(join(directory, `worker-${host}.log`));
     this.#timer = setInterval(() => this.flush(), 1000).unref();
     this.note(`run of ${new Date().toISOString()}`);
   }
