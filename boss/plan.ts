@@ -56,7 +56,12 @@ export function readProject(values: OptionValues): Project {
   return {
     source,
     file,
-    hosts: hosts.map((host) => (maxBuilds === undefined ? host : { ...host, maxBuilds })),
+    // What is said of one host on the command line is meant more than what is said of all.
+    hosts: hosts.map((host) =>
+      maxBuilds === undefined || (given !== undefined && host.maxBuilds !== undefined)
+        ? host
+        : { ...host, maxBuilds },
+    ),
     output: resolve(output),
   };
 }

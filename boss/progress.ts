@@ -60,8 +60,7 @@ export class Progress implements Disposable {
       },
       lost: (host, reason, restarting) => {
         this.#busy.delete(host.name);
-        if (restarting) this.#hostsStarted--;
-        if (restarting) this.#hosts--;
+        if (restarting) this.#forgetStart(host.name);
         this.line(`${host.name} is lost: ${reason}${restarting ? "; it is started again" : ""}`);
       },
       given: (host, target) => void this.#busyOf(host).add(target),
@@ -78,6 +77,14 @@ export class Progress implements Disposable {
     this.#hostsStarted++;
     this.#starting.push(host);
     this.line(`Starting workers ${this.#hostsStarted}/${this.#hosts}: ${this.#starting.join(", ")}`);
+  }
+
+  /** It will be counted, and named, once more. */
+  #forgetStart(host: string): void {
+    this.#hosts--;
+    this.#hostsStarted--;
+    const at = this.#starting.indexOf(host);
+    if (at >= 0) this.#starting.splice(at, 1);
   }
 
   #busyOf(host: Host): Set<number> {

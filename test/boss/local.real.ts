@@ -8,6 +8,7 @@ import { checkoutScript, execScript, prepareScript } from "../../boss/scripts.ts
 import { HostSession } from "../../boss/session.ts";
 import { readToolchains, toolchainScript } from "../../boss/toolchains.ts";
 import { tryLockFile } from "../../host/flock.ts";
+import { run } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { isRunning } from "../fixtures/processes.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../fixtures/source-history.ts";
@@ -124,6 +125,29 @@ test("a forced run that is interrupted leaves no old results among the new", asy
   assert.equal((await boss.ended).status, 130);
   assert.deepEqual(boss.summary.totals, { built: 1, warning: 0, failed: 0, missing: 3 });
   assert.equal(countDone(world.output), 1);
+});
+
+test("a full disk here ends the run in one line; the next goes on when there is room", async () => {
+  await using world = await desk();
+  mkdirSync(world.output);
+  const mount = (options: string) =>
+    run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", world.output], { timeoutSeconds: 10 });
+  await mount("size=24k");
+  try {
+    const full = await runBoss(world.args, world, world.history.directory);
+    assert.equal(full.status, 1, full.stderr);
+    assert.match(full.stderr, /^croft: Cannot write .*: no space left on device$/im);
+    assert.doesNotMatch(full.stderr, /^ +at /m);
+    const before = countDone(world.output);
+    assert.ok(before < 4);
+    await mount("remount,size=4m");
+    const next = await runBoss([...world.args, "--json"], world, world.history.directory);
+    assert.equal(next.status, 0, next.stderr);
+    assert.ok(next.boss.summary.already <= before);
+    assert.equal(countDone(world.output), 4);
+  } finally {
+    await run(["umount", "--lazy", world.output], { timeoutSeconds: 10 });
+  }
 });
 
 test("all hosts busy, or none at all: the reason is told, status 2", async () => {

@@ -26,6 +26,17 @@ test("hosts are named with destination and number of builds; what cannot be one 
     assert.throws(() => parseHosts(text!, "~"), new RegExp(`^UsageFailure: Cannot use host .*${reason}`));
 });
 
+test("--max-builds is for all hosts but those that --hosts gives a number of their own", async () => {
+  await using directory = await temporaryDirectory("croft-test-plan-");
+  const limits = (given: OptionValues) =>
+    readProject(values({ source: directory.path, ...given })).hosts.map(({ maxBuilds }) => maxBuilds);
+  assert.deepEqual(limits({ hosts: "a:max-builds=8,b", "max-builds": 2 }), [8, 2]);
+  writeFileSync(join(directory.path, "croft.yaml"), "output: there\nhosts:\n  a: {max-builds: 4}\n");
+  assert.deepEqual([limits({}), limits({ "max-builds": 2 })], [[4], [2]]);
+  const { output } = readProject(values({ source: directory.path }));
+  assert.equal(output, join(directory.path, "there"), "relative to the source, wherever it is called");
+});
+
 test("targets are those of the command line, else those of the configuration", () => {
   const file = { targets: { sandbox: null, "arm64:defconfig": { arch: "aarch64" } } };
   assert.deepEqual(chooseTargets([], file), [
@@ -50,6 +61,7 @@ test("the configuration is checked: file, line and key of a mistake are named", 
     ["target:\n  x:\n", /croft.yaml:1:1: target: unknown key/],
     ["hosts:\n  local: {}\n", /use host 'local': that is the name of this machine/],
     ["hosts:\n  a: {ssh: -oProxyCommand=x}\n", /must not start with '-'/],
+    ["hosts:\n  a: {ssh: 'b@::1'}\n", /a port or an IPv6 address belongs into ssh's configuration/],
   ] as const) {
     writeFileSync(file, text);
     assert.throws(() => readProject(values({ source: directory.path })), message);
