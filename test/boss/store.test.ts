@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { storing } from "../../boss/build.ts";
 import { Matrix } from "../../boss/matrix.ts";
 import { parseSizes, portableSizes, sizeChanges } from "../../boss/sizes.ts";
 import { commitDirectory, ResultStore } from "../../boss/store.ts";
@@ -56,6 +57,32 @@ test("sizes are the same wherever an image was built, and changes are told", () 
   const here = portableSizes(`${raw(".croft-out/u-boot", 72381)}\n${raw(".croft-out/spl/u-boot-spl", 10)}\n`);
   assert.deepEqual([...parseSizes(there).keys()], ["u-boot", "spl/u-boot-spl"]);
   assert.deepEqual(sizeChanges(parseSizes(there), parseSizes(here)), ["u-boot: text +4"]);
+});
+
+test("a size change is shown though another thread of another host built the next commit", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const commits = [commit("1", "One"), commit("2", "Two")];
+  const store = new ResultStore(directory.path, commits);
+  const matrix = new Matrix([target("t")], commits);
+  const { result } = storing(store, matrix);
+  for (const [at, host, path] of [
+    [0, "alpha", "/home/a/work/.bm-work/00/build/u-boot"],
+    [1, "beta", "/srv/b/work/.bm-work/07/build/u-boot"],
+  ] as const) {
+    const sizes = { raw: `  ${100 + at}\t   10\t      0\t  110\t  6e\t${path}` };
+    const fields = {
+      resp: "build_result",
+      board: "t",
+      commit_upto: at,
+      return_code: 0,
+      load_avg: 0,
+    } as const;
+    const builder = { name: host, destination: host, workDirectory: "~" };
+    result!(builder, 0, at, { ...fields, stderr: "", stdout: "", sizes });
+  }
+  assert.deepEqual(summarize(store, matrix).commits[1]!.sizes, [
+    { target: "t", changes: ["u-boot: text +1"] },
+  ]);
 });
 
 test("the summary tells what each commit broke, mended and warns of, against the last result of the target", async () => {
