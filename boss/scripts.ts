@@ -115,6 +115,9 @@ free() { flock -n .croft-lock true; }
 free && { ${answer('"none"')}; exit 0; }
 pid=$(head -c 20 .croft-lock | tr -dc 0-9)
 [ -n "$pid" ] || { ${answer('"unknown"')}; exit 0; }
+# The number may be another process's by now: what is ended must have the lock's file open.
+has_lock() { for fd in "/proc/$pid/fd"/*; do [ "$fd" -ef .croft-lock ] && return 0; done; return 1; }
+has_lock || { ${answer('"failed the lock is held, but not by process $pid, or that is of another user"')}; exit 0; }
 for signal in TERM KILL; do
   kill -"$signal" "$pid" 2>/dev/null
   i=0; while [ $i -lt 30 ]; do free && { ${answer('"killed $pid"')}; exit 0; }; sleep 0.1; i=$((i + 1)); done

@@ -1,10 +1,11 @@
 /** The boss with this machine alone: what it says and does when nobody can go on, and what it builds again. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Host } from "../../boss/hosts.ts";
-import { checkoutScript, execScript, prepareScript } from "../../boss/scripts.ts";
+import { checkoutScript, execScript, killScript, prepareScript } from "../../boss/scripts.ts";
 import { HostSession } from "../../boss/session.ts";
 import { readToolchains, toolchainScript } from "../../boss/toolchains.ts";
 import { tryLockFile } from "../../host/flock.ts";
@@ -180,6 +181,28 @@ test("what killed git processes have left on a host does not stand in the way of
       writeFileSync(join(work, ".git", `${left}.lock`), "");
   }
   assert.equal(git(work, ["status", "--porcelain"]), "", "the boss's own files are no part of the source");
+});
+
+test("kill ends the worker that has the lock, and no process that only has its number", async () => {
+  await using directory = await temporaryDirectory("croft-test-local-");
+  const kill = async () => {
+    await using session = new HostSession(here(directory.path), ssh);
+    return (await session.evaluate(killScript(directory.path), 30))[0]!;
+  };
+  assert.equal(await kill(), "none");
+  await using worker = new HostSession(here(directory.path), ssh);
+  await worker.evaluate(prepareScript(directory.path), 30);
+  assert.match(await kill(), /^killed \d+$/);
+  await worker.closed;
+  using lock = tryLockFile(join(directory.path, ".croft-lock"))!;
+  const innocent = spawn("sleep", ["60"]);
+  try {
+    writeFileSync(lock.path, `${innocent.pid}\n`);
+    assert.match(await kill(), /^failed the lock is held, but not by process \d+/);
+    assert.ok(isRunning(innocent.pid!));
+  } finally {
+    innocent.kill("SIGKILL");
+  }
 });
 
 test("architectures with any characters are looked for as they are named", async () => {
