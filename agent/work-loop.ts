@@ -134,20 +134,24 @@ async function bootstrap(
 
 async function perform(context: Context, work: TaskWork, signals: SignalWatch): Promise<boolean> {
   const { received, machine, interruption, begun } = work;
-  const { task, controller, response } = received;
-  context.status.set("booting", {
+  context.status.set("booting", aboutTask(received));
+  const performed = await performTask(context, received, machine, interruption, begun);
+  return await report(context, received, performed, signals);
+}
+
+function aboutTask({ task, controller, response }: ReceivedTask) {
+  return {
     machine: task.machine,
     task: `${task.name}/${task.version}`,
     controller: controller.url,
     session: response.session,
-  });
-  const performed = await performTask(context, received, machine, interruption, begun);
-  return await report(context, received, performed, signals);
+  };
 }
 
 /** Tells the controller that its task is not performed. */
 async function abandon(context: Context, work: AbandonedWork, signals: SignalWatch): Promise<boolean> {
   const { received, abandoned } = work;
+  context.status.set("recording", aboutTask(received));
   return await report(context, received, await abandonTask(context, received, abandoned), signals);
 }
 

@@ -3,6 +3,8 @@ import { createHash, generateKeyPairSync } from "node:crypto";
 import { chmodSync, existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { keyChecks } from "../../agent/doctor/keys.ts";
+import { makeSettings } from "../../agent/settings.ts";
 import { openSigner } from "../../agent/signing.ts";
 import { Failure } from "../../host/failure.ts";
 import { run } from "../../host/run.ts";
@@ -207,4 +209,20 @@ test("a fingerprint is that of the public key, whatever form the private key has
     writeFileSync(at(type), privateKey.export({ type, format: "pem" }));
     assert.equal((await openSigner(at(type))).fingerprint, expected);
   }
+});
+
+test("croft doctor tries a key with the program that signs, as the agent does", async () => {
+  const check = async (authKey: string, openssl: { program: string; options: string[] }) => {
+    const settings = { ...makeSettings({}, ["http://127.0.0.1/"]), authKey, openssl };
+    return (await keyChecks[0]!.run(settings, new AbortController().signal)).at(-1)!;
+  };
+  const options = ["-passin", `file:${at("passphrase")}`];
+  const good = await check(at("encrypted.pem"), { program: "openssl", options });
+  assert.equal(good.level, "ok", good.text);
+  assert.match(good.text, new RegExp((await openSigner(at("key.pem"))).fingerprint));
+  for (const [key, program] of [
+    ["missing.pem", "openssl"],
+    ["encrypted.pem", at("no-such-program")],
+  ] as const)
+    assert.equal((await check(at(key), { program, options })).level, "problem", key);
 });
