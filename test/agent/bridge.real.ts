@@ -20,8 +20,10 @@ import { AgentHome } from "./running-agent.ts";
 const patienceSeconds = 400;
 const resources = new AsyncDisposableStack();
 let host: BridgedHost;
+let machine: string;
 
 before(async () => {
+  machine = await minimalMachine(); // made of Debian's packages, if it has to be: not from in there
   await enterNetworkNamespace();
   host = resources.use(await startBridgedHost());
   await using tree = new AsyncDisposableStack();
@@ -54,7 +56,7 @@ test("a machine is bootstrapped and performs a task on a bridge; what a killed a
   await using controller = await FakeController.start();
   const directory = home.at("machines", "volume", "minimal");
   await mkdir(directory, { recursive: true });
-  await symlink(await minimalMachine(), join(directory, "minimal-1"));
+  await symlink(machine, join(directory, "minimal-1"));
   const task = [
     ...["name: hello", "version: 1.0", `repository-url: http://${outsideAddress}/hello-1.0.tar.gz`],
     ...["repository-type: pkg", "machine: minimal", "target: x86_64-linux-gnu", ""],

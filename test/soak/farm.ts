@@ -1,7 +1,6 @@
 /** A whole farm of real processes on btrfs: controllers, agents, minimal machines, and the sources they build. */
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { silentLog } from "../../host/log.ts";
