@@ -52,6 +52,8 @@ interface Worker {
   readonly begun: Set<number>;
   done: number;
   sent: number;
+  /** It has ended a round without results of all that it was given. */
+  hasLeftOut: boolean;
 }
 
 /** What a worker is doing, for displays and deadlines. */
@@ -117,7 +119,13 @@ export class Dispatch {
   addWorker(offer: WorkerOffer, expected = false): void {
     if (this.#workers.has(offer.name)) throw new Error(`worker ${offer.name} is there already`);
     if (expected) this.#expected--;
-    const none = { inFlight: new Set<number>(), begun: new Set<number>(), done: 0, sent: 0 };
+    const none = {
+      inFlight: new Set<number>(),
+      begun: new Set<number>(),
+      done: 0,
+      sent: 0,
+      hasLeftOut: false,
+    };
     this.#workers.set(offer.name, { offer, phase: "idle", ...none });
     if (!this.#batch) this.#wake();
   }
@@ -213,6 +221,7 @@ export class Dispatch {
   /** Its queue is drained: a target without all results has met an exception inside the worker. */
   #finished(worker: Worker): void {
     worker.phase = "idle";
+    if (worker.inFlight.size > 0) worker.hasLeftOut = true;
     for (const target of worker.inFlight) {
       worker.inFlight.delete(target);
       if (this.#leftOut.has(target)) {
@@ -232,10 +241,18 @@ export class Dispatch {
     for (const worker of this.#workers.values()) {
       if (worker.phase === "building") this.#fill(worker);
       if (worker.phase !== "idle" || !this.#pool.hasFor(worker.offer.architectures)) continue;
+      if (worker.hasLeftOut && this.#othersCan(worker)) continue;
       worker.phase = "preparing";
       const { slots, name } = worker.offer;
       this.#actions.send(name, { cmd: "build_prepare", commits: this.#matrix.hashes, max_boards: slots });
     }
+  }
+
+  /** What a worker has left out silently is not for it again, as long as there are others. */
+  #othersCan(worker: Worker): boolean {
+    for (const other of this.#workers.values())
+      if (other !== worker && !other.hasLeftOut && this.#pool.hasFor(other.offer.architectures)) return true;
+    return false;
   }
 
   /** Fills its slots. */
@@ -254,8 +271,8 @@ export class Dispatch {
         ...(some ? { commits: missing } : {}),
       });
     }
-    if (this.#pool.size === 0) for (const each of this.#workers.values()) this.#drain(each);
-    else if (worker.inFlight.size < worker.offer.slots) this.#drain(worker);
+    for (const each of this.#workers.values())
+      if (!this.#pool.hasFor(each.offer.architectures)) this.#drain(each);
   }
 
   /**

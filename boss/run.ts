@@ -15,6 +15,8 @@ import type { Pool } from "./pool.ts";
 import type { StartedWorker } from "./start.ts";
 import { BusyFailure } from "./start.ts";
 
+/** What the system's programs, and git, say of it. */
+const diskFull = /\b(?:No space left on device|Disk quota exceeded|Out of diskspace)\b/;
 /** How often deadlines are looked at. */
 const watchMilliseconds = 250;
 /** A longer gap between two looks means that the boss itself did not run. */
@@ -174,6 +176,9 @@ export class Run {
         message: (message) => this.#receive(running, message),
         alive: () => (running.heardAt = this.#now()),
         broken: (reason) => this.#lose(running, reason),
+        complaint: (line) => {
+          if (diskFull.test(line)) this.#lose(running, "its disk is full", { restart: false });
+        },
       });
       if (batch && this.#restarted.has(host.name)) this.#dispatch.share();
     });
@@ -278,5 +283,5 @@ export class Run {
 
 /** A build that failed for this says nothing about its target: it is built elsewhere. */
 function isDiskFull({ return_code, stderr }: BuildResult): boolean {
-  return return_code !== 0 && /\bNo space left on device\b|\bDisk quota exceeded\b/.test(stderr);
+  return return_code !== 0 && diskFull.test(stderr);
 }

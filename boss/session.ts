@@ -32,9 +32,6 @@ export interface WorkerListener {
   alive(): void;
   /** A line with the worker's prefix that cannot be read: the worker counts as lost. */
   broken(reason: string): void;
-}
-
-export interface SessionEvents extends WorkerListener {
   /** A line of its standard error. */
   complaint(line: string): void;
 }
@@ -47,7 +44,7 @@ export class HostSession implements AsyncDisposable {
   bytesReceived = 0;
   readonly #child: ChildProcess;
   readonly #log: TrafficLog | undefined;
-  #events: SessionEvents | undefined;
+  #events: WorkerListener | undefined;
   #onAnswer: ((line: string) => void) | undefined;
   #lastComplaint = "";
   #over = false;
@@ -104,7 +101,7 @@ export class HostSession implements AsyncDisposable {
   }
 
   /** From now on it is a worker: what it says goes to the events. */
-  becomeWorker(script: string, events: SessionEvents): void {
+  becomeWorker(script: string, events: WorkerListener): void {
     this.#events = events;
     this.#write(`${Buffer.byteLength(script)}\n${script}`);
   }

@@ -189,14 +189,19 @@ async function presentToolchains(
 }
 
 /** Keeps what a worker says until somebody listens. */
-class Inbox {
-  readonly complaint: (line: string) => void;
+class Inbox implements WorkerListener {
+  readonly #onComplaint: (line: string) => void;
   #waiting: (Response | { broken: string })[] = [];
   #listener: WorkerListener | undefined;
   #onMessage: (() => void) | undefined;
 
   constructor(complaint: (line: string) => void) {
-    this.complaint = complaint;
+    this.#onComplaint = complaint;
+  }
+
+  complaint(line: string): void {
+    this.#onComplaint(line);
+    this.#listener?.complaint(line);
   }
 
   message(message: Response): void {

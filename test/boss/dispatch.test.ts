@@ -187,6 +187,25 @@ test("a target that a worker leaves out silently goes back to the pool once", ()
   assert.ok(world.dispatch.isOver);
 });
 
+test("a worker that keeps its slots for targets it leaves out is drained though others' targets wait; they go elsewhere", () => {
+  const world = makeWorld({ targets: 3, commits: 1, arch: (at) => (at < 2 ? "sandbox" : "strange") });
+  world.add(new SimulatedWorker("full", 1, () => true), 2);
+  deliverAll(world);
+  world.add(new SimulatedWorker("good", 1), 1);
+  deliverAll(world);
+  assert.deepEqual(world.dispatch.remaining, [2]);
+  assert.equal(world.stored.size + world.givenUp.size, 2);
+  assert.ok(world.dispatch.isOver);
+});
+
+test("what a worker has left out is not for it again while there are others", () => {
+  const world = makeWorld({ targets: 2, commits: 1 });
+  world.add(new SimulatedWorker("full", 1, () => true), 1);
+  world.add(new SimulatedWorker("good", 1), 1);
+  deliverAll(world);
+  assert.deepEqual([world.stored.size, world.givenUp.size], [2, 0]);
+});
+
 test("targets go to workers with their toolchain, and remain if there is none", () => {
   const world = makeWorld({ targets: 9, commits: 1, arch: (at) => ["sandbox", "arm", "riscv"][at % 3]! });
   world.add(new SimulatedWorker("a", 1), 4);
