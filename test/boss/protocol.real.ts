@@ -17,7 +17,7 @@ import { Random } from "../manifests/random.ts";
 
 const double = join(import.meta.dirname, "double.pl");
 const transcripts = join(import.meta.dirname, "..", "worker", "vectors");
-const scripts = Number(process.env["CROFT_DOUBLE_SCRIPTS"] ?? 1000);
+const scripts = Number(process.env["CROFT_DOUBLE_SCRIPTS"] ?? 300);
 const ssh = { controlDirectory: "/nonexistent", connectTimeoutSeconds: 5 };
 const runSeconds = 60;
 
