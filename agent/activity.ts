@@ -1,4 +1,5 @@
 /** What an agent may be doing: each phase with its text and the longest time it should take. */
+import { duration } from "../host/duration.ts";
 import { withoutSecrets } from "../host/url.ts";
 import type { Settings } from "./settings.ts";
 
@@ -122,15 +123,4 @@ function purpose({ task, controller }: Activity): string {
   return task === undefined
     ? " to bootstrap it"
     : ` to build ${subject({ phase: "building", task, ...(controller === undefined ? {} : { controller }) })}`;
-}
-
-/** `12s`, `3m12s`, `2h03m`. */
-export function duration(seconds: number): string {
-  const whole = Math.floor(seconds);
-  if (whole < 60) return `${whole}s`;
-  const two = (value: number) => String(value).padStart(2, "0");
-  const minutes = Math.floor(whole / 60);
-  return minutes < 60
-    ? `${minutes}m${two(whole % 60)}s`
-    : `${Math.floor(minutes / 60)}h${two(minutes % 60)}m`;
 }

@@ -1,4 +1,5 @@
-import { activityText, describePhase, duration } from "./activity.ts";
+import { duration } from "../host/duration.ts";
+import { activityText, describePhase } from "./activity.ts";
 import type { Settings } from "./settings.ts";
 import type { Status } from "./status.ts";
 

@@ -1,5 +1,6 @@
 /** What a person sees while a matrix is built: a line that is rewritten on a terminal, plain lines elsewhere. */
 import { stripVTControlCharacters } from "node:util";
+import { duration } from "../host/duration.ts";
 import type { Host } from "./hosts.ts";
 import type { Matrix } from "./matrix.ts";
 import type { PartialObserver } from "./observers.ts";
@@ -106,7 +107,7 @@ export class Progress implements Disposable {
       `${this.#results}/${this.#total}`,
       ...(this.#failed > 0 ? [`${this.#failed} failed`] : []),
       ...(rate > 0 ? [`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`] : []),
-      ...(left === undefined ? [] : [`${duration(left)} left`]),
+      ...(left === undefined ? [] : [`${duration(Math.round(left))} left`]),
       ...hosts,
     ].join("  ");
     if (!this.#output.isTTY) return void this.#output.write(`${text}\n`);
@@ -123,12 +124,4 @@ export class Progress implements Disposable {
 /** Text of hosts and compilers, without what would do something to the terminal. */
 export function printable(text: string): string {
   return stripVTControlCharacters(text).replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "?");
-}
-
-/** `1h02m`, `3m12s`, `7s`. */
-export function duration(seconds: number): string {
-  const whole = Math.round(seconds);
-  const pad = (value: number) => String(value).padStart(2, "0");
-  if (whole >= 3600) return `${Math.floor(whole / 3600)}h${pad(Math.floor((whole % 3600) / 60))}m`;
-  return whole >= 60 ? `${Math.floor(whole / 60)}m${pad(whole % 60)}s` : `${whole}s`;
 }

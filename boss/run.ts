@@ -71,6 +71,7 @@ interface Running {
 export class Run {
   readonly #options: RunOptions;
   readonly #dispatch: Dispatch;
+  readonly #hosts: ReadonlyMap<string, Host>;
   readonly #running = new Map<string, Running>();
   readonly #restarted = new Set<string>();
   readonly #traffic = new Map<string, { sent: number; received: number }>();
@@ -83,6 +84,7 @@ export class Run {
 
   constructor(options: RunOptions) {
     this.#options = options;
+    this.#hosts = new Map(options.hosts.map((host) => [host.name, host]));
     this.#now = options.now ?? (() => performance.now());
     this.#watchedAt = this.#now();
     const { matrix, pool, batch, observer } = options;
@@ -264,7 +266,7 @@ export class Run {
   }
 
   #host(name: string): Host {
-    return this.#options.hosts.find((host) => host.name === name)!;
+    return this.#hosts.get(name)!;
   }
 
   /** What is thrown while a message is handled, such as a full disk, ends the run and not the process. */

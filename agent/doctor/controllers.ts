@@ -5,7 +5,7 @@ import type { TLSSocket } from "node:tls";
 import { reasonOf } from "../../host/failure.ts";
 import { packageVersion } from "../../host/package.ts";
 import { withoutSecrets } from "../../host/url.ts";
-import { duration } from "../activity.ts";
+import { duration } from "../../host/duration.ts";
 import type { Settings } from "../settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 

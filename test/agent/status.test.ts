@@ -8,7 +8,7 @@ import { temporaryDirectory } from "../../host/temporary.ts";
 import { Enumeration } from "../../machines/enumeration.ts";
 import { fakeEnumeration } from "../../machines/fake-machine.ts";
 import { machinePaths } from "../../machines/layout.ts";
-import { activityText, describePhase, duration, phases, type Activity } from "../../agent/activity.ts";
+import { activityText, describePhase, phases, type Activity } from "../../agent/activity.ts";
 import { healthOf } from "../../agent/health.ts";
 import { withoutSecrets } from "../../host/url.ts";
 import { MachineView, machineStates } from "../../agent/machine-view.ts";
@@ -16,6 +16,7 @@ import { AgentMetrics } from "../../agent/metrics.ts";
 import { makeSettings, type Settings } from "../../agent/settings.ts";
 import { SpoolMeter } from "../../agent/spool-size.ts";
 import { Status } from "../../agent/status.ts";
+import { duration } from "../../host/duration.ts";
 import { parseMetrics } from "../fixtures/prometheus.ts";
 import { header } from "./running-agent.ts";
 
