@@ -13,6 +13,7 @@ import { silentLog } from "../../host/log.ts";
 import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
 import { enumerateMachines } from "../../machines/enumerate.ts";
 import type { LockedMachine, PendingBootstrap } from "../../machines/enumeration.ts";
+import type { MachinePaths } from "../../machines/layout.ts";
 import { publishBootstrapped } from "../../machines/pending-bootstrap.ts";
 import { removeStaleSnapshots } from "../../machines/stale.ts";
 import { openStorage } from "../../machines/storage.ts";
@@ -29,9 +30,14 @@ function violation(text: string): never {
   process.exit(1);
 }
 
-/** Another kernel lock, which the code under test does not know: it must be free whenever the machine lock is ours. */
-function claim(name: string): Disposable {
-  return tryLockFile(join(claims, name)) ?? violation(`machine ${name} is held by two processes`);
+/**
+ * Another kernel lock, which the code under test does not know: it must be free whenever the machine lock is ours.
+ * One for each directory, as a machine and its double in another volume are two: while an operator replaces the
+ * first, the other counts, and whoever has taken it keeps it.
+ */
+function claim({ volume, name }: MachinePaths): Disposable {
+  const lock = tryLockFile(join(claims, `${volume}-${name}`));
+  return lock ?? violation(`machine ${name} of volume ${volume} is held by two processes`);
 }
 
 /** Every file of a machine carries its id; a mixture would be a half-written or half-removed machine. */
@@ -83,19 +89,19 @@ async function round(): Promise<string> {
     const locked = found.machines.filter((machine) => machine.state === "locked");
     {
       using all = new DisposableStack();
-      for (const { paths } of locked) all.use(claim(paths.name));
+      for (const { paths } of locked) all.use(claim(paths));
       for (const { paths, manifest } of locked) assertWhole(paths.bootstrapped, manifest.machine.id);
     }
     if (found.pending && Math.random() < 0.8) {
       pending = resources.use(found.takePending());
       pending.lock.write(toolchainLock);
-      resources.use(claim(pending.paths.name));
+      resources.use(claim(pending.paths));
     } else {
       chosen = locked[Math.floor(Math.random() * locked.length)];
       if (chosen) {
         chosen.lock.write(toolchainLock, 1000 + instance);
         resources.use(found.take(chosen));
-        resources.use(claim(chosen.paths.name));
+        resources.use(claim(chosen.paths));
       }
     }
   }
