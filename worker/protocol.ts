@@ -135,7 +135,8 @@ export function formatResponse(response: Response): string {
   return `${responsePrefix}${JSON.stringify(response)}\n`;
 }
 
-type Schema = Record<string, (fields: Fields) => Record<string, unknown>>;
+/** Picks the fields of a message, by its name. */
+type Schema = Record<string, (fields: Fields) => Fields>;
 
 function parseMessage(text: string, key: "cmd" | "resp", schema: Schema): Parsed<unknown> {
   let value: unknown;
@@ -150,70 +151,59 @@ function parseMessage(text: string, key: "cmd" | "resp", schema: Schema): Parsed
   const name = typeof object[key] === "string" ? object[key] : "";
   const read = Object.hasOwn(schema, name) ? schema[name] : undefined;
   if (!read) return { kind: "unknown", name };
-  const fields = new Fields(name, object);
-  const message = { [key]: name, ...read(fields) };
-  return fields.problem === undefined
-    ? { kind: "message", message }
-    : { kind: "invalid", reason: fields.problem };
+  const { picked, problem } = read(new Fields(name, object).pick(key, name));
+  return problem === undefined ? { kind: "message", message: picked } : { kind: "invalid", reason: problem };
 }
 
 const commandFields: Schema = {
   setup: (fields) => fields.optional("work_dir", "string"),
-  configure: (fields) => ({ settings: readSettings(fields), toolchains: fields.texts("toolchains") ?? {} }),
-  build_boards: (fields) => ({ boards: readTargets(fields), commits: readCommits(fields) }),
-  build_prepare: (fields) => ({ commits: readCommits(fields), ...fields.optional("max_boards", "count") }),
-  build_board: (fields) => readTarget(fields),
-  build_done: () => ({}),
-  quit: () => ({}),
+  configure: (fields) =>
+    fields.pick("settings", readSettings(fields)).pick("toolchains", fields.texts("toolchains") ?? {}),
+  build_boards: (fields) => fields.pick("boards", readTargets(fields)).pick("commits", readCommits(fields)),
+  build_prepare: (fields) => fields.pick("commits", readCommits(fields)).optional("max_boards", "count"),
+  build_board: readTarget,
+  build_done: (fields) => fields,
+  quit: (fields) => fields,
 };
 
 const responseFields: Schema = {
-  ready: (fields) => ({ ...fields.required("nthreads", "count"), ...fields.required("slots", "count") }),
-  setup_done: (fields) => ({
-    ...fields.required("work_dir", "string"),
-    ...fields.required("git_dir", "string"),
-  }),
-  configure_done: () => ({}),
+  ready: (fields) => fields.required("nthreads", "count").required("slots", "count"),
+  setup_done: (fields) => fields.required("work_dir", "string").required("git_dir", "string"),
+  configure_done: (fields) => fields,
   build_started: (fields) => fields.required("num_threads", "count"),
   worktree_created: (fields) => fields.required("thread", "count"),
-  build_prepare_done: () => ({}),
-  heartbeat: (fields) => ({ ...fields.required("board", "string"), ...fields.required("thread", "count") }),
+  build_prepare_done: (fields) => fields,
+  heartbeat: (fields) => fields.required("board", "string").required("thread", "count"),
   build_result: readResult,
   build_done: (fields) => fields.required("exceptions", "count"),
-  quit_ack: () => ({}),
+  quit_ack: (fields) => fields,
   error: (fields) => fields.required("msg", "string"),
 };
 
-function readResult(fields: Fields): Record<string, unknown> {
-  const sizes = fields.inner("sizes");
-  const raw = sizes?.required("raw", "string");
-  const config = fields.texts("config");
-  return {
-    ...fields.required("board", "string"),
-    ...fields.required("commit_upto", "count"),
-    ...fields.required("return_code", "integer"),
-    ...fields.required("stderr", "string"),
-    ...fields.required("stdout", "string"),
-    ...fields.required("load_avg", "number"),
-    ...(raw && { sizes: raw }),
-    ...(config && { config }),
-    ...fields.optional("lines", "string"),
-  };
+function readResult(fields: Fields): Fields {
+  return fields
+    .required("board", "string")
+    .required("commit_upto", "count")
+    .required("return_code", "integer")
+    .required("stderr", "string")
+    .required("stdout", "string")
+    .required("load_avg", "number")
+    .pick("sizes", fields.inner("sizes")?.required("raw", "string").picked)
+    .pick("config", fields.texts("config"))
+    .optional("lines", "string");
 }
 
-function readTarget(fields: Fields): Record<string, unknown> {
-  const commits = fields.list("commits", "count");
-  return {
-    ...fields.required("board", "name"),
-    ...fields.optional("arch", "string"),
-    ...(commits && { commits }),
-  };
+function readTarget(fields: Fields): Fields {
+  return fields
+    .required("board", "name")
+    .optional("arch", "string")
+    .pick("commits", fields.list("commits", "count"));
 }
 
 function readTargets(fields: Fields): unknown[] {
   const targets = fields.objects("boards") ?? [];
   if (targets.length === 0) fields.complain("no boards specified");
-  return targets.map(readTarget);
+  return targets.map((target) => readTarget(target).picked);
 }
 
 function readCommits(fields: Fields): unknown {

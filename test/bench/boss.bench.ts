@@ -1,10 +1,10 @@
 /**
- * The boss with workers that answer at once: how many results it takes and writes per second, to a tmpfs if there is
- * one. Beside it, what writing the same files alone takes.
+ * The boss, as it is published, with workers that answer at once: how many results it takes and writes per second, to
+ * a tmpfs if there is one. Beside it, what writing the same files alone takes.
  */
 import { mkdirSync, mkdtempSync, rmSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { spawnSync } from "node:child_process";
 import type { Host } from "../../boss/hosts.ts";
 import { Matrix } from "../../boss/matrix.ts";
@@ -16,8 +16,10 @@ import { storing } from "../../boss/build.ts";
 import { quote } from "../../boss/ssh.ts";
 import { launchWorker, type StartedWorker } from "../../boss/start.ts";
 import { ResultStore } from "../../boss/store.ts";
+import { temporaryDirectory } from "../../host/temporary.ts";
+import { publishTo } from "./published.ts";
 
-const worker = join(import.meta.dirname, "..", "boss", "fake-worker.ts");
+const worker = join(import.meta.dirname, "..", "boss", `fake-worker${extname(import.meta.filename)}`);
 const ssh = { controlDirectory: "/nonexistent", connectTimeoutSeconds: 5 };
 /** Targets, commits, workers. */
 const sizes = [
@@ -30,14 +32,12 @@ const sizes = [
 export default async function bench(): Promise<void> {
   if (process.argv[2] === "run")
     return await measure(process.argv.slice(3).map(Number) as [number, number, number]);
+  await using directory = await temporaryDirectory("croft-bench-boss-");
+  await publishTo(directory.path, ["test/bench/boss.bench.ts", "test/boss/fake-worker.ts"]);
+  const compiled = join(directory.path, "dist", "test", "bench", "boss.bench.js");
   for (const size of sizes) {
-    const { stdout, stderr } = spawnSync(
-      process.execPath,
-      [import.meta.filename, "run", ...size.map(String)],
-      {
-        encoding: "utf8",
-      },
-    );
+    const argv = [compiled, "run", ...size.map(String)];
+    const { stdout, stderr } = spawnSync(process.execPath, argv, { encoding: "utf8" });
     process.stdout.write(stdout || stderr);
   }
 }

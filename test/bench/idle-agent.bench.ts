@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { cp, mkdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { packageFile } from "../../host/package.ts";
@@ -13,6 +13,7 @@ import { run } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { machinePaths, manifestPath } from "../../machines/layout.ts";
 import { FakeController } from "../agent/fake-controller.ts";
+import { publishTo } from "./published.ts";
 
 const measuredSeconds = 60;
 const machineCount = 6;
@@ -21,7 +22,7 @@ const tickMilliseconds = 10; // proc(5), sysconf(_SC_CLK_TCK) is 100
 export default async function bench(): Promise<void> {
   await using directory = await temporaryDirectory("croft-test-idle-");
   const at = (name: string) => join(directory.path, name);
-  await build(directory.path);
+  await publishTo(directory.path);
   await makeMachines(at("machines"));
   await using controller = await FakeController.start();
   const argv = await agentArguments(directory.path, controller.url("/task"));
@@ -56,19 +57,6 @@ export default async function bench(): Promise<void> {
   line("  in it rounds through the machines and to the controller", String(rounds - 1));
   line("processor time to start, with the first round", `${startMs.toFixed(0)} ms`);
   await printContents(argv, at("contents"));
-}
-
-/** The package as `npm pack` makes it, with the dependencies of this clone. */
-async function build(directory: string): Promise<void> {
-  const compiler = packageFile("node_modules", "typescript", "bin", "tsc");
-  const to = ["--outDir", join(directory, "dist")];
-  await run([process.execPath, compiler, "-p", packageFile("tsconfig.build.json"), ...to], {
-    timeoutSeconds: 300,
-  });
-  await mkdir(join(directory, "bin"));
-  await cp(packageFile("bin", "croft.js"), join(directory, "bin", "croft.js"));
-  await cp(packageFile("package.json"), join(directory, "package.json"));
-  for (const name of ["node_modules", "worker"]) await symlink(packageFile(name), join(directory, name));
 }
 
 async function makeMachines(machines: string): Promise<void> {
