@@ -8,6 +8,7 @@ import { addOptions, givenValues, withDefaults, type OptionDeclaration } from ".
 import {
   croftCommand,
   Installation,
+  installOptions,
   liesInHome,
   quoted,
   unitDirectory,
@@ -21,7 +22,7 @@ import { settingsOf, type Settings } from "./settings.ts";
 const service = "croft-agent@.service";
 const target = "croft-agent.target";
 
-const installOptions: readonly OptionDeclaration[] = [
+const options: readonly OptionDeclaration[] = [
   {
     name: "instances",
     kind: "integer",
@@ -31,16 +32,7 @@ const installOptions: readonly OptionDeclaration[] = [
     maximum: 99,
     prose: "how many agents this host runs, each a service croft-agent@1 and up",
   },
-  {
-    name: "config",
-    kind: "path",
-    value: "FILE",
-    default: "/etc/croft/agent.yaml",
-    prose: "their configuration; an example is written if there is none",
-  },
-  { name: "now", kind: "flag", prose: "start them, now and with the host" },
-  { name: "dry-run", kind: "flag", prose: "print what would be done, with the units, and do nothing" },
-  { name: "uninstall", kind: "flag", prose: "stop them and remove the units; configuration and spool stay" },
+  ...installOptions("/etc/croft/agent.yaml"),
 ];
 
 /** The command, a part of `croft agent`. */
@@ -50,9 +42,9 @@ export function installCommand(): Command {
     "[controller...]",
     `${controllersArgument.value}, for a configuration that is written now`,
   );
-  addOptions(command, installOptions);
+  addOptions(command, options);
   command.action(async (controllers: string[]) => {
-    const values = withDefaults(givenValues(command, installOptions), installOptions);
+    const values = withDefaults(givenValues(command, options), options);
     const flag = (name: string) => values[name] === true;
     const say = (line: string) => process.stdout.write(`${line}\n`);
     const installation = new Installation("install the agent", { dryRun: flag("dry-run"), say });

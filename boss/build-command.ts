@@ -4,7 +4,8 @@ import { build, type BuildOutcome } from "./build.ts";
 import { jsonEvents } from "./json-events.ts";
 import type { Host } from "./hosts.ts";
 import { localHost, makePlan } from "./plan.ts";
-import { printable, Progress } from "./progress.ts";
+import { Progress } from "./progress.ts";
+import { printable } from "../host/terminal-text.ts";
 import { formatEvents, formatSummary } from "./summary-text.ts";
 import { summarize, type Summary } from "./summary.ts";
 

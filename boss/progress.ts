@@ -1,6 +1,6 @@
 /** What a person sees while a matrix is built: a line that is rewritten on a terminal, plain lines elsewhere. */
-import { stripVTControlCharacters } from "node:util";
 import { duration } from "../host/duration.ts";
+import { printable } from "../host/terminal-text.ts";
 import type { Host } from "./hosts.ts";
 import type { Matrix } from "./matrix.ts";
 import type { PartialObserver } from "./observers.ts";
@@ -119,9 +119,4 @@ export class Progress implements Disposable {
     if (this.#drawn) this.#output.write("\r\x1b[K");
     this.#drawn = false;
   }
-}
-
-/** Text of hosts and compilers, without what would do something to the terminal. */
-export function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "?");
 }

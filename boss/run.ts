@@ -5,7 +5,7 @@
  * Every wait for a worker has a deadline: a worker with targets in flight, or that owes an answer, must show a sign of
  * life within the build timeout. One that is lost, however, is dropped once, and its host may start another.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { Deadline } from "../host/deadline.ts";
 import { Failure, reasonOf } from "../host/failure.ts";
 import type { BuildResult, Response } from "../worker/protocol.ts";
 import { Dispatch } from "./dispatch.ts";
@@ -247,12 +247,8 @@ export class Run {
     this.#running.clear(); // what they say from now on does not count
     for (const { worker } of all) worker.session.send({ cmd: "quit" });
     const closed = Promise.all(all.map(({ worker }) => worker.session.closed));
-    const late = new AbortController();
-    await Promise.race([
-      closed,
-      delay(quitSeconds * 1000, undefined, { signal: late.signal }).catch(() => {}),
-    ]);
-    late.abort();
+    using late = new Deadline(quitSeconds);
+    await Promise.race([closed, late.passed]);
     await Promise.all(all.map(({ worker }) => worker.session.drop()));
     for (const { host, worker } of all) this.#count(host, worker);
     await Promise.allSettled(this.#ending);

@@ -5,7 +5,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
+import { Deadline } from "../host/deadline.ts";
 import { Failure, reasonOf } from "../host/failure.ts";
 import { LineSplitter } from "../host/lines.ts";
 import { killGroup } from "../host/run.ts";
@@ -82,20 +82,15 @@ export class HostSession implements AsyncDisposable {
       answers.push(line);
       if (!line.startsWith("has ")) last.resolve();
     };
-    const over = new AbortController();
-    const stop = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
+    using deadline = new Deadline(timeoutSeconds, signal);
     try {
       this.#write(`${Buffer.byteLength(script)}\n${script}`);
-      const late = delay(timeoutSeconds * 1000, "late" as const, { signal: stop }).catch(
-        () => "late" as const,
-      );
-      const outcome = await Promise.race([last.promise, this.closed, late]);
+      const outcome = await Promise.race([last.promise, this.closed, deadline.passed]);
       signal?.throwIfAborted();
       if (answers.length > 0 && !answers.at(-1)!.startsWith("has ")) return answers;
       const reason = outcome === "late" ? `no answer within ${timeoutSeconds} s` : String(outcome);
       throw new Failure(`use host ${this.host.name}`, reason);
     } finally {
-      over.abort();
       this.#onAnswer = undefined;
     }
   }
@@ -135,11 +130,9 @@ export class HostSession implements AsyncDisposable {
   }
 
   async #endsWithin(seconds: number): Promise<boolean> {
-    const over = new AbortController();
-    const late = delay(seconds * 1000, false, { signal: over.signal }).catch(() => false);
-    const ended = await Promise.race([this.closed.then(() => true), late]);
-    over.abort();
-    return ended;
+    using deadline = new Deadline(seconds);
+    await Promise.race([this.closed, deadline.passed]);
+    return this.#over;
   }
 
   #write(text: string): void {

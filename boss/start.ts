@@ -3,7 +3,7 @@
  * it. Hosts go through them independently of each other, all at once; one that fails is left out, and its lock is free
  * as soon as its session is closed.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { Deadline } from "../host/deadline.ts";
 import { Failure, reasonOf } from "../host/failure.ts";
 import { ProgramFailure, run } from "../host/run.ts";
 import type { Response } from "../worker/protocol.ts";
@@ -234,11 +234,7 @@ class Inbox implements WorkerListener {
     { answerTimeoutSeconds, signal }: LaunchSettings,
   ): Promise<Extract<Response, { resp: Kind }>> {
     const fail = (reason: string) => new Failure(`start the worker on host ${session.host.name}`, reason);
-    const over = new AbortController();
-    const stop = AbortSignal.any([signal, over.signal]);
-    const late = delay(answerTimeoutSeconds * 1000, "late" as const, { signal: stop }).catch(
-      () => "late" as const,
-    );
+    using deadline = new Deadline(answerTimeoutSeconds, signal);
     try {
       for (;;) {
         const message = this.#waiting.shift();
@@ -247,14 +243,13 @@ class Inbox implements WorkerListener {
         if (message?.resp === kind) return message as Extract<Response, { resp: Kind }>;
         if (message) continue;
         const arrived = new Promise<void>((resolve) => (this.#onMessage = resolve));
-        const outcome = await Promise.race([arrived, session.closed, late]);
+        const outcome = await Promise.race([arrived, session.closed, deadline.passed]);
         signal.throwIfAborted();
         if (this.#waiting.length > 0) continue;
         if (outcome === "late") throw fail(`no '${kind}' within ${answerTimeoutSeconds} s`);
         throw fail(String(outcome));
       }
     } finally {
-      over.abort();
       this.#onMessage = undefined;
     }
   }

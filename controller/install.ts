@@ -2,30 +2,19 @@
 import type { Command } from "commander";
 import { makeCommand } from "../host/command.ts";
 import { Failure } from "../host/failure.ts";
-import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../host/options.ts";
-import { croftCommand, Installation, liesInHome, unitText } from "../host/service-install.ts";
+import { addOptions, givenValues, withDefaults } from "../host/options.ts";
+import { croftCommand, Installation, installOptions, liesInHome, unitText } from "../host/service-install.ts";
 
 const service = "croft-controller.service";
 
-const installOptions: readonly OptionDeclaration[] = [
-  {
-    name: "config",
-    kind: "path",
-    value: "FILE",
-    default: "/etc/croft/controller.yaml",
-    prose: "its configuration; an example is written if there is none",
-  },
-  { name: "now", kind: "flag", prose: "start it, now and with the host" },
-  { name: "dry-run", kind: "flag", prose: "print what would be done, with the unit, and do nothing" },
-  { name: "uninstall", kind: "flag", prose: "stop it and remove the unit; configuration and data stay" },
-];
+const options = installOptions("/etc/croft/controller.yaml");
 
 /** The command, a part of `croft controller`. */
 export function installCommand(): Command {
   const command = makeCommand("install", "run the controller as a service of systemd on this host");
-  addOptions(command, installOptions);
+  addOptions(command, options);
   command.action(async () => {
-    const values = withDefaults(givenValues(command, installOptions), installOptions);
+    const values = withDefaults(givenValues(command, options), options);
     const flag = (name: string) => values[name] === true;
     const say = (line: string) => process.stdout.write(`${line}\n`);
     const installation = new Installation("install the controller", { dryRun: flag("dry-run"), say });
@@ -47,8 +36,8 @@ async function install(installation: Installation, file: string, now: boolean): 
   // Read by a user that systemd makes up: nothing secret stands in it but digests of tokens.
   await installation.example(file, exampleConfiguration, 0o644);
   const data = "/var/lib/croft-controller";
-  const options = ["--log-format", "systemd", "--config", file, "--data", data];
-  await installation.unit(service, unitText(service, { ExecStart: croftCommand("controller", ...options) }));
+  const argv = ["--log-format", "systemd", "--config", file, "--data", data];
+  await installation.unit(service, unitText(service, { ExecStart: croftCommand("controller", ...argv) }));
   await installation.systemctl("daemon-reload");
   if (now) await installation.systemctl("enable", "--now", service);
   installation.say("Next:");

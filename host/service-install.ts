@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { writeDurably } from "./durable.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "./failure.ts";
 import { packageFile, packageRoot } from "./package.ts";
+import type { OptionDeclaration } from "./options.ts";
 import { run } from "./run.ts";
 
 /** Where an administrator's units lie (systemd.unit(5)). */
@@ -18,6 +19,22 @@ const bootedMark = "/run/systemd/system";
 const systemctlTimeoutSeconds = 60;
 /** The first line of a unit that is ours to replace. */
 const madeBy = "# Made by croft; it is replaced at the next installation.\n";
+
+/** The options of each `install` command. @param file default path of the service's configuration. */
+export function installOptions(file: string): OptionDeclaration[] {
+  return [
+    {
+      name: "config",
+      kind: "path",
+      value: "FILE",
+      default: file,
+      prose: "configuration of the service; an example is written if there is none",
+    },
+    { name: "now", kind: "flag", prose: "start it, now and with the host" },
+    { name: "dry-run", kind: "flag", prose: "print what would be done, with the units, and do nothing" },
+    { name: "uninstall", kind: "flag", prose: "stop it and remove its units; configuration and data stay" },
+  ];
+}
 
 /** Lines of a unit that are replaced: all that begin with the key's name and `=`. */
 export type UnitChanges = Record<string, string | readonly string[]>;

@@ -1,5 +1,5 @@
 /** What a check is, and how checks are run: side by side, each with a deadline, none of them able to stop the others. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { Deadline } from "../../host/deadline.ts";
 import { reasonOf } from "../../host/failure.ts";
 import type { Settings } from "../settings.ts";
 
@@ -67,14 +67,12 @@ async function runCheck(
   const seconds = check.deadlineSeconds ?? defaultDeadlineSeconds;
   const deadline = AbortSignal.timeout(seconds * 1000);
   const late = problem(check.name, `no answer within ${seconds} s`, "Look for a disk or server that hangs.");
-  const done = new AbortController();
-  const over = sleep((seconds + graceSeconds) * 1000, [late], { signal: done.signal }).catch(() => [late]);
+  using over = new Deadline(seconds + graceSeconds);
   try {
-    return await Promise.race([check.run(settings, AbortSignal.any([deadline, signal])), over]);
+    const found = check.run(settings, AbortSignal.any([deadline, signal]));
+    return await Promise.race([found, over.passed.then(() => [late])]);
   } catch (error) {
     if (deadline.aborted) return [late];
     return [problem(check.name, reasonOf(error), "This keeps the check from being made.")];
-  } finally {
-    done.abort();
   }
 }

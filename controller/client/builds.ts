@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../../host/command.ts";
 import { givenValues, type OptionDeclaration } from "../../host/options.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
-import { TerminalText } from "./terminal-text.ts";
+import { TerminalText } from "../../host/terminal-text.ts";
 import { buildId, endWithReader, printLog, statusOf } from "./watch.ts";
 
 /** The options of `croft builds`. */

@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { Deadline } from "../../host/deadline.ts";
 import { Failure, reasonOf } from "../../host/failure.ts";
 import type { MachineEnd, StartOptions, VirtualMachine } from "../virtual-machine.ts";
 import type { BoundedFile } from "./bounded-file.ts";
@@ -12,8 +13,6 @@ import { consoleSocket, operatorSocket, removeRuntimeFiles, screenSocket } from 
 const lingerSeconds = 5;
 /** How long QEMU may take to end once the guest has shut down: on closing, it still writes a qcow2 disk's tables. */
 const closeSeconds = 60;
-/** Longer timers overflow, and would end at once. */
-const timerMaxMilliseconds = 2 ** 31 - 1;
 /** How long QEMU may take to obey when it is told to quit. */
 const quitSeconds = 2;
 /** A power button that comes while the guest's kernel still starts is lost: press again. */
@@ -74,17 +73,11 @@ export class QemuMachine implements VirtualMachine {
 
   async wait(timeoutSeconds: number, signal?: AbortSignal): Promise<MachineEnd | undefined> {
     signal?.throwIfAborted();
-    const late = new AbortController();
-    const stop = signal ? AbortSignal.any([late.signal, signal]) : late.signal;
-    try {
-      const milliseconds = Math.min(timeoutSeconds * 1000, timerMaxMilliseconds);
-      const timeout = delay(milliseconds, undefined, { signal: stop }).catch(() => {
-        signal?.throwIfAborted();
-      });
-      return (await Promise.race([this.ended, timeout])) ?? undefined;
-    } finally {
-      late.abort();
-    }
+    using deadline = new Deadline(timeoutSeconds, signal);
+    const end = await Promise.race([this.ended, deadline.passed]);
+    if (end !== "late") return end;
+    signal?.throwIfAborted();
+    return undefined;
   }
 
   async shutdown(timeoutSeconds: number): Promise<boolean> {

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { Deadline } from "../../host/deadline.ts";
 import { Failure, reasonOf } from "../../host/failure.ts";
 
 /** An event as QEMU reports it. */
@@ -128,14 +129,9 @@ export class QmpClient implements Disposable {
 }
 
 async function withTimeout<T>(command: string, promise: Promise<T>, timeoutSeconds: number): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new QmpFailure(command, `no answer after ${timeoutSeconds} s`)),
-    timeoutSeconds * 1000,
-  );
-  try {
-    return await Promise.race([promise, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  using deadline = new Deadline(timeoutSeconds);
+  const late = deadline.passed.then(() => {
+    throw new QmpFailure(command, `no answer after ${timeoutSeconds} s`);
+  });
+  return await Promise.race([promise, late]);
 }

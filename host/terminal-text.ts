@@ -1,7 +1,8 @@
 /**
- * Makes the log of an untrusted machine fit for a terminal: colours stay, everything else that a terminal obeys
- * (titles, clipboard, cursor, answers typed back) goes.
+ * Makes foreign text fit for a terminal: of what machines, hosts and compilers say, nothing that a terminal obeys
+ * (titles, clipboard, cursor, answers typed back) gets there, but for the colours of a log.
  */
+import { stripVTControlCharacters } from "node:util";
 
 const colour = /\x1b\[[0-9;:]*m/y;
 const otherSequence =
@@ -12,7 +13,12 @@ const refused = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g;
 
 const longestSequence = 4096;
 
-/** Filters one stream of text. */
+/** A line, without colours; other control characters show as `?`. */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text).replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "?");
+}
+
+/** Filters one stream of text, whose colours may stay. */
 export class TerminalText {
   #held = "";
   #colours: boolean;
