@@ -46,13 +46,18 @@ export async function takeToolchainLock(
 ): Promise<ToolchainLock> {
   if (path === "") return new ToolchainLock(undefined);
   if (!isAbsolute(path)) throw new UsageFailure(`use toolchain lock '${path}'`, "expected an absolute path");
-  let warnAt = performance.now() + warnSeconds * 1000;
-  for (;;) {
+  const began = performance.now();
+  let warnAt = began + warnSeconds * 1000;
+  for (let tries = 0; ; tries++) {
     signal?.throwIfAborted();
     const file = tryLockFile(path);
     if (file) return new ToolchainLock(file);
+    if (tries === 0) log.trace({ path }, "waiting for the toolchain lock");
     if (performance.now() >= warnAt) {
-      log.warn({ path }, `still waiting for the toolchain lock after ${warnSeconds} s`);
+      log.warn(
+        { path },
+        `still waiting for the toolchain lock after ${Math.round((performance.now() - began) / 1000)} s`,
+      );
       warnAt += warnSeconds * 1000;
     }
     // Waiting instances must not ask in step.

@@ -67,6 +67,7 @@ async function untilNegotiated(
   options: StartOptions,
   complaint: () => string,
 ): Promise<void> {
+  options.signal?.throwIfAborted(); // what came before has waited, too
   const aborted = Promise.withResolvers<never>();
   const onAbort = () => aborted.reject(options.signal!.reason);
   options.signal?.addEventListener("abort", onAbort, { once: true });

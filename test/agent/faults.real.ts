@@ -188,7 +188,7 @@ test("SIGTERM while waiting for the toolchain lock ends the agent in order", asy
     () => {},
   );
   await isHeld;
-  const agent = home.start(["--verbose", "4", "http://127.0.0.1:1/"]);
+  const agent = home.start(["--verbose", "5", "http://127.0.0.1:1/"]);
   await new Promise<void>((resolve) => {
     let said = "";
     agent.child.stderr!.on("data", (chunk: Buffer) => {

@@ -90,7 +90,8 @@ test("a build that kills its machine is aborted, and its log says what was last 
 test("a build that fills its disk is an error, told as such", async () => {
   const { view, log } = await build("full", {
     update: script(
-      "dd if=/dev/zero of=big bs=1M count=4000",
+      "busybox fallocate -l 700M big",
+      "dd if=/dev/zero of=rest bs=1M count=4000",
       "echo status $?",
       "echo more > small || exit 1",
     ),
@@ -99,11 +100,11 @@ test("a build that fills its disk is an error, told as such", async () => {
   assert.match(log, /No space left on device/);
 });
 
-test("a build that prints 100 MB ends with a bounded log that says what was cut", async () => {
+test("a build that prints 40 MB ends with a bounded log that says what was cut", async () => {
   const { view, log } = await build("loud", {
     update: script(
       "echo first line",
-      "yes 'a line of a very talkative build, which nobody will ever read' | head -c 100000000",
+      "yes 'a line of a very talkative build, which nobody will ever read' | head -c 40000000",
       "echo last line",
     ),
   });

@@ -243,10 +243,17 @@ test("what QEMU refuses is told in its own words, and nothing is left", async (t
     await assert.rejects(startVirtualMachine({ ...options, directory: empty }), /holds no disk/);
   });
   await t.test("aborted", async () => {
-    const controller = new AbortController();
-    const starting = startVirtualMachine({ ...options, signal: controller.signal });
-    setTimeout(() => controller.abort(new Error("changed my mind")), 5);
-    await assert.rejects(starting, /changed my mind/);
+    for (const milliseconds of [0, 5]) {
+      const controller = new AbortController();
+      const abort = () => controller.abort(new Error("changed my mind"));
+      const starting = startVirtualMachine({ ...options, signal: controller.signal });
+      if (milliseconds === 0) abort();
+      else setTimeout(abort, milliseconds);
+      await assert.rejects(
+        starting.then((machine) => machine[Symbol.asyncDispose]()),
+        /changed my mind/,
+      );
+    }
   });
   assert.deepEqual(await readdir(options.runtimeDirectory), ["console.log"]);
   await rm(options.runtimeDirectory, { recursive: true });
