@@ -12,10 +12,15 @@ export class Backoff<Key> {
     this.#now = now;
   }
 
-  /** Notes a failure; returns the pause, in seconds. */
-  failed(key: Key): number {
+  /**
+   * Notes a failure; returns the pause, in seconds.
+   *
+   * @param costSeconds what the try has cost: the first pause is no shorter.
+   */
+  failed(key: Key, costSeconds = 0): number {
     const count = (this.#failures.get(key)?.count ?? 0) + 1;
-    const pauseSeconds = Math.min(this.#firstSeconds * 2 ** (count - 1), this.#maximumSeconds);
+    const firstSeconds = Math.max(this.#firstSeconds, costSeconds);
+    const pauseSeconds = Math.min(firstSeconds * 2 ** (count - 1), this.#maximumSeconds);
     this.#failures.set(key, { count, until: this.#now() + pauseSeconds * 1000 });
     return pauseSeconds;
   }

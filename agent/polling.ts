@@ -36,7 +36,8 @@ export class Polling {
   readonly #random: () => number;
   readonly #signer: Signer | undefined;
   readonly #timeoutSeconds: number;
-  readonly #backoff = new Backoff<string>(maxPauseSeconds);
+  readonly #backoff: Backoff<string>;
+  readonly #now: () => number;
   /** Names already mentioned in the log as unknown: newer controllers send them in every answer. */
   readonly #unknown = new Set<string>();
 
@@ -49,6 +50,8 @@ export class Polling {
     log: Log;
     metrics?: AgentMetrics;
     random?: () => number;
+    /** Milliseconds of a clock that never goes back. */
+    now?: () => number;
   }) {
     this.#controllers = parts.controllers;
     this.#client = parts.client;
@@ -57,12 +60,15 @@ export class Polling {
     this.#log = parts.log;
     this.#metrics = parts.metrics;
     this.#random = parts.random ?? Math.random;
+    this.#now = parts.now ?? (() => performance.now());
+    this.#backoff = new Backoff(maxPauseSeconds, this.#now);
   }
 
   /**
    * Asks one controller after another until one has a task: the highest priority first, equal ones in random order.
-   * One that could not be reached is left alone for a growing while. What is wrong with an answer is logged, and the
-   * next controller is asked.
+   * One that could not be reached is left alone for a growing while: seconds at first if it refused at once, minutes
+   * if it kept this host waiting, as its machines are locked meanwhile. What is wrong with an answer is logged, and
+   * the next controller is asked.
    *
    * @param requestTo what is offered to a controller; undefined: it is not asked.
    */
@@ -75,6 +81,7 @@ export class Polling {
       const request = requestTo(controller);
       if (request === undefined) continue;
       const log = this.#log.child({ url: controller.url });
+      const askedAt = this.#now();
       try {
         const answer = await this.#client.postManifest(controller.url, formatTaskRequest(request), {
           timeoutSeconds: Math.min(requestMaxSeconds, this.#timeoutSeconds),
@@ -87,7 +94,7 @@ export class Polling {
         log.debug("no task");
       } catch (error) {
         signal.throwIfAborted();
-        if (error instanceof Unreachable) this.#skip(controller, error, log);
+        if (error instanceof Unreachable) this.#skip(controller, error, (this.#now() - askedAt) / 1000, log);
         else if (error instanceof ManifestError || error instanceof Failure) {
           this.#metrics?.pollFailed(controller.url, reasonOf(error));
           log.error({ reason: reasonOf(error) }, "task response refused");
@@ -104,8 +111,8 @@ export class Polling {
       .map(({ controller }) => controller);
   }
 
-  #skip(controller: ControllerSetting, error: Failure, log: Log): void {
-    const pauseSeconds = this.#backoff.failed(controller.url);
+  #skip(controller: ControllerSetting, error: Failure, costSeconds: number, log: Log): void {
+    const pauseSeconds = this.#backoff.failed(controller.url, costSeconds);
     this.#metrics?.pollFailed(controller.url, reasonOf(error), pauseSeconds);
     const until = new Date(Date.now() + pauseSeconds * 1000).toISOString();
     log.warn({ reason: reasonOf(error), until }, "controller skipped for a while");

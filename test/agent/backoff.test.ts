@@ -17,3 +17,12 @@ test("pauses double up to the maximum, for each key by itself, and a success end
   assert.equal(backoff.remainingSeconds("a"), 0);
   assert.equal(backoff.failed("a"), 1);
 });
+
+test("what has cost time is left alone at least as long, twice that the next time", () => {
+  const backoff = new Backoff<string>(600, () => 0);
+  assert.deepEqual(
+    [60, 60, 60, 0.1].map((seconds) => backoff.failed("a", seconds)),
+    [60, 120, 240, 8],
+  );
+  assert.equal(backoff.failed("b", 0.1), 1);
+});

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Unreachable, type HttpClient } from "../../agent/http.ts";
+import { Polling } from "../../agent/polling.ts";
+import { silentLog } from "../../host/log.ts";
+import type { TaskRequest } from "../../manifests/task-request.ts";
+
+const request: TaskRequest = {
+  agent: "host",
+  toolchainName: "default",
+  toolchainVersion: "1",
+  machines: [{ id: "m-1", name: "m", summary: "a machine" }],
+} as unknown as TaskRequest;
+
+/** A controller that fails after so many seconds; when it is asked, in seconds of a clock of our own. */
+async function timesAsked(failsAfterSeconds: number, untilSeconds: number): Promise<number[]> {
+  let now = 0;
+  const times: number[] = [];
+  const client = {
+    postManifest: () => {
+      times.push(now / 1000);
+      now += failsAfterSeconds * 1000;
+      return Promise.reject(new Unreachable("ask", "it is down"));
+    },
+  } as unknown as HttpClient;
+  const controllers = [{ url: "http://controller.example/task", priority: 0 }];
+  const polling = new Polling({
+    ...{ controllers, client, signer: undefined, requestTimeoutSeconds: 60, log: silentLog() },
+    now: () => now,
+  });
+  for (; now < untilSeconds * 1000; now += 1000)
+    assert.equal(await polling.ask(() => request, new AbortController().signal), undefined);
+  return times;
+}
+
+test("a controller that refuses at once is asked again after 1, 2, 4… seconds", async () => {
+  assert.deepEqual(await timesAsked(0, 20), [0, 1, 3, 7, 15]);
+});
+
+test("one that keeps the host waiting is left alone for minutes: its machines are locked meanwhile", async () => {
+  assert.deepEqual(await timesAsked(60, 1200), [0, 120, 300, 600, 1140]);
+});
