@@ -9,6 +9,7 @@ import { checkToolchainName } from "./names.ts";
 import {
   consoleSocket,
   controlVirtualMachine,
+  MonitorInUse,
   operatorSocket,
   queryVirtualMachine,
 } from "./qemu/runtime-files.ts";
@@ -94,7 +95,7 @@ function operatorCommand(name: string, summary: string, action: (found: Found) =
 /** @throws {Failure} unless there is exactly one. */
 async function find(verb: string, root: string, name: string, toolchain: string | undefined): Promise<Found> {
   const action = `${verb} machine '${name}'`;
-  const all = await runningMachines(root);
+  const { all, inUse } = await runningMachines(root);
   const wanted = all.filter(
     ({ machine, instance }) =>
       (machine === name || instance === name) &&
@@ -106,6 +107,7 @@ async function find(verb: string, root: string, name: string, toolchain: string 
     });
   const [found] = wanted;
   if (found) return found;
+  if (inUse) throw inUse; // it may be the one that is asked for
   throw new Failure(action, `no such machine runs or is suspended in '${root}'`, {
     hints: [
       all.length > 0
@@ -116,8 +118,9 @@ async function find(verb: string, root: string, name: string, toolchain: string 
 }
 
 /** Asks each instance that has a machine; one that ends meanwhile has none. */
-async function runningMachines(root: string): Promise<Found[]> {
+async function runningMachines(root: string): Promise<{ all: Found[]; inUse: MonitorInUse | undefined }> {
   const found: Found[] = [];
+  let inUse: MonitorInUse | undefined;
   for (const instance of listInstances(root)) {
     const directory = join(root, instance);
     if (operatorSocket(directory) === undefined) continue;
@@ -127,9 +130,10 @@ async function runningMachines(root: string): Promise<Found[]> {
       found.push({ instance, directory, machine, runs, held: readSuspension(directory) });
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
+      if (error instanceof MonitorInUse) inUse = error;
     }
   }
-  return found;
+  return { all: found, inUse };
 }
 
 /** A machine at work is its agent's: its task would be lost. */

@@ -18,6 +18,7 @@ const screenSocketName = "vnc.sock";
 /** Longer paths do not fit a Unix socket's address. */
 const socketPathLimit = 107;
 const killSeconds = 10;
+const greetingSeconds = 10;
 
 /** The second QMP socket of a machine, for operators; undefined if its path would be too long. */
 export function operatorSocket(runtimeDirectory: string): string | undefined {
@@ -45,6 +46,11 @@ export async function removeRuntimeFiles(runtimeDirectory: string): Promise<void
     await rm(join(runtimeDirectory, name), { force: true });
 }
 
+/** Something else is connected to the machine's operator socket: QEMU serves one at a time, and lets others wait. */
+export class MonitorInUse extends Failure {
+  override readonly name = "MonitorInUse";
+}
+
 /** What a machine says about itself. */
 export interface RunningMachine {
   /** As given to it at its start. */
@@ -56,7 +62,7 @@ export interface RunningMachine {
 /**
  * Asks the machine of a runtime directory who it is, on behalf of an operator.
  *
- * @throws {Failure} if none runs there, or it does not answer.
+ * @throws {MonitorInUse} if somebody else talks to it; a {@link Failure} if none runs there, or it does not answer.
  */
 export async function queryVirtualMachine(runtimeDirectory: string): Promise<RunningMachine> {
   return withOperatorMonitor(
@@ -73,7 +79,7 @@ export async function queryVirtualMachine(runtimeDirectory: string): Promise<Run
 /**
  * Resumes or ends the machine of a runtime directory, on behalf of an operator.
  *
- * @throws {Failure} if none runs there, or it does not obey.
+ * @throws {MonitorInUse} if somebody else talks to it; a {@link Failure} if none runs there, or it does not obey.
  */
 export async function controlVirtualMachine(
   runtimeDirectory: string,
@@ -91,11 +97,21 @@ async function withOperatorMonitor<T>(
 ): Promise<T> {
   const path = operatorSocket(runtimeDirectory);
   if (path === undefined) throw new Failure(action, "the path is too long for a socket");
-  using client = new QmpClient(connect(path), () => {});
+  const socket = connect(path);
+  let connected = false;
+  socket.once("connect", () => (connected = true));
+  using client = new QmpClient(socket, () => {});
+  let greeted = false;
   try {
-    await client.negotiate(10);
+    await client.negotiate(greetingSeconds);
+    greeted = true;
     return await work(client);
   } catch (error) {
+    if (connected && !greeted && !socket.readableEnded && !socket.destroyed)
+      throw new MonitorInUse(action, `something else is connected to '${path}', or QEMU hangs`, {
+        cause: error,
+        hints: ["QEMU serves one there at a time. See who it is: ss -xp, and end that connection."],
+      });
     throw new Failure(action, reasonOf(error), { cause: error, hints: ["Does a machine run there?"] });
   }
 }

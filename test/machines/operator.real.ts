@@ -156,6 +156,22 @@ test("resume and kill work on a machine that is held, and on no other", async ()
   assert.match(none.stderr, /^croft: Cannot kill machine 'm': no such machine runs or is suspended in/);
 });
 
+test("a machine that another program talks to is in use, and said to be so", async () => {
+  await using guest = await startGuest(shellOnConsole, named);
+  await guest.untilLogged("ready");
+  await hold(guest);
+  const other = connect(join(guest.runtimeDirectory, "operator.qmp"));
+  await once(other, "data"); // QEMU's greeting: it has taken this one
+  const refused = await operate(guest, "kill", "m");
+  assert.equal(refused.status, 1);
+  assert.match(
+    refused.stderr,
+    /^croft: Cannot look at the machine in '.*default-1': something else is connected to '.*operator\.qmp', or QEMU hangs\n.*ss -xp/,
+  );
+  other.destroy();
+  assert.equal((await operate(guest, "kill", "m")).status, 0);
+});
+
 test("what a crashed agent held is not held any more", async () => {
   await using guest = await startGuest("echo ready > $log; sleep 1000", named);
   await makeRuntimeDirectory(guest.runtimeDirectory);
