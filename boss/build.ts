@@ -19,6 +19,7 @@ import { ResultStore } from "./store.ts";
 
 const pushTimeoutSeconds = 3600;
 const answerTimeoutSeconds = 60;
+const heartbeatMaxSeconds = 30;
 
 export interface BuildSettings {
   hosts: readonly Host[];
@@ -93,12 +94,14 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
 
 function startSettings(plan: Plan, settings: BuildSettings, controlDirectory: string, signal: AbortSignal) {
   const { connectTimeoutSeconds, onComplaint } = settings;
+  // Three in the time after which silence means that the worker is lost.
+  const heartbeat = Math.min(heartbeatMaxSeconds, Math.floor(settings.buildTimeoutSeconds / 3));
   return {
     ssh: { controlDirectory, connectTimeoutSeconds },
     source: plan.project.source,
     tips: plan.tips,
     toolchains: plan.toolchains,
-    settings: plan.settings,
+    settings: { heartbeat, ...plan.settings },
     workerCommand: plan.workerCommand,
     logDirectory: plan.output,
     answerTimeoutSeconds,

@@ -12,7 +12,7 @@
  * with a reason. So nothing is lost with a worker, and nothing is counted that no result arrived for. A result counts
  * if it is missing and its target is in flight on the worker that sends it; all others are dropped.
  */
-import type { BuildResult, Command, Response } from "../worker/protocol.ts";
+import type { BuildResult, Command, Response, Target } from "../worker/protocol.ts";
 import type { Matrix } from "./matrix.ts";
 import type { Pool } from "./pool.ts";
 
@@ -261,15 +261,7 @@ export class Dispatch {
       const target = this.#pool.take(worker.offer.architectures);
       if (target === undefined) break;
       this.#take(worker, target);
-      const { name: board, arch } = this.#matrix.targets[target]!;
-      const missing = this.#matrix.missingCommits(target);
-      const some = missing.length < this.#matrix.commits.length;
-      this.#actions.send(worker.offer.name, {
-        cmd: "build_board",
-        board,
-        arch,
-        ...(some ? { commits: missing } : {}),
-      });
+      this.#actions.send(worker.offer.name, { cmd: "build_board", ...this.#orderFor(target) });
     }
     for (const each of this.#workers.values())
       if (!this.#pool.hasFor(each.offer.architectures)) this.#drain(each);
@@ -285,6 +277,13 @@ export class Dispatch {
     this.#actions.send(worker.offer.name, { cmd: "build_done" });
   }
 
+  /** What a worker is told of a target: with the commits that are missing, if that is not all. */
+  #orderFor(target: number): Target {
+    const { name: board, arch } = this.#matrix.targets[target]!;
+    const missing = this.#matrix.missingCommits(target);
+    return { board, arch, ...(missing.length < this.#matrix.commits.length ? { commits: missing } : {}) };
+  }
+
   #take(worker: Worker, target: number): void {
     worker.inFlight.add(target);
     worker.sent++;
@@ -292,13 +291,12 @@ export class Dispatch {
   }
 
   #giveBatch(worker: Worker, count: number): void {
-    const boards: { board: string; arch: string }[] = [];
+    const boards: Target[] = [];
     while (boards.length < count) {
       const target = this.#pool.take(worker.offer.architectures);
       if (target === undefined) break;
       this.#take(worker, target);
-      const { name: board, arch } = this.#matrix.targets[target]!;
-      boards.push({ board, arch });
+      boards.push(this.#orderFor(target));
     }
     if (boards.length === 0) return;
     worker.phase = "finishing";

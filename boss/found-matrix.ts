@@ -16,12 +16,16 @@ export interface FoundMatrix {
  *
  * @param names only these targets.
  * @param describe tells the commits' order and subjects; without, both are those of the directories.
+ * @param current of the current source, though there are results of commits.
  * @throws {Failure} if there are none, or the directory cannot be read.
  */
 export async function findMatrix(
   output: string,
   names: readonly string[] = [],
-  describe: (hashes: string[]) => Promise<MatrixCommit[] | undefined> = () => Promise.resolve(undefined),
+  {
+    describe = () => Promise.resolve(undefined),
+    current = false,
+  }: { describe?: (hashes: string[]) => Promise<MatrixCommit[] | undefined>; current?: boolean } = {},
 ): Promise<FoundMatrix> {
   const directories = listDirectories(output);
   const found = directories
@@ -30,7 +34,9 @@ export async function findMatrix(
       return parts ? [{ name, position: Number(parts[1]), hash: parts[2]!, subject: parts[3]! }] : [];
     })
     .sort((a, b) => a.position - b.position);
-  const isCurrent = found.length === 0 && directories.includes("current");
+  const isCurrent = (current || found.length === 0) && directories.includes("current");
+  if (current && !isCurrent)
+    throw new Failure(`report on '${output}'`, "there are no results of the current source");
   const commits: (MatrixCommit & { directory: string })[] = isCurrent
     ? [{ hash: null, subject: "current source", directory: "current" }]
     : ordered(

@@ -8,6 +8,16 @@ import type { MatrixCommit } from "./matrix.ts";
 
 const timeoutSeconds = 300;
 
+/** What hooks, aliases and rebases tell git about their own repository; ours is told with `-C`. */
+const otherRepository =
+  /^GIT_(?:DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|PREFIX|NAMESPACE|SHALLOW_FILE|GRAFT_FILE)$/;
+
+/** The environment in which git works in the source tree, and speaks English. */
+export function gitEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !otherRepository.test(name));
+  return { ...Object.fromEntries(kept), LC_ALL: "C" };
+}
+
 /** Runs git in the source tree; its standard output. */
 export async function git(
   source: string,
@@ -16,7 +26,7 @@ export async function git(
 ): Promise<string> {
   const { stdout } = await run(["git", "-C", source, ...args], {
     timeoutSeconds,
-    env: { ...process.env, ...options.env, LC_ALL: "C" },
+    env: { ...gitEnvironment(), ...options.env },
     keepBytes: 64 * 1024 * 1024,
     input: options.input ?? "",
   });
@@ -44,6 +54,7 @@ export async function selectCommits(source: string, selection: CommitSelection):
   const limit = count ?? (range?.includes("..") ? undefined : 1);
   const args = [
     "log",
+    "--no-show-signature",
     "--reverse",
     "--topo-order",
     "--format=%H %s",
@@ -140,7 +151,15 @@ export async function describeCommits(
   hashes: readonly string[],
 ): Promise<MatrixCommit[] | undefined> {
   try {
-    const args = ["log", "--no-walk", "--date-order", "--reverse", "--format=%H %s", "--stdin"];
+    const args = [
+      "log",
+      "--no-show-signature",
+      "--no-walk",
+      "--date-order",
+      "--reverse",
+      "--format=%H %s",
+      "--stdin",
+    ];
     return readCommits(await git(source, args, { input: hashes.join("\n") }));
   } catch (error) {
     if (error instanceof ProgramFailure) return undefined;

@@ -83,7 +83,7 @@ const running: readonly OptionDeclaration[] = [
     kind: "integer",
     value: "SECONDS",
     default: 300,
-    minimum: 1,
+    minimum: 5,
     maximum: 7 * 24 * 3600,
     prose: "drop a worker that shows no sign of life for so long",
   },
@@ -93,7 +93,7 @@ const running: readonly OptionDeclaration[] = [
     value: "N",
     minimum: 1,
     maximum: 10_000,
-    prose: "targets at a time on each host, by default its threads",
+    prose: "targets at a time on each host, by default and at most its threads",
   },
   { name: "force", kind: "flag", short: "f", prose: "build again what there is a result for" },
   { name: "worker-command", kind: "string", value: "COMMAND", prose: "start another worker on the hosts" },
@@ -127,6 +127,7 @@ export const buildOptions: readonly OptionDeclaration[] = [
 export const reportOptions: readonly OptionDeclaration[] = [
   ...[hostOptions[0]!, source],
   ...matrix.filter(({ name }) => name === "branch"),
+  { name: "current", kind: "flag", prose: "show the results of the current source, not those of commits" },
   output[0]!,
   {
     name: "html",

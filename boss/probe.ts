@@ -4,7 +4,7 @@ import type { Host } from "./hosts.ts";
 import { killScript, probeScript } from "./scripts.ts";
 import { HostSession } from "./session.ts";
 import type { SshSettings } from "./ssh.ts";
-import { knownCompilers, readToolchains, toolchainScript } from "./toolchains.ts";
+import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
 
 const answerTimeoutSeconds = 30;
 
@@ -67,7 +67,7 @@ async function probe(
   try {
     await using session = new HostSession(host, ssh);
     const seconds = ssh.connectTimeoutSeconds + answerTimeoutSeconds;
-    const found = await session.evaluate(toolchainScript({ ...knownCompilers, ...toolchains }), seconds);
+    const found = await session.evaluate(toolchainScript(compilersFor(toolchains)), seconds);
     const answers = await session.evaluate(probeScript(host.workDirectory), seconds);
     const facts = new Map(
       (answers.at(-1) ?? "").split(";").map((fact) => {

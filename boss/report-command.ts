@@ -15,7 +15,10 @@ export async function report(values: OptionValues, names: readonly string[]): Pr
   const branch = values["branch"] as string | undefined;
   const output = branch === undefined ? project.output : join(project.output, branch.replaceAll("/", "_"));
   const describe = (hashes: string[]) => describeCommits(project.source, hashes);
-  const { store, matrix } = await findMatrix(output, names, describe);
+  const { store, matrix } = await findMatrix(output, names, {
+    describe,
+    current: values["current"] === true,
+  });
   const summary = summarize(store, matrix);
   process.stdout.write(formatSummary(matrix, summary));
   const html = values["html"] as string | undefined;

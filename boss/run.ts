@@ -15,8 +15,9 @@ import type { Pool } from "./pool.ts";
 import type { StartedWorker } from "./start.ts";
 import { BusyFailure } from "./start.ts";
 
-/** What the system's programs, and git, say of it. */
-const diskFull = /\b(?:No space left on device|Disk quota exceeded|Out of diskspace)\b/;
+/** What programs, git and Node.js say of it: at the end of a line, where no compiler quotes a source that has it. */
+const diskFull =
+  /(?:^|[:(] ?)(?:no space left on device|disk quota exceeded|out of diskspace)[.)\s]*$|\bENOSPC: no space left on device,/im;
 /** How often deadlines are looked at. */
 const watchMilliseconds = 250;
 /** A longer gap between two looks means that the boss itself did not run. */
@@ -74,6 +75,8 @@ export class Run {
   readonly #hosts: ReadonlyMap<string, Host>;
   readonly #running = new Map<string, Running>();
   readonly #restarted = new Set<string>();
+  /** Targets that have failed for a full disk once. */
+  readonly #filled = new Set<string>();
   readonly #traffic = new Map<string, { sent: number; received: number }>();
   readonly #ending: Promise<void>[] = [];
   readonly #over = Promise.withResolvers<void>();
@@ -169,7 +172,8 @@ export class Run {
     const running: Running = { host, worker, heardAt: this.#now() };
     this.#running.set(host.name, running);
     void worker.session.closed.then((reason) => this.#lose(running, reason));
-    const slots = host.maxBuilds ?? Math.max(1, worker.threads); // one that claims to have none may build all the same
+    const threads = Math.max(1, worker.threads); // one that claims to have none may build all the same
+    const slots = Math.min(host.maxBuilds ?? threads, threads); // more would only wait there
     this.#guarded(() => {
       observer.started(host, worker.threads, slots);
       const { capacity, architectures } = worker;
@@ -179,7 +183,7 @@ export class Run {
         alive: () => (running.heardAt = this.#now()),
         broken: (reason) => this.#lose(running, reason),
         complaint: (line) => {
-          if (diskFull.test(line)) this.#lose(running, "its disk is full", { restart: false });
+          if (isDiskFull(line)) this.#lose(running, "its disk is full", { restart: false });
         },
       });
       if (batch && this.#restarted.has(host.name)) this.#dispatch.share();
@@ -189,13 +193,20 @@ export class Run {
 
   #receive(running: Running, message: Response): void {
     running.heardAt = this.#now();
-    if (message.resp === "build_result" && isDiskFull(message))
+    if (message.resp === "build_result" && this.#isDiskFull(message))
       return this.#lose(running, "its disk is full", { restart: false });
     this.#guarded(() => {
       const reason = this.#dispatch.receive(running.host.name, message);
       if (reason !== undefined) this.#lose(running, reason);
     });
     if (message.resp === "build_result" || message.resp === "build_done") this.#settle();
+  }
+
+  /** A build that failed for this says nothing about its target: it is built elsewhere. Twice, and it does. */
+  #isDiskFull({ board, return_code, stderr }: BuildResult): boolean {
+    if (return_code === 0 || this.#filled.has(board) || !isDiskFull(stderr)) return false;
+    this.#filled.add(board);
+    return true;
   }
 
   /** Drops a worker, whatever was the reason; its work goes back to the pool. */
@@ -279,7 +290,7 @@ export class Run {
   }
 }
 
-/** A build that failed for this says nothing about its target: it is built elsewhere. */
-function isDiskFull({ return_code, stderr }: BuildResult): boolean {
-  return return_code !== 0 && diskFull.test(stderr);
+/** Whether what programs say, line by line, tells that a disk is full. */
+export function isDiskFull(text: string): boolean {
+  return diskFull.test(text);
 }

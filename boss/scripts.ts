@@ -32,6 +32,8 @@ work=${quotePath(workDirectory)}
 fail() { ${answer('"failed $*"')}; exit 1; }
 command -v git >/dev/null 2>&1 || fail 'git is not installed there'
 command -v flock >/dev/null 2>&1 || fail 'flock (util-linux) is not installed there'
+# A boss that runs from a hook, an alias or a rebase hands on which repository that is about: never this one.
+unset $(git rev-parse --local-env-vars)
 mkdir -p "$work" 2>/dev/null || fail "$work cannot be made"
 cd "$work" && work=$(pwd -P) || fail "$work cannot be used"
 ( : >> .croft-lock ) 2>/dev/null || fail "$work/.croft-lock cannot be written"

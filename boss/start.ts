@@ -6,11 +6,12 @@
 import { Deadline } from "../host/deadline.ts";
 import { Failure, reasonOf } from "../host/failure.ts";
 import { ProgramFailure, run } from "../host/run.ts";
+import { gitEnvironment } from "./git.ts";
 import type { Response } from "../worker/protocol.ts";
 import type { Host } from "./hosts.ts";
 import { provideWorker } from "./provide-worker.ts";
 import { checkoutScript, execScript, prepareScript } from "./scripts.ts";
-import { knownCompilers, readToolchains, toolchainScript } from "./toolchains.ts";
+import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
 import { HostSession, type WorkerListener } from "./session.ts";
 import { quote, sshArguments, type SshSettings } from "./ssh.ts";
 import { hostArchitecture } from "./matrix.ts";
@@ -162,29 +163,39 @@ async function push(session: HostSession, prepared: Prepared, settings: StartSet
   );
   const ssh = sshArguments(host, settings.ssh, "shared").map(quote).join(" ");
   try {
-    await run(["git", "-C", settings.source, "push", "--quiet", "--force", "--no-verify", url, ...refs], {
+    const flags = ["--quiet", "--force", "--no-verify", "--no-signed"];
+    await run(["git", "-C", settings.source, "push", ...flags, url, ...refs], {
       timeoutSeconds: settings.pushTimeoutSeconds,
-      env: { ...process.env, GIT_SSH_COMMAND: ssh, GIT_SSH_VARIANT: "ssh", LC_ALL: "C" },
+      env: { ...gitEnvironment(), GIT_SSH_COMMAND: ssh, GIT_SSH_VARIANT: "ssh" },
       signal: settings.signal,
     });
   } catch (error) {
     settings.signal.throwIfAborted();
     if (!(error instanceof ProgramFailure)) throw error;
-    const said = error.output.trim().split("\n").at(-1);
-    throw new Failure(`push the commits to host ${host.name}`, said || reasonOf(error), { cause: error });
+    const said = pushComplaint(error.output) || reasonOf(error);
+    throw new Failure(`push the commits to host ${host.name}`, said, { cause: error });
   }
   const [answer = ""] = await session.evaluate(checkoutScript, settings.pushTimeoutSeconds, settings.signal);
   if (answer !== "done")
     throw new Failure(`check out the commits on host ${host.name}`, answer.replace(/^failed /, ""));
 }
 
-/** Only compilers that are there are sent: the configured ones, and else those with the usual names. */
+/** Why git could not push: what the other side and git say of it; the last lines only that it was so. */
+function pushComplaint(output: string): string {
+  const lines = output.split("\n").map((line) => line.trim());
+  const telling = lines.filter((line) => /^(?:remote: .*\w|fatal: |! |ssh: )/.test(line));
+  return (telling.length > 0 ? telling.slice(0, 3) : lines.filter((line) => line !== "").slice(-1)).join(
+    "; ",
+  );
+}
+
+/** Only compilers that are there are sent: of an architecture the configured one, else one with a usual name. */
 async function presentToolchains(
   session: HostSession,
   { toolchains, answerTimeoutSeconds, signal }: StartSettings,
 ): Promise<Record<string, string>> {
-  const all = { ...knownCompilers, ...toolchains };
-  const answers = await session.evaluate(toolchainScript(all), answerTimeoutSeconds, signal);
+  const script = toolchainScript(compilersFor(toolchains));
+  const answers = await session.evaluate(script, answerTimeoutSeconds, signal);
   return readToolchains(answers);
 }
 

@@ -45,10 +45,18 @@ const subjectMaxCharacters = 20;
 /** Names that the store itself uses. */
 const ownFiles = new Set(["done", "err", "log", "sizes", "host", "source"]);
 
-/** `<NN>_g<hash>_<subject>`; the number has at least two digits and counts from 1. */
+/**
+ * `<NN>_g<hash>_<subject>`; the number has at least two digits and counts from 1. Of the subject it is the first 20
+ * characters, with `/`, `:` and blanks as `-`: U-Boot's buildman looks for just that name. Control characters, which
+ * it would keep, become `_`.
+ */
 export function commitDirectory(commit: MatrixCommit, position: number): string {
   if (commit.hash === null) return "current";
-  const subject = commit.subject.slice(0, subjectMaxCharacters).replace(/[^A-Za-z0-9_.-]/g, "_");
+  const subject = [...commit.subject]
+    .slice(0, subjectMaxCharacters)
+    .join("")
+    .replace(/[/: ]/g, "-")
+    .replace(/[\x00-\x1f\x7f-\x9f]/g, "_");
   return `${String(position + 1).padStart(2, "0")}_g${commit.hash}_${subject}`;
 }
 

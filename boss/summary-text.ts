@@ -47,12 +47,12 @@ export function formatEvents(outcome: BuildOutcome): string {
     ...groupByArchitecture(outcome),
     ...remainingLines(outcome),
     ...outcome.traffic.map(
-      ({ host, sent, received }) => `${host}: ${sent} bytes sent, ${received} bytes received`,
+      ({ host, sent, received }) => `${host}: ${sent} bytes said to the worker, ${received} bytes heard`,
     ),
   ];
   if (outcome.traffic.length > 1) {
     const sum = (key: "sent" | "received") => outcome.traffic.reduce((total, each) => total + each[key], 0);
-    lines.push(`in total: ${sum("sent")} bytes sent, ${sum("received")} bytes received`);
+    lines.push(`in total: ${sum("sent")} bytes said, ${sum("received")} bytes heard`);
   }
   return lines.map((line) => `${printable(line)}\n`).join("");
 }

@@ -11,6 +11,8 @@ export interface Cell {
   returnCode?: number;
   /** The first line of standard error that tells what is wrong. */
   message?: string;
+  /** Lines of standard error that warn, also of a failed build. */
+  warnings: readonly string[];
   host?: string;
 }
 
@@ -31,17 +33,14 @@ export interface Summary {
 /** Reads one result from the store. */
 export function readCell(store: ResultStore, matrix: Matrix, target: number, commit: number): Cell {
   const returnCode = store.returnCodeOf(matrix.targets[target]!, commit);
-  if (returnCode === undefined) return { status: "missing" };
+  if (returnCode === undefined) return { status: "missing", warnings: [] };
   const stderr = store.readFile(matrix.targets[target]!, commit, "err") ?? "";
   const host = store.readFile(matrix.targets[target]!, commit, "host")?.trim();
-  const base = { returnCode, ...(host ? { host } : {}) };
+  const warnings = stderr.split("\n").filter((line) => /\bwarning\b/i.test(line));
+  const base = { returnCode, warnings, ...(host ? { host } : {}) };
   if (returnCode !== 0)
     return { ...base, status: "failed", message: firstError(stderr) ?? reasonOfCode(returnCode) };
-  const message =
-    stderr
-      .split("\n")
-      .find((line) => /\bwarning\b/i.test(line))
-      ?.trim() ?? firstLine(stderr);
+  const message = warnings[0]?.trim() ?? firstLine(stderr);
   return message === undefined ? { ...base, status: "built" } : { ...base, status: "warning", message };
 }
 
@@ -50,7 +49,7 @@ export function summarize(store: ResultStore, matrix: Matrix): Summary {
   const commits = matrix.commits.map(emptySummary);
   const totals = noCounts();
   for (const [position, target] of matrix.targets.entries()) {
-    let last: CellStatus | undefined;
+    let last: Cell | undefined;
     let sizes: Map<string, ImageSize> | undefined;
     for (const [commit, summary] of commits.entries()) {
       const cell = readCell(store, matrix, position, commit);
@@ -58,7 +57,7 @@ export function summarize(store: ResultStore, matrix: Matrix): Summary {
       totals[cell.status]++;
       if (cell.status === "missing") continue;
       compare(summary, target.name, last, cell);
-      last = cell.status;
+      last = cell;
       const text = store.readFile(target, commit, "sizes");
       if (text === undefined) continue;
       const now = parseSizes(text);
@@ -70,11 +69,22 @@ export function summarize(store: ResultStore, matrix: Matrix): Summary {
   return { commits, totals };
 }
 
-function compare(summary: CommitSummary, target: string, last: CellStatus | undefined, cell: Cell): void {
+function compare(summary: CommitSummary, target: string, last: Cell | undefined, cell: Cell): void {
   const message = cell.message ?? "";
-  if (cell.status === "failed" && last !== "failed") summary.broken.push({ target, message });
-  if (cell.status !== "failed" && last === "failed") summary.fixed.push(target);
-  if (cell.status === "warning" && last !== "warning") summary.newWarnings.push({ target, message });
+  if (cell.status === "failed" && last?.status !== "failed") summary.broken.push({ target, message });
+  if (cell.status !== "failed" && last?.status === "failed") summary.fixed.push(target);
+  if (cell.status !== "warning") return;
+  const known = new Set(last?.warnings.map(withoutPlace));
+  const added = cell.warnings.find((line) => !known.has(withoutPlace(line)))?.trim();
+  // What goes to standard error without the word is told once.
+  const first = cell.warnings.length === 0 && last?.status !== "warning" ? message : undefined;
+  if (added !== undefined || first !== undefined)
+    summary.newWarnings.push({ target, message: added ?? first! });
+}
+
+/** Where in its file a warning stands changes with every line that comes before it. */
+function withoutPlace(line: string): string {
+  return line.trim().replace(/:\d+(?::\d+)?:/, ":");
 }
 
 function emptySummary(): CommitSummary {

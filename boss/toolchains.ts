@@ -3,7 +3,7 @@ import { answer } from "./scripts.ts";
 import { quote, quotePath } from "./ssh.ts";
 
 /** Architecture to the names of Debian's and Fedora's cross compilers; more than one are tried in turn. */
-export const knownCompilers: Readonly<Record<string, string | readonly string[]>> = {
+const knownCompilers: Readonly<Record<string, readonly string[]>> = {
   aarch64: ["aarch64-linux-gnu-gcc", "aarch64-linux-gcc"],
   arm: ["arm-linux-gnueabihf-gcc", "arm-linux-gnueabi-gcc", "arm-linux-gnu-gcc", "arm-none-eabi-gcc"],
   arc: ["arc-linux-gnu-gcc"],
@@ -20,16 +20,23 @@ export const knownCompilers: Readonly<Record<string, string | readonly string[]>
   xtensa: ["xtensa-linux-gnu-gcc"],
 };
 
+/** What is looked for of each architecture: the configured compiler, and then those with a usual name. */
+export function compilersFor(
+  configured: Readonly<Record<string, string>>,
+): Record<string, readonly string[]> {
+  const architectures = new Set([...Object.keys(knownCompilers), ...Object.keys(configured)]);
+  return Object.fromEntries(
+    [...architectures].map((name) => [name, [configured[name] ?? [], knownCompilers[name] ?? []].flat()]),
+  );
+}
+
 /**
  * Says which compilers are there: `has <architecture> <path>` for each, then `done`. Names without a slash are looked
  * for in PATH.
  */
-export function toolchainScript(compilers: Readonly<Record<string, string | readonly string[]>>): string {
+export function toolchainScript(compilers: Readonly<Record<string, readonly string[]>>): string {
   const checks = Object.entries(compilers).map(([architecture, names]) => {
-    const found = [names]
-      .flat()
-      .map((name) => `command -v ${quotePath(name)}`)
-      .join(" || ");
+    const found = names.map((name) => `command -v ${quotePath(name)}`).join(" || ");
     return `p=$( { ${found}; } 2>/dev/null) && ${answer(`${quote(`has ${architecture} `)}"$p"`)}`;
   });
   return `${checks.join("\n")}\n${answer('"done"')}\n`;

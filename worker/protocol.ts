@@ -59,6 +59,8 @@ export interface Settings extends Readonly<Record<string, unknown>> {
   jobs?: number;
   /** Extension: how long a target may take at one commit, in seconds. */
   build_timeout?: number;
+  /** Extension: how often a target that is being built is told to be so, in seconds. */
+  heartbeat?: number;
 }
 
 /** Boss to worker. */
@@ -226,6 +228,7 @@ function readSettings(fields: Fields): Record<string, unknown> {
   for (const name of switches) settings.optional(name, "boolean");
   settings.optional("jobs", "positive");
   settings.optional("build_timeout", "positive");
+  settings.optional("heartbeat", "positive");
   if (typeof settings.value("recipe") === "object") {
     const recipe = settings.inner("recipe");
     recipe?.optional("configure", "string");

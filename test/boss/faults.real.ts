@@ -149,7 +149,7 @@ test("hosts that cannot take part are left out with the reason, and one with a f
   const reasonFor = (name: string) => [...absent, ...lost].find(({ host }) => host === name)?.reason ?? "";
   assert.match(reasonFor("busy"), /another boss/);
   assert.ok(absent.find(({ host }) => host === "busy")!.busy);
-  assert.match(reasonFor("refusing"), /push.*refusing/s);
+  assert.match(reasonFor("refusing"), /Cannot push .* host refusing: remote: the hook says no; ! .*rejected/);
   assert.match(reasonFor("gone"), /Connection refused/);
   assert.match(reasonFor("full"), /[Nn]o space left|disk is full/);
   assert.deepEqual(withoutToolchain, ["strange_board"]);

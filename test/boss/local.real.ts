@@ -208,7 +208,7 @@ test("kill ends the worker that has the lock, and no process that only has its n
 test("architectures with any characters are looked for as they are named", async () => {
   await using session = new HostSession(here("/"), ssh);
   const names = [`a"b`, "$(exit)", "it's"];
-  const script = toolchainScript(Object.fromEntries(names.map((name) => [name, "sh"])));
+  const script = toolchainScript(Object.fromEntries(names.map((name) => [name, ["sh"]])));
   assert.deepEqual(Object.keys(readToolchains(await session.evaluate(script, 30))), names);
 });
 

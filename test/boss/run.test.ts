@@ -5,12 +5,24 @@ import type { Host } from "../../boss/hosts.ts";
 import { Matrix } from "../../boss/matrix.ts";
 import { combineObservers } from "../../boss/observers.ts";
 import { Pool } from "../../boss/pool.ts";
-import { Run, type RunOptions } from "../../boss/run.ts";
+import { isDiskFull, Run, type RunOptions } from "../../boss/run.ts";
 import type { HostSession, WorkerListener } from "../../boss/session.ts";
 import type { StartedWorker } from "../../boss/start.ts";
-import type { Command } from "../../worker/protocol.ts";
+import type { BuildResult, Command, Response } from "../../worker/protocol.ts";
 
 const host: Host = { name: "alpha", destination: "alpha", workDirectory: "~/w" };
+
+const result: BuildResult = {
+  ...{
+    resp: "build_result",
+    board: "t",
+    commit_upto: 0,
+    return_code: 2,
+    stderr: "",
+    stdout: "",
+    load_avg: 0,
+  },
+};
 
 function optionsFor(hosts: readonly Host[]): RunOptions {
   const matrix = new Matrix([{ name: "t", arch: "sandbox" }], [{ hash: "0".repeat(40), subject: "" }]);
@@ -77,4 +89,51 @@ test("a boss that was stopped for long does not blame the workers, but one that 
   } finally {
     mock.timers.reset();
   }
+});
+
+test("a build for which a disk was full is done elsewhere; that fills another one, too, has failed", async () => {
+  const hosts = ["alpha", "beta"].map((name) => ({ ...host, name }));
+  const lost: string[] = [];
+  const stored: string[] = [];
+  const start = (on: Host): Promise<StartedWorker> => {
+    const closed = Promise.withResolvers<string>();
+    let listener: WorkerListener | undefined;
+    const answers: Partial<Record<Command["cmd"], Response>> = {
+      build_prepare: { resp: "build_prepare_done" },
+      build_board: { ...result, stderr: "ld: final link failed: No space left on device\n" },
+      build_done: { resp: "build_done", exceptions: 0 },
+    };
+    const session = {
+      ...{ closed: closed.promise, lastComplaint: "", bytesSent: 0, bytesReceived: 0 },
+      send: ({ cmd }: Command) => {
+        const answer = answers[cmd];
+        if (answer) setImmediate(() => listener!.message(answer));
+        if (cmd === "quit") closed.resolve("quit");
+      },
+      drop: () => Promise.resolve(closed.resolve("dropped")),
+    } as unknown as HostSession;
+    const listen = (to: WorkerListener) => void (listener = to);
+    const worker = { host: on, session, threads: 1, capacity: 1, architectures: new Set<string>() };
+    return Promise.resolve({ ...worker, listen });
+  };
+  const observer = combineObservers([
+    {
+      lost: (on, reason, restarting) => void lost.push(`${on.name}: ${reason}${restarting ? ", again" : ""}`),
+      result: (on) => void stored.push(on.name),
+    },
+  ]);
+  const { remaining } = await new Run({ ...optionsFor(hosts), start, observer }).run();
+  assert.deepEqual([lost, stored, remaining], [["alpha: its disk is full"], ["beta"], []]);
+});
+
+test("an error in a source that speaks of full disks is an error", async () => {
+  const quoted = 'x.c:3:1: error: unknown type\n  3 | text(ENOSPC, "No space left on device")\n    | ^~~~\n';
+  const full = [
+    "No space left on device",
+    "ar: x.o: No space left on device",
+    "cp: error writing 'x': Disk quota exceeded.",
+    "Error: ENOSPC: no space left on device, mkdir '/w/x'",
+  ];
+  assert.equal(isDiskFull(quoted), false);
+  for (const line of full) assert.ok(isDiskFull(`make: x\n${line}\nmake: *** [x] Error 1\n`), line);
 });

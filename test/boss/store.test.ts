@@ -16,7 +16,7 @@ const built = { returnCode: 0, stderr: "", stdout: "CC main.o\n", host: "alpha" 
 test("directories of commits are numbered, named by hash, and by 20 plain characters of the subject", () => {
   assert.equal(
     commitDirectory(commit("a", "arm: Fix a/b, again and again"), 4),
-    `05_g${"a".repeat(40)}_arm__Fix_a_b__again_`,
+    `05_g${"a".repeat(40)}_arm--Fix-a-b,-again-`,
   );
   assert.equal(commitDirectory({ hash: null, subject: "" }, 0), "current");
 });
@@ -105,4 +105,18 @@ test("the summary tells what each commit broke, mended and warns of, against the
   assert.deepEqual(summaries[3]!.fixed, ["t"]);
   assert.deepEqual(summaries[3]!.newWarnings, [{ target: "t", message: "x.c:2: warning: odd" }]);
   assert.deepEqual(totals, { built: 1, warning: 1, failed: 2, missing: 4 });
+});
+
+test("a warning is new if the result before had none like it, wherever in its file it stands", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const commits = ["1", "2", "3", "4", "5"].map((digit) => commit(digit, digit));
+  const store = new ResultStore(directory.path, commits);
+  const old = "x.c:2:1: warning: old";
+  const stderrs = [old, `x.c:7:1: warning: old`, `${old}\nx.c:9: warning: other`, "odd words", "odder words"];
+  for (const [at, text] of stderrs.entries()) store.write(target("t"), at, { ...built, stderr: `${text}\n` });
+  const { commits: summaries } = summarize(store, new Matrix([target("t")], commits));
+  assert.deepEqual(
+    summaries.map(({ newWarnings }) => newWarnings.map(({ message }) => message)),
+    [[old], [], ["x.c:9: warning: other"], [], []],
+  );
 });

@@ -1,9 +1,13 @@
 import type { Settings } from "../protocol.ts";
 import type { Toolchain } from "./toolchain.ts";
 
-/** Variables that would make a build, or git, depend on how the worker was started. */
-const unwanted =
-  /^(GIT_.*|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKEOVERRIDES|CROSS_COMPILE|ARCH|O|V|LC_.*|LANGUAGE|KBUILD_.*)$/;
+/** Variables that would make a build, or git, depend on how, and at whose desk, the worker was started. */
+const unwanted = new RegExp(
+  `^(${[
+    "GIT_.*|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKEOVERRIDES|CROSS_COMPILE|ARCH|O|V|LC_.*|LANGUAGE|KBUILD_.*",
+    "(HOST)?(CC|CXX|CPP|LD|AR|AS|NM)|LLVM|(HOST|K)?(CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|LDLIBS|AFLAGS)",
+  ].join("|")})$`,
+);
 
 /** The worker's own environment, without what must not reach builds; messages are in English, in UTF-8. */
 export function cleanEnvironment(own: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {

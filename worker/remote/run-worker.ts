@@ -3,7 +3,7 @@ import { Failure, UsageFailure } from "../../host/failure.ts";
 import { expandHome } from "./toolchain.ts";
 import { Session } from "./session.ts";
 
-/** How often a target that is being built is told to be so. */
+/** How often a target that is being built is told to be so, unless the boss wants it more often. */
 const heartbeatSeconds = 30;
 
 /** The worker's options, as they stand on the command line. */

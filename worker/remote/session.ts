@@ -182,7 +182,8 @@ export class Session implements Disposable {
     this.#round = new Round({
       plan: { settings: this.#settings, recipe: recipeOf(this.#settings), processes: this.#processes },
       ...{ repository: this.#repository, worktrees, commits: hashes, toolchains: this.#toolchains },
-      ...{ processors, heartbeatSeconds, log, send: (response) => this.#send(response) },
+      heartbeatSeconds: this.#settings.heartbeat ?? heartbeatSeconds,
+      ...{ processors, log, send: (response) => this.#send(response) },
     });
     return this.#round;
   }

@@ -194,6 +194,22 @@ describe("how a target is built", () => {
     assert.equal((responses.at(-2) as BuildResult).return_code, 0);
     assert.ok(statSync(join(history.directory, ".croft-worker/00")).isDirectory());
   });
+
+  it("with signs of life as often as the boss wants them", async () => {
+    await using worker = new WorkerProcess({ workDir: history.directory });
+    await worker.expect("ready");
+    worker.send({
+      cmd: "configure",
+      settings: { recipe: { build: "sleep 3" }, heartbeat: 1 },
+      toolchains: {},
+    });
+    worker.send({ cmd: "build_prepare", commits: history.commits.slice(0, 1) });
+    await worker.until("build_prepare_done");
+    worker.send({ cmd: "build_board", board: "a" });
+    worker.send({ cmd: "build_done" });
+    const beats = (await worker.until("build_done")).filter(({ resp }) => resp === "heartbeat");
+    assert.ok(beats.length >= 3, String(beats.length));
+  });
 });
 
 /** A session of one target in this process, up to `build_done`. */

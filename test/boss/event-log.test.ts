@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { mock, test } from "node:test";
+import { EventLog } from "../../boss/event-log.ts";
+import { temporaryDirectory } from "../../host/temporary.ts";
+
+const host = (name: string) => ({ name, destination: name, workDirectory: "~" });
+
+test("each minute a STATUS line tells what every worker has done and was given, and the total", async () => {
+  await using directory = await temporaryDirectory("croft-test-events-");
+  mock.timers.enable({ apis: ["setInterval"] });
+  try {
+    const log = new EventLog(directory.path, 6);
+    const { observer } = log;
+    for (const name of ["alpha", "beta"]) observer.started!(host(name), 4, 4);
+    for (const target of [0, 1, 2]) observer.given!(host("alpha"), target);
+    for (const commit of [0, 1]) observer.result!(host("alpha"), 0, commit, undefined as never);
+    observer.complete!(host("alpha"), 0);
+    mock.timers.tick(59_999);
+    const path = join(directory.path, ".croft.log");
+    assert.doesNotMatch(readFileSync(path, "utf8"), /STATUS/);
+    mock.timers.tick(1);
+    const time = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`;
+    const line = new RegExp(`^${time} STATUS alpha=1/3 beta=0/0 cpu=\\d{1,3}% total=2/6$`, "m");
+    assert.match(readFileSync(path, "utf8"), line);
+    log[Symbol.dispose]();
+    assert.match(readFileSync(path, "utf8"), new RegExp(`${time} END\\n$`));
+  } finally {
+    mock.timers.reset();
+  }
+});
