@@ -21,15 +21,16 @@ export async function openServer(url: string, onError: (error: Error) => void): 
     query: async <Row>(text: string, values: readonly unknown[] = []) =>
       (await connection.query(text, [...values])).rows as Row[],
   });
+  const direct = sqlOf(pool);
   const current = new CurrentTransaction();
   let open = true;
   return {
     kind: "server",
-    ...sqlOf(pool),
+    query: (text, values) => retried(() => direct.query(text, values), isReading(text)),
     transaction: (work) =>
       retried(() => inTransaction(pool, onError, (connection) => current.run(sqlOf(connection), work))),
     forQueue: current.forQueue({
-      executeSql: (text, values) => (values ? pool.query(text, values) : script(pool, text)),
+      executeSql: (text, values) => (values ? retried(() => pool.query(text, values)) : script(pool, text)),
     }),
     [Symbol.asyncDispose]: async () => {
       if (!open) return;
@@ -39,19 +40,43 @@ export async function openServer(url: string, onError: (error: Error) => void): 
   };
 }
 
-/** Deadlock and serialization failure: the server ended this transaction for the sake of another one. */
-const passingErrors = ["40P01", "40001"];
+/**
+ * After these, nothing was done: the server ended this transaction for the sake of another one (deadlock, serialization
+ * failure), or the connection for an administrator, which is noticed when it is used next.
+ */
+const passingErrors = ["40P01", "40001", "57P01"];
 const mostTries = 5;
 
-/** A claim locks a job and then its build, a result the build and then its job: one of the two may have to wait. */
-async function retried<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * Tries again what has done nothing yet. A claim locks a job and then its build, a result the build and then its job:
+ * one of the two may have to wait.
+ *
+ * @param harmless it may also be done again when nobody knows whether it was done, as the connection broke.
+ */
+async function retried<T>(work: () => Promise<T>, harmless = false): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await work();
     } catch (error) {
-      if (tries === mostTries || !isSystemError(error, ...passingErrors)) throw error;
+      const isBroken = error instanceof NotBegun || (harmless && isBrokenConnection(error));
+      if (tries === mostTries || !(isBroken || isSystemError(error, ...passingErrors)))
+        throw error instanceof NotBegun ? error.cause : error;
     }
   }
+}
+
+/** The connection broke before the transaction had begun. */
+class NotBegun extends Error {}
+
+function isBrokenConnection(error: unknown): boolean {
+  return (
+    isSystemError(error, "ECONNRESET", "EPIPE") ||
+    (error instanceof Error && error.message === "Connection terminated unexpectedly") // pg has no code for it
+  );
+}
+
+function isReading(text: string): boolean {
+  return /^\s*select\b(?!.*\bfor\s+(?:no\s+key\s+)?update\b)/is.test(text);
 }
 
 async function inTransaction<T>(
@@ -68,7 +93,10 @@ async function inTransaction<T>(
   };
   connection.on("error", listener);
   try {
-    await connection.query("begin");
+    await connection.query("begin").catch((error: unknown) => {
+      if (!isBrokenConnection(error)) throw error;
+      throw new NotBegun("the connection is broken", { cause: error });
+    });
     try {
       const result = await work(connection);
       await connection.query("commit");

@@ -99,6 +99,23 @@ describe("controllers on a database server", { skip: noPostgres, timeout: 120_00
     assert.equal((await sendResult(await requestTask(urls[0]!), "success")).status, 204);
   });
 
+  test("queries over connections that were ended meanwhile are made over others", async () => {
+    await using server = await startPostgres();
+    await using database = await openServer(server.url, () => {});
+    await using other = await openServer(server.url, () => {});
+    for (let round = 0; round < 20; round++) {
+      await Promise.all([1, 2, 3].map(() => database.query("select pg_sleep(0.01)")));
+      await other.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and usename = 'croft'",
+      );
+      const answers = await Promise.all([
+        database.query("select 1 as one"),
+        database.transaction((sql) => sql.query("select 1 as one")),
+      ]);
+      assert.deepEqual(answers, [[{ one: 1 }], [{ one: 1 }]]);
+    }
+  });
+
   test("a transaction whose connection breaks, or that another one is in the way of, ends well", async () => {
     await using server = await startPostgres();
     const errors: Error[] = [];
