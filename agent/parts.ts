@@ -54,6 +54,7 @@ export async function openParts(
       client,
       signer,
       requestTimeoutSeconds: settings.requestTimeoutSeconds,
+      requestRetries: settings.requestRetries,
       log,
       metrics,
     }),

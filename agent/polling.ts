@@ -15,6 +15,8 @@ import type { Signer } from "./signing.ts";
 
 /** A task request is made while holding locks: a controller must not be able to hold up the host. */
 const requestMaxSeconds = 60;
+/** Machines are locked meanwhile, and the next rounds are retries, too. */
+const requestMaxRetries = 1;
 const maxPauseSeconds = 600;
 
 /** A task that may be performed. */
@@ -36,6 +38,7 @@ export class Polling {
   readonly #random: () => number;
   readonly #signer: Signer | undefined;
   readonly #timeoutSeconds: number;
+  readonly #retries: number;
   readonly #backoff: Backoff<string>;
   readonly #now: () => number;
   /** Names already mentioned in the log as unknown: newer controllers send them in every answer. */
@@ -47,6 +50,7 @@ export class Polling {
     /** Absent without a key. */
     signer: Signer | undefined;
     requestTimeoutSeconds: number;
+    requestRetries: number;
     log: Log;
     metrics?: AgentMetrics;
     random?: () => number;
@@ -57,6 +61,7 @@ export class Polling {
     this.#client = parts.client;
     this.#signer = parts.signer;
     this.#timeoutSeconds = parts.requestTimeoutSeconds;
+    this.#retries = parts.requestRetries;
     this.#log = parts.log;
     this.#metrics = parts.metrics;
     this.#random = parts.random ?? Math.random;
@@ -85,6 +90,7 @@ export class Polling {
       try {
         const answer = await this.#client.postManifest(controller.url, formatTaskRequest(request), {
           timeoutSeconds: Math.min(requestMaxSeconds, this.#timeoutSeconds),
+          retries: Math.min(requestMaxRetries, this.#retries),
           signal,
         });
         this.#backoff.succeeded(controller.url);

@@ -72,6 +72,8 @@ export const controllerOptions: readonly OptionDeclaration[] = [
       4,
       "retries of a request after connection errors and answers 5xx and 429",
     ),
+    details:
+      "A request for a task, which is made while holding locks, is retried once at most, and in later rounds.",
     ...{ minimum: 0, maximum: 100 },
   },
 ];

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Unreachable, type HttpClient } from "../../agent/http.ts";
+import { HttpClient, Unreachable } from "../../agent/http.ts";
 import { Polling } from "../../agent/polling.ts";
 import { silentLog } from "../../host/log.ts";
 import type { TaskRequest } from "../../manifests/task-request.ts";
+import { FakeController } from "./fake-controller.ts";
 
 const request: TaskRequest = {
   agent: "host",
@@ -25,7 +26,14 @@ async function timesAsked(failsAfterSeconds: number, untilSeconds: number): Prom
   } as unknown as HttpClient;
   const controllers = [{ url: "http://controller.example/task", priority: 0 }];
   const polling = new Polling({
-    ...{ controllers, client, signer: undefined, requestTimeoutSeconds: 60, log: silentLog() },
+    ...{
+      controllers,
+      client,
+      signer: undefined,
+      requestTimeoutSeconds: 60,
+      requestRetries: 4,
+      log: silentLog(),
+    },
     now: () => now,
   });
   for (; now < untilSeconds * 1000; now += 1000)
@@ -39,4 +47,22 @@ test("a controller that refuses at once is asked again after 1, 2, 4… seconds"
 
 test("one that keeps the host waiting is left alone for minutes: its machines are locked meanwhile", async () => {
   assert.deepEqual(await timesAsked(60, 1200), [0, 120, 300, 600, 1140]);
+});
+
+test("a request for a task is retried once, however often others are: machines are locked meanwhile", async () => {
+  await using controller = await FakeController.start();
+  controller.answer = () => ({ status: 503 });
+  const [requestTimeoutSeconds, requestRetries] = [300, 4];
+  const client = new HttpClient({
+    agent: "test",
+    connectTimeoutSeconds: 30,
+    requestTimeoutSeconds,
+    requestRetries,
+  });
+  const polling = new Polling({
+    controllers: [{ url: controller.url("/task"), priority: 0 }],
+    ...{ client, signer: undefined, requestTimeoutSeconds, requestRetries, log: silentLog() },
+  });
+  assert.equal(await polling.ask(() => request, new AbortController().signal), undefined);
+  assert.equal(controller.received.length, 2);
 });
