@@ -1,12 +1,22 @@
 /** Takes the artifacts out of a machine's `upload.tar`. The archive is hostile until shown otherwise. */
 import { mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { ReadEntry } from "tar";
+import { syncDirectory } from "../host/durable.ts";
 import { Failure, reasonOf } from "../host/failure.ts";
 
 const entriesMax = 10_000;
 
+/** A file that is taken. */
+interface WantedFile {
+  /** Where it goes, `<type>/<name>`. */
+  target: string;
+  /** Counted, in bytes: what the headers say may contradict itself. */
+  size: number;
+}
+
 /**
- * Extracts `upload/<type>/*` of an archive to `<directory>/<type>/*`, all or nothing.
+ * Extracts `upload/<type>/*` of an archive to `<directory>/<type>/*`, all or nothing; it then survives a crash of the host.
  *
  * Only plain files and directories are taken: an absolute path, `..`, a link, a device, or more than `maxBytes`
  * refuses the archive as a whole. A file in a folder deeper down gets its path as its name, `/` replaced by `-`.
@@ -29,15 +39,19 @@ export async function extractArtifacts(archive: string, directory: string, maxBy
       // Ownership, modes and times of the guest mean nothing here.
       preserveOwner: false,
       noMtime: true,
-      filter: (path) => files.has(normalize(path)),
+      // A directory of a file's name would take its place; those that files need are made anyway.
+      filter: (path, entry) => !("type" in entry && entry.type === "Directory") && files.has(normalize(path)),
       onReadEntry: (entry) => {
-        entry.path = files.get(normalize(entry.path)) ?? entry.path;
-        entry.mode = entry.type === "Directory" ? 0o700 : 0o600;
+        entry.path = files.get(normalize(entry.path))?.target ?? entry.path;
+        entry.mode = 0o600;
       },
     });
+    await secure(temporary, [...files.values()]);
     await rename(temporary, directory);
+    await syncDirectory(dirname(directory));
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true }).catch(() => {}); // the error before says enough
+    for (const path of [temporary, directory])
+      await rm(path, { recursive: true, force: true }).catch(() => {}); // the error before says enough
     throw new Failure("extract 'upload.tar'", reasonOf(error), { cause: error });
   }
 }
@@ -56,10 +70,30 @@ async function plain(archive: string): Promise<void> {
   }
 }
 
-/** Reads the archive once without writing anything; gives each wanted path and where it goes, `<type>/<name>`. */
-async function inspect(archive: string, maxBytes: number): Promise<Map<string, string>> {
+/**
+ * Makes sure that all is on the disk. The file system may take a part of a write only when it gets full, and tar's
+ * writer does not notice; it appends, so that a file of the right size has all of its bytes.
+ */
+async function secure(directory: string, files: readonly WantedFile[]): Promise<void> {
+  for (const { target, size } of files) {
+    const file = await open(join(directory, target));
+    try {
+      const { size: written } = await file.stat();
+      if (written !== size)
+        throw Object.assign(new Error(`only ${written} of ${size} bytes written`), { code: "ENOSPC" });
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+  const types = new Set(files.map(({ target }) => join(directory, dirname(target))));
+  for (const path of [...types, directory]) await syncDirectory(path);
+}
+
+/** Reads the archive once without writing anything; gives what is wanted of it, by path in it. */
+async function inspect(archive: string, maxBytes: number): Promise<Map<string, WantedFile>> {
   const tar = await import("tar");
-  const files = new Map<string, string>();
+  const files = new Map<string, WantedFile>();
   const targets = new Set<string>();
   let size = 0;
   let count = 0;
@@ -81,7 +115,9 @@ async function inspect(archive: string, maxBytes: number): Promise<Map<string, s
     const target = `${type}/${name.replaceAll("/", "-")}`;
     if (targets.has(target)) return refuse(`two entries become ${JSON.stringify(target)}`);
     targets.add(target);
-    files.set(path, target);
+    const file = { target, size: 0 };
+    files.set(path, file);
+    entry.on("data", (chunk) => (file.size += chunk.length));
     return undefined;
   };
   await tar.list({ file: archive, strict: true, onReadEntry: look });

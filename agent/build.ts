@@ -18,7 +18,7 @@ import { publicScreen, withLogin } from "./interactive.ts";
 import type { LiveLog } from "./live-log.ts";
 import { LogTail } from "./log-tail.ts";
 import type { ReceivedTask } from "./polling.ts";
-import { agentResult, resultFiles } from "./result.ts";
+import { agentResult, resultFiles, withOperation } from "./result.ts";
 import type { Interruption } from "./signals.ts";
 import { softFail, type Held } from "./soft-fail.ts";
 import type { SpoolEntry } from "./spool.ts";
@@ -48,6 +48,8 @@ export interface Outcome {
   result: Result;
   /** The machine is held for the operator; disposing of it ends it. */
   held?: Held & AsyncDisposable;
+  /** A fault of the farm, not of the build. */
+  fault?: boolean;
 }
 
 /**
@@ -64,10 +66,9 @@ export async function buildOnMachine(context: Context, work: Work): Promise<Outc
       .catch((error: unknown) => work.log.error({ reason: reasonOf(error) }, "machine not cleaned up"));
   let held: Held | undefined;
   try {
-    const outcome = await useMachine(context, work, stack);
-    held = outcome.held;
-    if (!held) return { result: outcome.result };
-    return { result: outcome.result, held: { ...held, [Symbol.asyncDispose]: cleanUp } };
+    const { held: kept, ...outcome } = await useMachine(context, work, stack);
+    held = kept;
+    return held ? { ...outcome, held: { ...held, [Symbol.asyncDispose]: cleanUp } } : outcome;
   } finally {
     if (!held) await cleanUp();
   }
@@ -76,6 +77,7 @@ export async function buildOnMachine(context: Context, work: Work): Promise<Outc
 interface Used {
   result: Result;
   held?: Held | undefined;
+  fault?: boolean;
 }
 
 async function useMachine(context: Context, work: Work, stack: AsyncDisposableStack): Promise<Used> {
@@ -109,7 +111,11 @@ async function useMachine(context: Context, work: Work, stack: AsyncDisposableSt
   const uploaded = await takeUploads(context, work.entry, task, log);
   if (uploaded === undefined)
     return { result: agentResult(task, "abnormal", "agent", "the result vanished") };
-  const { result, broken } = uploaded;
+  const { result, broken, fault } = uploaded;
+  if (fault) {
+    log.error({ reason: fault.message }, "artifacts not taken by a fault of the farm");
+    return { result: withOperation(result, "upload", "abort", fault.message), fault: true };
+  }
   if (result.status !== "abnormal") return { result };
   const reason = "the result is abnormal";
   return { result, held: await machineFailed(context, work, exchange, { reason, ...broken }) };

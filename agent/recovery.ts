@@ -10,15 +10,18 @@ import { parseTask, type Task } from "../manifests/task.ts";
 import type { Context } from "./context.ts";
 import { removeDirectories } from "./directories.ts";
 import { keepEvidence } from "./evidence.ts";
+import { isFarmFault, patiently } from "./farm-fault.ts";
 import { agentResult } from "./result.ts";
 import type { SpoolEntry } from "./spool.ts";
-import { resultRequest } from "./task.ts";
+import { recordPatiently } from "./task.ts";
 import { takeUploads } from "./uploads.ts";
 
 /**
  * Ends the predecessor's machine, decides the task it had begun (from what the machine had uploaded, else as
  * interrupted), and removes its directories, its connection and its snapshots; in this order, so that another crash
- * loses nothing.
+ * loses nothing. While a fault of the farm (a full disk…) keeps a result from being taken, it waits.
+ *
+ * @throws the stop signal's reason; everything is left in place then.
  */
 export async function recover(context: Context): Promise<void> {
   const { settings, directories, log } = context;
@@ -52,7 +55,7 @@ async function decideUnfinished(context: Context): Promise<void> {
     const log = context.log.child({ session: entry.assignment.session });
     try {
       const result = await decide(context, entry, entry === last);
-      await entry.setResult(resultRequest(entry.assignment, result));
+      await recordPatiently(context, entry, result, log);
       log.warn({ status: result.status }, "task of a crashed predecessor decided");
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
@@ -66,11 +69,30 @@ async function decide(context: Context, entry: SpoolEntry, isLast: boolean): Pro
   const task = parseTask(Buffer.from(entry.assignment.task), { lenient: true, source: "assignment" });
   const interrupted = agentResult(task, "interrupt", "agent", "the agent ended while the task was performed");
   // The upload directory is emptied before an assignment is written, so what is there belongs to the last one.
-  if (!isLast || (await entry.noteRecovery()) >= recoveryTries) return interrupted;
-  return (await uploadedResult(context, entry, task)) ?? interrupted;
+  return (isLast ? await lookPatiently(context, entry, task) : undefined) ?? interrupted;
 }
 
-/** Only a result that is readable, and of this task: after a power failure anything may be there. */
+/** Only what ends the agent counts as a deadly look: a fault of the farm never costs the result. */
+async function lookPatiently(context: Context, entry: SpoolEntry, task: Task): Promise<Result | undefined> {
+  const before = await entry.deadlyLooks();
+  if (before >= recoveryTries) return undefined;
+  return patiently(context, context.log, "what a machine left not taken yet", async () => {
+    await entry.noteDeadlyLooks(before + 1);
+    const found = await uploadedResult(context, entry, task).catch((error: unknown) => {
+      if (error instanceof Failure) return error;
+      throw error;
+    });
+    await entry.noteDeadlyLooks(before);
+    if (found instanceof Failure) throw found;
+    return found;
+  });
+}
+
+/**
+ * Only a result that is readable, and of this task: after a power failure anything may be there.
+ *
+ * @throws {Failure} for a fault of the farm.
+ */
 async function uploadedResult(context: Context, entry: SpoolEntry, task: Task): Promise<Result | undefined> {
   const { log } = context;
   try {
@@ -79,10 +101,12 @@ async function uploadedResult(context: Context, entry: SpoolEntry, task: Task): 
       const { reason, files } = uploaded.broken;
       const evidence = await keepEvidence(context.directories.evidence, task.machine, files, log);
       log.error({ reason, evidence }, "what a machine left is not readable");
-    } else if (uploaded?.result.name === task.name || uploaded?.result.version === "0")
+    } else if (uploaded?.result.name === task.name) {
+      if (uploaded.fault) throw uploaded.fault;
       return uploaded.result;
+    }
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    if (!(error instanceof Failure) || isFarmFault(error)) throw error;
     log.error({ reason: error.message }, "what a machine left cannot be read");
   }
   return undefined;

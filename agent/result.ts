@@ -13,6 +13,7 @@ import {
 import type { Task } from "../manifests/task.ts";
 import { replaceRefusedCharacters } from "../manifests/text/characters.ts";
 import { ManifestReader } from "../manifests/text/reader.ts";
+import { isFarmFault } from "./farm-fault.ts";
 import { decompressFrames } from "./lz4.ts";
 
 /** Names under which a result may arrive; the first that is there counts. */
@@ -34,6 +35,7 @@ export type FoundResult = { result: Result } | { broken: string; file: string };
  *
  * @param uploadMaxBytes what the machine was allowed to upload; a decompressed result may be four times that.
  * @returns undefined if there is no result.
+ * @throws {Failure} for a fault of the farm.
  */
 export async function readResult(
   directory: string,
@@ -49,6 +51,7 @@ export async function readResult(
       boundPairs(text);
       return { result: parseResult(sanitizeResultText(text), { lenient: true, source: name }) };
     } catch (error) {
+      if (isFarmFault(error)) throw new Failure(`read '${file}'`, reasonOf(error), { cause: error });
       if (error instanceof ManifestError || error instanceof Failure) return { broken: error.message, file };
       return { broken: `Cannot read '${name}': ${reasonOf(error)}`, file };
     }

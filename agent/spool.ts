@@ -4,13 +4,14 @@
  *     <spool>/<T>-<I>/
  *       <entry>/assignment.json   what was promised: session, URLs, task; written before the machine starts
  *       <entry>/uploads/<type>/…  artifacts not yet accepted
+ *       <entry>/recovery          how often an agent died of looking at its uploads, as the size of the file
  *       <entry>/result.manifest   the complete result request; appears by rename, when the task is decided
  *       rejected/<entry>/         refused by the controller for good (or unreadable), with the answer
  *
  * An entry without a result is a task that runs, or one whose agent died: then the successor reports it. An entry
  * is removed only after a 2xx answer to its result; every step may be repeated, controllers accept a result twice.
  */
-import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { syncDirectory, writeDurably } from "../host/durable.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../host/failure.ts";
@@ -49,6 +50,10 @@ export class SpoolEntry {
     return join(this.directory, "result.manifest");
   }
 
+  get #looksFile(): string {
+    return join(this.directory, "recovery");
+  }
+
   /** The result request, or undefined while the task is not decided. */
   async result(): Promise<Buffer | undefined> {
     return readFile(this.#resultFile).catch(absent);
@@ -79,15 +84,21 @@ export class SpoolEntry {
   }
 
   /**
-   * Notes that the uploads of a crashed agent's task are looked at once more.
-   *
-   * @returns how often that was noted before: so many agents have ended while they looked.
+   * So many agents have ended while they looked at the uploads of a crashed agent's task (`recovery`).
    */
-  async noteRecovery(): Promise<number> {
-    const note = join(this.directory, "recovery");
-    const before = (await stat(note).then(({ size }) => size, absent)) ?? 0;
-    await writeDurably(note, ".".repeat(before + 1));
-    return before;
+  async deadlyLooks(): Promise<number> {
+    return (await stat(this.#looksFile).then(({ size }) => size, absent)) ?? 0;
+  }
+
+  /** Notes that number; the size of the file is the note, so that it can be taken back on a full disk. */
+  async noteDeadlyLooks(count: number): Promise<void> {
+    const write = async () => {
+      await using file = await open(this.#looksFile, "a", 0o600);
+      await file.truncate(count);
+      await file.sync();
+      await syncDirectory(this.directory);
+    };
+    await attempt(`write '${this.#looksFile}'`, write());
   }
 }
 

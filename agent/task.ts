@@ -6,17 +6,16 @@
  * complete result there is the task's, and without one the task was interrupted.
  */
 import { dirname } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { syncDirectory } from "../host/durable.ts";
 import { attempt, Failure } from "../host/failure.ts";
 import type { Log } from "../host/log.ts";
 import type { Result } from "../manifests/result.ts";
 import { formatResultRequest } from "../manifests/result-request.ts";
 import { formatTask, type Task } from "../manifests/task.ts";
-import { Backoff } from "./backoff.ts";
 import { buildOnMachine, type Outcome, type TaskMachine, type Work } from "./build.ts";
-import { agentChecksum, faultPauseMaxSeconds, Interrupted, type Context } from "./context.ts";
+import { agentChecksum, Interrupted, type Context } from "./context.ts";
 import { freshDirectories, removeDirectories } from "./directories.ts";
+import { patiently } from "./farm-fault.ts";
 import { LiveLog } from "./live-log.ts";
 import type { ReceivedTask } from "./polling.ts";
 import { agentResult } from "./result.ts";
@@ -75,7 +74,7 @@ export async function performTask(
   const outcome = await decide(context, { received, task, machine, entry, log, live, interruption });
   const held = stack.use(outcome.held);
   if (!held) lock[Symbol.dispose](); // others may wait for it; all the rest needs no machine
-  const result = complete(outcome.result, task);
+  const { result } = outcome;
   context.status.advance("recording");
   await recordPatiently(context, entry, result, log);
   await removeUploads(context, log);
@@ -139,20 +138,19 @@ export function resultRequest(
   });
 }
 
-/** Writes the result down; while the disk is full, again and again: it is all that is left of the build. */
-async function recordPatiently(context: Context, entry: SpoolEntry, result: Result, log: Log): Promise<void> {
-  const pauses = new Backoff<"spool">(faultPauseMaxSeconds);
-  for (;;) {
-    try {
-      return await entry.setResult(resultRequest(entry.assignment, result));
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      const pauseSeconds = pauses.failed("spool");
-      log.error({ reason: error.message, pauseSeconds }, "result not written down yet");
-      await sleep(pauseSeconds * 1000, undefined, { signal: context.stop }).catch(() => {});
-      context.stop.throwIfAborted(); // what the machine uploaded is still there, for the next start
-    }
-  }
+/**
+ * Writes the result down; while the disk is full, again and again: it is all that is left of the build.
+ *
+ * @throws the stop signal's reason; what the machine uploaded is to stay there then, for the next start.
+ */
+export function recordPatiently(
+  context: Context,
+  entry: SpoolEntry,
+  result: Result,
+  log: Log,
+): Promise<void> {
+  const request = resultRequest(entry.assignment, result);
+  return patiently(context, log, "result not written down yet", () => entry.setResult(request));
 }
 
 /** After the result is safe; a failure is no reason to lose it, and the next task starts with empty ones anyway. */
@@ -165,7 +163,7 @@ async function removeUploads({ directories }: Context, log: Log): Promise<void> 
   }
 }
 
-async function decide(context: Context, work: Work): Promise<Outcome & { fault?: boolean }> {
+async function decide(context: Context, work: Work): Promise<Outcome> {
   const { task, log, interruption } = work;
   const { signal } = interruption;
   if (context.settings.fakeBuild)
@@ -182,11 +180,6 @@ async function decide(context: Context, work: Work): Promise<Outcome & { fault?:
     log.error({ reason: error.message }, "task not performed by a fault of the farm");
     return { result: agentResult(task, "abort", "agent", error.message), fault: true };
   }
-}
-
-function complete(result: Result, task: Task): Result {
-  // A worker that failed early cannot tell.
-  return result.version === "0" ? { ...result, name: task.name, version: task.version } : result;
 }
 
 export function assignmentOf({ response, answer, logUrl }: ReceivedTask, task: Task): Assignment {

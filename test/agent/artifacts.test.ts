@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { Header } from "tar";
+import { Header, Pax } from "tar";
 import { extractArtifacts } from "../../agent/artifacts.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 
@@ -111,6 +111,24 @@ test("a truncated archive, and one that is none, are refused", async () => {
     await assert.rejects(done, /^Failure: Cannot extract 'upload.tar': /);
     assert.equal(existsSync(target), false);
   }
+});
+
+test("a directory does not take the place of a file of its name", async () => {
+  const { directory, target, done } = await extract(
+    archive([good, { ...good, content: "", type: "Directory" }]),
+  );
+  await using _ = directory;
+  await done;
+  assert.equal(readFileSync(join(target, "artifact", "good"), "utf8"), "x");
+});
+
+test("sizes that headers claim in contradiction do not make a file look truncated", async () => {
+  const claim = new Pax({ size: 7 }, true).encode();
+  const own = new Pax({ size: 1 }).encode();
+  const { directory, target, done } = await extract(Buffer.concat([claim, own, archive([good])]));
+  await using _ = directory;
+  await done;
+  assert.equal(readFileSync(join(target, "artifact", "good"), "utf8"), "x");
 });
 
 test("owner and mode of the guest mean nothing", async () => {
