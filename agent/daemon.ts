@@ -3,24 +3,25 @@
  *
  * On disk it keeps, for toolchain T and instance I:
  *
- *     <spool>/<T>-<I>/          what it owes to controllers (spool.ts), and a lock against a second agent of the name
+ *     <spool>/<T>-<I>/          what it owes to controllers (spool.ts)
  *     <tftp>/toolchains/<T>/    what machines get while they are bootstrapped; `worker` is put there
  *     <tftp>/bootstrap/<T>-<I>/ and <tftp>/build/<T>-<I>/   files of one boot, removed after it
  *     <runtime>/<T>-<I>/        sockets, pid file and console of its machine
  *     <machines>/*\/M/M-T-I-*    temporary snapshots
+ *
+ * In each of these places it holds a lock against a second agent of the name (instance-lock.ts).
  *
  * After a crash, at any point: the kernel has released all locks and ended the machine; the next start of the
  * instance reports the task from the spool and removes the rest (recovery.ts). No result of a machine is lost.
  */
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { Failure } from "../host/failure.ts";
-import { tryLockFile } from "../host/flock.ts";
 import type { Log } from "../host/log.ts";
 import { feedWatchdog } from "../host/systemd.ts";
 import { startVirtualMachine } from "../machines/qemu/start.ts";
 import { Interrupted, type Context } from "./context.ts";
 import { factsOf } from "./facts.ts";
+import { lockInstance } from "./instance-lock.ts";
 import { AgentMetrics } from "./metrics.ts";
 import { openParts } from "./parts.ts";
 import { recover } from "./recovery.ts";
@@ -47,7 +48,7 @@ export async function runAgent(
   using _watchdog = settings.systemd ? feedWatchdog(log) : undefined;
   try {
     const spool = await Spool.open(join(settings.spool, instanceName(settings)));
-    using _instance = lockInstance(settings, spool);
+    using _instance = await lockInstance(settings, log);
     const context = await openContext(settings, spool, log, signals.stop);
     if (settings.systemd) for (const fact of factsOf(context)) log.info(fact);
     await using _statusServer = settings.statusListen
@@ -61,20 +62,6 @@ export async function runAgent(
     if (!(error instanceof Interrupted)) throw error;
   }
   log.info("agent ended");
-}
-
-/** Two agents of one name would clean up each other's machines. */
-function lockInstance(settings: Settings, spool: Spool): Disposable {
-  const path = join(spool.directory, "lock");
-  const lock = tryLockFile(path);
-  if (lock) return lock;
-  throw new Failure(
-    `start instance ${settings.instance} of toolchain ${settings.toolchain.name}`,
-    `it is running already ('${path}' is locked)`,
-    {
-      hints: ["Give another number with --instance, or another spool."],
-    },
-  );
 }
 
 async function openContext(settings: Settings, spool: Spool, log: Log, stop: AbortSignal): Promise<Context> {

@@ -82,10 +82,7 @@ const files: Block[] = [
     terms: [
       ["`/etc/croft/agent.yaml`", "The configuration file of the systemd unit `croft-agent@.service`."],
       ["`/var/lock/croft-agent-T.lock`", "The toolchain lock. The file stays."],
-      [
-        "`/var/lib/croft/spool/T-I/`",
-        "What the instance owes to controllers, and a lock against a second one of its name.",
-      ],
+      ["`/var/lib/croft/spool/T-I/`", "What the instance owes to controllers."],
       [
         "`/var/lib/croft/spool/T-I/rejected/`",
         "Results that their controller has refused for good, with its answer.",
@@ -98,6 +95,10 @@ const files: Block[] = [
       [
         "`/build/machines/`",
         "Volumes with machines: `M-1` links to the current revision, `M-T` is the bootstrapped machine, `M-T.lock` its lock.",
+      ],
+      [
+        "`/var/lib/croft/spool/T-I/lock`, `/run/croft/T-I/lock`, `/build/tftp/build/T-I.lock`, `/build/machines/.croft-T-I.lock`",
+        "Locks against a second agent of the same toolchain and instance. The files stay.",
       ],
     ],
   },

@@ -18,6 +18,8 @@ const fixed: Partial<Record<keyof Settings, string>> = {
   logFormat: "log-format",
   toolchainLock: "toolchain-lock",
   instance: "instance",
+  machines: "machines",
+  tftp: "tftp",
   spool: "spool",
   runtime: "runtime",
   statusListen: "status-listen",

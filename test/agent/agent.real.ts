@@ -228,6 +228,28 @@ test("a second agent of the same instance is refused", async () => {
   await first.ended;
 });
 
+test("a second agent of the same instance with another spool leaves the first one's task alone, in every mode", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  giveOnce(controller, () => taskResponse(controller, "s8"));
+  const first = home.start([controller.url("/task")]);
+  await home.readTask();
+  for (const mode of ["--dump-machines", "--dump-task"]) {
+    const { status, stderr } = await home.start([mode, "--spool", home.at("other"), controller.url("/task")])
+      .ended;
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      /^croft: Cannot start instance 1 .*: it is running already \('.*' is locked\)\n.*--instance\.$/m,
+    );
+  }
+  await home.upload(resultText());
+  const [sent] = await controller.requests("/result", 1);
+  assert.equal(parseResultRequest(sent!.body).result.status, "success");
+  first.child.kill("SIGTERM");
+  await first.ended;
+});
+
 test("a challenge is answered with the key, and the key's fingerprint is told", async () => {
   await using home = await AgentHome.make();
   await using controller = await FakeController.start();

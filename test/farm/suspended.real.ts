@@ -118,7 +118,7 @@ test("SIGTERM while a machine is held ends it, keeps its console, and the agent 
   await farm.stopAgent();
   assert.match(await farm.agentTail(), /INFO: agent ended/);
   assert.deepEqual([isHeld(), snapshots(), lock()], [false, [], ""]);
-  assert.deepEqual(readdirSync(join(farm.runtime, "default-1")), ["console.log"]);
+  assert.deepEqual(readdirSync(join(farm.runtime, "default-1")).sort(), ["console.log", "lock"]);
   assert.equal(readdirSync(join(farm.spool, "default-1", "evidence")).length, 2);
 });
 

@@ -148,11 +148,12 @@ async function leftBehind(): Promise<string[]> {
   const { stdout } = await container.run(["pgrep", "--list-name", "qemu-system"], { accept: [1] });
   const machine = readdirSync(join(build.path, "machines", "volume", "minimal"));
   const runtime = container.path("run", "croft", "default-1");
+  const stays = /^(console\.log|default-1|.*\.lock|lock)$/;
   return [
     ...stdout.split("\n").filter((line) => line !== ""),
     ...machine.filter((name) => /^minimal-default-/.test(name)),
-    ...(existsSync(runtime) ? readdirSync(runtime).filter((name) => name !== "console.log") : []),
-    ...readdirSync(join(build.path, "tftp", "build")).filter((name) => name !== "default-1"),
+    ...(existsSync(runtime) ? readdirSync(runtime).filter((name) => !stays.test(name)) : []),
+    ...readdirSync(join(build.path, "tftp", "build")).filter((name) => !stays.test(name)),
   ];
 }
 

@@ -1,0 +1,64 @@
+/**
+ * Keeps a second agent of the same toolchain T and instance I away from what belongs to the first.
+ *
+ * Whoever starts as T-I takes what it finds under that name for a dead predecessor's: it ends the machine, empties the
+ * TFTP directories, and removes snapshots and network connection (recovery.ts). Two agents may share some of the places
+ * and not the others, so each place has a lock of its own:
+ *
+ *     <spool>/<T>-<I>/lock
+ *     <runtime>/<T>-<I>/lock
+ *     <tftp>/build/<T>-<I>.lock        beside the directory: what is in there is served, and removed
+ *     <machines>/.croft-<T>-<I>.lock   hidden, so that it is no volume
+ *
+ * The files stay. One that nobody has locked means nothing: the kernel releases the locks of whoever dies.
+ */
+import { join } from "node:path";
+import { Failure, isSystemError } from "../host/failure.ts";
+import { tryLockFile, type FileLock } from "../host/flock.ts";
+import type { Log } from "../host/log.ts";
+import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
+import { makeDirectory } from "./directories.ts";
+import { instanceName, type Settings } from "./settings.ts";
+
+/**
+ * Locks all places of an instance, before anything in them is touched. The spool must be there.
+ *
+ * @throws {Failure} if another agent has one of them, or one cannot be used.
+ */
+export async function lockInstance(settings: Settings, log: Log): Promise<Disposable> {
+  const name = instanceName(settings);
+  const build = join(settings.tftp, "build");
+  using locks = new DisposableStack();
+  locks.use(lock(settings, join(settings.spool, name, "lock")));
+  await makeRuntimeDirectory(settings.runtime);
+  locks.use(lock(settings, join(settings.runtime, "lock")));
+  await makeDirectory(build);
+  locks.use(lock(settings, join(build, `${name}.lock`)));
+  if (settings.fakeMachine === undefined) locks.use(lockMachines(settings, name, log));
+  return locks.move();
+}
+
+function lock(settings: Settings, path: string): FileLock {
+  const taken = tryLockFile(path);
+  if (taken) return taken;
+  throw new Failure(
+    `start instance ${settings.instance} of toolchain ${settings.toolchain.name}`,
+    `it is running already ('${path}' is locked)`,
+    { hints: ["Give another number with --instance."] },
+  );
+}
+
+/** An agent needs to write to the volumes only: the directory above them may be read-only, full, or another user's. */
+function lockMachines(settings: Settings, name: string, log: Log): FileLock | undefined {
+  try {
+    return lock(settings, join(settings.machines, `.croft-${name}.lock`));
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const bearable = ["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT"];
+    const isMissing = isSystemError(error.cause, "ENOENT", "ENOTDIR"); // which is told when it is needed
+    if (!isMissing && !isSystemError(error.cause, ...bearable)) throw error;
+    if (!isMissing)
+      log.info({ reason: error.message }, "machines not locked against a second agent of this instance");
+    return undefined;
+  }
+}
