@@ -18,7 +18,7 @@ import { openStorage, type StorageKind } from "./storage.ts";
 
 const machinesOption: OptionDeclaration = {
   name: "machines",
-  kind: "string",
+  kind: "path",
   value: "DIR",
   default: "/build/machines",
   prose: "directory with the volumes of machines",

@@ -1,4 +1,4 @@
-import { readdirSync, type Dirent } from "node:fs";
+import { readdirSync, statSync, type Dirent } from "node:fs";
 import { rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
@@ -43,11 +43,20 @@ export async function removeRevision(storage: Storage, paths: MachinePaths, revi
   if (!listRevisions(paths).includes(revision)) throw new Failure(action, `there is no '${path}'`);
   using locks = new DisposableStack();
   lockAll(locks, paths, paths.directory, action);
-  if (currentRevision(paths) === path)
+  if (isCurrent(paths, path))
     throw new Failure(action, "it is the current one", {
       hints: ["Publish another revision first, or remove the machine."],
     });
   await storage.remove(path);
+}
+
+/** Paths are not compared: those of one directory may be relative, or lead through other links. */
+function isCurrent(paths: MachinePaths, revision: string): boolean {
+  const current = currentRevision(paths);
+  if (current === undefined) return false;
+  if (basename(current) === basename(revision)) return true;
+  const [ours, theirs] = [current, revision].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return ours !== undefined && ours.ino === theirs?.ino && ours.dev === theirs.dev;
 }
 
 /** Finishes removals of the machine that were cut short; returns how many there were. */

@@ -13,7 +13,7 @@ const diskGiB = { minimal: 1, debian: 8 };
 export const createOptions: readonly OptionDeclaration[] = [
   {
     name: "machines",
-    kind: "string",
+    kind: "path",
     value: "DIR",
     default: "/build/machines",
     prose: "directory with the volumes of machines",

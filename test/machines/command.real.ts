@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { run } from "../../host/run.ts";
 import { packageFile } from "../../host/package.ts";
@@ -150,6 +150,33 @@ test("an old revision can be removed, the current one cannot", async () => {
   assert.match((await machine(farm, "remove", "a", "--revision", "3")).stderr, /there is no '.*a-1\.3'/);
   assert.equal((await machine(farm, "remove", "a", "--revision", "1")).status, 0);
   assert.deepEqual(await farm.names("a"), ["a-1", "a-1.2"]);
+});
+
+test("the current revision is not removed, however its path is spelled", async () => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  const { directory, current } = farm.paths("a");
+  const link = `${farm.directory}-link`;
+  symlinkSync(farm.directory, link);
+  symlinkSync("a-1.1", join(directory, "another-link"));
+  const remove = async (machines: string) => {
+    const argv = [process.execPath, packageFile("bin", "main.ts"), "machine", "remove", "a"];
+    return run([...argv, "--revision", "1", "--machines", machines], {
+      ...{ timeoutSeconds: 60, accept: [1, 2], cwd: join(farm.directory, "..") },
+    });
+  };
+  const refused = async (machines: string) => {
+    assert.match((await remove(machines)).stderr, /it is the current one/);
+    assert.ok((await farm.names("a")).includes("a-1.1"));
+  };
+  await refused(basename(farm.directory)); // relative
+  await refused(link);
+  for (const target of [join(link, "v", "a", "a-1.1"), "another-link"]) {
+    rmSync(current);
+    symlinkSync(target, current);
+    await refused(farm.directory);
+  }
+  assert.equal((await remove("")).status, 2);
 });
 
 test("a removal that was cut short is finished by the next one", async () => {
