@@ -37,24 +37,26 @@ export async function workLoop(
     interruption: new Backoff<string>(interruptionPauseMaxSeconds, undefined, interruptionPauseMinSeconds),
   };
   const faults = new Backoff<"fault">(faultPauseMaxSeconds);
-  const isService = context.settings.dump === undefined && context.settings.fakeRequest === undefined;
   while (!signals.drain.aborted) {
     try {
       if (signals.takeReload()) await reload(context);
       if (await round(context, backoffs, signals)) {
         faults.succeeded("fault");
         context.status.worked();
-      } else if (isService)
-        await pauseAfterFault(context, faults, "the last task or bootstrap could not be done", signals);
-      else return;
+      } else await pauseAfterFault(context, faults, "the last task or bootstrap could not be done", signals);
     } catch (error) {
       signals.stop.throwIfAborted();
       if (error instanceof Finished || error === signals.drain.reason) return;
-      if (!(error instanceof Failure) || !isService) throw error;
+      if (!(error instanceof Failure) || !isService(context)) throw error;
       context.log.error({ reason: error.message }, "a fault of the farm");
       await pauseAfterFault(context, faults, error.message, signals);
     }
   }
+}
+
+/** Else it is to print something and exit: nothing is tried again, and whoever called it is told why there is nothing. */
+function isService({ settings }: Context): boolean {
+  return settings.dump === undefined && settings.fakeRequest === undefined;
 }
 
 async function pauseAfterFault(
@@ -120,10 +122,9 @@ async function bootstrap(
     stop.throwIfAborted();
     if (!(error instanceof Failure)) throw error;
     fault = error;
-    log.error(
-      { machine: pending.manifest.name, reason: error.message },
-      "bootstrap failed by a fault of the farm",
-    );
+    const machine = pending.manifest.name;
+    log.error({ machine, reason: error.message }, "bootstrap failed by a fault of the farm");
+    if (!isService(context)) throw error;
   }
   // Also after a fault: it may well be this machine's manifest that QEMU does not like.
   metrics.bootstrapped("failure");
