@@ -61,8 +61,8 @@ export interface Backoffs {
 }
 
 /**
- * The end of the agent ends it at any point; draining only while it waits for the toolchain lock: later, a controller
- * may have given a task already.
+ * The end of the agent ends it at any point; draining as long as there is no work: a bootstrap is not begun and no
+ * further controller is asked, but a task that one has given is performed.
  *
  * @throws {Failure} if the machines cannot be looked through; a signal's reason if aborted.
  */
@@ -80,6 +80,7 @@ export async function nextWork(context: Context, backoffs: Backoffs, signals: Si
   await using enumeration = await enumerate(context, enumerationContext, toolchainLock);
   metrics.enumerated(enumeration);
   status.ready();
+  signals.drain.throwIfAborted();
   if (enumeration.pending) {
     enumeration.pending.lock.write(toolchainLock);
     const pending = enumeration.takePending();
@@ -92,8 +93,9 @@ export async function nextWork(context: Context, backoffs: Backoffs, signals: Si
       machines: free.map(({ manifest }) => manifest),
       [Symbol.asyncDispose]: nothing,
     };
-  const given = await receive(context, enumeration, free, backoffs.interruption, signal);
+  const given = await receive(context, enumeration, free, backoffs.interruption, signals);
   if (given === undefined) {
+    signals.drain.throwIfAborted();
     const full = isFull(loadOf(enumeration, settings.instanceMax));
     return { kind: "nothing", machines: free.length, full, [Symbol.asyncDispose]: nothing };
   }
@@ -173,7 +175,7 @@ async function receive(
   enumeration: Enumeration,
   free: readonly LockedMachine[],
   interruptionBackoff: Backoff<string>,
-  signal: AbortSignal,
+  { stop, drain }: SignalWatch,
 ): Promise<Given | undefined> {
   const { settings, polling, status } = context;
   const load = loadOf(enumeration, settings.instanceMax);
@@ -181,10 +183,11 @@ async function receive(
   status.set("polling", isFull(load) ? { reason: "asking for tasks of higher priority" } : {});
   let offered: Offered | undefined;
   const received = await polling.ask((controller) => {
+    if (drain.aborted) return undefined;
     const mayInterrupt = interruptionBackoff.remainingSeconds(controller.url) === 0;
     offered = machinesFor(context, controller, free, load, mayInterrupt);
     return offered && taskRequest(context, offered);
-  }, signal);
+  }, stop);
   return received && given(received, offered ?? []);
 }
 

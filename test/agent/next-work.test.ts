@@ -1,13 +1,17 @@
-/** The one moment that the locks' protocol stands on: what is said and armed before the toolchain lock is released. */
+/**
+ * A round under the toolchain lock: the one moment that the locks' protocol stands on (what is said and armed before the
+ * lock is released), and what a drain leaves undone.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Backoff } from "../../agent/backoff.ts";
 import type { Context } from "../../agent/context.ts";
+import type { Answer, HttpClient } from "../../agent/http.ts";
 import { nextWork } from "../../agent/next-work.ts";
-import type { ReceivedTask } from "../../agent/polling.ts";
+import { Polling, type ReceivedTask } from "../../agent/polling.ts";
 import { makeSettings } from "../../agent/settings.ts";
-import { watchSignals } from "../../agent/signals.ts";
+import { watchSignals, type SignalWatch } from "../../agent/signals.ts";
 import { tryLockFile } from "../../host/flock.ts";
 import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
 import type { Task } from "../../manifests/task.ts";
@@ -33,6 +37,8 @@ function contextOf(farm: Farm): Context {
   return { ...parts, polling: { ask }, status: silent, metrics: silent } as unknown as Context;
 }
 
+const newBackoffs = () => ({ bootstrap: new BootstrapBackoff(), interruption: new Backoff<string>(600) });
+
 test("the lock tells the task, and SIGUSR1 counts, before the toolchain lock is released", async () => {
   await using farm = await makeFarm();
   await farm.publish("a");
@@ -49,8 +55,7 @@ test("the lock tells the task, and SIGUSR1 counts, before the toolchain lock is 
       return signals.armInterruption();
     },
   };
-  const backoffs = { bootstrap: new BootstrapBackoff(), interruption: new Backoff<string>(600) };
-  await using work = await nextWork(contextOf(farm), backoffs, observed);
+  await using work = await nextWork(contextOf(farm), newBackoffs(), observed);
   assert.ok(work.kind === "task");
   assert.equal(armed, 1);
   using free = tryLockFile(farm.toolchainLock);
@@ -73,4 +78,64 @@ test("SIGUSR1 counts from arming to disposing; the end of the agent counts alway
   assert.deepEqual([first.signal.aborted, second.signal.aborted], [false, true]);
   process.emit("SIGTERM", "SIGTERM");
   assert.ok(first.signal.aborted);
+});
+
+/** An agent's signals whose SIGUSR2 comes when it is called for: a real one would be the test runner's, too. */
+function signalsToDrain(): { signals: SignalWatch; drain: () => void } {
+  const drain = new AbortController();
+  return { signals: { ...watchSignals(), drain: drain.signal }, drain: () => drain.abort() };
+}
+
+test("SIGUSR2 while the machines are looked through: no bootstrap is begun, and no controller asked", async () => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  for (const bootstrapped of [false, true]) {
+    const { signals, drain } = signalsToDrain();
+    using _signals = signals;
+    if (bootstrapped) await farm.bootstrapAll();
+    const context = contextOf(farm);
+    Object.assign(context.metrics, { enumerated: drain });
+    Object.assign(context.polling, { ask: () => assert.fail("a controller is asked") });
+    await assert.rejects(
+      nextWork(context, newBackoffs(), signals),
+      (error) => error === signals.drain.reason,
+    );
+    const names = bootstrapped ? ["a-1", "a-1.1", "a-gcc", "a-gcc.lock"] : ["a-1", "a-1.1", "a-gcc.lock"];
+    assert.deepEqual(await farm.names("a"), names);
+    using toolchainLock = tryLockFile(farm.toolchainLock);
+    using machineLock = tryLockFile(farm.paths("a").lock);
+    assert.ok(toolchainLock && machineLock, "both are free");
+  }
+});
+
+test("SIGUSR2 while a controller is asked: no other one is, and the task that it gives is performed", async () => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  await farm.bootstrapAll();
+  const none = ": 1\nsession:\n";
+  const one =
+    ": 1\nsession: s\nresult-url: http://127.0.0.1:1/\n:\n" +
+    "name: hello\nversion: 1.0\nrepository-url: https://example.org/hello.git#v1\nmachine: a\ntarget: x86_64-linux-gnu\n";
+  for (const body of [none, one]) {
+    const { signals, drain } = signalsToDrain();
+    using _signals = signals;
+    const asked: string[] = [];
+    const postManifest = (url: string): Promise<Answer> => {
+      asked.push(url);
+      drain();
+      return Promise.resolve({ status: 200, headers: {}, body: Buffer.from(body) } as unknown as Answer);
+    };
+    const controllers = ["http://127.0.0.1:1/", "http://127.0.0.1:2/"].map((url) => ({ url, priority: 1 }));
+    const client = { postManifest } as unknown as HttpClient;
+    const parts = { controllers, client, signer: undefined, log: farm.log };
+    const limits = { requestTimeoutSeconds: 1, requestRetries: 0 };
+    const context = { ...contextOf(farm), polling: new Polling({ ...parts, ...limits }) };
+    const next = nextWork(context, newBackoffs(), signals);
+    if (body === none) await assert.rejects(next, (error) => error === signals.drain.reason);
+    else {
+      await using work = await next;
+      assert.equal(work.kind, "task");
+    }
+    assert.equal(asked.length, 1);
+  }
 });
