@@ -13,6 +13,7 @@ import { formatTask, type Task } from "../manifests/task.ts";
 import { boot, randomMac, type Booted } from "./boot.ts";
 import { resourcesFor } from "./boost.ts";
 import type { Context } from "./context.ts";
+import { keepEvidence } from "./evidence.ts";
 import { Exchange, type WaitResult } from "./exchange.ts";
 import { publicScreen, withLogin } from "./interactive.ts";
 import type { LiveLog } from "./live-log.ts";
@@ -208,7 +209,10 @@ async function unfinished(
 ): Promise<Used> {
   const { task, log } = work;
   if (waited.kind === "ended") {
-    log.error({ end: waited.end.detail }, "machine ended before its result");
+    // A panic is told on the console alone, whose file the next boot truncates.
+    const files = exchange.machine ? [exchange.machine.consoleFile] : [];
+    const evidence = await keepEvidence(context.directories.evidence, task.machine, files, log);
+    log.error({ end: waited.end.detail, evidence }, "machine ended before its result");
     return aborted(task, `the machine ended before its result: ${waited.end.detail}`, tail);
   }
   const reason = `no result within ${timeoutSeconds(context, task)} s`;

@@ -104,6 +104,9 @@ test("a machine that exits before its result: abort, and nothing to suspend", as
   });
   assert.deepEqual([run.performed.result.status, run.performed.held], ["abort", undefined]);
   assert.match(run.log, /^the machine ended before its result: ended: panic/);
+  const [told] = run.agent.farm.records("error");
+  assert.equal(told!["msg"], "machine ended before its result");
+  assert.equal(readFileSync(join(String(told!["evidence"]), "console.log"), "utf8"), "console\n");
   await using early = await perform((machine) => machine.end("exited"));
   assert.deepEqual([early.performed.result.status, early.machines.length], ["abort", 1]);
   assert.match(early.log, /^the machine ended before its first sign of life/);

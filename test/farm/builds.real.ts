@@ -1,7 +1,7 @@
 /** Builds that go wrong in every way, in real machines, all the way to the controller; and the farm goes on. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -85,6 +85,11 @@ test("a build that kills its machine is aborted, and its log says what was last 
   assert.equal(view.status, "abort");
   assert.match(log, /the machine ended before its result: .*panic/);
   assert.match(log, /last words/);
+  const evidence = join(farm.spool, "default-1", "evidence");
+  const consoles = readdirSync(evidence).map((name) =>
+    readFileSync(join(evidence, name, "console.log"), "utf8"),
+  );
+  assert.ok(consoles.some((text) => /Kernel panic - not syncing/.test(text)));
 });
 
 test("a build that fills its disk is an error, told as such", async () => {
