@@ -100,6 +100,7 @@ export async function nextWork(context: Context, backoffs: Backoffs, signals: Si
     return { kind: "nothing", machines: free.length, full, [Symbol.asyncDispose]: nothing };
   }
   const { received } = given;
+  if (signal.aborted) return abandoned(received, { status: "interrupt", reason: "the agent was stopped" });
   if (settings.dump === "task") return { kind: "dump", task: received.task, [Symbol.asyncDispose]: nothing };
   const claimed = await claimMachine({
     ...{ context, enumerationContext, toolchainLock, enumeration, ...given, signal },
@@ -115,18 +116,15 @@ function begin(
   toolchainLock: ToolchainLock,
   signals: SignalWatch,
 ): Work {
-  const give = (abandoned: Abandoned): Work => ({
-    ...{ kind: "abandoned", received, abandoned },
-    [Symbol.asyncDispose]: nothing,
-  });
-  if ("status" in claimed) return give(claimed);
+  if ("status" in claimed) return abandoned(received, claimed);
   const begun = claimed.begun ? { begun: claimed.begun } : {};
   const { paths, manifest: bootstrapped, lock } = claimed.machine;
   try {
     lock.write(toolchainLock, received.controller.priority);
   } catch (error) {
     lock[Symbol.dispose]();
-    if (error instanceof Failure) return give({ status: "abort", reason: error.message, ...begun });
+    if (error instanceof Failure)
+      return abandoned(received, { status: "abort", reason: error.message, ...begun });
     throw error;
   }
   // Whoever sees the priority that was just written may interrupt; nobody can before the toolchain lock is released.
@@ -138,6 +136,10 @@ function begin(
       using _interruption = interruption;
     },
   };
+}
+
+function abandoned(received: ReceivedTask, why: Abandoned): Work {
+  return { ...{ kind: "abandoned", received, abandoned: why }, [Symbol.asyncDispose]: nothing };
 }
 
 function enumerationOptions(

@@ -8,6 +8,7 @@ import { formatTaskRequest, type TaskRequest } from "../manifests/task-request.t
 import { parseTaskResponse, type TaskResponse } from "../manifests/task-response.ts";
 import type { Task } from "../manifests/task.ts";
 import { Backoff } from "./backoff.ts";
+import { Grace } from "./grace.ts";
 import { Unreachable, type Answer, type HttpClient } from "./http.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import type { ControllerSetting } from "./settings.ts";
@@ -15,6 +16,8 @@ import type { Signer } from "./signing.ts";
 
 /** A task request is made while holding locks: a controller must not be able to hold up the host. */
 const requestMaxSeconds = 60;
+/** Of what an agent has for its end, 10 seconds are for reporting. */
+const stopGraceSeconds = 3;
 /** Machines are locked meanwhile, and the next rounds are retries, too. */
 const requestMaxRetries = 1;
 const maxPauseSeconds = 600;
@@ -75,13 +78,19 @@ export class Polling {
    * if it kept this host waiting, as its machines are locked meanwhile. What is wrong with an answer is logged, and
    * the next controller is asked.
    *
+   * When the signal comes, the controller that is being asked has {@link stopGraceSeconds} left: it may have written a
+   * task out already, which has to be reported as interrupted then, or it would wait for the end of its lease.
+   *
    * @param requestTo what is offered to a controller; undefined: it is not asked.
+   * @throws the signal's reason if there is no task by then.
    */
   async ask(
     requestTo: (controller: ControllerSetting) => TaskRequest | undefined,
     signal: AbortSignal,
   ): Promise<ReceivedTask | undefined> {
+    using grace = new Grace(signal, stopGraceSeconds);
     for (const controller of this.#order()) {
+      signal.throwIfAborted();
       if (this.#backoff.remainingSeconds(controller.url) > 0) continue;
       const request = requestTo(controller);
       if (request === undefined) continue;
@@ -91,10 +100,10 @@ export class Polling {
         const answer = await this.#client.postManifest(controller.url, formatTaskRequest(request), {
           timeoutSeconds: Math.min(requestMaxSeconds, this.#timeoutSeconds),
           retries: Math.min(requestMaxRetries, this.#retries),
-          signal,
+          signal: grace.signal,
         });
         this.#backoff.succeeded(controller.url);
-        const received = await this.#accept(controller, answer, request, signal);
+        const received = await this.#accept(controller, answer, request, grace.signal);
         this.#metrics?.pollAnswered(controller.url);
         if (received) return received;
         log.debug("no task");

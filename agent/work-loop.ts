@@ -7,6 +7,7 @@ import { Backoff } from "./backoff.ts";
 import { bootstrapMachine } from "./bootstrap.ts";
 import { faultPauseMaxSeconds, type Context } from "./context.ts";
 import { dumpMachines, dumpResult, dumpTask } from "./dump.ts";
+import { Grace } from "./grace.ts";
 import { nextWork, type AbandonedWork, type Backoffs, type TaskWork } from "./next-work.ts";
 import type { ReceivedTask } from "./polling.ts";
 import type { SignalWatch } from "./signals.ts";
@@ -184,19 +185,15 @@ async function deliver(
   stop: AbortSignal,
 ): Promise<void> {
   context.status.advance("delivering");
-  const late = new AbortController();
-  const limit = () => setTimeout(() => late.abort(), lastDeliverySeconds * 1000).unref();
-  if (stop.aborted) limit();
-  else stop.addEventListener("abort", limit, { once: true });
+  using grace = new Grace(stop, lastDeliverySeconds);
   const { resultUrl } = received.response;
-  if (entry) await context.delivery.send(entry, { signal: late.signal });
+  if (entry) await context.delivery.send(entry, { signal: grace.signal });
   else if (resultUrl !== undefined)
     await context.delivery.sendUnspooled(
       resultUrl,
       resultRequest(assignmentOf(received, received.task), result),
-      late.signal,
+      grace.signal,
     );
-  stop.removeEventListener("abort", limit);
 }
 
 function waitingFor({ machines, full }: { machines: number; full: boolean }): string {

@@ -101,6 +101,45 @@ test("a second SIGTERM changes nothing, and a controller that does not answer ho
   assert.equal((await next.ended).status, 0);
 });
 
+test("SIGTERM while a controller gives a task: it is reported as interrupted, and not left to its lease", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  giveOnce(controller);
+  const give = controller.answer;
+  const asked = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  controller.answer = async (request) => {
+    if (request.path.startsWith("/task")) {
+      asked.resolve();
+      await ended.promise; // the task is written out here, and the answer on its way
+    }
+    return give(request);
+  };
+  const agent = home.start([controller.url("/task")]);
+  await asked.promise;
+  agent.child.kill("SIGTERM");
+  ended.resolve(); // it arrives after the signal
+  const [result] = await controller.requests("/result", 1);
+  assert.equal(parseResultRequest(result!.body).result.status, "interrupt");
+  const { status, stderr } = await agent.ended;
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(readdirSync(home.at("spool", "default-1")).sort(), ["lock"]);
+});
+
+test("SIGTERM ends an agent within seconds, though a controller that is asked does not answer", async () => {
+  await using home = await AgentHome.make();
+  await using controller = await FakeController.start();
+  const asked = Promise.withResolvers<void>();
+  controller.answer = () => {
+    asked.resolve();
+    return new Promise(() => {}); // never
+  };
+  const agent = home.start([controller.url("/task")]);
+  await asked.promise;
+  agent.child.kill("SIGTERM");
+  assert.equal((await agent.ended).status, 0);
+});
+
 test("SIGHUP wakes the agent, which follows the changed configuration from then on", async () => {
   await using home = await AgentHome.make();
   await using first = await FakeController.start();
