@@ -81,9 +81,9 @@ test("a task whose challenge cannot be signed any more is refused, and the agent
   };
   const agent = home.start(["--auth-key", at("agent.key"), "--openssl", fragileProgram(), fake.url("/task")]);
   await fake.requests("/task", 2, 120);
-  rmSync(at("broken"));
   agent.child.kill("SIGTERM");
   const { status, stderr } = await agent.ended;
+  rmSync(at("broken"));
   assert.equal(status, 0);
   assert.match(
     stderr,

@@ -199,9 +199,10 @@ export class SoakFarm implements AsyncDisposable {
     const find = [this.at("runtime"), this.at("tftp", "build"), this.at("tftp", "bootstrap")].filter(
       existsSync,
     );
-    const { stdout: files } = await run(["find", ...find, "!", "-type", "d", "!", "-name", "console.log*"], {
-      timeoutSeconds: 60,
-    });
+    // Locks stay (agent/instance-lock.ts), and so does the last console.
+    const others = ["console.log*", "lock", "*.lock"].flatMap((name) => ["!", "-name", name]);
+    const argv = ["find", ...find, "!", "-type", "d", ...others];
+    const { stdout: files } = await run(argv, { timeoutSeconds: 60 });
     left.push(...files.split("\n").filter((line) => line !== ""));
     for (const instance of readdirSync(this.at("spool")))
       for (const entry of readdirSync(this.at("spool", instance)))
