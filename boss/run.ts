@@ -17,7 +17,7 @@ import { BusyFailure } from "./start.ts";
 
 /** What programs, git and Node.js say of it: at the end of a line, where no compiler quotes a source that has it. */
 const diskFull =
-  /(?:^|[:(] ?)(?:no space left on device|disk quota exceeded|out of diskspace)[.)\s]*$|\bENOSPC: no space left on device,/im;
+  /(?:^|[:(] ?)'?(?:no space left on device|disk quota exceeded|out of diskspace)'?[.)\s]*$|\bENOSPC: no space left on device,/im;
 /** How often deadlines are looked at. */
 const watchMilliseconds = 250;
 /** A longer gap between two looks means that the boss itself did not run. */

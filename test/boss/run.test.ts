@@ -131,6 +131,7 @@ test("an error in a source that speaks of full disks is an error", async () => {
   const full = [
     "No space left on device",
     "ar: x.o: No space left on device",
+    "x.s: Fatal error: can't write 12 bytes to section .text of x.o: 'No space left on device'",
     "cp: error writing 'x': Disk quota exceeded.",
     "Error: ENOSPC: no space left on device, mkdir '/w/x'",
   ];
