@@ -125,7 +125,7 @@ test("hosts that cannot take part are left out with the reason, and one with a f
   await using hosts = await startHosts(["alpha", "busy", "refusing", "full", "bare"], {
     unreachable: ["gone"],
   });
-  const history = project(hosts, 6, 2, 0, ["odd_board", "strange_board"]);
+  const history = project(hosts, 6, 2, 1, ["odd_board", "strange_board"]); // so long that all hosts have started
   await using stack = new AsyncDisposableStack();
   mkdirSync(workDirectory(hosts, "busy"), { recursive: true });
   stack.use(tryLockFile(join(workDirectory(hosts, "busy"), ".croft-lock"))!);

@@ -2,6 +2,7 @@
  * What happens between `build_prepare` and `build_done`: targets are built in parallel, each by one of the threads
  * in the thread's own worktree, and each at its commits in their order.
  */
+import { statfsSync } from "node:fs";
 import { loadavg } from "node:os";
 import { Failure } from "../../host/failure.ts";
 import { returnCodes, type BuildResult, type Response, type Target } from "../protocol.ts";
@@ -153,6 +154,20 @@ export class Round {
     this.#exceptions++;
     const text =
       error instanceof Failure ? error.message : error instanceof Error ? error.stack : String(error);
-    this.#options.log(`${board}: ${text}`);
+    this.#options.log(`${board}: ${text}${isFull(this.#options.repository.workDir) ? `: ${diskFull}` : ""}`);
+  }
+}
+
+/** What programs say of it, and a boss looks for; git often tells only that it could not write. */
+const diskFull = "No space left on device";
+/** Nothing can be built with less. */
+const leastBytes = 1024 * 1024;
+
+function isFull(directory: string): boolean {
+  try {
+    const { bavail, bsize, files, ffree } = statfsSync(directory);
+    return bavail * bsize < leastBytes || (files > 0 && ffree === 0);
+  } catch {
+    return false; // it is gone
   }
 }
