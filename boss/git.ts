@@ -52,14 +52,7 @@ export async function selectCommits(source: string, selection: CommitSelection):
   const what = range ?? branch ?? "HEAD";
   if (what.startsWith("-")) throw new UsageFailure(`build '${what}'`, "it is no name of commits");
   const limit = count ?? (range?.includes("..") ? undefined : 1);
-  const args = [
-    "log",
-    "--no-show-signature",
-    "--reverse",
-    "--topo-order",
-    "--format=%H %s",
-    ...(limit === undefined ? [] : [`-${limit}`]),
-  ];
+  const args = [...logOfCommits, "--topo-order", ...(limit === undefined ? [] : [`-${limit}`])];
   let text: string;
   try {
     text = await git(source, [...args, what, "--"]);
@@ -151,21 +144,16 @@ export async function describeCommits(
   hashes: readonly string[],
 ): Promise<MatrixCommit[] | undefined> {
   try {
-    const args = [
-      "log",
-      "--no-show-signature",
-      "--no-walk",
-      "--date-order",
-      "--reverse",
-      "--format=%H %s",
-      "--stdin",
-    ];
+    const args = [...logOfCommits, "--no-walk", "--date-order", "--stdin"];
     return readCommits(await git(source, args, { input: hashes.join("\n") }));
   } catch (error) {
     if (error instanceof ProgramFailure) return undefined;
     throw error;
   }
 }
+
+/** What {@link readCommits} reads, the oldest first, whatever the user's settings are. */
+const logOfCommits = ["log", "--no-show-signature", "--reverse", "--format=%H %s"];
 
 function readCommits(log: string): MatrixCommit[] {
   const lines = log.split("\n").filter((line) => line !== "");

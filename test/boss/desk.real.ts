@@ -1,41 +1,15 @@
 /** The boss at a developer's desk, with croft's own worker there: what the desk has must change nothing. */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryDirectory } from "../../host/temporary.ts";
-import { git, makeSourceHistory, type HistoryStep, type SourceHistory } from "../fixtures/source-history.ts";
+import { git, type HistoryStep } from "../fixtures/source-history.ts";
+import { makeDesk, type Desk } from "./desk.ts";
 import { countDone } from "./results.ts";
 import { runBoss } from "./running-boss.ts";
-import type { SshHosts } from "./ssh-hosts.ts";
 
-interface Desk extends SshHosts {
-  history: SourceHistory;
-  output: string;
-  /** Of `croft boss`, for all commits. */
-  args: string[];
-}
-
-async function desk(targets: readonly string[], steps: readonly HistoryStep[]): Promise<Desk> {
-  const own = await temporaryDirectory("croft-test-desk-");
-  const directory = own.path;
-  mkdirSync(join(directory, "desk"));
-  const named = Object.fromEntries(targets.map((name) => [name, {}]));
-  const history = makeSourceHistory(join(directory, "project"), named, steps);
-  const output = join(directory, "results");
-  const args = ["build", "--json", "--recipe", "u-boot", "--output", output];
-  args.push("--count", String(steps.length), ...targets);
-  const dispose = () => own[Symbol.asyncDispose]();
-  return {
-    directory,
-    hosts: new Map(),
-    env: process.env,
-    history,
-    output,
-    args,
-    [Symbol.asyncDispose]: dispose,
-  };
-}
+const desk = (targets: readonly string[], steps: readonly HistoryStep[]) =>
+  makeDesk(targets, steps, () => ["--json", "--recipe", "u-boot", "--count", String(steps.length)]);
 
 const build = (world: Desk, more: readonly string[] = [], env: NodeJS.ProcessEnv = {}, source?: string) =>
   runBoss(

@@ -12,10 +12,10 @@ import { tryLockFile } from "../../host/flock.ts";
 import { run } from "../../host/run.ts";
 import { temporaryDirectory } from "../../host/temporary.ts";
 import { isRunning } from "../fixtures/processes.ts";
-import { git, makeSourceHistory, type SourceHistory } from "../fixtures/source-history.ts";
+import { git, makeSourceHistory } from "../fixtures/source-history.ts";
+import { makeDesk } from "./desk.ts";
 import { countDone } from "./results.ts";
 import { runBoss, RunningBoss } from "./running-boss.ts";
-import type { SshHosts } from "./ssh-hosts.ts";
 
 const ssh = { controlDirectory: "/nonexistent", connectTimeoutSeconds: 5 };
 const here = (workDirectory: string): Host => ({ name: "local", destination: undefined, workDirectory });
@@ -40,35 +40,13 @@ while read -r line; do
 done
 `;
 
-interface Desk extends SshHosts {
-  history: SourceHistory;
-  output: string;
-  /** Of `croft boss`. */
-  args: string[];
-}
-
 /** A project, and a worker that can be told to fail. */
-async function desk(): Promise<Desk> {
-  const own = await temporaryDirectory("croft-test-local-");
-  const directory = own.path;
-  mkdirSync(join(directory, "desk"));
-  const history = makeSourceHistory(join(directory, "project"), { a: {}, b: {}, c: {}, d: {} }, [{}]);
-  const script = join(directory, "worker.sh");
-  writeFileSync(script, workerScript);
-  const output = join(directory, "results");
-  const args = ["build", "--output", output, "--max-builds", "1"];
-  args.push("--worker-command", `true && exec sh ${script} ${directory}`, ...history.targets);
-  const dispose = () => own[Symbol.asyncDispose]();
-  return {
-    directory,
-    hosts: new Map(),
-    env: process.env,
-    history,
-    output,
-    args,
-    [Symbol.asyncDispose]: dispose,
-  };
-}
+const desk = () =>
+  makeDesk(["a", "b", "c", "d"], [{}], (directory) => {
+    const script = join(directory, "worker.sh");
+    writeFileSync(script, workerScript);
+    return ["--max-builds", "1", "--worker-command", `true && exec sh ${script} ${directory}`];
+  });
 
 const countRuns = (path: string, mark: RegExp) => [...readFileSync(path, "utf8").matchAll(mark)].length;
 
