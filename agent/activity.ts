@@ -1,6 +1,6 @@
 /** What an agent may be doing: each phase with its text and the longest time it should take. */
-import { duration } from "../host/duration.ts";
-import { withoutSecrets } from "../host/url.ts";
+import { duration } from "../os/duration.ts";
+import { withoutSecrets } from "../os/network/url.ts";
 import type { Settings } from "./settings.ts";
 
 /** A phase, and what it is about. */

@@ -2,8 +2,8 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ReadEntry } from "tar";
-import { syncDirectory } from "../host/durable.ts";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { syncDirectory } from "../os/files/durable.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
 
 const entriesMax = 10_000;
 

@@ -1,6 +1,6 @@
 /** Boots a machine and waits for its first sign of life, trying again after a mis-boot. */
 import { randomInt } from "node:crypto";
-import type { Log } from "../host/log.ts";
+import type { Log } from "../os/log.ts";
 import { openHostNetwork } from "../machines/network/host-network.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
 import type { MachineEnd, PublicScreen } from "../machines/virtual-machine.ts";

@@ -1,8 +1,8 @@
 /** Bootstraps one machine for the toolchain: boots a snapshot of it, and publishes what became of that. */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { attempt } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { attempt } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import { bogusToolchainId, fakeMac } from "../machines/fake-machine.ts";
 import { publishBootstrapped, type PendingBootstrap } from "../machines/pending-bootstrap.ts";
 import { parseBootstrap, type Bootstrap } from "../manifests/bootstrap.ts";

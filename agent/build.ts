@@ -1,8 +1,8 @@
 /** Has a machine perform a task: boots it, waits for what it sends, and decides what came of it. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { attempt, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { attempt, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import type { MachinePaths } from "../machines/layout.ts";
 import type { MachineLock } from "../machines/locks.ts";
 import { temporarySnapshot } from "../machines/temporary-snapshot.ts";

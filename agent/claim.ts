@@ -1,5 +1,5 @@
 /** Gets the machine of a task that a controller has given, from the tasks of lower priority if need be. */
-import { Failure } from "../host/failure.ts";
+import { Failure } from "../os/failure.ts";
 import type { Enumeration, HeldMachine, LockedMachine } from "../machines/enumeration.ts";
 import { MachineExamination } from "../machines/examine.ts";
 import type { EnumerationContext } from "../machines/enumerate.ts";

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import { makeCommand } from "../host/command.ts";
-import { makeLog } from "../host/log.ts";
-import type { Example } from "../host/manual/page.ts";
-import { addOptions, givenValues } from "../host/options.ts";
-import { packageVersion } from "../host/package.ts";
+import { makeCommand } from "../os/command-line/command.ts";
+import { makeLog } from "../os/log.ts";
+import type { Example } from "../os/manual/page.ts";
+import { addOptions, givenValues } from "../os/command-line/options.ts";
+import { packageVersion } from "../os/files/package.ts";
 import { controllersArgument } from "./controller-setting.ts";
 import { effectiveConfiguration } from "./effective-configuration.ts";
 import { agentExamples } from "./examples.ts";

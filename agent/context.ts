@@ -1,4 +1,4 @@
-import type { Log } from "../host/log.ts";
+import type { Log } from "../os/log.ts";
 import type { Storage } from "../machines/storage.ts";
 import type { StartOptions, VirtualMachine } from "../machines/virtual-machine.ts";
 import type { Delivery } from "./delivery.ts";

@@ -1,5 +1,5 @@
-import { UsageFailure } from "../host/failure.ts";
-import type { OptionDeclaration } from "../host/options.ts";
+import { UsageFailure } from "../os/failure.ts";
+import type { OptionDeclaration } from "../os/command-line/options.ts";
 
 /** A controller to poll. */
 export interface ControllerSetting {

@@ -16,8 +16,8 @@
  */
 import { hostname } from "node:os";
 import { join } from "node:path";
-import type { Log } from "../host/log.ts";
-import { feedWatchdog } from "../host/systemd.ts";
+import type { Log } from "../os/log.ts";
+import { feedWatchdog } from "../os/service/systemd.ts";
 import { startVirtualMachine } from "../machines/qemu/start.ts";
 import { Interrupted, type Context } from "./context.ts";
 import { factsOf } from "./facts.ts";

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { attempt, Failure, isSystemError, reasonOf } from "../host/failure.ts";
-import { guestWorker } from "../host/guest-worker.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { guestWorker } from "../os/files/guest-worker.ts";
 import { compareVersions } from "../manifests/version.ts";
 import { instanceName, type Settings } from "./settings.ts";
 

@@ -1,5 +1,5 @@
-import { readOptionsFile } from "../host/options-file.ts";
-import { withDefaults, type OptionValues } from "../host/options.ts";
+import { readOptionsFile } from "../os/command-line/options-file.ts";
+import { withDefaults, type OptionValues } from "../os/command-line/options.ts";
 import { controllersArgument, parseController } from "./controller-setting.ts";
 import { agentOptions } from "./options.ts";
 

@@ -2,8 +2,8 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import type { Log } from "../host/log.ts";
-import { isSystemError, reasonOf } from "../host/failure.ts";
+import type { Log } from "../os/log.ts";
+import { isSystemError, reasonOf } from "../os/failure.ts";
 
 const keptMax = 20;
 /** Of each file: what a machine uploaded may be large. */

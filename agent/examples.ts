@@ -1,4 +1,4 @@
-import type { Example } from "../host/manual/page.ts";
+import type { Example } from "../os/manual/page.ts";
 
 /** For the end of the help, and for the manual. */
 export const agentExamples: readonly Example[] = [

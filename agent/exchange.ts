@@ -7,7 +7,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Log } from "../host/log.ts";
+import type { Log } from "../os/log.ts";
 import type { Connection } from "../machines/network/host-network.ts";
 import type { MachineEnd, MachineNetwork, VirtualMachine } from "../machines/virtual-machine.ts";
 import { TftpServer } from "./tftp/server.ts";

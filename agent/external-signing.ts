@@ -1,8 +1,8 @@
 /** Signing with an external openssl, for keys that do not leave their token. */
 import { constants, createPublicKey, publicDecrypt, type KeyObject } from "node:crypto";
 import { accessSync, constants as access } from "node:fs";
-import { Failure, reasonOf } from "../host/failure.ts";
-import { ProgramFailure, run, type RunResult } from "../host/run.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
+import { ProgramFailure, run, type RunResult } from "../os/run.ts";
 
 /** Tasks are signed for while locks are held; a token takes a second or two. */
 const timeoutSeconds = 20;

@@ -1,5 +1,5 @@
-import { packageVersion } from "../host/package.ts";
-import { withoutSecrets } from "../host/url.ts";
+import { packageVersion } from "../os/files/package.ts";
+import { withoutSecrets } from "../os/network/url.ts";
 import type { Context } from "./context.ts";
 import { formatController } from "./controller-setting.ts";
 

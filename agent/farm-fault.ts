@@ -1,7 +1,7 @@
 /** Faults of the farm: which errors are no machine's fault, and how what must not be lost waits until they are over. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure, isSystemError } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { Failure, isSystemError } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import { Backoff } from "./backoff.ts";
 import { faultPauseMaxSeconds, type Context } from "./context.ts";
 

@@ -1,4 +1,4 @@
-import { duration } from "../host/duration.ts";
+import { duration } from "../os/duration.ts";
 import { activityText, describePhase } from "./activity.ts";
 import type { Settings } from "./settings.ts";
 import type { Status } from "./status.ts";

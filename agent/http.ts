@@ -2,8 +2,8 @@
 import { openAsBlob } from "node:fs";
 import { basename } from "node:path";
 import got, { RequestError, type OptionsInit, type Response } from "got";
-import { Failure } from "../host/failure.ts";
-import { withoutSecrets } from "../host/url.ts";
+import { Failure } from "../os/failure.ts";
+import { withoutSecrets } from "../os/network/url.ts";
 
 export interface HttpSettings {
   connectTimeoutSeconds: number;

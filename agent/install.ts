@@ -2,9 +2,9 @@
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
-import { makeCommand } from "../host/command.ts";
-import { UsageFailure } from "../host/failure.ts";
-import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../host/options.ts";
+import { makeCommand } from "../os/command-line/command.ts";
+import { UsageFailure } from "../os/failure.ts";
+import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../os/command-line/options.ts";
 import {
   croftCommand,
   Installation,
@@ -14,7 +14,7 @@ import {
   unitDirectory,
   unitText,
   type UnitChanges,
-} from "../host/service-install.ts";
+} from "../os/service/service-install.ts";
 import { controllersArgument } from "./controller-setting.ts";
 import { effectiveConfiguration } from "./effective-configuration.ts";
 import { settingsOf, type Settings } from "./settings.ts";

@@ -13,9 +13,9 @@
  * The files stay. One that nobody has locked means nothing: the kernel releases the locks of whoever dies.
  */
 import { join } from "node:path";
-import { Failure, isSystemError } from "../host/failure.ts";
-import { tryLockFile, type FileLock } from "../host/flock.ts";
-import type { Log } from "../host/log.ts";
+import { Failure, isSystemError } from "../os/failure.ts";
+import { tryLockFile, type FileLock } from "../os/files/flock.ts";
+import type { Log } from "../os/log.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
 import { makeDirectory } from "./directories.ts";
 import { instanceName, type Settings } from "./settings.ts";

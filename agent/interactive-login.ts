@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { Failure } from "../host/failure.ts";
+import { Failure } from "../os/failure.ts";
 import type { Settings } from "./settings.ts";
 
 /** VNC displays begin at this port (RFC 6143, 6). */

@@ -15,8 +15,8 @@
  * before it sends the first signal, so that its successor reports it.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import type { Enumeration, HeldMachine } from "../machines/enumeration.ts";
 import { holdsLock, MachineLock, tryMachineLock, type Holder } from "../machines/locks.ts";
 import type { ToolchainLock } from "../machines/toolchain-lock.ts";

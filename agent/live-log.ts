@@ -5,8 +5,8 @@
  * the offset it begins at, so that a chunk whose answer was lost does no harm when it is sent again. What does not
  * fit the buffer while the controller is slow is left out, and the gap is marked in the text.
  */
-import type { Log } from "../host/log.ts";
-import { reasonOf } from "../host/failure.ts";
+import type { Log } from "../os/log.ts";
+import { reasonOf } from "../os/failure.ts";
 import { Refusal, type HttpClient } from "./http.ts";
 
 const bufferMaxBytes = 4 * 1024 * 1024;

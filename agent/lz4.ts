@@ -1,4 +1,4 @@
-import { Failure } from "../host/failure.ts";
+import { Failure } from "../os/failure.ts";
 
 /**
  * Decompresses a sequence of LZ4 frames, after adding up what they would decompress to: a guest is hostile, and a

@@ -1,6 +1,6 @@
 /** The agent's page of the manual: all but the options' own words, which stand with their declaration. */
-import type { Block, ManualPage, Section } from "../host/manual/page.ts";
-import { packageVersion } from "../host/package.ts";
+import type { Block, ManualPage, Section } from "../os/manual/page.ts";
+import { packageVersion } from "../os/files/package.ts";
 import { agentExamples } from "./examples.ts";
 import { agentOptions } from "./options.ts";
 

@@ -1,7 +1,7 @@
 /** What the agent counts and measures; each is recorded at one place, which names it. */
-import { addProcessMetrics, MetricRegistry } from "../host/metrics.ts";
-import { packageVersion } from "../host/package.ts";
-import { withoutSecrets } from "../host/url.ts";
+import { addProcessMetrics, MetricRegistry } from "../os/metrics.ts";
+import { packageVersion } from "../os/files/package.ts";
+import { withoutSecrets } from "../os/network/url.ts";
 import type { Enumeration } from "../machines/enumeration.ts";
 import { resultStatuses, type ResultStatus } from "../manifests/result-status.ts";
 import { phases } from "./activity.ts";

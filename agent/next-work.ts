@@ -4,7 +4,7 @@
  * The order of the locks (machines.md): the toolchain lock is held from before the machines are looked through until
  * the lock of the one machine that is kept says what it is kept for; all other machine locks are released before it.
  */
-import { Failure } from "../host/failure.ts";
+import { Failure } from "../os/failure.ts";
 import type { BootstrapBackoff } from "../machines/bootstrap-backoff.ts";
 import { enumerateMachines, type EnumerationContext } from "../machines/enumerate.ts";
 import type { Enumeration, LockedMachine, PendingBootstrap } from "../machines/enumeration.ts";

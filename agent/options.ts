@@ -1,5 +1,5 @@
 /** The agent's options, each declared once: the command line, the configuration file, the help and the manual derive from this. */
-import { groupOf, type OptionDeclaration } from "../host/options.ts";
+import { groupOf, type OptionDeclaration } from "../os/command-line/options.ts";
 import { configurationOptions } from "./options/configuration.ts";
 import { controllerOptions } from "./options/controllers.ts";
 import { identityOptions } from "./options/identity.ts";

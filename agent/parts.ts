@@ -1,6 +1,6 @@
 /** The parts of an agent that follow from its settings; made at the start, and anew when the settings change. */
-import type { Log } from "../host/log.ts";
-import { packageVersion } from "../host/package.ts";
+import type { Log } from "../os/log.ts";
+import { packageVersion } from "../os/files/package.ts";
 import { openStorage } from "../machines/storage.ts";
 import type { Context } from "./context.ts";
 import { Delivery } from "./delivery.ts";

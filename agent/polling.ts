@@ -1,7 +1,7 @@
 /** Asks the controllers for a task, by priority, and checks what they answer. */
-import { Failure, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
-import { withoutSecrets } from "../host/url.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
+import { withoutSecrets } from "../os/network/url.ts";
 import { ManifestError } from "../manifests/error.ts";
 import { isLocalRepository } from "../manifests/task.ts";
 import { formatTaskRequest, type TaskRequest } from "../manifests/task-request.ts";

@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import type { OptionDeclaration } from "../host/options.ts";
+import type { OptionDeclaration } from "../os/command-line/options.ts";
 import { controllersArgument } from "./controller-setting.ts";
 import type { EffectiveConfiguration } from "./effective-configuration.ts";
 import { agentOptions } from "./options.ts";

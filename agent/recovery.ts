@@ -1,5 +1,5 @@
 /** Cleans up after a predecessor of this instance that crashed, and reports the task it was performing. */
-import { Failure } from "../host/failure.ts";
+import { Failure } from "../os/failure.ts";
 import { prepareHostNetwork } from "../machines/network/host-network.ts";
 import { killStaleVirtualMachines } from "../machines/qemu/runtime-files.ts";
 import { removeSuspension } from "../machines/runtime-directory.ts";

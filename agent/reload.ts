@@ -4,9 +4,9 @@
  * restart. A configuration that cannot be used changes nothing.
  */
 import { isDeepStrictEqual } from "node:util";
-import { Failure } from "../host/failure.ts";
-import { setVerbosity } from "../host/log.ts";
-import { withoutSecrets } from "../host/url.ts";
+import { Failure } from "../os/failure.ts";
+import { setVerbosity } from "../os/log.ts";
+import { withoutSecrets } from "../os/network/url.ts";
 import { prepareHostNetwork } from "../machines/network/host-network.ts";
 import type { Context } from "./context.ts";
 import { openParts } from "./parts.ts";

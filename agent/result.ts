@@ -1,7 +1,7 @@
 /** Reads what a machine left in its upload directory: a result manifest, perhaps compressed, perhaps hostile. */
 import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { ManifestError } from "../manifests/error.ts";
 import {
   parseResult,

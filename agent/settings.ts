@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { UsageFailure } from "../host/failure.ts";
-import { parseListenAddress } from "../host/listen-address.ts";
-import type { OptionValues } from "../host/options.ts";
+import { UsageFailure } from "../os/failure.ts";
+import { parseListenAddress } from "../os/network/listen-address.ts";
+import type { OptionValues } from "../os/command-line/options.ts";
 import type { NetworkChoice } from "../machines/network/host-network.ts";
 import { defaultRuntime } from "../machines/runtime-directory.ts";
 import { parseController, type ControllerSetting } from "./controller-setting.ts";

@@ -14,7 +14,7 @@ import {
   type KeyObject,
 } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
 import { openExternalSigner, type ExternalProgram } from "./external-signing.ts";
 
 export interface Signer {

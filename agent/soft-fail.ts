@@ -9,8 +9,8 @@
  * the evidence directory, and the next start clears the rest away (recovery.ts).
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import type { MachineLock } from "../machines/locks.ts";
 import { removeSuspension, writeSuspension } from "../machines/runtime-directory.ts";
 import type { VirtualMachine } from "../machines/virtual-machine.ts";

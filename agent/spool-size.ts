@@ -1,6 +1,6 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { isSystemError } from "../host/failure.ts";
+import { isSystemError } from "../os/failure.ts";
 
 /** How much lies in a part of the spool. */
 export interface SpoolPart {

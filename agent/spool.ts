@@ -13,8 +13,8 @@
  */
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { syncDirectory, writeDurably } from "../host/durable.ts";
-import { attempt, Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { syncDirectory, writeDurably } from "../os/files/durable.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../os/failure.ts";
 
 /** What a controller gave and where the answer goes. */
 export interface Assignment {

@@ -1,7 +1,7 @@
 /** What `/status` shows: everything an operator asks an agent, and nothing secret. */
-import { reasonOf } from "../host/failure.ts";
-import { packageVersion } from "../host/package.ts";
-import { withoutSecrets } from "../host/url.ts";
+import { reasonOf } from "../os/failure.ts";
+import { packageVersion } from "../os/files/package.ts";
+import { withoutSecrets } from "../os/network/url.ts";
 import type { Context } from "./context.ts";
 import { healthOf } from "./health.ts";
 import type { Settings } from "./settings.ts";

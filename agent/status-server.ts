@@ -11,9 +11,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { Failure, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
-import { metricsContentType } from "../host/metrics.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
+import { metricsContentType } from "../os/metrics.ts";
 import { healthOf } from "./health.ts";
 import { statusReport, type Reported } from "./status-report.ts";
 

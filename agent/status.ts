@@ -1,7 +1,7 @@
-import { reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
-import { notifySystemd, sendState } from "../host/systemd.ts";
-import { withoutSecrets } from "../host/url.ts";
+import { reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
+import { notifySystemd, sendState } from "../os/service/systemd.ts";
+import { withoutSecrets } from "../os/network/url.ts";
 import { activityText, describePhase, type Activity, type Phase } from "./activity.ts";
 
 /** A phase that passes more quickly is not told: an idle agent goes through four of them each minute. */

@@ -6,9 +6,9 @@
  * complete result there is the task's, and without one the task was interrupted.
  */
 import { dirname } from "node:path";
-import { syncDirectory } from "../host/durable.ts";
-import { attempt, Failure } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { syncDirectory } from "../os/files/durable.ts";
+import { attempt, Failure } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import type { Result } from "../manifests/result.ts";
 import { formatResultRequest } from "../manifests/result-request.ts";
 import { formatTask, type Task } from "../manifests/task.ts";

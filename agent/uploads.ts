@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { Failure, isSystemError } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { Failure, isSystemError } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import { isFailure, type Result } from "../manifests/result.ts";
 import type { Task } from "../manifests/task.ts";
 import { extractArtifacts } from "./artifacts.ts";

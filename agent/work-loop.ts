@@ -1,6 +1,6 @@
 /** The work loop: look through the machines, ask the controllers, perform, deliver; again. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure } from "../host/failure.ts";
+import { Failure } from "../os/failure.ts";
 import { BootstrapBackoff } from "../machines/bootstrap-backoff.ts";
 import type { PendingBootstrap } from "../machines/pending-bootstrap.ts";
 import { Backoff } from "./backoff.ts";

@@ -1,8 +1,8 @@
 /** The `croft` command: a table of subcommands, each loaded only when it is called. */
 import type { Command } from "commander";
-import { endOnBugs, makeCommand, runCommand } from "../host/command.ts";
-import { UsageFailure } from "../host/failure.ts";
-import { packageVersion } from "../host/package.ts";
+import { endOnBugs, makeCommand, runCommand } from "../os/command-line/command.ts";
+import { UsageFailure } from "../os/failure.ts";
+import { packageVersion } from "../os/files/package.ts";
 
 const subcommands: Record<string, { summary: string; load: () => Promise<Command> }> = {
   agent: {

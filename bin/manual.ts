@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { agentPage, sharedSections } from "../agent/manual.ts";
 import { bossPage } from "../boss/manual.ts";
-import { formatMarkdown, replacePart } from "../host/manual/markdown.ts";
-import type { ManualPage } from "../host/manual/page.ts";
-import { dateOf, formatRoff } from "../host/manual/roff.ts";
-import { packageFile } from "../host/package.ts";
+import { formatMarkdown, replacePart } from "../os/manual/markdown.ts";
+import type { ManualPage } from "../os/manual/page.ts";
+import { dateOf, formatRoff } from "../os/manual/roff.ts";
+import { packageFile } from "../os/files/package.ts";
 
 const pages: readonly ManualPage[] = [agentPage, bossPage];
 const manual = packageFile("docs", "agent.md");

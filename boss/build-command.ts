@@ -1,11 +1,11 @@
-import { UsageFailure } from "../host/failure.ts";
-import type { OptionValues } from "../host/options.ts";
+import { UsageFailure } from "../os/failure.ts";
+import type { OptionValues } from "../os/command-line/options.ts";
 import { build, type BuildOutcome } from "./build.ts";
 import { jsonEvents } from "./json-events.ts";
 import type { Host } from "./hosts.ts";
 import { localHost, makePlan } from "./plan.ts";
 import { Progress } from "./progress.ts";
-import { printable } from "../host/terminal-text.ts";
+import { printable } from "../os/terminal-text.ts";
 import { formatEvents, formatSummary } from "./summary-text.ts";
 import { summarize, type Summary } from "./summary.ts";
 

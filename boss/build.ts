@@ -1,9 +1,9 @@
 /** Builds a planned matrix, stores what comes, and says what became of it. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { attempt, Failure } from "../host/failure.ts";
-import { tryLockFile } from "../host/flock.ts";
-import { temporaryDirectory } from "../host/temporary.ts";
+import { attempt, Failure } from "../os/failure.ts";
+import { tryLockFile } from "../os/files/flock.ts";
+import { temporaryDirectory } from "../os/files/temporary.ts";
 import type { BuildResult } from "../worker/protocol.ts";
 import { Durations } from "./durations.ts";
 import { EventLog } from "./event-log.ts";

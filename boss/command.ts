@@ -1,13 +1,13 @@
 import type { Command } from "commander";
-import { makeCommand } from "../host/command.ts";
-import { UsageFailure } from "../host/failure.ts";
+import { makeCommand } from "../os/command-line/command.ts";
+import { UsageFailure } from "../os/failure.ts";
 import {
   addOptions,
   givenValues,
   withDefaults,
   type OptionDeclaration,
   type OptionValues,
-} from "../host/options.ts";
+} from "../os/command-line/options.ts";
 import { buildOptions, hostOptions, reportOptions } from "./options.ts";
 
 /** A second Ctrl-C ends the boss at once. */

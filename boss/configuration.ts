@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Type, type Static } from "typebox";
-import { readCheckedConfiguration } from "../host/checked-configuration.ts";
-import { UsageFailure } from "../host/failure.ts";
+import { readCheckedConfiguration } from "../os/command-line/checked-configuration.ts";
+import { UsageFailure } from "../os/failure.ts";
 import { checkDestination, checkHostName, type Host } from "./hosts.ts";
 
 const strict = { additionalProperties: false } as const;

@@ -1,6 +1,6 @@
 import { readdirSync, type Dirent } from "node:fs";
 import { join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { checkTargetName } from "./configuration.ts";
 import { hostArchitecture, Matrix, type MatrixCommit } from "./matrix.ts";
 import { ResultStore } from "./store.ts";

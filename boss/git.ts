@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Failure, UsageFailure } from "../host/failure.ts";
-import { ProgramFailure, run } from "../host/run.ts";
+import { Failure, UsageFailure } from "../os/failure.ts";
+import { ProgramFailure, run } from "../os/run.ts";
 import type { MatrixCommit } from "./matrix.ts";
 
 const timeoutSeconds = 300;

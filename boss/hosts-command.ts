@@ -1,6 +1,6 @@
-import { UsageFailure } from "../host/failure.ts";
-import type { OptionValues } from "../host/options.ts";
-import { temporaryDirectory } from "../host/temporary.ts";
+import { UsageFailure } from "../os/failure.ts";
+import type { OptionValues } from "../os/command-line/options.ts";
+import { temporaryDirectory } from "../os/files/temporary.ts";
 import type { Host } from "./hosts.ts";
 import { readProject, type Project } from "./plan.ts";
 import { formatHosts } from "./probe-text.ts";

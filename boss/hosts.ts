@@ -1,4 +1,4 @@
-import { UsageFailure } from "../host/failure.ts";
+import { UsageFailure } from "../os/failure.ts";
 
 /** A host that builds. */
 export interface Host {

@@ -1,6 +1,6 @@
 /** The boss's page of the manual: all but the options' own words, which stand with their declaration. */
-import type { Block, ManualPage } from "../host/manual/page.ts";
-import { packageVersion } from "../host/package.ts";
+import type { Block, ManualPage } from "../os/manual/page.ts";
+import { packageVersion } from "../os/files/package.ts";
 import { buildOptions } from "./options.ts";
 
 const description: Block[] = [

@@ -1,5 +1,5 @@
 /** The options of `croft boss`, each declared once. */
-import type { OptionDeclaration } from "../host/options.ts";
+import type { OptionDeclaration } from "../os/command-line/options.ts";
 
 const source: OptionDeclaration = {
   name: "source",

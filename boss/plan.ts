@@ -1,7 +1,7 @@
 /** From options and configuration to what is to be done: hosts, targets, commits, and where the results go. */
 import { basename, join, resolve } from "node:path";
-import { UsageFailure } from "../host/failure.ts";
-import type { OptionValues } from "../host/options.ts";
+import { UsageFailure } from "../os/failure.ts";
+import type { OptionValues } from "../os/command-line/options.ts";
 import { expandHome } from "../worker/remote/toolchain.ts";
 import { checkTargetName, configuredHosts, readBossFile, type BossFile } from "./configuration.ts";
 import { commitWorkTree, headCommit, selectCommits, tipsOf, treeOf } from "./git.ts";

@@ -1,5 +1,5 @@
 import type { HostReport } from "./probe.ts";
-import { printable } from "../host/terminal-text.ts";
+import { printable } from "../os/terminal-text.ts";
 
 /** A table of hosts, one line each. */
 export function formatHosts(reports: readonly HostReport[]): string {

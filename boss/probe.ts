@@ -1,5 +1,5 @@
 /** What `croft boss hosts` and `croft boss kill` ask of hosts: all at once, one short session each. */
-import { reasonOf } from "../host/failure.ts";
+import { reasonOf } from "../os/failure.ts";
 import type { Host } from "./hosts.ts";
 import { killScript, probeScript } from "./scripts.ts";
 import { HostSession } from "./session.ts";

@@ -1,6 +1,6 @@
 /** What a person sees while a matrix is built: a line that is rewritten on a terminal, plain lines elsewhere. */
-import { duration } from "../host/duration.ts";
-import { printable } from "../host/terminal-text.ts";
+import { duration } from "../os/duration.ts";
+import { printable } from "../os/terminal-text.ts";
 import type { Host } from "./hosts.ts";
 import type { Matrix } from "./matrix.ts";
 import type { PartialObserver } from "./observers.ts";

@@ -5,10 +5,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-import { attempt, Failure, reasonOf } from "../host/failure.ts";
-import { packageRoot } from "../host/package.ts";
-import { run } from "../host/run.ts";
-import { temporaryDirectory } from "../host/temporary.ts";
+import { attempt, Failure, reasonOf } from "../os/failure.ts";
+import { packageRoot } from "../os/files/package.ts";
+import { run } from "../os/run.ts";
+import { temporaryDirectory } from "../os/files/temporary.ts";
 import { shippedWorker, type ShippedWorker } from "../worker/remote/shipped.ts";
 import type { Host } from "./hosts.ts";
 import { installProgramCommand, runtimeScript, unpackCommand } from "./scripts.ts";

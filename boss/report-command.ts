@@ -1,7 +1,7 @@
 import { basename, join } from "node:path";
 import { writeFile } from "node:fs/promises";
-import { attempt } from "../host/failure.ts";
-import type { OptionValues } from "../host/options.ts";
+import { attempt } from "../os/failure.ts";
+import type { OptionValues } from "../os/command-line/options.ts";
 import { describeCommits } from "./git.ts";
 import { findMatrix } from "./found-matrix.ts";
 import { readProject } from "./plan.ts";

@@ -5,8 +5,8 @@
  * Every wait for a worker has a deadline: a worker with targets in flight, or that owes an answer, must show a sign of
  * life within the build timeout. One that is lost, however, is dropped once, and its host may start another.
  */
-import { Deadline } from "../host/deadline.ts";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { Deadline } from "../os/deadline.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
 import type { BuildResult, Response } from "../worker/protocol.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { Host } from "./hosts.ts";

@@ -5,10 +5,10 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
-import { Deadline } from "../host/deadline.ts";
-import { Failure, reasonOf } from "../host/failure.ts";
-import { LineSplitter } from "../host/lines.ts";
-import { killGroup } from "../host/run.ts";
+import { Deadline } from "../os/deadline.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
+import { LineSplitter } from "../os/lines.ts";
+import { killGroup } from "../os/run.ts";
 import { formatCommand, parseResponse, type Command, type Response } from "../worker/protocol.ts";
 import type { Host } from "./hosts.ts";
 import { marker, sessionLoop } from "./scripts.ts";

@@ -3,9 +3,9 @@
  * it. Hosts go through them independently of each other, all at once; one that fails is left out, and its lock is free
  * as soon as its session is closed.
  */
-import { Deadline } from "../host/deadline.ts";
-import { Failure, reasonOf } from "../host/failure.ts";
-import { ProgramFailure, run } from "../host/run.ts";
+import { Deadline } from "../os/deadline.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
+import { ProgramFailure, run } from "../os/run.ts";
 import { gitEnvironment } from "./git.ts";
 import type { Response } from "../worker/protocol.ts";
 import type { Host } from "./hosts.ts";

@@ -22,7 +22,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import type { MatrixCommit, Target } from "./matrix.ts";
 
 /** What is kept of a build. */

@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
 
 const flushBytes = 64 * 1024;
 /** Logs of builds may be large; the results have them whole. */

@@ -9,7 +9,7 @@ import {
 } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
 
 /** Public keys of agents by fingerprint: the SHA-256 of the key's SubjectPublicKeyInfo in DER form. */
 export type AgentKeys = ReadonlyMap<string, KeyObject>;

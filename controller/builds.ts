@@ -1,5 +1,5 @@
 /** Builds as people and programs see them: submitted, listed, cancelled, built again. */
-import { Failure } from "../host/failure.ts";
+import { Failure } from "../os/failure.ts";
 import type { Changes } from "./changes.ts";
 import type { Target } from "./configuration.ts";
 import type { Database, Sql } from "./database/database.ts";

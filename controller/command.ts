@@ -1,8 +1,8 @@
 /** `croft controller`. */
 import type { Command } from "commander";
-import { makeCommand } from "../host/command.ts";
-import { makeLog, type Log, type LogFormat } from "../host/log.ts";
-import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../host/options.ts";
+import { makeCommand } from "../os/command-line/command.ts";
+import { makeLog, type Log, type LogFormat } from "../os/log.ts";
+import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../os/command-line/options.ts";
 import { readControllerConfiguration, type ControllerConfiguration } from "./configuration.ts";
 import { installCommand } from "./install.ts";
 import { openController } from "./controller.ts";

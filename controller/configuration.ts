@@ -1,9 +1,9 @@
 /** The controller's configuration: a YAML file, then the command line over it. */
 import { resolve } from "node:path";
 import Type, { type Static } from "typebox";
-import { readCheckedConfiguration } from "../host/checked-configuration.ts";
-import { UsageFailure, reasonOf } from "../host/failure.ts";
-import { parseListenAddress } from "../host/listen-address.ts";
+import { readCheckedConfiguration } from "../os/command-line/checked-configuration.ts";
+import { UsageFailure, reasonOf } from "../os/failure.ts";
+import { parseListenAddress } from "../os/network/listen-address.ts";
 import { specificationFor } from "./builds.ts";
 import { checkSpecification } from "./tasks.ts";
 

@@ -1,7 +1,7 @@
 /** The parts of a running controller, put together. */
 import type { KeyObject } from "node:crypto";
-import { Failure, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import { readAgentKeys } from "./authentication.ts";
 import { BlobStore } from "./blobs.ts";
 import { Builds } from "./builds.ts";

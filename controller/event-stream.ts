@@ -1,8 +1,8 @@
 /** Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 import { once } from "node:events";
 import type { FastifyReply } from "fastify";
-import { reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 
 /** Whoever takes nothing for so long is cut off; the browser comes back with the last event's id. */
 const longestStallMs = 60_000;

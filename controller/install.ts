@@ -1,9 +1,15 @@
 /** `croft controller install`: the controller as a service. */
 import type { Command } from "commander";
-import { makeCommand } from "../host/command.ts";
-import { Failure } from "../host/failure.ts";
-import { addOptions, givenValues, withDefaults } from "../host/options.ts";
-import { croftCommand, Installation, installOptions, liesInHome, unitText } from "../host/service-install.ts";
+import { makeCommand } from "../os/command-line/command.ts";
+import { Failure } from "../os/failure.ts";
+import { addOptions, givenValues, withDefaults } from "../os/command-line/options.ts";
+import {
+  croftCommand,
+  Installation,
+  installOptions,
+  liesInHome,
+  unitText,
+} from "../os/service/service-install.ts";
 
 const service = "croft-controller.service";
 

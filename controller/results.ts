@@ -7,7 +7,7 @@ import type { Database, Sql } from "./database/database.ts";
 import { countDiagnostics } from "./diagnostics.ts";
 import type { BuildQueue } from "./queue.ts";
 import { isCurrent, type Session } from "./sessions.ts";
-import type { Log } from "../host/log.ts";
+import type { Log } from "../os/log.ts";
 
 /** The result of an attempt, as its manifest says. */
 export interface BuildResult {

@@ -8,7 +8,7 @@ import {
   type FastifyRequest,
 } from "fastify";
 import type { FastifySchemaValidationError } from "fastify/types/schema.js";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
 import type { Controller } from "./controller.ts";
 import { refuseForeignPages } from "./routes/access.ts";
 import { addAgentRoutes } from "./routes/agent.ts";

@@ -18,7 +18,7 @@ import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "./database/database.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import type { BuildQueue, QueueKey } from "./queue.ts";
-import type { Log } from "../host/log.ts";
+import type { Log } from "../os/log.ts";
 
 /** What an agent offers. */
 export interface Offer {

@@ -1,8 +1,8 @@
 import { accessSync, constants } from "node:fs";
 import { lstat } from "node:fs/promises";
-import { Failure, isSystemError } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
-import { ProgramFailure, run } from "../host/run.ts";
+import { Failure, isSystemError } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
+import { ProgramFailure, run } from "../os/run.ts";
 import type { DirectoryStorage } from "./directory-storage.ts";
 import type { Storage } from "./storage.ts";
 

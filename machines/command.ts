@@ -2,10 +2,10 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { makeCommand } from "../host/command.ts";
-import { Failure, UsageFailure, reasonOf } from "../host/failure.ts";
-import { makeLog } from "../host/log.ts";
-import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../host/options.ts";
+import { makeCommand } from "../os/command-line/command.ts";
+import { Failure, UsageFailure, reasonOf } from "../os/failure.ts";
+import { makeLog } from "../os/log.ts";
+import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../os/command-line/options.ts";
 import { createCommand } from "./image/create-command.ts";
 import { formatList, formatReport } from "./inventory-text.ts";
 import { reportMachine, summarizeMachines } from "./inventory.ts";

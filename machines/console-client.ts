@@ -1,7 +1,7 @@
 /** Connects a terminal to the console of a machine. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
 
 /** Ctrl-], as telnet has it. */
 const escapeByte = 0x1d;

@@ -1,8 +1,8 @@
 import { link, mkdir, readdir, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
-import { run } from "../host/run.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
+import { run } from "../os/run.ts";
 import { isRemoved, removedName } from "./names.ts";
 import type { Storage } from "./storage.ts";
 

@@ -7,7 +7,7 @@
  * gone when it is needed is looked up again through the link.
  */
 import { existsSync } from "node:fs";
-import type { Log } from "../host/log.ts";
+import type { Log } from "../os/log.ts";
 import type { BootstrapBackoff } from "./bootstrap-backoff.ts";
 import { Enumeration } from "./enumeration.ts";
 import { MachineExamination } from "./examine.ts";

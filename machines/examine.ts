@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure, isSystemError } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { Failure, isSystemError } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import { compareVersions } from "../manifests/version.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../manifests/machine.ts";

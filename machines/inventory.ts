@@ -1,7 +1,7 @@
 /** What is known of the machines of a host, for people: without locks, and without touching anything. */
 import { lstatSync, readFileSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { Failure } from "../host/failure.ts";
+import { Failure } from "../os/failure.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../manifests/machine.ts";
 import {

@@ -12,7 +12,7 @@
  */
 import { readdirSync, readlinkSync, type Dirent } from "node:fs";
 import { join, resolve } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 
 /** The version of the exchange between agent and machine while bootstrapping: `P` in the names. */
 export const bootstrapProtocol = 1;

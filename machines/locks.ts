@@ -8,7 +8,7 @@
  * `<pid>`, is a truncation: a reader sees one or the other, never half a number.
  *
  * The file stays when the lock is released: removing it would let one process lock the removed file and another its
- * successor. Others may remove it all the same; host/flock.ts compares inodes for that.
+ * successor. Others may remove it all the same; os/files/flock.ts compares inodes for that.
  */
 import {
   closeSync,
@@ -21,8 +21,8 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
-import { tryLockFile, type FileLock } from "../host/flock.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { tryLockFile, type FileLock } from "../os/files/flock.ts";
 import type { MachinePaths } from "./layout.ts";
 import type { ToolchainLock } from "./toolchain-lock.ts";
 

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { ManifestError } from "../manifests/error.ts";
 import { parseBootstrappedMachine, type BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { parseMachine, type Machine } from "../manifests/machine.ts";

@@ -1,9 +1,9 @@
 /** `croft machine resume|kill|console`: what an operator does with a machine that runs, or is held as evidence. */
 import { join } from "node:path";
 import type { Command } from "commander";
-import { makeCommand } from "../host/command.ts";
-import { Failure } from "../host/failure.ts";
-import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../host/options.ts";
+import { makeCommand } from "../os/command-line/command.ts";
+import { Failure } from "../os/failure.ts";
+import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../os/command-line/options.ts";
 import { attachConsole } from "./console-client.ts";
 import { checkToolchainName } from "./names.ts";
 import {

@@ -1,6 +1,6 @@
 import { chmod } from "node:fs/promises";
-import { writeDurably } from "../host/durable.ts";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { writeDurably } from "../os/files/durable.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
 import { formatBootstrappedMachine, type BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../manifests/machine.ts";
 import type { BootstrapAttempt } from "./bootstrap-backoff.ts";

@@ -1,8 +1,8 @@
 import { readdirSync, statSync, type Dirent } from "node:fs";
 import { rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
-import { tryLockFile } from "../host/flock.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { tryLockFile } from "../os/files/flock.ts";
 import { currentRevision, revisionPath, type MachinePaths } from "./layout.ts";
 import { readHolder } from "./locks.ts";
 import { classifyEntry, isRemoved, removedName } from "./names.ts";

@@ -2,8 +2,8 @@
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import { mkdir, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { syncDirectory } from "../host/durable.ts";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { syncDirectory } from "../os/files/durable.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { manifestPath, revisionPath, type MachinePaths } from "./layout.ts";
 import { classifyEntry, randomTail } from "./names.ts";
 import type { Storage } from "./storage.ts";

@@ -5,8 +5,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeDurably } from "../host/durable.ts";
-import { attempt, Failure, isSystemError, reasonOf } from "../host/failure.ts";
+import { writeDurably } from "../os/files/durable.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../os/failure.ts";
 
 /** The parent of all instances' runtime directories. */
 export function defaultRuntime(): string {

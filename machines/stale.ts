@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import { listMachines } from "./layout.ts";
 import { classifyEntry, isRemoved } from "./names.ts";
 import { removeTreeOfSubvolumes } from "./remove.ts";

@@ -1,8 +1,8 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
-import { run } from "../host/run.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
+import { run } from "../os/run.ts";
 import { BtrfsStorage } from "./btrfs.ts";
 import { DirectoryStorage } from "./directory-storage.ts";
 

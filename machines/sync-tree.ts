@@ -1,7 +1,7 @@
 import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { syncDirectory } from "../host/durable.ts";
-import { Failure, reasonOf } from "../host/failure.ts";
+import { syncDirectory } from "../os/files/durable.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
 
 /** Writes all files of a tree, and its directories, to the disk. */
 export async function syncTree(path: string): Promise<void> {

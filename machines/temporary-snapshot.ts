@@ -1,9 +1,9 @@
 import { lstatSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { syncDirectory } from "../host/durable.ts";
-import { Failure, reasonOf } from "../host/failure.ts";
-import type { Log } from "../host/log.ts";
+import { syncDirectory } from "../os/files/durable.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
 import type { MachinePaths } from "./layout.ts";
 import { randomTail } from "./names.ts";
 import type { Storage } from "./storage.ts";

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { isAbsolute } from "node:path";
-import { UsageFailure } from "../host/failure.ts";
-import { tryLockFile, type FileLock } from "../host/flock.ts";
-import type { Log } from "../host/log.ts";
+import { UsageFailure } from "../os/failure.ts";
+import { tryLockFile, type FileLock } from "../os/files/flock.ts";
+import type { Log } from "../os/log.ts";
 
 const pollMilliseconds = 100;
 const warnSeconds = 60;

@@ -1,4 +1,4 @@
-import type { Log } from "../host/log.ts";
+import type { Log } from "../os/log.ts";
 import type { Machine } from "../manifests/machine.ts";
 
 /** How a virtual machine came to its end. */

@@ -9,9 +9,9 @@ import { chmod, mkdtemp, readdir, realpath } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { reasonOf } from "../host/failure.ts";
-import { packageFile, packageRoot } from "../host/package.ts";
-import { killGroup } from "../host/run.ts";
+import { reasonOf } from "../os/failure.ts";
+import { packageFile, packageRoot } from "../os/files/package.ts";
+import { killGroup } from "../os/run.ts";
 import { useModules } from "./setup/in-use.ts";
 import { findLeaks, listUnmarked, markVariable, removeLeaks, type Marks } from "./setup/leaks.ts";
 

@@ -1,6 +1,6 @@
 /** What a bridged network needs: the bridge itself, the firewall, tap interfaces. */
-import { Failure, reasonOf } from "../../host/failure.ts";
-import { run } from "../../host/run.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { run } from "../../os/run.ts";
 import { readBridge, type Bridge } from "../../machines/network/bridge.ts";
 import { tryRules } from "../../machines/network/firewall.ts";
 import type { Settings } from "../settings.ts";

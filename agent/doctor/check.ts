@@ -1,6 +1,6 @@
 /** What a check is, and how checks are run: side by side, each with a deadline, none of them able to stop the others. */
-import { Deadline } from "../../host/deadline.ts";
-import { reasonOf } from "../../host/failure.ts";
+import { Deadline } from "../../os/deadline.ts";
+import { reasonOf } from "../../os/failure.ts";
 import type { Settings } from "../settings.ts";
 
 /** `warning`: it works, but not as well as it could; `problem`: it does not. */

@@ -1,5 +1,5 @@
 /** Whether the clock is right: certificates, deadlines and logs depend on it. */
-import { isClockSynchronized } from "../../host/clock.ts";
+import { isClockSynchronized } from "../../os/clock.ts";
 import { ok, warning, type Check } from "./check.ts";
 
 const fix = "apt-get install systemd-timesyncd; timedatectl set-ntp true";

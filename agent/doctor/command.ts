@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { makeCommand } from "../../host/command.ts";
-import { addOptions, givenValues } from "../../host/options.ts";
+import { makeCommand } from "../../os/command-line/command.ts";
+import { addOptions, givenValues } from "../../os/command-line/options.ts";
 import { controllersArgument } from "../controller-setting.ts";
 import { effectiveConfiguration } from "../effective-configuration.ts";
 import { agentOptions } from "../options.ts";

@@ -2,10 +2,10 @@
 import { request as requestPlain, type IncomingMessage } from "node:http";
 import { request as requestSecure } from "node:https";
 import type { TLSSocket } from "node:tls";
-import { reasonOf } from "../../host/failure.ts";
-import { packageVersion } from "../../host/package.ts";
-import { withoutSecrets } from "../../host/url.ts";
-import { duration } from "../../host/duration.ts";
+import { reasonOf } from "../../os/failure.ts";
+import { packageVersion } from "../../os/files/package.ts";
+import { withoutSecrets } from "../../os/network/url.ts";
+import { duration } from "../../os/duration.ts";
 import type { Settings } from "../settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 

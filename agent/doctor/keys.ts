@@ -1,6 +1,6 @@
 /** The key that answers the controllers' challenges. */
 import { stat } from "node:fs/promises";
-import { isSystemError, reasonOf } from "../../host/failure.ts";
+import { isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Settings } from "../settings.ts";
 import { openSigner } from "../signing.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";

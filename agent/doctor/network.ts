@@ -2,8 +2,8 @@
 import { closeSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { isSystemError, reasonOf } from "../../host/failure.ts";
-import { openUdp } from "../../host/udp.ts";
+import { isSystemError, reasonOf } from "../../os/failure.ts";
+import { openUdp } from "../../os/network/udp.ts";
 import { lockingProcesses } from "../../machines/locks.ts";
 import { instanceName, type Settings } from "../settings.ts";
 import { bridgeAddress, checkBridge, checkFirewall, checkTap } from "./bridge.ts";

@@ -1,7 +1,7 @@
 /** Node.js, and programs that an agent calls. */
-import { reasonOf } from "../../host/failure.ts";
-import { packageVersion } from "../../host/package.ts";
-import { run } from "../../host/run.ts";
+import { reasonOf } from "../../os/failure.ts";
+import { packageVersion } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 
 const nodeMajor = 24;

@@ -2,9 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, rm, statfs, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isSystemError, reasonOf } from "../../host/failure.ts";
-import { silentLog } from "../../host/log.ts";
-import { run } from "../../host/run.ts";
+import { isSystemError, reasonOf } from "../../os/failure.ts";
+import { silentLog } from "../../os/log.ts";
+import { run } from "../../os/run.ts";
 import { summarizeMachines } from "../../machines/inventory.ts";
 import { btrfsMagic, openStorage, type Storage } from "../../machines/storage.ts";
 import type { Settings } from "../settings.ts";

@@ -1,5 +1,5 @@
 /** Whether machines can run, and how fast. */
-import { reasonOf } from "../../host/failure.ts";
+import { reasonOf } from "../../os/failure.ts";
 import { kvmObstacle } from "../../machines/qemu/acceleration.ts";
 import { hostArchitecture } from "../../machines/qemu/architecture.ts";
 import { inspectQemu, tryGuest } from "../../machines/qemu/trial.ts";

@@ -1,4 +1,4 @@
-import type { OptionDeclaration } from "../../host/options.ts";
+import type { OptionDeclaration } from "../../os/command-line/options.ts";
 
 /** Where the other options come from. */
 export const configurationOptions: readonly OptionDeclaration[] = [

@@ -1,4 +1,4 @@
-import { checkNotEmpty, integerOption, type OptionDeclaration } from "../../host/options.ts";
+import { checkNotEmpty, integerOption, type OptionDeclaration } from "../../os/command-line/options.ts";
 
 /** How controllers are asked, what is accepted of them, and how the agent shows them who it is. */
 export const controllerOptions: readonly OptionDeclaration[] = [

@@ -1,5 +1,5 @@
-import type { OptionDeclaration } from "../../host/options.ts";
-import { packageVersion } from "../../host/package.ts";
+import type { OptionDeclaration } from "../../os/command-line/options.ts";
+import { packageVersion } from "../../os/files/package.ts";
 import { checkToolchainName } from "../../machines/names.ts";
 import { isVersion } from "../../manifests/version.ts";
 

@@ -1,4 +1,4 @@
-import { integerOption, type OptionDeclaration } from "../../host/options.ts";
+import { integerOption, type OptionDeclaration } from "../../os/command-line/options.ts";
 
 const retries = { minimum: 0, maximum: 100 };
 

@@ -1,4 +1,4 @@
-import { checkNotEmpty, type OptionDeclaration } from "../../host/options.ts";
+import { checkNotEmpty, type OptionDeclaration } from "../../os/command-line/options.ts";
 
 /** What virtual machines are given. */
 export const machineOptions: readonly OptionDeclaration[] = [

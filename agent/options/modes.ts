@@ -1,4 +1,4 @@
-import { checkNotEmpty, type OptionDeclaration } from "../../host/options.ts";
+import { checkNotEmpty, type OptionDeclaration } from "../../os/command-line/options.ts";
 
 /** Modes for looking at an agent and for testing; none of them belongs in a configuration file. */
 export const modeOptions: readonly OptionDeclaration[] = (

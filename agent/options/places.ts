@@ -1,4 +1,4 @@
-import type { OptionDeclaration } from "../../host/options.ts";
+import type { OptionDeclaration } from "../../os/command-line/options.ts";
 
 /** Directories and ports. */
 export const placeOptions: readonly OptionDeclaration[] = [

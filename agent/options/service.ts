@@ -1,5 +1,5 @@
-import { checkListenAddress } from "../../host/listen-address.ts";
-import type { OptionDeclaration } from "../../host/options.ts";
+import { checkListenAddress } from "../../os/network/listen-address.ts";
+import type { OptionDeclaration } from "../../os/command-line/options.ts";
 
 /** How the agent runs, and what it tells about itself. */
 export const serviceOptions: readonly OptionDeclaration[] = [

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { lstat, open, readlink, realpath, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { isSystemError } from "../../host/failure.ts";
+import { isSystemError } from "../../os/failure.ts";
 import errors from "tftp/lib/protocol/errors.js";
 import { Refusal } from "./request.ts";
 

@@ -14,7 +14,7 @@ import {
   setSegmentSize,
   type SocketAddress,
   unpackAddress,
-} from "../../host/udp.ts";
+} from "../../os/network/udp.ts";
 import { refusing } from "./files.ts";
 
 export interface Peer {

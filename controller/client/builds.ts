@@ -1,10 +1,10 @@
 /** `croft builds`, `croft log`, `croft cancel` and `croft rebuild`. */
 import { once } from "node:events";
 import type { Command } from "commander";
-import { makeCommand } from "../../host/command.ts";
-import { givenValues, type OptionDeclaration } from "../../host/options.ts";
+import { makeCommand } from "../../os/command-line/command.ts";
+import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
-import { TerminalText } from "../../host/terminal-text.ts";
+import { TerminalText } from "../../os/terminal-text.ts";
 import { buildId, endWithReader, printLog, statusOf } from "./watch.ts";
 
 /** The options of `croft builds`. */

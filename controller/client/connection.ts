@@ -1,8 +1,8 @@
 /** The command-line client's requests to a controller. */
 import got, { HTTPError, RequestError, type Got } from "got";
 import type { Command } from "commander";
-import { Failure, UsageFailure, reasonOf } from "../../host/failure.ts";
-import { addOptions, givenValues, type OptionDeclaration } from "../../host/options.ts";
+import { Failure, UsageFailure, reasonOf } from "../../os/failure.ts";
+import { addOptions, givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 
 /** Options of every command that talks to a controller. */
 export const connectionOptions: readonly OptionDeclaration[] = [

@@ -1,8 +1,8 @@
 /** `croft submit`. */
 import type { Command } from "commander";
-import { makeCommand } from "../../host/command.ts";
-import { UsageFailure } from "../../host/failure.ts";
-import { givenValues, type OptionDeclaration, type OptionValues } from "../../host/options.ts";
+import { makeCommand } from "../../os/command-line/command.ts";
+import { UsageFailure } from "../../os/failure.ts";
+import { givenValues, type OptionDeclaration, type OptionValues } from "../../os/command-line/options.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
 import { printLog, statusOf, waitForBuild } from "./watch.ts";
 

@@ -1,9 +1,9 @@
 /** Follows builds from the command line: their logs as they grow, and how they end. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import { ConnectionFailure, type BuildAnswer, type Connection } from "./connection.ts";
 import { readEvents, type ServerEvent } from "./event-reader.ts";
-import { TerminalText } from "../../host/terminal-text.ts";
+import { TerminalText } from "../../os/terminal-text.ts";
 
 /** Exit status of a command that waited for a build that failed. */
 export const failedBuildStatus = 3;

@@ -1,7 +1,7 @@
 /** What all pages share. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { packageFile, packageVersion } from "../../host/package.ts";
+import { packageFile, packageVersion } from "../../os/files/package.ts";
 import { html, type Markup } from "./html.ts";
 
 /** The files that pages use besides themselves, read once. */

@@ -14,9 +14,9 @@ import { PGlite } from "@electric-sql/pglite";
 import { NodeFS } from "@electric-sql/pglite/nodefs";
 import { fromPglite } from "pg-boss";
 import { setFlagsFromString } from "node:v8";
-import { syncDirectory } from "../../host/durable.ts";
-import { Failure, reasonOf } from "../../host/failure.ts";
-import { run } from "../../host/run.ts";
+import { syncDirectory } from "../../os/files/durable.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { run } from "../../os/run.ts";
 import { CurrentTransaction, type Database, type Sql } from "./database.ts";
 
 /** Small: one process, one connection, and the page cache of the kernel below. */

@@ -1,5 +1,5 @@
 /** The controller's tables, as steps that are only ever added to. */
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import type { Database } from "./database.ts";
 
 const steps: readonly string[] = [

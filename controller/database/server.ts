@@ -1,6 +1,6 @@
 /** A PostgreSQL server, shared by any number of controllers. */
 import { Pool, type PoolClient, type Result } from "pg";
-import { Failure, isSystemError, reasonOf } from "../../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { CurrentTransaction, type Database, type Sql } from "./database.ts";
 
 /**

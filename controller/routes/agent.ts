@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { randomUUID } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeDurably } from "../../host/durable.ts";
+import { writeDurably } from "../../os/files/durable.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import { parseResultRequest, type ResultRequest } from "../../manifests/result-request.ts";
 import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";

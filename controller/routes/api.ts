@@ -2,7 +2,7 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import { resultStatuses } from "../../manifests/result-status.ts";
 import { isLocalUrl } from "../../manifests/repository.ts";
 import { ConflictFailure, type Submission } from "../builds.ts";

@@ -1,7 +1,7 @@
 /** For monitoring: `/healthz` (the process answers), `/readyz` (and its database does), `/metrics` (Prometheus). */
 import type { FastifyInstance } from "fastify";
-import { addProcessMetrics, metricsContentType, MetricRegistry } from "../../host/metrics.ts";
-import { packageVersion } from "../../host/package.ts";
+import { addProcessMetrics, metricsContentType, MetricRegistry } from "../../os/metrics.ts";
+import { packageVersion } from "../../os/files/package.ts";
 import type { Controller } from "../controller.ts";
 import { mayRead } from "./access.ts";
 import { refuse, type Served } from "./served.ts";

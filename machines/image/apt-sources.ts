@@ -1,4 +1,4 @@
-import { ProgramFailure, run } from "../../host/run.ts";
+import { ProgramFailure, run } from "../../os/run.ts";
 
 /** Where packages come from, as the host has it: a mirror or proxy that is configured here serves for machines too. */
 export interface AptSources {

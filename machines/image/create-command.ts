@@ -1,9 +1,14 @@
 import type { Command } from "commander";
-import { makeCommand } from "../../host/command.ts";
-import { Failure, UsageFailure } from "../../host/failure.ts";
-import { makeLog } from "../../host/log.ts";
-import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../../host/options.ts";
-import { packageFile } from "../../host/package.ts";
+import { makeCommand } from "../../os/command-line/command.ts";
+import { Failure, UsageFailure } from "../../os/failure.ts";
+import { makeLog } from "../../os/log.ts";
+import {
+  addOptions,
+  givenValues,
+  withDefaults,
+  type OptionDeclaration,
+} from "../../os/command-line/options.ts";
+import { packageFile } from "../../os/files/package.ts";
 import { checkMachineName } from "../names.ts";
 import { openStorage, type StorageKind } from "../storage.ts";
 

@@ -11,9 +11,9 @@ import { createHash } from "node:crypto";
 import { accessSync, constants } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
-import { Failure } from "../../host/failure.ts";
-import { packageFile } from "../../host/package.ts";
-import { ProgramFailure, run } from "../../host/run.ts";
+import { Failure } from "../../os/failure.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { ProgramFailure, run } from "../../os/run.ts";
 import { hostAptSources } from "./apt-sources.ts";
 import { debianPackages, kernelPackage, minimalPackages, unneededPaths } from "./packages.ts";
 

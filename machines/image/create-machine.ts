@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { formatMachine } from "../../manifests/machine.ts";
 import { bootstrapProtocol, machinePaths, manifestPath, type MachinePaths } from "../layout.ts";
 import { newRevisionPath, nextRevision, publishRevision } from "../revisions.ts";

@@ -1,6 +1,6 @@
 /** The host's bridge that machines are attached to. The operator makes it; croft only looks at it. */
-import { Failure, reasonOf } from "../../host/failure.ts";
-import { ProgramFailure } from "../../host/run.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { ProgramFailure } from "../../os/run.ts";
 import { readGateways, readInterface, type Ipv4Address } from "./interfaces.ts";
 
 export interface Bridge {

@@ -1,4 +1,4 @@
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { admittingRules, expellingRules, interfaceName, type MachineRules } from "./rules.ts";
 
 const timeoutSeconds = 30;

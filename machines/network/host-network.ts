@@ -2,8 +2,8 @@
  * The host's side of a machine's network: where its TFTP server listens, and what must be there for as long as the
  * machine runs.
  */
-import { Failure } from "../../host/failure.ts";
-import type { Log } from "../../host/log.ts";
+import { Failure } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
 import type { MachineNetwork } from "../virtual-machine.ts";
 import { explain, readBridge, type Bridge } from "./bridge.ts";
 import { admitMachine, expelMachine } from "./firewall.ts";

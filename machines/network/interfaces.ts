@@ -1,6 +1,6 @@
 /** What `ip` tells about the host's network interfaces; its JSON output is described by ip(8). */
 import { isIPv4 } from "node:net";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 
 /** A network interface. */
 export interface Interface {

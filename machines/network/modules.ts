@@ -1,4 +1,4 @@
-import { ProgramFailure, run } from "../../host/run.ts";
+import { ProgramFailure, run } from "../../os/run.ts";
 
 /**
  * Loads the kernel module that gives TFTP's answers the address that the question went to. The rest of what the

@@ -1,6 +1,6 @@
 /** The tap interface of a machine on the bridge. */
 import { setTimeout as delay } from "node:timers/promises";
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import type { Bridge } from "./bridge.ts";
 import { changeInterfaces, readInterface, readPorts } from "./interfaces.ts";
 

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
-import type { Log } from "../../host/log.ts";
+import type { Log } from "../../os/log.ts";
 import type { Architecture } from "./architecture.ts";
 import { hostArchitecture } from "./architecture.ts";
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { isSystemError } from "../../host/failure.ts";
+import { isSystemError } from "../../os/failure.ts";
 
 /** A processor architecture by QEMU's name. */
 export type Architecture = "x86_64" | "aarch64";

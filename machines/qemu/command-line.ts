@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Failure, reasonOf } from "../../host/failure.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
 import type { StartOptions } from "../virtual-machine.ts";
 import { chooseAccelerator } from "./acceleration.ts";
 import { architectureOf, platforms } from "./architecture.ts";

@@ -1,8 +1,8 @@
 import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { Deadline } from "../../host/deadline.ts";
-import { Failure, reasonOf } from "../../host/failure.ts";
+import { Deadline } from "../../os/deadline.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
 import type { MachineEnd, StartOptions, VirtualMachine } from "../virtual-machine.ts";
 import type { BoundedFile } from "./bounded-file.ts";
 import type { ConsoleServer } from "./console-server.ts";

@@ -1,4 +1,4 @@
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import type { MachineNetwork } from "../virtual-machine.ts";
 
 /** What a network asks of QEMU. */

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
-import { Deadline } from "../../host/deadline.ts";
-import { Failure, reasonOf } from "../../host/failure.ts";
+import { Deadline } from "../../os/deadline.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
 
 /** An event as QEMU reports it. */
 export interface QmpEvent {

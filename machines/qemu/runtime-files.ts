@@ -6,7 +6,7 @@ import { readFile, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Failure, isSystemError, reasonOf } from "../../host/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { QmpClient } from "./qmp.ts";
 
 export const pidFileName = "qemu.pid";

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { Failure, reasonOf } from "../../host/failure.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
 import type { StartOptions, VirtualMachine } from "../virtual-machine.ts";
 import { BoundedFile } from "./bounded-file.ts";
 import { commandLine, logDescriptor, qmpDescriptor } from "./command-line.ts";

@@ -6,8 +6,8 @@
  */
 import { truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ProgramFailure, run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { ProgramFailure, run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { hostArchitecture, platforms, type Architecture } from "./architecture.ts";
 
 /** Smaller disks have no geometry that the firmware would boot from. */

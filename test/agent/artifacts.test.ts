@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { Header, Pax } from "tar";
 import { extractArtifacts } from "../../agent/artifacts.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 interface Entry {
   path: string;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import { minimalMachine } from "../fixtures/images.ts";
 import {

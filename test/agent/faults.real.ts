@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { test } from "node:test";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import { FakeController } from "./fake-controller.ts";
 import { AgentHome, resultText, task } from "./running-agent.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { extractArtifacts } from "../../agent/artifacts.ts";
 import { isFarmFault } from "../../agent/farm-fault.ts";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import type { Result } from "../../manifests/result.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
 import { FakeController } from "./fake-controller.ts";

@@ -6,9 +6,9 @@ import { test } from "node:test";
 import { lockInstance } from "../../agent/instance-lock.ts";
 import { keepIdentity } from "../../agent/reload.ts";
 import { makeSettings, type Settings } from "../../agent/settings.ts";
-import { Failure } from "../../host/failure.ts";
-import { silentLog } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { Failure } from "../../os/failure.ts";
+import { silentLog } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { listMachines } from "../../machines/layout.ts";
 
 const places = ["spool", "runtime", "tftp", "machines"] as const;

@@ -12,7 +12,7 @@ import { nextWork } from "../../agent/next-work.ts";
 import { Polling, type ReceivedTask } from "../../agent/polling.ts";
 import { makeSettings } from "../../agent/settings.ts";
 import { watchSignals, type SignalWatch } from "../../agent/signals.ts";
-import { tryLockFile } from "../../host/flock.ts";
+import { tryLockFile } from "../../os/files/flock.ts";
 import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
 import type { Task } from "../../manifests/task.ts";
 import { makeFarm, toolchain, type Farm } from "../machines/farm.ts";

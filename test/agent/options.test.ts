@@ -6,17 +6,17 @@ import { after, before, describe, test } from "node:test";
 import { agentCommand } from "../../agent/command.ts";
 import { agentOptions } from "../../agent/options.ts";
 import { makeSettings, type Settings } from "../../agent/settings.ts";
-import { runCommand } from "../../host/command.ts";
-import { UsageFailure } from "../../host/failure.ts";
-import { packageFile, packageVersion } from "../../host/package.ts";
+import { runCommand } from "../../os/command-line/command.ts";
+import { UsageFailure } from "../../os/failure.ts";
+import { packageFile, packageVersion } from "../../os/files/package.ts";
 import {
   describeDefault,
   describeRange,
   givenValues,
   optionUsage,
   type OptionDeclaration,
-} from "../../host/options.ts";
-import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
+} from "../../os/command-line/options.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
 
 /** What is asked of an option: its default in the settings, good values at the edges, bad values. */
 interface Expected {

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
 import { makeSettings } from "../../agent/settings.ts";
-import { packageFile } from "../../host/package.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 /** `croft agent ARGS --print-config` in a directory; must succeed. */
 function print(cwd: string, ...args: string[]): string {

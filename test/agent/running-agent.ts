@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
-import { packageFile } from "../../host/package.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { packageFile } from "../../os/files/package.ts";
 import { freePort } from "../fixtures/ports.ts";
 
 export const header = ": 1\nid: m-1\nname: m\nsummary: A machine\n";

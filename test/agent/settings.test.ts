@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parseController } from "../../agent/controller-setting.ts";
 import { makeSettings } from "../../agent/settings.ts";
-import { UsageFailure } from "../../host/failure.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { UsageFailure } from "../../os/failure.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 const usage = (pattern: RegExp) => (error: unknown) =>
   error instanceof UsageFailure && error.exitStatus === 2 && pattern.test(error.message);

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { readdirSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { packageFile } from "../../host/package.ts";
+import { packageFile } from "../../os/files/package.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import { FakeController } from "./fake-controller.ts";
 import { AgentHome, resultText, task } from "./running-agent.ts";

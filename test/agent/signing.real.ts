@@ -6,9 +6,9 @@ import { after, before, describe, test } from "node:test";
 import { keyChecks } from "../../agent/doctor/keys.ts";
 import { makeSettings } from "../../agent/settings.ts";
 import { openSigner } from "../../agent/signing.ts";
-import { Failure } from "../../host/failure.ts";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
+import { Failure } from "../../os/failure.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
 import { until } from "../controller/until.ts";
 
 const challenge = "c9a7 the challenge, as text: ü";

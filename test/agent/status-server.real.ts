@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { parseMetrics, type Scraped } from "../fixtures/prometheus.ts";
 import { FakeController } from "./fake-controller.ts";
 import { AgentHome, resultText, task } from "./running-agent.ts";

@@ -7,7 +7,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { silentLog } from "../../host/log.ts";
+import { silentLog } from "../../os/log.ts";
 import { machinePaths, type MachinePaths } from "../../machines/layout.ts";
 import { MachineLock, tryMachineLock } from "../../machines/locks.ts";
 import { takeToolchainLock } from "../../machines/toolchain-lock.ts";

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { programs } from "./tftp/programs.ts";
 import { startServer } from "./tftp/server.ts";
 

@@ -5,8 +5,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import koffi from "koffi";
-import { packAddress } from "../../host/udp.ts";
-import { run } from "../../host/run.ts";
+import { packAddress } from "../../os/network/udp.ts";
+import { run } from "../../os/run.ts";
 import { Client, DATA, get, packet, requestPacket, RRQ, WRQ } from "./tftp/client.ts";
 import { startServer } from "./tftp/server.ts";
 

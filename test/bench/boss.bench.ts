@@ -16,7 +16,7 @@ import { storing } from "../../boss/build.ts";
 import { quote } from "../../boss/ssh.ts";
 import { launchWorker, type StartedWorker } from "../../boss/start.ts";
 import { ResultStore } from "../../boss/store.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { publishTo } from "./published.ts";
 
 const worker = join(import.meta.dirname, "..", "boss", `fake-worker${extname(import.meta.filename)}`);

@@ -5,8 +5,8 @@
 import diagnostics from "node:diagnostics_channel";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { silentLog } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { silentLog } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
 import { enumerateMachines, type EnumerationContext } from "../../machines/enumerate.ts";
 import { machinePaths, manifestPath, revisionPath } from "../../machines/layout.ts";

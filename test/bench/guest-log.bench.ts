@@ -1,5 +1,5 @@
 /** What it costs a build that its output goes through the guest's worker: live log, bounded copy, search for warnings. */
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { runGuest } from "../worker/guest.ts";
 import { packSource, script, serveSources } from "../worker/sources.ts";
 

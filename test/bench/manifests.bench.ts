@@ -4,8 +4,8 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { readPairs } from "../../manifests/text/fast-reader.ts";
 import { readPositionedPairs, type Pair } from "../../manifests/text/reader.ts";
 import { writePairs } from "../../manifests/text/writer.ts";

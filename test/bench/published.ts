@@ -1,7 +1,7 @@
 import { cp, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { packageFile } from "../../host/package.ts";
-import { run } from "../../host/run.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
 
 /**
  * Makes the package as `npm pack` does, with the dependencies of this clone: what operators run, without the type

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { packageFile } from "../../host/package.ts";
+import { packageFile } from "../../os/files/package.ts";
 import { isRunning } from "../fixtures/processes.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 /** A croft whose command tells its pid and each SIGUSR1 and SIGUSR2, and ends with status 7 at SIGINT. */
 const command = `

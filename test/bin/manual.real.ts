@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { formatRoff } from "../../host/manual/roff.ts";
-import { packageFile } from "../../host/package.ts";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { formatRoff } from "../../os/manual/roff.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 const page = packageFile("docs", "man", "croft-agent.1");
 const shown = async (program: string[], path: string) => {

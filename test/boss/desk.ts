@@ -1,7 +1,7 @@
 /** A developer's desk: a project, a home directory, and this machine as the only host. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { makeSourceHistory, type HistoryStep, type SourceHistory } from "../fixtures/source-history.ts";
 import type { SshHosts } from "./ssh-hosts.ts";
 

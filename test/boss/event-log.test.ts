@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { mock, test } from "node:test";
 import { EventLog } from "../../boss/event-log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 const host = (name: string) => ({ name, destination: name, workDirectory: "~" });
 

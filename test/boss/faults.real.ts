@@ -4,8 +4,8 @@ import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { tryLockFile } from "../../host/flock.ts";
-import { run } from "../../host/run.ts";
+import { tryLockFile } from "../../os/files/flock.ts";
+import { run } from "../../os/run.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../fixtures/source-history.ts";
 import { isRunning } from "../fixtures/processes.ts";
 import { countDone, processesWith } from "./results.ts";

@@ -5,8 +5,8 @@ import { test } from "node:test";
 import { parseHosts } from "../../boss/hosts.ts";
 import { buildOptions } from "../../boss/options.ts";
 import { chooseTargets, makePlan, readProject } from "../../boss/plan.ts";
-import { withDefaults, type OptionValues } from "../../host/options.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { withDefaults, type OptionValues } from "../../os/command-line/options.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { git, makeSourceHistory } from "../fixtures/source-history.ts";
 
 const values = (given: OptionValues) => withDefaults(given, buildOptions);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import type { Host } from "../../boss/hosts.ts";
 import { Matrix } from "../../boss/matrix.ts";
 import { combineObservers } from "../../boss/observers.ts";

@@ -8,7 +8,7 @@ import { findMatrix } from "../../boss/found-matrix.ts";
 import { reportPage } from "../../boss/report-html.ts";
 import { ResultStore } from "../../boss/store.ts";
 import { summarize } from "../../boss/summary.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { launchBrowser } from "../fixtures/browser.ts";
 
 test("the report is one page: a coloured matrix, changes, messages, and nothing that runs", async () => {

@@ -1,7 +1,7 @@
 /** `croft boss` as a process, and what it says with --json. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { packageFile } from "../../host/package.ts";
-import { LineSplitter } from "../../host/lines.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { LineSplitter } from "../../os/lines.ts";
 import type { SshHosts } from "./ssh-hosts.ts";
 
 export type BossEvent = Record<string, unknown> & { event: string };

@@ -8,8 +8,8 @@ import { createConnection } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { freePort } from "../fixtures/ports.ts";
 
 const startSeconds = 30;

@@ -7,7 +7,7 @@ import { Matrix } from "../../boss/matrix.ts";
 import { parseSizes, portableSizes, sizeChanges } from "../../boss/sizes.ts";
 import { commitDirectory, ResultStore } from "../../boss/store.ts";
 import { summarize } from "../../boss/summary.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 const commit = (digit: string, subject: string) => ({ hash: digit.repeat(40), subject });
 const target = (name: string) => ({ name, arch: "sandbox" });

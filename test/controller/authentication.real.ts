@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import {
   makeFarm,
   postTaskRequest,

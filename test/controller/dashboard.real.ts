@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
 import { launchBrowser } from "../fixtures/browser.ts";
 import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "./farm.ts";
 

@@ -5,8 +5,8 @@ import { describe, test } from "node:test";
 import { readControllerConfiguration } from "../../controller/configuration.ts";
 import { openController, type OpenController } from "../../controller/controller.ts";
 import { openServer } from "../../controller/database/server.ts";
-import { silentLog } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { silentLog } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { makeFarm, readBuild, requestTask, sendResult, submit } from "./farm.ts";
 import { noPostgres, startPostgres } from "./postgres.ts";
 

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { readEvents, type ServerEvent } from "../../controller/client/event-reader.ts";
-import { packageFile } from "../../host/package.ts";
+import { packageFile } from "../../os/files/package.ts";
 import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "./farm.ts";
 import { until } from "./until.ts";
 

@@ -8,9 +8,9 @@ import { BlobStore } from "../../controller/blobs.ts";
 import { parseListen, readControllerConfiguration } from "../../controller/configuration.ts";
 import { openDataDirectory, type DataDirectory } from "../../controller/data-directory.ts";
 import { LiveLogs } from "../../controller/live-logs.ts";
-import { UsageFailure } from "../../host/failure.ts";
-import { silentLog } from "../../host/log.ts";
-import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
+import { UsageFailure } from "../../os/failure.ts";
+import { silentLog } from "../../os/log.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
 
 test("a data directory that cannot be made is refused", { timeout: 20_000 }, async () => {
   await assert.rejects(

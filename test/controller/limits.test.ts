@@ -9,8 +9,8 @@ import { fastify, type FastifyReply } from "fastify";
 import { logExcerpt } from "../../controller/dashboard/log-excerpt.ts";
 import { EventStream, answerWithEvents } from "../../controller/event-stream.ts";
 import { addBinaryBodies } from "../../controller/routes/body.ts";
-import { silentLog } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { silentLog } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 describe("the part of a log that is in a page", () => {
   test("is bounded in bytes and in lines, and starts with a whole line of the right number", async () => {

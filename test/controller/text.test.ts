@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readEvents } from "../../controller/client/event-reader.ts";
-import { TerminalText } from "../../host/terminal-text.ts";
+import { TerminalText } from "../../os/terminal-text.ts";
 import { AnsiRenderer } from "../../controller/dashboard/ansi.ts";
 import { html } from "../../controller/dashboard/html.ts";
 import { LogLines } from "../../controller/dashboard/log-lines.ts";

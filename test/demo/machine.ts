@@ -1,7 +1,7 @@
 /** The demo's build machine: a Debian, made once for tests and demo, and kept in the demo's own file system. */
 import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { silentLog } from "../../host/log.ts";
+import { silentLog } from "../../os/log.ts";
 import { currentRevision, machinePaths, manifestPath, revisionPath } from "../../machines/layout.ts";
 import {
   currentRevisionNumber,

@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { Failure } from "../../host/failure.ts";
-import { packageFile } from "../../host/package.ts";
-import { killGroup } from "../../host/run.ts";
+import { Failure } from "../../os/failure.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { killGroup } from "../../os/run.ts";
 
 /** How long a command may take to clean up once it has been told to end. */
 const endSeconds = 30;

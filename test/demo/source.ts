@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { packageFile } from "../../host/package.ts";
-import { run } from "../../host/run.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
 import { makeRepository, serveGit } from "../fixtures/git-server.ts";
 
 /** A source, and how long it is served if it is ours. */

@@ -11,9 +11,9 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Failure, reasonOf } from "../../host/failure.ts";
-import { packageFile } from "../../host/package.ts";
-import { run } from "../../host/run.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
 import { holdersOf, lockFile, type HeldLock } from "../setup/lock.js";
 
 const imageSize = "16G"; // sparse: it takes what is in it

@@ -11,7 +11,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import { parseTaskRequest } from "../../manifests/task-request.ts";
 import { FakeController } from "../agent/fake-controller.ts";

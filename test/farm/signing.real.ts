@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { parseTask } from "../../manifests/task.ts";
 import { FakeController } from "../agent/fake-controller.ts";
 import { AgentHome, resultText, task } from "../agent/running-agent.ts";

@@ -4,8 +4,8 @@ import { writeFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { TftpServer } from "../../agent/tftp/server.ts";
-import { silentLog } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { silentLog } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { openHostNetwork, prepareHostNetwork, type Connection } from "../../machines/network/host-network.ts";
 import {
   enterNetworkNamespace,

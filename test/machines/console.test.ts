@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { ConsoleServer } from "../../machines/qemu/console-server.ts";
 
 /** A console whose guest is two streams. */

@@ -7,9 +7,9 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure } from "../../host/failure.ts";
-import { tryLockFile } from "../../host/flock.ts";
-import { silentLog } from "../../host/log.ts";
+import { Failure } from "../../os/failure.ts";
+import { tryLockFile } from "../../os/files/flock.ts";
+import { silentLog } from "../../os/log.ts";
 import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
 import { enumerateMachines } from "../../machines/enumerate.ts";
 import type { LockedMachine, PendingBootstrap } from "../../machines/enumeration.ts";

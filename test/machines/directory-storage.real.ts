@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Failure } from "../../host/failure.ts";
-import { silentLog } from "../../host/log.ts";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { Failure } from "../../os/failure.ts";
+import { silentLog } from "../../os/log.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { openStorage } from "../../machines/storage.ts";
 import { testStorage } from "./storage-behaviour.ts";
 

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, statSync, symlinkSync, unlinkSync, wr
 import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
 import type { Enumeration } from "../../machines/enumeration.ts";
 import { currentRevision, manifestPath, revisionPath } from "../../machines/layout.ts";

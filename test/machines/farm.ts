@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync, openSync, closeSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { makeLog, type Log } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { makeLog, type Log } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
 import { enumerateMachines, type EnumerationContext } from "../../machines/enumerate.ts";
 import type { Enumeration } from "../../machines/enumeration.ts";

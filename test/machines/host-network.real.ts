@@ -1,8 +1,8 @@
 /** The host's side of bridged machines: the interface, what is wrong with a bridge, and what is left of a crash. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { Failure } from "../../host/failure.ts";
-import { silentLog } from "../../host/log.ts";
+import type { Failure } from "../../os/failure.ts";
+import { silentLog } from "../../os/log.ts";
 import { readBridge } from "../../machines/network/bridge.ts";
 import { openHostNetwork, prepareHostNetwork } from "../../machines/network/host-network.ts";
 import { admittingRules } from "../../machines/network/rules.ts";

@@ -6,8 +6,8 @@ import { readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { run as runProgram } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { run as runProgram } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { parseMachine } from "../../manifests/machine.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { debianMachine } from "../fixtures/images.ts";
@@ -18,7 +18,7 @@ import { patienceSeconds, startGuest } from "./qemu-guest.ts";
 function create(machines: string, ...args: string[]): { child: ChildProcess; output: () => string } {
   const program = `
     const { createCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../machines/image/create-command.ts"))});
-    const { runCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../host/command.ts"))});
+    const { runCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../os/command-line/command.ts"))});
     process.exitCode = await runCommand(createCommand(), ${JSON.stringify([...args, "--machines", machines])});
   `;
   const child = spawn(process.execPath, ["--input-type=module", "-e", program]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import { sourceLines } from "../../machines/image/apt-sources.ts";
 import { checkPrograms } from "../../machines/image/create-image.ts";
 

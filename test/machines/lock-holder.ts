@@ -9,7 +9,7 @@
 import { once } from "node:events";
 import { openSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { silentLog } from "../../host/log.ts";
+import { silentLog } from "../../os/log.ts";
 import { machinePaths } from "../../machines/layout.ts";
 import { MachineLock, tryMachineLock } from "../../machines/locks.ts";
 import { takeToolchainLock } from "../../machines/toolchain-lock.ts";

@@ -5,9 +5,9 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Failure } from "../../host/failure.ts";
-import { silentLog } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { Failure } from "../../os/failure.ts";
+import { silentLog } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { machinePaths, type MachinePaths } from "../../machines/layout.ts";
 import { MachineLock, holdsLock, readHolder, tryMachineLock } from "../../machines/locks.ts";
 import { takeToolchainLock, type ToolchainLock } from "../../machines/toolchain-lock.ts";
@@ -133,7 +133,7 @@ test("killing a holder frees the machine and the toolchain lock at once", async 
   const script = `
     import { takeToolchainLock } from ${JSON.stringify(join(import.meta.dirname, "../../machines/toolchain-lock.ts"))};
     import { tryMachineLock } from ${JSON.stringify(join(import.meta.dirname, "../../machines/locks.ts"))};
-    import { silentLog } from ${JSON.stringify(join(import.meta.dirname, "../../host/log.ts"))};
+    import { silentLog } from ${JSON.stringify(join(import.meta.dirname, "../../os/log.ts"))};
     const toolchain = await takeToolchainLock(${JSON.stringify(toolchainPath)}, silentLog());
     const machine = tryMachineLock(toolchain, ${JSON.stringify(at.paths)});
     machine.write(toolchain, 2100);

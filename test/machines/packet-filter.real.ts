@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { TftpServer } from "../../agent/tftp/server.ts";
-import { silentLog } from "../../host/log.ts";
-import { packageFile } from "../../host/package.ts";
-import { ProgramFailure, run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { silentLog } from "../../os/log.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { ProgramFailure, run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { readBridge } from "../../machines/network/bridge.ts";
 import { admitMachine, expelMachine } from "../../machines/network/firewall.ts";
 import {

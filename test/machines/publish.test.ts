@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFil
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import { parseBootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import { currentRevision, manifestPath, revisionPath } from "../../machines/layout.ts";
 import { readBootstrappedManifest } from "../../machines/manifest-files.ts";

@@ -1,8 +1,8 @@
 /** Guests for tests: an image whose first process is a shell that runs a given script. */
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { silentLog } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { silentLog } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
 import type { StartOptions, VirtualMachine } from "../../machines/virtual-machine.ts";

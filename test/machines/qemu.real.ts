@@ -6,8 +6,8 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { Failure } from "../../host/failure.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { Failure } from "../../os/failure.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { controlVirtualMachine, killStaleVirtualMachines } from "../../machines/qemu/runtime-files.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
 import { isRunning } from "../fixtures/processes.ts";
@@ -161,7 +161,7 @@ test("QEMU does not outlive a parent that is killed, and files left behind are c
   const { log: _log, ...plain } = options;
   const code = `
     const { startVirtualMachine } = await import(${JSON.stringify(join(import.meta.dirname, "../../machines/qemu/start.ts"))});
-    const { silentLog } = await import(${JSON.stringify(join(import.meta.dirname, "../../host/log.ts"))});
+    const { silentLog } = await import(${JSON.stringify(join(import.meta.dirname, "../../os/log.ts"))});
     await startVirtualMachine({ ...${JSON.stringify(plain)}, log: silentLog() });
     process.stdout.write("started\\n");
   `;

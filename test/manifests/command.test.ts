@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { packageFile } from "../../host/package.ts";
-import { run, type RunResult } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { run, type RunResult } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { inputOf, parseVectors, serializeVectors } from "./vectors.ts";
 
 function croftManifest(args: string[], input: string | Uint8Array = ""): Promise<RunResult> {

@@ -1,7 +1,7 @@
 /** What `npm run check` asks of the sources besides tests, so that whoever runs all tests has asked it, too. */
 import { test } from "node:test";
-import { packageFile } from "../../host/package.ts";
-import { run } from "../../host/run.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
 
 const gates: Record<string, string[]> = {
   "types are right": ["tsc", "-p", ".", "--pretty", "false"],

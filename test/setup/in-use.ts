@@ -1,5 +1,5 @@
-import { Failure } from "../../host/failure.ts";
-import { packageRoot } from "../../host/package.ts";
+import { Failure } from "../../os/failure.ts";
+import { packageRoot } from "../../os/files/package.ts";
 import { lockFile, type HeldLock } from "./lock.js";
 import { modulesLock } from "./modules.js";
 

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, realpath, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { findLeaks, listUnmarked, markVariable, removeLeaks, type Marks } from "./leaks.ts";
 
 async function newMarks(): Promise<Marks> {

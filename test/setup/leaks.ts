@@ -6,8 +6,8 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { reasonOf } from "../../host/failure.ts";
-import { run } from "../../host/run.ts";
+import { reasonOf } from "../../os/failure.ts";
+import { run } from "../../os/run.ts";
 
 /** Carries the run's mark to every process that a test starts. */
 export const markVariable = "CROFT_TEST_RUN";

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { cp, mkdir, readFile, readdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { packageFile, packageVersion } from "../../host/package.ts";
-import { run } from "../../host/run.ts";
+import { packageFile, packageVersion } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
 import type * as shipped from "../../worker/remote/shipped.ts";
-import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
 
 /** PATH without the runtime of this clone: the system's own Node.js starts croft, whatever its version. */
 const path = (process.env["PATH"] ?? "")

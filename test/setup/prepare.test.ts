@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { missingPackages, purposes } from "./debian.js";
 import { holdersOf, lockFile } from "./lock.js";
 import { installModules, modulesAreCurrent, modulesLock } from "./modules.js";

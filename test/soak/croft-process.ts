@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
-import { packageFile } from "../../host/package.ts";
+import { packageFile } from "../../os/files/package.ts";
 
 export class CroftProcess implements AsyncDisposable {
   readonly name: string;

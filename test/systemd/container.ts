@@ -5,9 +5,9 @@ import { existsSync, readdirSync, readFileSync, realpathSync, rmdirSync } from "
 import { createServer, connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { packageFile, packageRoot } from "../../host/package.ts";
-import { run, type RunOptions, type RunResult } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { packageFile, packageRoot } from "../../os/files/package.ts";
+import { run, type RunOptions, type RunResult } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 /** Where croft lies in the container: services see neither /tmp nor home directories. */
 export const croftInContainer = "/opt/croft";

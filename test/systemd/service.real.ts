@@ -9,7 +9,7 @@ import { mkdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { run } from "../../host/run.ts";
+import { run } from "../../os/run.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import { FakeController } from "../agent/fake-controller.ts";
 import { btrfsFileSystem, type BtrfsFileSystem } from "../fixtures/btrfs.ts";

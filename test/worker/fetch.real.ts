@@ -4,8 +4,8 @@ import { cp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { serveGit } from "../fixtures/git-server.ts";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { logOf, runGuest, statuses } from "./guest.ts";
 import { git, packSource, script, serveSources, writeTree } from "./sources.ts";
 

@@ -4,10 +4,10 @@ import { dirname, join } from "node:path";
 import { decompressFrames } from "../../agent/lz4.ts";
 import { extractArtifacts } from "../../agent/artifacts.ts";
 import { TftpServer } from "../../agent/tftp/server.ts";
-import { makeLog } from "../../host/log.ts";
-import { guestWorker } from "../../host/guest-worker.ts";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { makeLog } from "../../os/log.ts";
+import { guestWorker } from "../../os/files/guest-worker.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
 import { parseResult, type Result } from "../../manifests/result.ts";
 

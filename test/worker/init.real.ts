@@ -4,8 +4,8 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { TftpServer } from "../../agent/tftp/server.ts";
-import { silentLog } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { silentLog } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
 import { copyMachine, minimalMachine } from "../fixtures/images.ts";
 

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { guestWorker } from "../../host/guest-worker.ts";
-import { packageFile } from "../../host/package.ts";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory, type TemporaryDirectory } from "../../host/temporary.ts";
+import { guestWorker } from "../../os/files/guest-worker.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
 import { isVersion } from "../../manifests/version.ts";
 
 const parts = packageFile("worker", "guest", "parts");

@@ -3,8 +3,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path";
-import { run } from "../../host/run.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 /** A directory and the web server that shows it; to git, a server of the "dumb" kind. */
 export interface Sources extends AsyncDisposable {

@@ -1,7 +1,7 @@
 /** Sessions of a boss with U-Boot's buildman worker, as they were recorded: `>>` boss to worker, `<<` worker to boss. */
 import { globSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { packageFile } from "../../host/package.ts";
+import { packageFile } from "../../os/files/package.ts";
 
 export interface RecordedLine {
   from: "boss" | "worker";

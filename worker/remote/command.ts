@@ -1,7 +1,7 @@
 /** `croft worker --remote`: the other end of a boss's connection. */
 import { type Command, Option } from "commander";
-import { makeCommand } from "../../host/command.ts";
-import { UsageFailure } from "../../host/failure.ts";
+import { makeCommand } from "../../os/command-line/command.ts";
+import { UsageFailure } from "../../os/failure.ts";
 import { runWorker } from "./run-worker.ts";
 
 /** The command. */

@@ -16,7 +16,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { Failure, reasonOf } from "../../host/failure.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
 
 /** `+GROUP` registers, `-GROUP` releases, `=DIRECTORY` is removed after the last group. */
 const script = `

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { Failure, reasonOf } from "../../host/failure.ts";
-import { killGroup } from "../../host/run.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { killGroup } from "../../os/run.ts";
 import type { Guard } from "./guard.ts";
 import { BoundedOutput } from "./output.ts";
 

@@ -7,7 +7,7 @@
  * has it; `{linux_arch}` as Linux calls it; `{cross}` the toolchain's prefix, empty for the host's own.
  * `CROSS_COMPILE` and what the settings ask for are in the environment, too (worker/remote/environment.ts).
  */
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import type { Recipe, Settings } from "../protocol.ts";
 
 /** The output directory, relative to the source. A name of its own: the source may have a `build/`. */

@@ -1,6 +1,6 @@
 import { appendFile, copyFile, mkdir, readFile, realpath, rm } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
-import { attempt, Failure, isSystemError } from "../../host/failure.ts";
+import { attempt, Failure, isSystemError } from "../../os/failure.ts";
 import { cleanEnvironment } from "./environment.ts";
 import type { Processes } from "./processes.ts";
 import { Worktree } from "./worktree.ts";

@@ -4,7 +4,7 @@
  */
 import { statfsSync } from "node:fs";
 import { loadavg } from "node:os";
-import { Failure } from "../../host/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import { returnCodes, type BuildResult, type Response, type Target } from "../protocol.ts";
 import { JobPool } from "./job-pool.ts";
 import { Ended } from "./processes.ts";

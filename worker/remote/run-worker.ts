@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { Failure, UsageFailure } from "../../host/failure.ts";
+import { Failure, UsageFailure } from "../../os/failure.ts";
 import { expandHome } from "./toolchain.ts";
 import { Session } from "./session.ts";
 

@@ -1,7 +1,7 @@
 /** Serves TFTP in a process of its own: `serve.ts PORT READABLE WRITABLE`, until it is told to end. */
 import { once } from "node:events";
 import { TftpServer } from "../../../agent/tftp/server.ts";
-import { silentLog } from "../../../host/log.ts";
+import { silentLog } from "../../../os/log.ts";
 
 const [port, readable, writable] = process.argv.slice(2);
 await using _server = await TftpServer.start({

@@ -1,8 +1,8 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { TftpServer, type TftpEvents, type TftpServerOptions } from "../../../agent/tftp/server.ts";
-import { silentLog } from "../../../host/log.ts";
-import { temporaryDirectory } from "../../../host/temporary.ts";
+import { silentLog } from "../../../os/log.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 /** A TFTP server on a free port with directories of its own, and what it has told. */
 export interface TestServer extends AsyncDisposable {

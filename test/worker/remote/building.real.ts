@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { temporaryDirectory, type TemporaryDirectory } from "../../../host/temporary.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
 import type { BuildResult, Settings, Target } from "../../../worker/protocol.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../../fixtures/source-history.ts";
 import { WorkerProcess } from "./worker-process.ts";

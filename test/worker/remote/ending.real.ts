@@ -15,8 +15,8 @@ import {
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { packageFile } from "../../../host/package.ts";
-import { temporaryDirectory, type TemporaryDirectory } from "../../../host/temporary.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
 import { isRunning } from "../../fixtures/processes.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../../fixtures/source-history.ts";
 import { WorkerProcess } from "./worker-process.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { temporaryDirectory } from "../../../host/temporary.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { makeSourceHistory } from "../../fixtures/source-history.ts";
 import { transcripts } from "../transcripts.ts";
 import { WorkerProcess } from "./worker-process.ts";

@@ -3,8 +3,8 @@ import { appendFileSync, existsSync, readFileSync, rmSync, statSync } from "node
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { after, before, describe, it } from "node:test";
-import { LineSplitter } from "../../../host/lines.ts";
-import { temporaryDirectory, type TemporaryDirectory } from "../../../host/temporary.ts";
+import { LineSplitter } from "../../../os/lines.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
 import { formatCommand, parseResponse, type BuildResult, type Settings } from "../../../worker/protocol.ts";
 import { Session } from "../../../worker/remote/session.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../../fixtures/source-history.ts";

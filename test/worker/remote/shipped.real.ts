@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { packageFile } from "../../../host/package.ts";
-import { temporaryDirectory } from "../../../host/temporary.ts";
-import { run } from "../../../host/run.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { run } from "../../../os/run.ts";
 import { shippedWorker } from "../../../worker/remote/shipped.ts";
 import { makeSourceHistory } from "../../fixtures/source-history.ts";
 import { WorkerProcess } from "./worker-process.ts";
@@ -44,7 +44,7 @@ describe("the worker as a boss ships it", () => {
       entry,
       "worker/remote/guard.ts",
       "worker/protocol.ts",
-      "host/lines.ts",
+      "os/lines.ts",
       "package.json",
     ])
       assert.ok(paths.includes(needed), needed);

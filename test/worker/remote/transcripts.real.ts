@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { temporaryDirectory, type TemporaryDirectory } from "../../../host/temporary.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
 import { parseResponse, type BuildResult, type Response } from "../../../worker/protocol.ts";
 import { makeSourceHistory } from "../../fixtures/source-history.ts";
 import { transcripts, type RecordedLine } from "../transcripts.ts";

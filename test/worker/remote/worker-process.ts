@@ -1,9 +1,9 @@
 /** A worker as a boss has it: a process with three pipes. */
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
-import { packageFile } from "../../../host/package.ts";
-import { LineSplitter } from "../../../host/lines.ts";
-import { killGroup } from "../../../host/run.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { LineSplitter } from "../../../os/lines.ts";
+import { killGroup } from "../../../os/run.ts";
 import {
   formatCommand,
   parseResponse,

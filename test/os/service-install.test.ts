@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { quoted, unitText } from "../../host/service-install.ts";
+import { quoted, unitText } from "../../os/service/service-install.ts";
 
 test("lines of a unit are replaced, and nothing else", () => {
   const text = unitText("croft-agent.target");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { feedWatchdog, watchdogMilliseconds } from "../../host/systemd.ts";
-import { silentLog } from "../../host/log.ts";
+import { feedWatchdog, watchdogMilliseconds } from "../../os/service/systemd.ts";
+import { silentLog } from "../../os/log.ts";
 
 test("the watchdog's time is that of the environment, if this process is meant", () => {
   assert.equal(watchdogMilliseconds({}, 7), undefined);

@@ -1,6 +1,6 @@
 import { open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { Failure, reasonOf } from "./failure.ts";
+import { Failure, reasonOf } from "../failure.ts";
 
 /**
  * Writes a file so that after a crash either the old or the new content is there, complete: temporary name in the

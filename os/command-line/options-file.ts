@@ -1,6 +1,6 @@
 /** A YAML file that has declared options for its keys. */
 import { readConfiguration } from "./configuration.ts";
-import { UsageFailure } from "./failure.ts";
+import { UsageFailure } from "../failure.ts";
 import { nearestWord } from "./nearest.ts";
 import { readOptionValue, type OptionDeclaration, type OptionValues } from "./options.ts";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { makeLog, type LogFormat } from "../../host/log.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { makeLog, type LogFormat } from "../../os/log.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 /** What a log with these settings writes. */
 async function written(format: LogFormat, verbosity: number): Promise<string[]> {

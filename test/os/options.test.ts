@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { makeCommand } from "../../host/command.ts";
-import { addOptions, givenValues, withDefaults } from "../../host/options.ts";
+import { makeCommand } from "../../os/command-line/command.ts";
+import { addOptions, givenValues, withDefaults } from "../../os/command-line/options.ts";
 
 test("a flag called no-x is one of its own, false unless given", () => {
   const options = [{ name: "no-suspend", kind: "flag", prose: "power off" }] as const;

@@ -1,6 +1,6 @@
 import { pino, type Logger } from "pino";
 import pretty from "pino-pretty";
-import { withoutSecrets } from "./url.ts";
+import { withoutSecrets } from "./network/url.ts";
 
 /** A structured log; text from guests and peers goes into fields only, never into the message. */
 export type Log = Logger<keyof typeof customLevels>;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { ProgramFailure, run } from "../../host/run.ts";
+import { ProgramFailure, run } from "../../os/run.ts";
 
 test("a program's output, status and lines are what it gave", async () => {
   const lines: string[] = [];

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { Failure } from "./failure.ts";
+import { Failure } from "../failure.ts";
 
 /** Wrong usage of a command line. */
 export const usageStatus = 2;

@@ -5,11 +5,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { chmod, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { writeDurably } from "./durable.ts";
-import { attempt, Failure, isSystemError, reasonOf } from "./failure.ts";
-import { packageFile, packageRoot } from "./package.ts";
-import type { OptionDeclaration } from "./options.ts";
-import { run } from "./run.ts";
+import { writeDurably } from "../files/durable.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../failure.ts";
+import { packageFile, packageRoot } from "../files/package.ts";
+import type { OptionDeclaration } from "../command-line/options.ts";
+import { run } from "../run.ts";
 
 /** Where an administrator's units lie (systemd.unit(5)). */
 export const unitDirectory = "/etc/systemd/system";

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
 import koffi from "koffi";
-import { Failure, isSystemError, reasonOf } from "./failure.ts";
+import { Failure, isSystemError, reasonOf } from "../failure.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;

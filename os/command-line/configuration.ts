@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { LineCounter, parseDocument, type Document, type Node } from "yaml";
-import { UsageFailure, reasonOf } from "./failure.ts";
+import { UsageFailure, reasonOf } from "../failure.ts";
 
 /** A YAML file as read: its plain value, and where each key stands. */
 export interface Configuration {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { packageFile, packageVersion } from "../../host/package.ts";
+import { packageFile, packageVersion } from "../../os/files/package.ts";
 
 function croft(...args: string[]) {
   const argv = [packageFile("bin", "croft.js"), ...args];

@@ -1,5 +1,5 @@
 /** What a page of the manual says, free of any format; roff.ts and markdown.ts put it into one. */
-import type { OptionDeclaration } from "../options.ts";
+import type { OptionDeclaration } from "../command-line/options.ts";
 
 /** Running text has words in `backquotes` as they are typed; nothing else is markup. */
 export type Block =

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { UsageFailure } from "../../host/failure.ts";
-import { nearestWord } from "../../host/nearest.ts";
-import { readOptionsFile } from "../../host/options-file.ts";
-import type { OptionDeclaration } from "../../host/options.ts";
-import { temporaryDirectory } from "../../host/temporary.ts";
+import { UsageFailure } from "../../os/failure.ts";
+import { nearestWord } from "../../os/command-line/nearest.ts";
+import { readOptionsFile } from "../../os/command-line/options-file.ts";
+import type { OptionDeclaration } from "../../os/command-line/options.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 const options: OptionDeclaration[] = [
   { name: "build-timeout", kind: "integer", prose: "" },

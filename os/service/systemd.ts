@@ -5,9 +5,9 @@
  * it cannot send, or what must not cost a process (the watchdog's pings), goes through libsystemd in process; where
  * that library is missing, through the program again.
  */
-import { Failure, reasonOf } from "./failure.ts";
-import type { Log } from "./log.ts";
-import { run } from "./run.ts";
+import { Failure, reasonOf } from "../failure.ts";
+import type { Log } from "../log.ts";
+import { run } from "../run.ts";
 
 /** What may be told: that the service is up, and one line of what it does now. */
 export interface Notification {

@@ -1,7 +1,7 @@
 import type { TSchema, Static } from "typebox";
 import { Compile } from "typebox/compile";
 import { readConfiguration } from "./configuration.ts";
-import { UsageFailure } from "./failure.ts";
+import { UsageFailure } from "../failure.ts";
 
 /**
  * Reads a YAML configuration file and checks it against a schema (unknown keys are errors where the schema says

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addProcessMetrics, MetricRegistry } from "../../host/metrics.ts";
+import { addProcessMetrics, MetricRegistry } from "../../os/metrics.ts";
 import { parseMetrics } from "../fixtures/prometheus.ts";
 
 test("counters and gauges are read back as they were set, whatever their labels hold", async () => {

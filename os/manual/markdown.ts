@@ -1,5 +1,5 @@
 /** The generated parts of the manual's pages in Markdown. */
-import { describeDefault, describeRange, type OptionDeclaration } from "../options.ts";
+import { describeDefault, describeRange, type OptionDeclaration } from "../command-line/options.ts";
 import { optionGroups, optionText, type Block } from "./page.ts";
 
 /**

@@ -1,5 +1,5 @@
 /** Pages of the manual for man(1), in the macros of man(7) as groff and mandoc both know them. */
-import { describeNotes, describeRange, type OptionDeclaration } from "../options.ts";
+import { describeNotes, describeRange, type OptionDeclaration } from "../command-line/options.ts";
 import { optionGroups, optionText, type Block, type ManualPage } from "./page.ts";
 
 /**
