@@ -4,12 +4,12 @@ import { makeLog } from "../os/log.ts";
 import type { Example } from "../os/manual/page.ts";
 import { addOptions, givenValues } from "../os/command-line/options.ts";
 import { packageVersion } from "../os/files/package.ts";
-import { controllersArgument } from "./controller-setting.ts";
-import { effectiveConfiguration } from "./effective-configuration.ts";
-import { agentExamples } from "./examples.ts";
+import { controllersArgument } from "./settings/controller-setting.ts";
+import { effectiveConfiguration } from "./settings/effective-configuration.ts";
+import { agentExamples } from "./settings/examples.ts";
 import { installCommand } from "./install.ts";
-import { agentOptions } from "./options.ts";
-import { settingsOf } from "./settings.ts";
+import { agentOptions } from "./settings/options.ts";
+import { settingsOf } from "./settings/settings.ts";
 
 /** The `croft agent` command. */
 export function agentCommand(): Command {
@@ -29,7 +29,7 @@ export function agentCommand(): Command {
     const configuration = read();
     const settings = settingsOf(configuration);
     if (given["print-config"] === true) {
-      const { formatConfiguration } = await import("./print-configuration.ts");
+      const { formatConfiguration } = await import("./settings/print-configuration.ts");
       process.stdout.write(formatConfiguration(configuration, settings));
       return;
     }

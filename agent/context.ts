@@ -1,16 +1,16 @@
 import type { Log } from "../os/log.ts";
 import type { Storage } from "../machines/storage.ts";
 import type { StartOptions, VirtualMachine } from "../machines/virtual-machine.ts";
-import type { Delivery } from "./delivery.ts";
+import type { Delivery } from "./results/delivery.ts";
 import type { Directories } from "./directories.ts";
-import type { HttpClient } from "./http.ts";
-import type { AgentMetrics } from "./metrics.ts";
-import type { Polling } from "./polling.ts";
-import type { Settings } from "./settings.ts";
-import type { Signer } from "./signing.ts";
-import type { SpoolMeter } from "./spool-size.ts";
-import type { Spool } from "./spool.ts";
-import type { Status } from "./status.ts";
+import type { HttpClient } from "./wire/http.ts";
+import type { AgentMetrics } from "./status/metrics.ts";
+import type { Polling } from "./asking/polling.ts";
+import type { Settings } from "./settings/settings.ts";
+import type { Signer } from "./wire/signing.ts";
+import type { SpoolMeter } from "./task-state/spool-size.ts";
+import type { Spool } from "./task-state/spool.ts";
+import type { Status } from "./status/status.ts";
 
 /** What every part of a running agent works with. */
 export interface Context {

@@ -20,17 +20,17 @@ import type { Log } from "../os/log.ts";
 import { feedWatchdog } from "../os/service/systemd.ts";
 import { startVirtualMachine } from "../machines/qemu/start.ts";
 import { Interrupted, type Context } from "./context.ts";
-import { factsOf } from "./facts.ts";
+import { factsOf } from "./status/facts.ts";
 import { lockInstance } from "./instance-lock.ts";
-import { AgentMetrics } from "./metrics.ts";
+import { AgentMetrics } from "./status/metrics.ts";
 import { openParts } from "./parts.ts";
-import { recover } from "./recovery.ts";
-import { reloadSettings } from "./reload.ts";
-import { instanceName, type Settings } from "./settings.ts";
+import { recover } from "./performing/recovery.ts";
+import { reloadSettings } from "./settings/reload.ts";
+import { instanceName, type Settings } from "./settings/settings.ts";
 import { watchSignals } from "./signals.ts";
-import { SpoolMeter } from "./spool-size.ts";
-import { Spool } from "./spool.ts";
-import { Status } from "./status.ts";
+import { SpoolMeter } from "./task-state/spool-size.ts";
+import { Spool } from "./task-state/spool.ts";
+import { Status } from "./status/status.ts";
 import { workLoop } from "./work-loop.ts";
 
 /**
@@ -86,6 +86,6 @@ async function startStatusPages(
   listen: { address: string; port: number },
   context: Context,
 ): Promise<AsyncDisposable> {
-  const { startStatusServer } = await import("./status-server.ts");
+  const { startStatusServer } = await import("./status/status-server.ts");
   return startStatusServer(listen, context, context.log);
 }

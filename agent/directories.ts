@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { attempt, Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { guestWorker } from "../os/files/guest-worker.ts";
 import { compareVersions } from "../manifests/version.ts";
-import { instanceName, type Settings } from "./settings.ts";
+import { instanceName, type Settings } from "./settings/settings.ts";
 
 /** Where the agent exchanges files with its machines (agent.md, machines.md). */
 export interface Directories {

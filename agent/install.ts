@@ -15,9 +15,9 @@ import {
   unitText,
   type UnitChanges,
 } from "../os/service/service-install.ts";
-import { controllersArgument } from "./controller-setting.ts";
-import { effectiveConfiguration } from "./effective-configuration.ts";
-import { settingsOf, type Settings } from "./settings.ts";
+import { controllersArgument } from "./settings/controller-setting.ts";
+import { effectiveConfiguration } from "./settings/effective-configuration.ts";
+import { settingsOf, type Settings } from "./settings/settings.ts";
 
 const service = "croft-agent@.service";
 const target = "croft-agent.target";

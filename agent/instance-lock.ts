@@ -18,7 +18,7 @@ import { tryLockFile, type FileLock } from "../os/files/flock.ts";
 import type { Log } from "../os/log.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
 import { makeDirectory } from "./directories.ts";
-import { instanceName, type Settings } from "./settings.ts";
+import { instanceName, type Settings } from "./settings/settings.ts";
 
 /**
  * Locks all places of an instance, before anything in them is touched. The spool must be there.

@@ -13,16 +13,16 @@ import { readNamedManifest } from "../machines/manifest-files.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
-import type { Backoff } from "./backoff.ts";
-import type { TaskMachine } from "./build.ts";
-import { claimMachine, type Abandoned, type Claimed } from "./claim.ts";
+import type { Backoff } from "./wire/backoff.ts";
+import type { TaskMachine } from "./performing/build.ts";
+import { claimMachine, type Abandoned, type Claimed } from "./asking/claim.ts";
 import type { Context } from "./context.ts";
-import { loadOf } from "./interruption.ts";
-import { machinesFor, taskRequest, type Offered } from "./offer.ts";
-import type { ReceivedTask } from "./polling.ts";
-import { isFull } from "./priority.ts";
+import { loadOf } from "./asking/interruption.ts";
+import { machinesFor, taskRequest, type Offered } from "./asking/offer.ts";
+import type { ReceivedTask } from "./asking/polling.ts";
+import { isFull } from "./asking/priority.ts";
 import type { Interruption, SignalWatch } from "./signals.ts";
-import type { SpoolEntry } from "./spool.ts";
+import type { SpoolEntry } from "./task-state/spool.ts";
 
 /** A task with its machine; or without one, if that could not be had. */
 export interface TaskWork {

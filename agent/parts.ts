@@ -3,15 +3,15 @@ import type { Log } from "../os/log.ts";
 import { packageVersion } from "../os/files/package.ts";
 import { openStorage } from "../machines/storage.ts";
 import type { Context } from "./context.ts";
-import { Delivery } from "./delivery.ts";
+import { Delivery } from "./results/delivery.ts";
 import { directoriesOf, provideWorker } from "./directories.ts";
-import { HttpClient } from "./http.ts";
-import { interactiveLogin } from "./interactive-login.ts";
-import type { AgentMetrics } from "./metrics.ts";
-import { Polling } from "./polling.ts";
-import type { Settings } from "./settings.ts";
-import { openSigner } from "./signing.ts";
-import type { Spool } from "./spool.ts";
+import { HttpClient } from "./wire/http.ts";
+import { interactiveLogin } from "./performing/interactive-login.ts";
+import type { AgentMetrics } from "./status/metrics.ts";
+import { Polling } from "./asking/polling.ts";
+import type { Settings } from "./settings/settings.ts";
+import { openSigner } from "./wire/signing.ts";
+import type { Spool } from "./task-state/spool.ts";
 
 export type Parts = Pick<
   Context,

@@ -3,15 +3,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../os/failure.ts";
 import { BootstrapBackoff } from "../machines/bootstrap-backoff.ts";
 import type { PendingBootstrap } from "../machines/pending-bootstrap.ts";
-import { Backoff } from "./backoff.ts";
-import { bootstrapMachine } from "./bootstrap.ts";
+import { Backoff } from "./wire/backoff.ts";
+import { bootstrapMachine } from "./performing/bootstrap.ts";
 import { faultPauseMaxSeconds, type Context } from "./context.ts";
 import { dumpMachines, dumpResult, dumpTask } from "./dump.ts";
-import { Grace } from "./grace.ts";
+import { Grace } from "./results/grace.ts";
 import { nextWork, type AbandonedWork, type Backoffs, type TaskWork } from "./next-work.ts";
-import type { ReceivedTask } from "./polling.ts";
+import type { ReceivedTask } from "./asking/polling.ts";
 import type { SignalWatch } from "./signals.ts";
-import { abandonTask, assignmentOf, performTask, resultRequest, type Performed } from "./task.ts";
+import { abandonTask, assignmentOf, performTask, resultRequest, type Performed } from "./performing/task.ts";
 
 /** How long a result may take to be delivered once the agent is asked to end; after that it stays in the spool. */
 const lastDeliverySeconds = 10;

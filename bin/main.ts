@@ -43,7 +43,7 @@ const subcommands: Record<string, { summary: string; load: () => Promise<Command
   },
   machine: {
     summary: "make, list, show and remove build machines; look into those that run or are suspended",
-    load: async () => (await import("../machines/command.ts")).machineCommand(),
+    load: async () => (await import("../machines/commands/command.ts")).machineCommand(),
   },
   worker: {
     summary: "build what a boss asks for over ssh",

@@ -1,7 +1,7 @@
 /** `npm run docs`: writes the generated parts of the manual again; a test proves that they are current. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { agentPage, sharedSections } from "../agent/manual.ts";
+import { agentPage, sharedSections } from "../agent/settings/manual.ts";
 import { bossPage } from "../boss/manual.ts";
 import { formatMarkdown, replacePart } from "../os/manual/markdown.ts";
 import type { ManualPage } from "../os/manual/page.ts";

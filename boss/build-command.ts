@@ -2,12 +2,12 @@ import { UsageFailure } from "../os/failure.ts";
 import type { OptionValues } from "../os/command-line/options.ts";
 import { build, type BuildOutcome } from "./build.ts";
 import { jsonEvents } from "./json-events.ts";
-import type { Host } from "./hosts.ts";
-import { localHost, makePlan } from "./plan.ts";
+import type { Host } from "./hosts/hosts.ts";
+import { localHost, makePlan } from "./dispatch/plan.ts";
 import { Progress } from "./progress.ts";
 import { printable } from "../os/terminal-text.ts";
-import { formatEvents, formatSummary } from "./summary-text.ts";
-import { summarize, type Summary } from "./summary.ts";
+import { formatEvents, formatSummary } from "./results/summary-text.ts";
+import { summarize, type Summary } from "./results/summary.ts";
 
 const status = { built: 0, warnings: 1, incomplete: 2, interrupted: 130 };
 

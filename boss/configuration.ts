@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Type, type Static } from "typebox";
 import { readCheckedConfiguration } from "../os/command-line/checked-configuration.ts";
 import { UsageFailure } from "../os/failure.ts";
-import { checkDestination, checkHostName, type Host } from "./hosts.ts";
+import { checkDestination, checkHostName, type Host } from "./hosts/hosts.ts";
 
 const strict = { additionalProperties: false } as const;
 const count = (maximum: number) => Type.Integer({ minimum: 1, maximum });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Failure, UsageFailure } from "../os/failure.ts";
 import { ProgramFailure, run } from "../os/run.ts";
-import type { MatrixCommit } from "./matrix.ts";
+import type { MatrixCommit } from "./dispatch/matrix.ts";
 
 const timeoutSeconds = 300;
 

@@ -1,11 +1,11 @@
 import { UsageFailure } from "../os/failure.ts";
 import type { OptionValues } from "../os/command-line/options.ts";
 import { temporaryDirectory } from "../os/files/temporary.ts";
-import type { Host } from "./hosts.ts";
-import { readProject, type Project } from "./plan.ts";
-import { formatHosts } from "./probe-text.ts";
-import { killWorkers, probeHosts } from "./probe.ts";
-import type { SshSettings } from "./ssh.ts";
+import type { Host } from "./hosts/hosts.ts";
+import { readProject, type Project } from "./dispatch/plan.ts";
+import { formatHosts } from "./hosts/probe-text.ts";
+import { killWorkers, probeHosts } from "./hosts/probe.ts";
+import type { SshSettings } from "./hosts/ssh.ts";
 
 /** `croft boss hosts`. @returns the exit status: 1 if a host could not be asked. */
 export async function showHosts(values: OptionValues, json: boolean): Promise<number> {

@@ -1,5 +1,5 @@
-import type { Matrix } from "./matrix.ts";
-import type { PartialObserver } from "./observers.ts";
+import type { Matrix } from "./dispatch/matrix.ts";
+import type { PartialObserver } from "./dispatch/observers.ts";
 
 /** Events of a run for programs: one JSON object a line, each with `event` and `time`. */
 export function jsonEvents(matrix: Matrix, write: (line: string) => void): PartialObserver {

@@ -1,9 +1,9 @@
 /** What a person sees while a matrix is built: a line that is rewritten on a terminal, plain lines elsewhere. */
 import { duration } from "../os/duration.ts";
 import { printable } from "../os/terminal-text.ts";
-import type { Host } from "./hosts.ts";
-import type { Matrix } from "./matrix.ts";
-import type { PartialObserver } from "./observers.ts";
+import type { Host } from "./hosts/hosts.ts";
+import type { Matrix } from "./dispatch/matrix.ts";
+import type { PartialObserver } from "./dispatch/observers.ts";
 
 const redrawMilliseconds = 200;
 /** Elsewhere than on a terminal, so often. */

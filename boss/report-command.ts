@@ -3,11 +3,11 @@ import { writeFile } from "node:fs/promises";
 import { attempt } from "../os/failure.ts";
 import type { OptionValues } from "../os/command-line/options.ts";
 import { describeCommits } from "./git.ts";
-import { findMatrix } from "./found-matrix.ts";
-import { readProject } from "./plan.ts";
-import { reportPage } from "./report-html.ts";
-import { formatSummary } from "./summary-text.ts";
-import { summarize } from "./summary.ts";
+import { findMatrix } from "./dispatch/found-matrix.ts";
+import { readProject } from "./dispatch/plan.ts";
+import { reportPage } from "./results/report-html.ts";
+import { formatSummary } from "./results/summary-text.ts";
+import { summarize } from "./results/summary.ts";
 
 /** `croft boss report`. */
 export async function report(values: OptionValues, names: readonly string[]): Promise<void> {

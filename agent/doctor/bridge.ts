@@ -3,7 +3,7 @@ import { Failure, reasonOf } from "../../os/failure.ts";
 import { run } from "../../os/run.ts";
 import { readBridge, type Bridge } from "../../machines/network/bridge.ts";
 import { tryRules } from "../../machines/network/firewall.ts";
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import { ok, problem, type Finding } from "./check.ts";
 
 const limit = { timeoutSeconds: 10 };

@@ -1,7 +1,7 @@
 /** What a check is, and how checks are run: side by side, each with a deadline, none of them able to stop the others. */
 import { Deadline } from "../../os/deadline.ts";
 import { reasonOf } from "../../os/failure.ts";
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../settings/settings.ts";
 
 /** `warning`: it works, but not as well as it could; `problem`: it does not. */
 export type Level = "ok" | "warning" | "problem";

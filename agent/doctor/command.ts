@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { addOptions, givenValues } from "../../os/command-line/options.ts";
-import { controllersArgument } from "../controller-setting.ts";
-import { effectiveConfiguration } from "../effective-configuration.ts";
-import { agentOptions } from "../options.ts";
-import { settingsOf } from "../settings.ts";
+import { controllersArgument } from "../settings/controller-setting.ts";
+import { effectiveConfiguration } from "../settings/effective-configuration.ts";
+import { agentOptions } from "../settings/options.ts";
+import { settingsOf } from "../settings/settings.ts";
 
 /** Modes of the agent are no settings that a host can be fit for. */
 const doctorOptions = agentOptions.filter(

@@ -6,7 +6,7 @@ import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { duration } from "../../os/duration.ts";
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 
 const patienceSeconds = 8;

@@ -1,4 +1,4 @@
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import { runChecks, type Check } from "./check.ts";
 import { clockChecks } from "./clock.ts";
 import { controllerChecks } from "./controllers.ts";

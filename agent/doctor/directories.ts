@@ -5,8 +5,8 @@ import { access, constants, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isSystemError, reasonOf } from "../../os/failure.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
-import { instanceName, type Settings } from "../settings.ts";
-import { measureSpool } from "../spool-size.ts";
+import { instanceName, type Settings } from "../settings/settings.ts";
+import { measureSpool } from "../task-state/spool-size.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 import { checkSpace, formatBytes, MiB } from "./space.ts";
 

@@ -1,8 +1,8 @@
 /** The key that answers the controllers' challenges. */
 import { stat } from "node:fs/promises";
 import { isSystemError, reasonOf } from "../../os/failure.ts";
-import type { Settings } from "../settings.ts";
-import { openSigner } from "../signing.ts";
+import type { Settings } from "../settings/settings.ts";
+import { openSigner } from "../wire/signing.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 
 export const keyChecks: readonly Check[] = [{ name: "key", run: checkKey }];

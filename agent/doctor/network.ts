@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { isSystemError, reasonOf } from "../../os/failure.ts";
 import { openUdp } from "../../os/network/udp.ts";
 import { lockingProcesses } from "../../machines/locks.ts";
-import { instanceName, type Settings } from "../settings.ts";
+import { instanceName, type Settings } from "../settings/settings.ts";
 import { bridgeAddress, checkBridge, checkFirewall, checkTap } from "./bridge.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { isSystemError, reasonOf } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { run } from "../../os/run.ts";
-import { summarizeMachines } from "../../machines/inventory.ts";
+import { summarizeMachines } from "../../machines/commands/inventory.ts";
 import { btrfsMagic, openStorage, type Storage } from "../../machines/storage.ts";
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 import { checkSpace, GiB, judgeMetadata, parseBtrfsUsage } from "./space.ts";
 

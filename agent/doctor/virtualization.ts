@@ -3,7 +3,7 @@ import { reasonOf } from "../../os/failure.ts";
 import { kvmObstacle } from "../../machines/qemu/acceleration.ts";
 import { hostArchitecture } from "../../machines/qemu/architecture.ts";
 import { inspectQemu, tryGuest } from "../../machines/qemu/trial.ts";
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 
 /** The oldest one that croft is tested with (Debian 12). */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { Header, Pax } from "tar";
-import { extractArtifacts } from "../../agent/artifacts.ts";
+import { extractArtifacts } from "../../agent/results/artifacts.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 
 interface Entry {

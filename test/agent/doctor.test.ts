@@ -12,7 +12,7 @@ import {
   parseBtrfsUsage,
 } from "../../agent/doctor/space.ts";
 import { judgeKvm } from "../../agent/doctor/virtualization.ts";
-import { makeSettings } from "../../agent/settings.ts";
+import { makeSettings } from "../../agent/settings/settings.ts";
 
 const settings = makeSettings({ runtime: "/nonexistent/run" }, ["http://127.0.0.1:1/"]);
 const never = new AbortController().signal;

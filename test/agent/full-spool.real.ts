@@ -5,8 +5,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { extractArtifacts } from "../../agent/artifacts.ts";
-import { isFarmFault } from "../../agent/farm-fault.ts";
+import { extractArtifacts } from "../../agent/results/artifacts.ts";
+import { isFarmFault } from "../../agent/results/farm-fault.ts";
 import { run } from "../../os/run.ts";
 import type { Result } from "../../manifests/result.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { compressFrame } from "lz4-napi";
-import { decompressFrames } from "../../agent/lz4.ts";
+import { decompressFrames } from "../../agent/results/lz4.ts";
 
 const MiB = 1024 * 1024;
 

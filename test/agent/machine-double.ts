@@ -2,12 +2,12 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../agent/context.ts";
-import { AgentMetrics } from "../../agent/metrics.ts";
+import { AgentMetrics } from "../../agent/status/metrics.ts";
 import { openParts } from "../../agent/parts.ts";
-import { makeSettings, type Settings } from "../../agent/settings.ts";
-import { SpoolMeter } from "../../agent/spool-size.ts";
-import { Spool } from "../../agent/spool.ts";
-import { Status } from "../../agent/status.ts";
+import { makeSettings, type Settings } from "../../agent/settings/settings.ts";
+import { SpoolMeter } from "../../agent/task-state/spool-size.ts";
+import { Spool } from "../../agent/task-state/spool.ts";
+import { Status } from "../../agent/status/status.ts";
 import type { MachineEnd, StartOptions, VirtualMachine } from "../../machines/virtual-machine.ts";
 import { makeFarm, toolchain, type Farm } from "../machines/farm.ts";
 import { get, put } from "./tftp/client.ts";

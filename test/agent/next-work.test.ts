@@ -5,12 +5,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { Backoff } from "../../agent/backoff.ts";
+import { Backoff } from "../../agent/wire/backoff.ts";
 import type { Context } from "../../agent/context.ts";
-import type { Answer, HttpClient } from "../../agent/http.ts";
+import type { Answer, HttpClient } from "../../agent/wire/http.ts";
 import { nextWork } from "../../agent/next-work.ts";
-import { Polling, type ReceivedTask } from "../../agent/polling.ts";
-import { makeSettings } from "../../agent/settings.ts";
+import { Polling, type ReceivedTask } from "../../agent/asking/polling.ts";
+import { makeSettings } from "../../agent/settings/settings.ts";
 import { watchSignals, type SignalWatch } from "../../agent/signals.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
 import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";

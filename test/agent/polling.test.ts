@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HttpClient, Unreachable } from "../../agent/http.ts";
-import { Polling } from "../../agent/polling.ts";
+import { HttpClient, Unreachable } from "../../agent/wire/http.ts";
+import { Polling } from "../../agent/asking/polling.ts";
 import { silentLog } from "../../os/log.ts";
 import type { TaskRequest } from "../../manifests/task-request.ts";
 import { FakeController } from "./fake-controller.ts";

@@ -1,8 +1,8 @@
 /** The table of priorities: what is expected is written in digits, what is tested computes with numbers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { resourcesFor } from "../../agent/boost.ts";
-import { levelsOf, permissionOf, tasksToInterrupt, type Load } from "../../agent/priority.ts";
+import { resourcesFor } from "../../agent/performing/boost.ts";
+import { levelsOf, permissionOf, tasksToInterrupt, type Load } from "../../agent/asking/priority.ts";
 
 interface Task {
   priority: number;

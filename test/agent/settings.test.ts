@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { parseController } from "../../agent/controller-setting.ts";
-import { makeSettings } from "../../agent/settings.ts";
+import { parseController } from "../../agent/settings/controller-setting.ts";
+import { makeSettings } from "../../agent/settings/settings.ts";
 import { UsageFailure } from "../../os/failure.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 

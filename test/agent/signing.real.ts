@@ -4,8 +4,8 @@ import { chmodSync, existsSync, globSync, mkdirSync, readFileSync, writeFileSync
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { keyChecks } from "../../agent/doctor/keys.ts";
-import { makeSettings } from "../../agent/settings.ts";
-import { openSigner } from "../../agent/signing.ts";
+import { makeSettings } from "../../agent/settings/settings.ts";
+import { openSigner } from "../../agent/wire/signing.ts";
 import { Failure } from "../../os/failure.ts";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";

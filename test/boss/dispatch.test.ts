@@ -1,9 +1,9 @@
 /** Dispatch under every order of events that chance makes; the workers are simulated, message by message. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Dispatch } from "../../boss/dispatch.ts";
-import { Matrix } from "../../boss/matrix.ts";
-import { Pool } from "../../boss/pool.ts";
+import { Dispatch } from "../../boss/dispatch/dispatch.ts";
+import { Matrix } from "../../boss/dispatch/matrix.ts";
+import { Pool } from "../../boss/dispatch/pool.ts";
 import type { BuildResult, Command, Response } from "../../worker/protocol.ts";
 import { Random } from "../manifests/random.ts";
 

@@ -4,10 +4,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { findMatrix } from "../../boss/found-matrix.ts";
-import { reportPage } from "../../boss/report-html.ts";
-import { ResultStore } from "../../boss/store.ts";
-import { summarize } from "../../boss/summary.ts";
+import { findMatrix } from "../../boss/dispatch/found-matrix.ts";
+import { reportPage } from "../../boss/results/report-html.ts";
+import { ResultStore } from "../../boss/results/store.ts";
+import { summarize } from "../../boss/results/summary.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { launchBrowser } from "../fixtures/browser.ts";
 

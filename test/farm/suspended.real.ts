@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { packageFile } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
-import type { MachineSummary } from "../../machines/inventory.ts";
+import type { MachineSummary } from "../../machines/commands/inventory.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { VncClient } from "../fixtures/vnc.ts";
 import { packSource, script } from "../worker/sources.ts";

@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { test } from "node:test";
 import { run } from "../../os/run.ts";
 import { packageFile } from "../../os/files/package.ts";
-import type { MachineReport, MachineSummary } from "../../machines/inventory.ts";
+import type { MachineReport, MachineSummary } from "../../machines/commands/inventory.ts";
 import { manifestPath } from "../../machines/layout.ts";
 import { MachineLock, tryMachineLock } from "../../machines/locks.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";

@@ -1,8 +1,8 @@
 /** Runs the guest's worker outside a machine: own root file system, own namespaces, a real TFTP server. */
 import { chmod, mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { decompressFrames } from "../../agent/lz4.ts";
-import { extractArtifacts } from "../../agent/artifacts.ts";
+import { decompressFrames } from "../../agent/results/lz4.ts";
+import { extractArtifacts } from "../../agent/results/artifacts.ts";
 import { TftpServer } from "../../agent/tftp/server.ts";
 import { makeLog } from "../../os/log.ts";
 import { guestWorker } from "../../os/files/guest-worker.ts";

@@ -1,0 +1,63 @@
+/** What is offered to which controller. */
+import type { HeldMachine, LockedMachine } from "../../machines/enumeration.ts";
+import type { MachineHeader } from "../../manifests/machine.ts";
+import type { TaskRequest } from "../../manifests/task-request.ts";
+import type { Context } from "../context.ts";
+import { interactiveLogin } from "../performing/interactive-login.ts";
+import type { HeldTask } from "./interruption.ts";
+import { permissionOf, tasksToInterrupt, type Load } from "./priority.ts";
+import type { ControllerSetting } from "../settings/settings.ts";
+
+/** Machines that may be offered; the free ones before those that must be taken from a task. */
+export type Offered = readonly (LockedMachine | HeldMachine)[];
+
+/**
+ * The machines that are offered to a controller: the free ones, and those of the tasks that it may interrupt.
+ *
+ * @param mayInterrupt false: for now, nothing that means interrupting a task.
+ * @returns undefined if it is not asked; why is logged.
+ */
+export function machinesFor(
+  { log }: Pick<Context, "log">,
+  { url, priority }: ControllerSetting,
+  free: readonly LockedMachine[],
+  load: Load<HeldTask>,
+  mayInterrupt: boolean,
+): Offered | undefined {
+  const permission = permissionOf(priority, load);
+  const skip = (reason: string) => void log.debug({ url, priority, reason }, "controller not asked");
+  if (!permission.ask) return skip(permission.reason);
+  if (!mayInterrupt && tasksToInterrupt(priority, load, undefined).length > 0)
+    return skip("a task would have to give way, and did not lately");
+  const interruptible = mayInterrupt ? permission.interruptible : [];
+  const machines = [...free, ...interruptible.map(({ machine }) => machine).filter(isOfferable)];
+  return machines.length > 0 ? machines : skip("there is no machine to offer");
+}
+
+function isOfferable({ manifest }: HeldMachine): boolean {
+  return manifest?.type === "kvm";
+}
+
+/** The request that offers machines; they have manifests. */
+export function taskRequest({ settings, signer, hostName }: Context, machines: Offered): TaskRequest {
+  const login = interactiveLogin(settings);
+  return {
+    agent: hostName,
+    toolchainName: settings.toolchain.name,
+    toolchainVersion: settings.toolchain.version,
+    ...(login === undefined ? {} : { interactiveMode: settings.interactive, interactiveLogin: login }),
+    ...(signer ? { fingerprint: signer.fingerprint } : {}),
+    machines: machines.map(headerOf),
+  };
+}
+
+function headerOf(machine: LockedMachine | HeldMachine): MachineHeader {
+  const manifest = machine.state === "locked" ? machine.manifest.machine : machine.manifest!;
+  const { id, name, summary, role, ramMinimumKiB, ramMaximumKiB } = manifest;
+  return {
+    ...{ id, name, summary },
+    ...(role === undefined ? {} : { role }),
+    ...(ramMinimumKiB === undefined ? {} : { ramMinimumKiB }),
+    ...(ramMaximumKiB === undefined ? {} : { ramMaximumKiB }),
+  };
+}

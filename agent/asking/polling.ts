@@ -1,0 +1,185 @@
+/** Asks the controllers for a task, by priority, and checks what they answer. */
+import { Failure, reasonOf } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
+import { withoutSecrets } from "../../os/network/url.ts";
+import { ManifestError } from "../../manifests/error.ts";
+import { isLocalRepository } from "../../manifests/task.ts";
+import { formatTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
+import { parseTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
+import type { Task } from "../../manifests/task.ts";
+import { Backoff } from "../wire/backoff.ts";
+import { Grace } from "../results/grace.ts";
+import { Unreachable, type Answer, type HttpClient } from "../wire/http.ts";
+import type { AgentMetrics } from "../status/metrics.ts";
+import type { ControllerSetting } from "../settings/settings.ts";
+import type { Signer } from "../wire/signing.ts";
+
+/** A task request is made while holding locks: a controller must not be able to hold up the host. */
+const requestMaxSeconds = 60;
+/** Of what an agent has for its end, 10 seconds are for reporting. */
+const stopGraceSeconds = 3;
+/** Machines are locked meanwhile, and the next rounds are retries, too. */
+const requestMaxRetries = 1;
+const maxPauseSeconds = 600;
+
+/** A task that may be performed. */
+export interface ReceivedTask {
+  controller: ControllerSetting;
+  response: TaskResponse;
+  task: Task;
+  /** The answer to the challenge, if there is one. */
+  answer?: string;
+  /** Where the live log goes, if the controller takes one. */
+  logUrl?: string;
+}
+
+export class Polling {
+  readonly #controllers: readonly ControllerSetting[];
+  readonly #client: HttpClient;
+  readonly #log: Log;
+  readonly #metrics: AgentMetrics | undefined;
+  readonly #random: () => number;
+  readonly #signer: Signer | undefined;
+  readonly #timeoutSeconds: number;
+  readonly #retries: number;
+  readonly #backoff: Backoff<string>;
+  readonly #now: () => number;
+  /** Names already mentioned in the log as unknown: newer controllers send them in every answer. */
+  readonly #unknown = new Set<string>();
+
+  constructor(parts: {
+    controllers: readonly ControllerSetting[];
+    client: HttpClient;
+    /** Absent without a key. */
+    signer: Signer | undefined;
+    requestTimeoutSeconds: number;
+    requestRetries: number;
+    log: Log;
+    metrics?: AgentMetrics;
+    random?: () => number;
+    /** Milliseconds of a clock that never goes back. */
+    now?: () => number;
+  }) {
+    this.#controllers = parts.controllers;
+    this.#client = parts.client;
+    this.#signer = parts.signer;
+    this.#timeoutSeconds = parts.requestTimeoutSeconds;
+    this.#retries = parts.requestRetries;
+    this.#log = parts.log;
+    this.#metrics = parts.metrics;
+    this.#random = parts.random ?? Math.random;
+    this.#now = parts.now ?? (() => performance.now());
+    this.#backoff = new Backoff(maxPauseSeconds, this.#now);
+  }
+
+  /**
+   * Asks one controller after another until one has a task: the highest priority first, equal ones in random order.
+   * One that could not be reached is left alone for a growing while: seconds at first if it refused at once, minutes
+   * if it kept this host waiting, as its machines are locked meanwhile. What is wrong with an answer is logged, and
+   * the next controller is asked.
+   *
+   * When the signal comes, the controller that is being asked has {@link stopGraceSeconds} left: it may have written a
+   * task out already, which has to be reported as interrupted then, or it would wait for the end of its lease.
+   *
+   * @param requestTo what is offered to a controller; undefined: it is not asked.
+   * @throws the signal's reason if there is no task by then.
+   */
+  async ask(
+    requestTo: (controller: ControllerSetting) => TaskRequest | undefined,
+    signal: AbortSignal,
+  ): Promise<ReceivedTask | undefined> {
+    using grace = new Grace(signal, stopGraceSeconds);
+    for (const controller of this.#order()) {
+      signal.throwIfAborted();
+      if (this.#backoff.remainingSeconds(controller.url) > 0) continue;
+      const request = requestTo(controller);
+      if (request === undefined) continue;
+      const log = this.#log.child({ url: controller.url });
+      const askedAt = this.#now();
+      try {
+        const answer = await this.#client.postManifest(controller.url, formatTaskRequest(request), {
+          timeoutSeconds: Math.min(requestMaxSeconds, this.#timeoutSeconds),
+          retries: Math.min(requestMaxRetries, this.#retries),
+          signal: grace.signal,
+        });
+        this.#backoff.succeeded(controller.url);
+        const received = await this.#accept(controller, answer, request, grace.signal);
+        this.#metrics?.pollAnswered(controller.url);
+        if (received) return received;
+        log.debug("no task");
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof Unreachable) this.#skip(controller, error, (this.#now() - askedAt) / 1000, log);
+        else if (error instanceof ManifestError || error instanceof Failure) {
+          this.#metrics?.pollFailed(controller.url, reasonOf(error));
+          log.error({ reason: reasonOf(error) }, "task response refused");
+        } else throw error;
+      }
+    }
+    return undefined;
+  }
+
+  #order(): ControllerSetting[] {
+    return this.#controllers
+      .map((controller) => ({ controller, order: controller.priority % 10000, tie: this.#random() }))
+      .sort((a, b) => b.order - a.order || a.tie - b.tie)
+      .map(({ controller }) => controller);
+  }
+
+  #skip(controller: ControllerSetting, error: Failure, costSeconds: number, log: Log): void {
+    const pauseSeconds = this.#backoff.failed(controller.url, costSeconds);
+    this.#metrics?.pollFailed(controller.url, reasonOf(error), pauseSeconds);
+    const until = new Date(Date.now() + pauseSeconds * 1000).toISOString();
+    log.warn({ reason: reasonOf(error), until }, "controller skipped for a while");
+  }
+
+  /** @throws {ManifestError} or {@link Failure} saying why the answer is not acceptable. */
+  async #accept(
+    controller: ControllerSetting,
+    answer: Answer,
+    request: TaskRequest,
+    signal: AbortSignal,
+  ): Promise<ReceivedTask | undefined> {
+    const response = parseTaskResponse(answer.body, {
+      lenient: true,
+      source: withoutSecrets(controller.url),
+      onUnknown: (name) => {
+        if (!this.#unknown.has(name))
+          this.#log.trace({ name, url: controller.url }, "unknown name in a task response");
+        this.#unknown.add(name);
+      },
+    });
+    if (response.session === "" || response.task === undefined) return undefined;
+    const reason = refusalReason(response, response.task, request);
+    if (reason !== undefined) throw new Failure(`accept a task of ${withoutSecrets(controller.url)}`, reason);
+    // Signed now: a challenge that cannot be answered is a reason to refuse the task, and not to lose its result.
+    const signature =
+      response.challenge === undefined ? undefined : await this.#signer?.sign(response.challenge, signal);
+    const logUrl = answer.headers["croft-log-url"];
+    return {
+      controller,
+      response,
+      task: response.task,
+      ...(signature === undefined ? {} : { answer: signature }),
+      ...(typeof logUrl === "string" && isWebUrl(logUrl) ? { logUrl } : {}),
+    };
+  }
+}
+
+function refusalReason(response: TaskResponse, task: Task, request: TaskRequest): string | undefined {
+  if (response.challenge !== undefined && request.fingerprint === undefined)
+    return "it has a challenge, but there is no key (--auth-key)";
+  if (isLocalRepository(task)) return `its repository '${task.repositoryUrl}' is local`;
+  for (const url of [response.resultUrl, ...Object.values(response.uploadUrls)])
+    if (url !== undefined && !isWebUrl(url)) return `'${url}' is no http or https URL`;
+  const mode = request.interactiveMode ?? "false";
+  if (task.interactive !== undefined && mode === "false") return "it is interactive";
+  if (task.interactive === undefined && mode === "true") return "it is not interactive";
+  if (!request.machines.some(({ name }) => name === task.machine))
+    return `its machine '${task.machine}' was not offered`;
+  return undefined;
+}
+
+function isWebUrl(text: string): boolean {
+  return ["http:", "https:"].includes(URL.parse(text)?.protocol ?? "");
+}

@@ -1,0 +1,143 @@
+/** Bootstraps one machine for the toolchain: boots a snapshot of it, and publishes what became of that. */
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { attempt } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
+import { bogusToolchainId, fakeMac } from "../../machines/fake-machine.ts";
+import { publishBootstrapped, type PendingBootstrap } from "../../machines/pending-bootstrap.ts";
+import { parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
+import { ManifestError } from "../../manifests/error.ts";
+import { boot, randomMac } from "./boot.ts";
+import type { Context } from "../context.ts";
+import { freshDirectories, removeDirectories } from "../directories.ts";
+import type { Exchange } from "./exchange.ts";
+import { softFail } from "./soft-fail.ts";
+
+/** The second is the name that older workers use. */
+const bootstrapFiles = ["bootstrap.manifest", "manifest"] as const;
+const bootstrapMaxBytes = 64 * 1024;
+const shutdownTimeoutSeconds = 300;
+
+/** The machine's fault, as opposed to the farm's: a reason to leave it alone for a while. */
+interface MachineFault {
+  fault: string;
+  files?: string[];
+}
+
+/**
+ * Bootstraps a machine; the caller holds its lock.
+ *
+ * @returns false if the machine failed, which has been logged.
+ * @throws {Failure} for a fault of the farm itself; the signal's reason if aborted.
+ */
+export async function bootstrapMachine(
+  context: Context,
+  pending: PendingBootstrap,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { settings, directories } = context;
+  const log = context.log.child({ machine: pending.manifest.name, toolchain: settings.toolchain.name });
+  log.info({ snapshot: pending.snapshot.path }, "bootstrapping");
+  if (settings.fakeBootstrap) {
+    const versions: Record<string, string> =
+      context.workerVersion === undefined ? {} : { croft: context.workerVersion };
+    await publish(context, pending, fakeMac, { versions });
+    return true;
+  }
+  await freshDirectories(directories.bootstrap);
+  try {
+    return await bootAndPublish(context, pending, log, signal);
+  } finally {
+    await removeDirectories(directories.bootstrap);
+  }
+}
+
+async function bootAndPublish(
+  context: Context,
+  pending: PendingBootstrap,
+  log: Log,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { settings, directories } = context;
+  const mac = pending.manifest.mac ?? pending.obsolete?.machine.mac ?? randomMac();
+  const booted = await boot({
+    settings,
+    startMachine: context.startMachine,
+    machine: pending.manifest,
+    mac,
+    snapshot: () => Promise.resolve(pending.snapshot.path),
+    readable: directories.toolchain,
+    writable: directories.bootstrap,
+    startupTimeoutSeconds: settings.startupTimeoutSeconds.bootstrap,
+    retries: settings.bootstrapRetries,
+    evidence: directories.evidence,
+    log,
+    signal,
+  });
+  if (!("exchange" in booted)) return false;
+  await using exchange = booted.exchange;
+  context.status.advance("bootstrapping");
+  const bootstrap = "failed" in booted ? { fault: booted.reason } : await serve(context, exchange, signal);
+  const fault = "fault" in bootstrap ? bootstrap : await shutDown(exchange, signal);
+  if (fault !== undefined) {
+    const { fault: reason, files = [] } = fault;
+    const failed = { name: pending.manifest.name, exchange, lock: pending.lock, files, reason, log };
+    const held = await softFail(context, failed, "bootstrap failed");
+    await held?.untilEnded(signal);
+    return false;
+  }
+  const { versions } = bootstrap as Bootstrap;
+  await publish(context, pending, mac, { versions });
+  log.info({ versions }, "bootstrapped");
+  return true;
+}
+
+/** Serves files until the machine has sent its bootstrap manifest. */
+async function serve(
+  context: Context,
+  exchange: Exchange,
+  signal: AbortSignal,
+): Promise<Bootstrap | MachineFault> {
+  const { bootstrapTimeoutSeconds } = context.settings;
+  const waited = await exchange.waitForUpload(bootstrapFiles, bootstrapTimeoutSeconds, signal);
+  if (waited.kind === "ended")
+    return { fault: `it ended before its bootstrap manifest: ${waited.end.detail}` };
+  if (waited.kind === "timeout")
+    return { fault: `no bootstrap manifest within ${bootstrapTimeoutSeconds} s` };
+  const file = join(context.directories.bootstrap, waited.file);
+  const read = stat(file).then(({ size }) => (size > bootstrapMaxBytes ? undefined : readFile(file)));
+  const text = await attempt(`read '${file}'`, read);
+  if (text === undefined)
+    return { fault: `its bootstrap manifest has more than ${bootstrapMaxBytes} bytes`, files: [file] };
+  try {
+    return parseBootstrap(text, { lenient: true, source: waited.file });
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    return { fault: error.message, files: [file] };
+  }
+}
+
+/** Lets the machine end by itself: its disk becomes a template. */
+async function shutDown(exchange: Exchange, signal: AbortSignal): Promise<MachineFault | undefined> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason as Error);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    const ended = await Promise.race([exchange.machine!.shutdown(shutdownTimeoutSeconds), aborted.promise]);
+    return ended ? undefined : { fault: `it did not shut down within ${shutdownTimeoutSeconds} s` };
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+async function publish(
+  context: Context,
+  pending: PendingBootstrap,
+  mac: string,
+  bootstrap: Bootstrap,
+): Promise<void> {
+  const id = context.settings.toolchain.id === "" ? bogusToolchainId : context.settings.toolchain.id;
+  const machine = { ...pending.manifest, mac };
+  await publishBootstrapped(context.storage, pending, { machine, toolchain: { id }, bootstrap });
+}

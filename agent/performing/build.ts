@@ -1,0 +1,224 @@
+/** Has a machine perform a task: boots it, waits for what it sends, and decides what came of it. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { attempt, reasonOf } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
+import type { MachinePaths } from "../../machines/layout.ts";
+import type { MachineLock } from "../../machines/locks.ts";
+import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
+import type { PublicScreen } from "../../machines/virtual-machine.ts";
+import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
+import type { Result } from "../../manifests/result.ts";
+import { formatTask, type Task } from "../../manifests/task.ts";
+import { boot, randomMac, type Booted } from "./boot.ts";
+import { resourcesFor } from "./boost.ts";
+import type { Context } from "../context.ts";
+import { keepEvidence } from "./evidence.ts";
+import { Exchange, type WaitResult } from "./exchange.ts";
+import { publicScreen, withLogin } from "./interactive.ts";
+import type { LiveLog } from "./live-log.ts";
+import { LogTail } from "./log-tail.ts";
+import type { ReceivedTask } from "../asking/polling.ts";
+import { agentResult, resultFiles, withOperation } from "../results/result.ts";
+import type { Interruption } from "../signals.ts";
+import { softFail, type Held } from "./soft-fail.ts";
+import type { SpoolEntry } from "../task-state/spool.ts";
+import { takeUploads } from "../results/uploads.ts";
+
+/** A machine that this process has locked for the task. */
+export interface TaskMachine {
+  paths: MachinePaths;
+  bootstrapped: BootstrappedMachine;
+  /** Disposed of as soon as the machine is not needed any more: others may wait for it. */
+  lock: Pick<MachineLock, "truncate"> & Disposable;
+}
+
+/** A task that is performed now. */
+export interface Work {
+  received: ReceivedTask;
+  task: Task;
+  machine: TaskMachine;
+  entry: SpoolEntry;
+  log: Log;
+  live: LiveLog | undefined;
+  interruption: Interruption;
+}
+
+/** What came of the machine. */
+export interface Outcome {
+  result: Result;
+  /** The machine is held for the operator; disposing of it ends it. */
+  held?: Held & AsyncDisposable;
+  /** A fault of the farm, not of the build. */
+  fault?: boolean;
+}
+
+/**
+ * Performs a task on its machine.
+ *
+ * @throws {Failure} for a fault of the farm itself; the interruption's reason if interrupted. The machine is gone then.
+ */
+export async function buildOnMachine(context: Context, work: Work): Promise<Outcome> {
+  const stack = new AsyncDisposableStack();
+  // What cannot be cleaned up is told, and does not change the outcome.
+  const cleanUp = () =>
+    stack
+      .disposeAsync()
+      .catch((error: unknown) => work.log.error({ reason: reasonOf(error) }, "machine not cleaned up"));
+  let held: Held | undefined;
+  try {
+    const { held: kept, ...outcome } = await useMachine(context, work, stack);
+    held = kept;
+    return held ? { ...outcome, held: { ...held, [Symbol.asyncDispose]: cleanUp } } : outcome;
+  } finally {
+    if (!held) await cleanUp();
+  }
+}
+
+interface Used {
+  result: Result;
+  held?: Held | undefined;
+  fault?: boolean;
+}
+
+async function useMachine(context: Context, work: Work, stack: AsyncDisposableStack): Promise<Used> {
+  const { task, log, interruption } = work;
+  const tail = new LogTail();
+  const onLog = (chunk: Buffer) => {
+    tail.write(chunk);
+    work.live?.write(chunk);
+  };
+  const started = await startMachine(context, work, stack, onLog);
+  if (!("exchange" in started))
+    return aborted(task, `the machine ended before its first sign of life: ${started.end.detail}`, tail);
+  const { exchange } = started;
+  if ("failed" in started) {
+    interruption[Symbol.dispose]();
+    const held = await machineFailed(context, work, exchange, { reason: started.reason });
+    return { ...aborted(task, `the machine did not come up: ${started.reason}`, tail), held };
+  }
+  log.milestone("machine is up");
+  context.status.advance("building");
+  const waited = await exchange.waitForUpload(
+    resultFiles,
+    timeoutSeconds(context, task),
+    interruption.signal,
+  );
+  // From here on the result counts, or the machine is evidence: whoever needs it waits for the lock.
+  interruption[Symbol.dispose]();
+  if (waited.kind !== "done") return unfinished(context, work, exchange, waited, tail);
+  context.status.advance("extracting");
+  await exchange.tftp.close(); // what is looked at now must not change any more
+  const uploaded = await takeUploads(context, work.entry, task, log);
+  if (uploaded === undefined)
+    return { result: agentResult(task, "abnormal", "agent", "the result vanished") };
+  const { result, broken, fault } = uploaded;
+  if (fault) {
+    log.error({ reason: fault.message }, "artifacts not taken by a fault of the farm");
+    return { result: withOperation(result, "upload", "abort", fault.message), fault: true };
+  }
+  if (result.status !== "abnormal") return { result };
+  const reason = "the result is abnormal";
+  return { result, held: await machineFailed(context, work, exchange, { reason, ...broken }) };
+}
+
+/** A person may take longer than a build. */
+function timeoutSeconds({ settings }: Context, task: Task): number {
+  return task.interactive === undefined ? settings.buildTimeoutSeconds : settings.interactiveTimeoutSeconds;
+}
+
+function machineFailed(
+  context: Context,
+  { task, machine: { lock }, log }: Work,
+  exchange: Exchange,
+  why: { reason: string; files?: readonly string[] },
+): Promise<Held | undefined> {
+  return softFail(context, { name: task.machine, exchange, lock, log, ...why }, "machine failed");
+}
+
+function aborted(task: Task, reason: string, tail: LogTail): { result: Result } {
+  return { result: agentResult(task, "abort", "agent", reason + tail.quote()) };
+}
+
+async function startMachine(
+  context: Context,
+  work: Work,
+  stack: AsyncDisposableStack,
+  onLog: (chunk: Buffer) => void,
+): Promise<Booted> {
+  const { settings, directories } = context;
+  const { machine, log, interruption } = work;
+  const common = { readable: directories.get, writable: directories.put, log };
+  const screen = publicScreen(context, work.task);
+  await provideTask(context, work.task, screen);
+  if (settings.fakeMachine !== undefined) {
+    const server = { address: "127.0.0.1", port: settings.tftpPort, uploadMaxBytes: settings.uploadMaxBytes };
+    return { exchange: stack.use(await Exchange.start({ ...common, ...server })) };
+  }
+  const { machine: manifest } = machine.bootstrapped;
+  const resources = resourcesFor(work.received.controller.priority, settings);
+  const booted = await boot({
+    ...common,
+    settings: { ...settings, ...resources },
+    startMachine: context.startMachine,
+    machine: manifest,
+    mac: manifest.mac ?? randomMac(),
+    snapshot: snapshotMaker(context, work, stack),
+    startupTimeoutSeconds: settings.startupTimeoutSeconds.build,
+    retries: settings.buildRetries,
+    evidence: directories.evidence,
+    ...(screen ? { publicScreen: screen } : {}),
+    onLog,
+    signal: interruption.signal,
+  });
+  if ("exchange" in booted) stack.use(booted.exchange);
+  return booted;
+}
+
+/** The task as the machine reads it. */
+async function provideTask(context: Context, task: Task, screen: PublicScreen | undefined): Promise<void> {
+  const text = formatTask(withLogin(context, task, screen));
+  await attempt("write the task", writeFile(join(context.directories.get, "task.manifest"), text));
+}
+
+/** Each try gets a snapshot of its own; the one before is thrown away with what the mis-boot did to it. */
+function snapshotMaker(
+  { settings, storage }: Context,
+  { machine: { paths }, log, interruption: { signal } }: Work,
+  stack: AsyncDisposableStack,
+): () => Promise<string> {
+  const { instance } = settings;
+  const snapshots = stack.use(new AsyncDisposableStack());
+  let last: AsyncDisposable | undefined;
+  return async () => {
+    await last?.[Symbol.asyncDispose]();
+    const options = { from: paths.bootstrapped, paths, instance, mode: "overlay" as const, log, signal };
+    const made = await temporarySnapshot(storage, options);
+    last = snapshots.use(made);
+    return made.path;
+  };
+}
+
+/** The machine ended, or took too long. */
+async function unfinished(
+  context: Context,
+  work: Work,
+  exchange: Exchange,
+  waited: WaitResult & { kind: "ended" | "timeout" },
+  tail: LogTail,
+): Promise<Used> {
+  const { task, log } = work;
+  if (waited.kind === "ended") {
+    // A panic is told on the console alone, whose file the next boot truncates.
+    const files = exchange.machine ? [exchange.machine.consoleFile] : [];
+    const evidence = await keepEvidence(context.directories.evidence, task.machine, files, log);
+    log.error({ end: waited.end.detail, evidence }, "machine ended before its result");
+    return aborted(task, `the machine ended before its result: ${waited.end.detail}`, tail);
+  }
+  const reason = `no result within ${timeoutSeconds(context, task)} s`;
+  const isInteractive = task.interactive !== undefined;
+  // Nothing is wrong with the machine of somebody who went to lunch.
+  if (isInteractive) log.warn({ reason }, "interactive build has taken too long");
+  const held = isInteractive ? undefined : await machineFailed(context, work, exchange, { reason });
+  return { ...aborted(task, reason, tail), held };
+}

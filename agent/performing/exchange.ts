@@ -1,0 +1,132 @@
+/**
+ * One boot of a machine, and the files exchanged with it by TFTP.
+ *
+ * A boot has a TFTP server of its own, so that requests of an earlier boot count for nothing. The first request is
+ * the guest's sign of life; an upload that has arrived completely is announced by the server: with a machine, nobody polls. The
+ * machine may end before or after its upload is announced: an upload that is there counts either way.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Log } from "../../os/log.ts";
+import type { Connection } from "../../machines/network/host-network.ts";
+import type { MachineEnd, MachineNetwork, VirtualMachine } from "../../machines/virtual-machine.ts";
+import { TftpServer } from "../tftp/server.ts";
+
+export interface ExchangeOptions {
+  /** Directory that the guest reads from. */
+  readable: string;
+  /** Directory that the guest's uploads appear in. */
+  writable: string;
+  address: string;
+  port: number;
+  uploadMaxBytes: number;
+  log: Log;
+  /** Connects the machine to the port of the TFTP server. Absent for a machine that somebody else runs. */
+  connect?: (tftpPort: number) => Promise<Connection>;
+  /** Starts the machine; absent like `connect`. */
+  start?: (network: MachineNetwork) => Promise<VirtualMachine>;
+}
+
+/** How a wait ended. */
+export type WaitResult =
+  { kind: "done"; file: string } | { kind: "ended"; end: MachineEnd } | { kind: "timeout" };
+
+export class Exchange implements AsyncDisposable {
+  readonly tftp: TftpServer;
+  readonly machine: VirtualMachine | undefined;
+  readonly #resources: AsyncDisposableStack;
+  readonly #writable: string;
+  readonly #firstRequest: Promise<void>;
+
+  private constructor(
+    tftp: TftpServer,
+    machine: VirtualMachine | undefined,
+    writable: string,
+    resources: AsyncDisposableStack,
+    firstRequest: Promise<void>,
+  ) {
+    this.tftp = tftp;
+    this.machine = machine;
+    this.#writable = writable;
+    this.#resources = resources;
+    this.#firstRequest = firstRequest;
+  }
+
+  /** @throws {Failure} of the farm's own: no port, no machine. */
+  static async start(options: ExchangeOptions): Promise<Exchange> {
+    await using stack = new AsyncDisposableStack();
+    const { readable, writable, address, port, uploadMaxBytes, log } = options;
+    const tftp = stack.use(
+      await TftpServer.start({ address, port, readable, writable, uploadMaxBytes, log }),
+    );
+    const firstRequest = new Promise<void>((resolve) => tftp.once("request", () => resolve()));
+    const connection = options.connect ? stack.use(await options.connect(tftp.port)) : undefined;
+    const machine =
+      connection && options.start ? stack.use(await options.start(connection.network)) : undefined;
+    return new Exchange(tftp, machine, writable, stack.move(), firstRequest);
+  }
+
+  /** Waits for the guest's sign of life. */
+  async waitForFirstRequest(timeoutSeconds: number, signal: AbortSignal): Promise<WaitResult> {
+    return this.#wait(
+      this.#firstRequest.then(() => ""),
+      timeoutSeconds,
+      signal,
+    );
+  }
+
+  /** Waits until one of the files has arrived completely. */
+  async waitForUpload(
+    names: readonly string[],
+    timeoutSeconds: number,
+    signal: AbortSignal,
+  ): Promise<WaitResult> {
+    const arrived = Promise.withResolvers<string>();
+    const present = () => names.find((name) => existsSync(join(this.#writable, name)));
+    const look = () => {
+      const file = present();
+      if (file !== undefined) arrived.resolve(file);
+    };
+    this.tftp.on("complete", look);
+    // A person who plays the machine may put the file there by hand.
+    const timer = this.machine ? undefined : setInterval(look, 500);
+    try {
+      look();
+      const result = await this.#wait(arrived.promise, timeoutSeconds, signal);
+      const late = present();
+      return late === undefined ? result : { kind: "done", file: late };
+    } catch (error) {
+      const late = present(); // it was complete before the interruption
+      if (late === undefined) throw error;
+      return { kind: "done", file: late };
+    } finally {
+      clearInterval(timer);
+      this.tftp.off("complete", look);
+    }
+  }
+
+  async #wait(done: Promise<string>, timeoutSeconds: number, signal: AbortSignal): Promise<WaitResult> {
+    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = () => aborted.reject(signal.reason as Error);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const timedOut = Promise.withResolvers<WaitResult>();
+    const timer = setTimeout(() => timedOut.resolve({ kind: "timeout" }), timeoutSeconds * 1000);
+    try {
+      return await Promise.race([
+        done.then((file): WaitResult => ({ kind: "done", file })),
+        ...(this.machine ? [this.machine.ended.then((end): WaitResult => ({ kind: "ended", end }))] : []),
+        timedOut.promise,
+        aborted.promise,
+      ]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Forces the machine down, ends all transfers, frees the port. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#resources.disposeAsync();
+  }
+}

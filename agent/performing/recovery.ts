@@ -1,0 +1,113 @@
+/** Cleans up after a predecessor of this instance that crashed, and reports the task it was performing. */
+import { Failure } from "../../os/failure.ts";
+import { prepareHostNetwork } from "../../machines/network/host-network.ts";
+import { killStaleVirtualMachines } from "../../machines/qemu/runtime-files.ts";
+import { removeSuspension } from "../../machines/runtime-directory.ts";
+import { removeStaleSnapshots } from "../../machines/stale.ts";
+import { ManifestError } from "../../manifests/error.ts";
+import type { Result } from "../../manifests/result.ts";
+import { parseTask, type Task } from "../../manifests/task.ts";
+import type { Context } from "../context.ts";
+import { removeDirectories } from "../directories.ts";
+import { keepEvidence } from "./evidence.ts";
+import { isFarmFault, patiently } from "../results/farm-fault.ts";
+import { agentResult } from "../results/result.ts";
+import type { SpoolEntry } from "../task-state/spool.ts";
+import { recordPatiently } from "./task.ts";
+import { takeUploads } from "../results/uploads.ts";
+
+/**
+ * Ends the predecessor's machine, decides the task it had begun (from what the machine had uploaded, else as
+ * interrupted), and removes its directories, its connection and its snapshots; in this order, so that another crash
+ * loses nothing. While a fault of the farm (a full disk…) keeps a result from being taken, it waits.
+ *
+ * @throws the stop signal's reason; everything is left in place then.
+ */
+export async function recover(context: Context): Promise<void> {
+  const { settings, directories, log } = context;
+  await killStaleVirtualMachines(settings.runtime);
+  await removeSuspension(settings.runtime);
+  await decideUnfinished(context);
+  await removeDirectories(directories.bootstrap, directories.get, directories.put);
+  if (settings.fakeMachine !== undefined) return;
+  await prepareHostNetwork(settings.network, settings.offset);
+  const { toolchain, instance, machines: directory } = settings;
+  await removeStaleSnapshots({
+    directory,
+    toolchain: toolchain.name,
+    instance,
+    storage: context.storage,
+    log,
+  });
+}
+
+/**
+ * So often the uploads of a dead agent are looked at. One that was killed while it looked must not cost the result; but
+ * what ends every agent that looks at it must not keep the instance from working.
+ */
+const recoveryTries = 3;
+
+async function decideUnfinished(context: Context): Promise<void> {
+  const undecided = [];
+  for (const entry of await context.spool.entries()) if (!(await entry.decidedAt())) undecided.push(entry);
+  const last = undecided.at(-1);
+  for (const entry of undecided) {
+    const log = context.log.child({ session: entry.assignment.session });
+    try {
+      const result = await decide(context, entry, entry === last);
+      await recordPatiently(context, entry, result, log);
+      log.warn({ status: result.status }, "task of a crashed predecessor decided");
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error;
+      log.error({ reason: error.message }, "task of a crashed predecessor is not readable, kept aside");
+      await entry.reject(`its task is not readable: ${error.message}\n`);
+    }
+  }
+}
+
+async function decide(context: Context, entry: SpoolEntry, isLast: boolean): Promise<Result> {
+  const task = parseTask(Buffer.from(entry.assignment.task), { lenient: true, source: "assignment" });
+  const interrupted = agentResult(task, "interrupt", "agent", "the agent ended while the task was performed");
+  // The upload directory is emptied before an assignment is written, so what is there belongs to the last one.
+  return (isLast ? await lookPatiently(context, entry, task) : undefined) ?? interrupted;
+}
+
+/** Only what ends the agent counts as a deadly look: a fault of the farm never costs the result. */
+async function lookPatiently(context: Context, entry: SpoolEntry, task: Task): Promise<Result | undefined> {
+  const before = await entry.deadlyLooks();
+  if (before >= recoveryTries) return undefined;
+  return patiently(context, context.log, "what a machine left not taken yet", async () => {
+    await entry.noteDeadlyLooks(before + 1);
+    const found = await uploadedResult(context, entry, task).catch((error: unknown) => {
+      if (error instanceof Failure) return error;
+      throw error;
+    });
+    await entry.noteDeadlyLooks(before);
+    if (found instanceof Failure) throw found;
+    return found;
+  });
+}
+
+/**
+ * Only a result that is readable, and of this task: after a power failure anything may be there.
+ *
+ * @throws {Failure} for a fault of the farm.
+ */
+async function uploadedResult(context: Context, entry: SpoolEntry, task: Task): Promise<Result | undefined> {
+  const { log } = context;
+  try {
+    const uploaded = await takeUploads(context, entry, task, log);
+    if (uploaded?.broken) {
+      const { reason, files } = uploaded.broken;
+      const evidence = await keepEvidence(context.directories.evidence, task.machine, files, log);
+      log.error({ reason, evidence }, "what a machine left is not readable");
+    } else if (uploaded?.result.name === task.name) {
+      if (uploaded.fault) throw uploaded.fault;
+      return uploaded.result;
+    }
+  } catch (error) {
+    if (!(error instanceof Failure) || isFarmFault(error)) throw error;
+    log.error({ reason: error.message }, "what a machine left cannot be read");
+  }
+  return undefined;
+}

@@ -1,0 +1,64 @@
+import { checkNotEmpty, type OptionDeclaration } from "../../../os/command-line/options.ts";
+
+/** What virtual machines are given. */
+export const machineOptions: readonly OptionDeclaration[] = [
+  {
+    name: "network",
+    kind: "choice",
+    choices: ["user", "bridge"],
+    value: "KIND",
+    default: "user",
+    prose: "network of the machines: QEMU's own, or a bridge of the host with croft's filter rules",
+  },
+  {
+    name: "bridge",
+    kind: "string",
+    value: "INTERFACE",
+    default: "br1",
+    check: (text) => (/^[^\s/:]{1,15}$/.test(text) ? undefined : "expected the name of a network interface"),
+    prose: "bridge that machines are attached to with --network bridge",
+  },
+  {
+    name: "accel",
+    kind: "choice",
+    choices: ["auto", "kvm", "tcg"],
+    value: "KIND",
+    default: "auto",
+    prose: "accelerator of QEMU: hardware (kvm), emulation (tcg), or the best that works here",
+  },
+  {
+    name: "qemu",
+    kind: "string",
+    value: "PATH",
+    check: checkNotEmpty,
+    defaultWords: "qemu-system-ARCHITECTURE",
+    prose: "QEMU program",
+  },
+  {
+    name: "cpu",
+    kind: "integer",
+    value: "N",
+    default: 1,
+    minimum: 1,
+    maximum: 1024,
+    prose: "processors of a machine",
+  },
+  {
+    name: "ram",
+    kind: "integer",
+    value: "KIB",
+    default: 1048576,
+    minimum: 65536,
+    maximum: 2 ** 32,
+    prose: "memory of a machine, in KiB",
+  },
+  {
+    name: "upload-max",
+    kind: "integer",
+    value: "BYTES",
+    default: 2 ** 30,
+    minimum: 1024,
+    prose: "most that a machine may upload in one boot, in bytes",
+    details: "A compressed result may have at most four times as much when it is unpacked.",
+  },
+];

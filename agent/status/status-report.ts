@@ -1,0 +1,55 @@
+/** What `/status` shows: everything an operator asks an agent, and nothing secret. */
+import { reasonOf } from "../../os/failure.ts";
+import { packageVersion } from "../../os/files/package.ts";
+import { withoutSecrets } from "../../os/network/url.ts";
+import type { Context } from "../context.ts";
+import { healthOf } from "./health.ts";
+import type { Settings } from "../settings/settings.ts";
+
+/** The parts of a running agent that are reported. */
+export type Reported = Pick<
+  Context,
+  "settings" | "status" | "metrics" | "spoolMeter" | "hostName" | "workerVersion" | "signer"
+>;
+
+/** Makes the report; times are in ISO 8601. */
+export async function statusReport(reported: Reported): Promise<Record<string, unknown>> {
+  const { settings, status, metrics } = reported;
+  // The session is left out: whoever knows it may send a result in the agent's name.
+  const { session: _, controller, ...activity } = status.activity;
+  return {
+    version: packageVersion,
+    worker: reported.workerVersion,
+    host: reported.hostName,
+    pid: process.pid,
+    started: new Date(performance.timeOrigin).toISOString(),
+    health: healthOf(status, settings),
+    now: {
+      text: status.text,
+      ...activity,
+      ...(controller === undefined ? {} : { controller: withoutSecrets(controller) }),
+      since: status.since.toISOString(),
+      seconds: Math.round(status.seconds),
+    },
+    ...(status.fault ? { fault: status.fault } : {}),
+    machines: metrics.machines.list(status.activity),
+    machinesEnumerated: metrics.machines.enumerated?.toISOString() ?? null,
+    controllers: [...metrics.controllers.values()],
+    builds: metrics.buildsByStatus,
+    spool: await reported.spoolMeter.size().catch((error: unknown) => ({ problem: reasonOf(error) })),
+    keyFingerprint: reported.signer?.fingerprint ?? null,
+    settings: shownSettings(settings),
+  };
+}
+
+/** Those that explain what the agent does. */
+function shownSettings(settings: Settings): Record<string, unknown> {
+  const { toolchain, instance, instanceMax, interactive, machines, storage, tftp, tftpPort } = settings;
+  const { spool, runtime, network, accel, cpus, ramKiB, pollIntervalSeconds, toolchainLock } = settings;
+  const { buildTimeoutSeconds, bootstrapTimeoutSeconds, suspend } = settings;
+  return {
+    ...{ toolchain, instance, instanceMax, interactive, toolchainLock },
+    ...{ machines, storage, tftp, tftpPort, spool, runtime, network, accel, cpus, ramKiB },
+    ...{ pollIntervalSeconds, buildTimeoutSeconds, bootstrapTimeoutSeconds, suspend },
+  };
+}

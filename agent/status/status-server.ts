@@ -1,0 +1,129 @@
+/**
+ * The agent's own HTTP server (`--status-listen`): `/healthz`, `/status`, `/metrics`.
+ *
+ * It runs in the agent's event loop, so that an answer proves that the loop turns; whoever asks must not be able to
+ * slow it down: small requests only, a few connections, short patience, nothing computed anew for each request that
+ * costs more than formatting it.
+ *
+ * node:http, and not fastify as in the controller: three fixed answers without parameters need no router and no
+ * schemas, and an idle agent has to be small (docs/decisions/agent-status.md has the measurement).
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
+import { metricsContentType } from "../../os/metrics.ts";
+import { healthOf } from "./health.ts";
+import { statusReport, type Reported } from "./status-report.ts";
+
+/** What is answered with. */
+interface Answer {
+  status: number;
+  type: string;
+  body: string;
+}
+
+/** A server that listens; disposing of it ends its connections. */
+export interface StatusServer extends AsyncDisposable {
+  /** `http://ADDRESS:PORT`. */
+  readonly url: string;
+}
+
+const connectionsMaximum = 32;
+
+/**
+ * Starts to listen.
+ *
+ * @throws {Failure} if the address cannot be listened on.
+ */
+export async function startStatusServer(
+  listen: { address: string; port: number },
+  reported: Reported,
+  log: Log,
+): Promise<StatusServer> {
+  const server = createServer(
+    {
+      maxHeaderSize: 8 * 1024,
+      headersTimeout: 5_000,
+      requestTimeout: 10_000,
+      keepAliveTimeout: 5_000,
+      connectionsCheckingInterval: 2_000,
+    },
+    (request, response) => {
+      serve(request, response, reported).catch((error: unknown) => {
+        log.error({ reason: reasonOf(error) }, "a status request failed");
+        if (response.headersSent) response.destroy();
+        else send(request, response, text(500, "the agent cannot tell; its log says why"));
+      });
+    },
+  );
+  server.maxConnections = connectionsMaximum;
+  server.setTimeout(10_000); // whoever asks, but does not read the answer
+  const shown = `${listen.address.includes(":") ? `[${listen.address}]` : listen.address}`;
+  try {
+    server.listen(listen.port, listen.address);
+    await once(server, "listening");
+  } catch (error) {
+    throw new Failure(`listen on ${shown}:${listen.port} for --status-listen`, reasonOf(error), {
+      cause: error,
+      hints: [`See who does: ss -tlnp 'sport = :${listen.port}'`, "Each instance needs a port of its own."],
+    });
+  }
+  server.on("error", (error) => log.warn({ reason: reasonOf(error) }, "status server"));
+  const url = `http://${shown}:${(server.address() as AddressInfo).port}`;
+  log.info({ url }, "status pages");
+  return { url, [Symbol.asyncDispose]: () => close(server) };
+}
+
+async function close(server: Server): Promise<void> {
+  if (!server.listening) return;
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeAllConnections();
+  await closed;
+}
+
+async function serve(request: IncomingMessage, response: ServerResponse, reported: Reported): Promise<void> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    response.setHeader("Allow", "GET, HEAD");
+    return send(request, response, text(405, "only GET and HEAD"));
+  }
+  const [path] = (request.url ?? "").split("?", 1);
+  send(request, response, await answer(path!, reported));
+}
+
+async function answer(path: string, reported: Reported): Promise<Answer> {
+  switch (path) {
+    case "/healthz": {
+      const health = healthOf(reported.status, reported.settings);
+      return health.healthy ? text(200, "ok") : text(503, health.reason);
+    }
+    case "/status":
+      return {
+        status: 200,
+        type: "application/json; charset=utf-8",
+        body: `${JSON.stringify(await statusReport(reported), null, 2)}\n`,
+      };
+    case "/metrics":
+      return { status: 200, type: metricsContentType, body: await reported.metrics.registry.format() };
+    default:
+      return text(404, "there are /healthz, /status and /metrics");
+  }
+}
+
+function text(status: number, body: string): Answer {
+  return { status, type: "text/plain; charset=utf-8", body: `${body}\n` };
+}
+
+function send(request: IncomingMessage, response: ServerResponse, { status, type, body }: Answer): void {
+  // A body that nobody asked for is not read to its end.
+  if (request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined)
+    response.setHeader("Connection", "close");
+  response.writeHead(status, {
+    "Content-Type": type,
+    "Content-Length": Buffer.byteLength(body),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+  });
+  response.end(request.method === "HEAD" ? undefined : body);
+}

@@ -1,0 +1,176 @@
+/**
+ * What an instance owes its controllers, on disk, so that no result is lost whenever the agent or the host dies:
+ *
+ *     <spool>/<T>-<I>/
+ *       <entry>/assignment.json   what was promised: session, URLs, task; written before the machine starts
+ *       <entry>/uploads/<type>/…  artifacts not yet accepted
+ *       <entry>/recovery          how often an agent died of looking at its uploads, as the size of the file
+ *       <entry>/result.manifest   the complete result request; appears by rename, when the task is decided
+ *       rejected/<entry>/         refused by the controller for good (or unreadable), with the answer
+ *
+ * An entry without a result is a task that runs, or one whose agent died: then the successor reports it. An entry
+ * is removed only after a 2xx answer to its result; every step may be repeated, controllers accept a result twice.
+ */
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { syncDirectory, writeDurably } from "../../os/files/durable.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+
+/** What a controller gave and where the answer goes. */
+export interface Assignment {
+  session: string;
+  /** The answer to the challenge. */
+  answer?: string;
+  /** Absent for a task that no controller gave. */
+  resultUrl?: string;
+  /** Artifact type to URL. */
+  uploadUrls: Record<string, string>;
+  logUrl?: string;
+  /** The text of the task manifest. */
+  task: string;
+}
+
+export class SpoolEntry {
+  readonly name: string;
+  readonly directory: string;
+  readonly assignment: Assignment;
+
+  constructor(name: string, directory: string, assignment: Assignment) {
+    this.name = name;
+    this.directory = directory;
+    this.assignment = assignment;
+  }
+
+  /** Where artifacts wait, by type. */
+  get uploads(): string {
+    return join(this.directory, "uploads");
+  }
+
+  get #resultFile(): string {
+    return join(this.directory, "result.manifest");
+  }
+
+  get #looksFile(): string {
+    return join(this.directory, "recovery");
+  }
+
+  /** The result request, or undefined while the task is not decided. */
+  async result(): Promise<Buffer | undefined> {
+    return readFile(this.#resultFile).catch(absent);
+  }
+
+  /** When the result was decided. */
+  async decidedAt(): Promise<Date | undefined> {
+    return stat(this.#resultFile).then((found) => found.mtime, absent);
+  }
+
+  /** Decides the task: from here on the result survives everything but the disk. */
+  setResult(request: Uint8Array): Promise<void> {
+    return writeDurably(this.#resultFile, request);
+  }
+
+  /** Forgets the entry: its result was accepted. */
+  async remove(): Promise<void> {
+    // The assignment goes first: what remains of a half-removed entry must not look like a task without a result.
+    const removal = rm(join(this.directory, "assignment.json"), { force: true }).then(() =>
+      rm(this.directory, { recursive: true, force: true }),
+    );
+    await attempt(`remove '${this.directory}'`, removal);
+  }
+
+  /** Keeps the entry aside, with the reason why it is not sent any more. */
+  reject(answer: string): Promise<void> {
+    return putAside(this.directory, answer);
+  }
+
+  /**
+   * So many agents have ended while they looked at the uploads of a crashed agent's task (`recovery`).
+   */
+  async deadlyLooks(): Promise<number> {
+    return (await stat(this.#looksFile).then(({ size }) => size, absent)) ?? 0;
+  }
+
+  /** Notes that number; the size of the file is the note, so that it can be taken back on a full disk. */
+  async noteDeadlyLooks(count: number): Promise<void> {
+    const write = async () => {
+      await using file = await open(this.#looksFile, "a", 0o600);
+      await file.truncate(count);
+      await file.sync();
+      await syncDirectory(this.directory);
+    };
+    await attempt(`write '${this.#looksFile}'`, write());
+  }
+}
+
+export class Spool {
+  readonly directory: string;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /** @throws {Failure} if the directory cannot be made. */
+  static async open(directory: string): Promise<Spool> {
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new Failure(`make the spool '${directory}'`, reasonOf(error), { cause: error });
+    }
+    return new Spool(directory);
+  }
+
+  /** Writes down what was promised, before anything is done for it. */
+  async begin(assignment: Assignment): Promise<SpoolEntry> {
+    const tail = Math.random().toString(36).slice(2, 8).padEnd(6, "0");
+    const name = `${new Date().toISOString().replace(/[-:.]/g, "")}-${tail}`;
+    const directory = join(this.directory, name);
+    try {
+      await mkdir(directory, { mode: 0o700 });
+      await writeDurably(join(directory, "assignment.json"), JSON.stringify(assignment));
+      await syncDirectory(this.directory);
+    } catch (error) {
+      throw new Failure(`write down the task in '${directory}'`, reasonOf(error), { cause: error });
+    }
+    return new SpoolEntry(name, directory, assignment);
+  }
+
+  /** All entries, oldest first; leftovers of half-written or half-removed ones are cleared away. */
+  async entries(): Promise<SpoolEntry[]> {
+    const found: SpoolEntry[] = [];
+    for (const name of (
+      await attempt(`read the spool '${this.directory}'`, readdir(this.directory))
+    ).sort()) {
+      if (!/^\d{8}T/.test(name)) continue;
+      const directory = join(this.directory, name);
+      const text = await readFile(join(directory, "assignment.json"), "utf8").catch(absent);
+      const assignment = text === undefined ? undefined : parse(text);
+      if (text === undefined)
+        await attempt(`remove '${directory}'`, rm(directory, { recursive: true, force: true }));
+      else if (assignment === undefined) await putAside(directory, "its assignment is not readable\n");
+      else found.push(new SpoolEntry(name, directory, assignment));
+    }
+    return found;
+  }
+}
+
+async function putAside(directory: string, answer: string): Promise<void> {
+  await writeDurably(join(directory, "answer"), answer);
+  const rejected = join(dirname(directory), "rejected");
+  const move = mkdir(rejected, { recursive: true })
+    .then(() => rename(directory, join(rejected, basename(directory))))
+    .then(() => syncDirectory(rejected));
+  await attempt(`keep '${directory}' aside`, move);
+}
+
+function parse(text: string): Assignment | undefined {
+  try {
+    return JSON.parse(text) as Assignment;
+  } catch {
+    return undefined;
+  }
+}
+
+function absent(error: unknown): undefined {
+  if (isSystemError(error, "ENOENT")) return undefined;
+  throw new Failure("read the spool", reasonOf(error), { cause: error });
+}

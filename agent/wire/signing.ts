@@ -1,0 +1,98 @@
+/**
+ * Proves to controllers which agent they talk to.
+ *
+ * An answer to a challenge is its RSA signature with PKCS#1 v1.5 padding of block type 1 (RFC 8017, 8.2.1) over the
+ * challenge text itself, without a digest: what `openssl pkeyutl -sign` makes, and what controllers recover the text
+ * from.
+ */
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  privateEncrypt,
+  constants,
+  type KeyObject,
+} from "node:crypto";
+import { readFileSync } from "node:fs";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { openExternalSigner, type ExternalProgram } from "./external-signing.ts";
+
+export interface Signer {
+  /** SHA-256 of the public key as SubjectPublicKeyInfo in DER form: 64 lower-case hexadecimal digits. */
+  readonly fingerprint: string;
+  /**
+   * The answer to a challenge, base64.
+   *
+   * @throws {Failure} if the challenge is too long for the key, or an external program fails.
+   */
+  sign(challenge: string, signal?: AbortSignal): Promise<string>;
+}
+
+/**
+ * Opens the key to sign with: an RSA private key (PEM), used in process, or whatever an external program signs with.
+ *
+ * @throws {Failure} if the key cannot be read, is no RSA private key, or the program cannot sign with it.
+ */
+export async function openSigner(
+  key: string,
+  program?: ExternalProgram,
+  signal?: AbortSignal,
+): Promise<Signer> {
+  if (program) {
+    const signing = await openExternalSigner(key, program, signal);
+    return signerOf(signing.publicKey, signing.sign);
+  }
+  const privateKey = readKey(key);
+  const padded = { key: privateKey, padding: constants.RSA_PKCS1_PADDING };
+  return signerOf(createPublicKey(privateKey), async (text) => privateEncrypt(padded, text));
+}
+
+function signerOf(
+  publicKey: KeyObject,
+  sign: (text: Buffer, signal?: AbortSignal) => Promise<Uint8Array>,
+): Signer {
+  const der = publicKey.export({ type: "spki", format: "der" });
+  const roomBytes = (publicKey.asymmetricKeyDetails?.modulusLength ?? 0) / 8 - 11; // what the padding leaves
+  return {
+    fingerprint: createHash("sha256").update(der).digest("hex"),
+    sign: async (challenge, signal) => {
+      const text = Buffer.from(challenge, "utf8");
+      if (text.length > roomBytes)
+        throw new Failure(
+          "sign the challenge",
+          `it has ${text.length} bytes, the key has room for ${roomBytes}`,
+        );
+      return Buffer.from(await sign(text, signal)).toString("base64");
+    },
+  };
+}
+
+function readKey(file: string): KeyObject {
+  const fail = (reason: string, cause?: unknown) =>
+    new Failure(`use the key '${file}'`, reason, {
+      cause,
+      hints: ["Make one: openssl genrsa -out FILE 4096"],
+    });
+  let pem: string;
+  try {
+    pem = readFileSync(file, "latin1");
+  } catch (error) {
+    throw fail(reasonOf(error), error);
+  }
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(pem);
+  } catch (error) {
+    throw fail(keyReason(pem, error), error);
+  }
+  if (key.asymmetricKeyType !== "rsa") throw fail(`it is no RSA key but ${key.asymmetricKeyType}`);
+  return key;
+}
+
+/** In words: what the library says of a file that it cannot decode helps nobody. */
+function keyReason(pem: string, error: unknown): string {
+  if (/^-----BEGIN ENCRYPTED PRIVATE KEY-|^Proc-Type: 4,ENCRYPTED/m.test(pem))
+    return "it is encrypted; --openssl with --openssl-option can use such a key (-passin file:PATH)";
+  if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----/m.test(pem)) return "it holds no private key in PEM form";
+  return reasonOf(error);
+}

@@ -1,0 +1,165 @@
+/** From options and configuration to what is to be done: hosts, targets, commits, and where the results go. */
+import { basename, join, resolve } from "node:path";
+import { UsageFailure } from "../../os/failure.ts";
+import type { OptionValues } from "../../os/command-line/options.ts";
+import { expandHome } from "../../worker/remote/toolchain.ts";
+import { checkTargetName, configuredHosts, readBossFile, type BossFile } from "../configuration.ts";
+import { commitWorkTree, headCommit, selectCommits, tipsOf, treeOf } from "../git.ts";
+import { localName, parseHosts, type Host } from "../hosts/hosts.ts";
+import { hostArchitecture, type MatrixCommit, type Target } from "./matrix.ts";
+
+/** What all commands know. */
+export interface Project {
+  source: string;
+  file: BossFile;
+  hosts: Host[];
+  /** Of the results, without the branch. */
+  output: string;
+}
+
+/** A matrix to be built. */
+export interface Plan {
+  project: Project;
+  targets: Target[];
+  commits: MatrixCommit[];
+  /** Commits to push, the first as the branch `work`. */
+  tips: string[];
+  /** Hash of the tree, if the current source is built. */
+  currentTree?: string;
+  toolchains: Record<string, string>;
+  /** Sent to workers. */
+  settings: Record<string, unknown>;
+  workerCommand: string | undefined;
+  /** Where the results go, with the branch. */
+  output: string;
+}
+
+/** @throws {UsageFailure} for a configuration or a host that cannot be used. */
+export function readProject(values: OptionValues): Project {
+  const source = resolve(String(values["source"]));
+  const file = readBossFile(values["config"] as string | undefined, source);
+  const name = basename(source) || "root";
+  const workDirectory =
+    (values["work-dir"] as string | undefined) ?? file["work-dir"] ?? `~/.cache/croft/work/${name}`;
+  const given = values["hosts"] as string | undefined;
+  const hosts = given === undefined ? configuredHosts(file, workDirectory) : parseHosts(given, workDirectory);
+  const doubled = hosts.find(({ name: each }, at) => hosts.findIndex((host) => host.name === each) !== at);
+  if (doubled) throw new UsageFailure(`use host '${doubled.name}'`, "it is named twice");
+  if (hosts.some(({ name: each }) => each === localName))
+    throw new UsageFailure(`use host '${localName}'`, "that is the name of this machine");
+  const maxBuilds = values["max-builds"] as number | undefined;
+  const output =
+    (values["output"] as string | undefined) ??
+    (file.output === undefined
+      ? join(source, "..", `${name}-results`)
+      : resolve(source, expandHome(file.output)));
+  return {
+    source,
+    file,
+    // What is said of one host on the command line is meant more than what is said of all.
+    hosts: hosts.map((host) =>
+      maxBuilds === undefined || (given !== undefined && host.maxBuilds !== undefined)
+        ? host
+        : { ...host, maxBuilds },
+    ),
+    output: resolve(output),
+  };
+}
+
+/** This machine, as one more worker. */
+export function localHost(project: Project, maxBuilds: number | undefined): Host {
+  const name = basename(project.source) || "root";
+  return {
+    name: localName,
+    destination: undefined,
+    workDirectory: `~/.cache/croft/work/${localName}-${name}`,
+    ...(maxBuilds === undefined ? {} : { maxBuilds }),
+  };
+}
+
+/** @throws {UsageFailure} if there is nothing to build, or it does not fit together. */
+export async function makePlan(values: OptionValues, names: readonly string[]): Promise<Plan> {
+  const project = readProject(values);
+  const { file, source } = project;
+  const targets = chooseTargets(names, file);
+  const branch = values["branch"] as string | undefined;
+  const toolchains = { ...file.toolchains, ...parseToolchains(values["toolchain"] as string[]) };
+  const recipe = (values["recipe"] as string | undefined) ?? file.recipe;
+  return {
+    project,
+    targets,
+    ...(await chooseCommits(values, source)),
+    toolchains,
+    settings: { ...(recipe === undefined ? {} : { recipe: workerRecipe(recipe) }), ...file.settings },
+    workerCommand: (values["worker-command"] as string | undefined) ?? file["worker-command"],
+    output: branch === undefined ? project.output : join(project.output, branch.replaceAll("/", "_")),
+  };
+}
+
+/** Targets by their configured names or `NAME[:ARCH]`; without any, all of the configuration. */
+export function chooseTargets(names: readonly string[], file: BossFile): Target[] {
+  const configured = file.targets ?? {};
+  const all = names.length > 0 ? names : Object.keys(configured);
+  const targets = new Map<string, Target>();
+  for (const text of all) {
+    const colon = Object.hasOwn(configured, text) ? -1 : text.lastIndexOf(":");
+    const name = colon < 0 ? text : text.slice(0, colon);
+    const arch = colon < 0 ? (configured[name]?.arch ?? hostArchitecture) : text.slice(colon + 1);
+    const other = targets.get(name);
+    const wrong =
+      checkTargetName(name) ??
+      (arch === "" ? "expected an architecture after the colon" : undefined) ??
+      (other && other.arch !== arch ? `it is named for ${other.arch}, too` : undefined);
+    if (wrong !== undefined) throw new UsageFailure(`build target '${text}'`, wrong);
+    targets.set(name, { name, arch });
+  }
+  if (targets.size === 0)
+    throw new UsageFailure("build", "there are no targets", {
+      hints: ["Name some: croft boss build TARGET[:ARCH]…", "Or list them under `targets:` in croft.yaml."],
+    });
+  return [...targets.values()];
+}
+
+async function chooseCommits(
+  values: OptionValues,
+  source: string,
+): Promise<Pick<Plan, "commits" | "tips" | "currentTree">> {
+  const range = values["commits"] as string | undefined;
+  const count = values["count"] as number | undefined;
+  const branch = values["branch"] as string | undefined;
+  const uncommitted = values["uncommitted"] === true;
+  if (range !== undefined && branch !== undefined)
+    throw new UsageFailure("build", "--commits and --branch exclude each other");
+  if (range === undefined && count === undefined && branch === undefined) {
+    const tip = uncommitted ? await commitWorkTree(source) : await headCommit(source);
+    const currentTree = await treeOf(source, tip);
+    return { commits: [{ hash: null, subject: "current source" }], tips: [tip], currentTree };
+  }
+  if (uncommitted)
+    throw new UsageFailure("build", "--uncommitted is for the current source, without commits");
+  const commits = await selectCommits(source, {
+    ...(range === undefined ? {} : { range }),
+    ...(count === undefined ? {} : { count }),
+    ...(branch === undefined ? {} : { branch }),
+  });
+  return {
+    commits,
+    tips: await tipsOf(
+      source,
+      commits.map(({ hash }) => hash!),
+    ),
+  };
+}
+
+function parseToolchains(given: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    given.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]),
+  );
+}
+
+/** The configuration's names for what the protocol says in its own. */
+function workerRecipe(recipe: NonNullable<BossFile["recipe"]>): unknown {
+  if (typeof recipe === "string") return recipe;
+  const { "config-files": config, ...rest } = recipe;
+  return { ...rest, ...(config === undefined ? {} : { config }) };
+}

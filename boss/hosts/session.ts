@@ -1,0 +1,207 @@
+/**
+ * The conversation with one host: a shell there that first runs scripts of the boss (scripts.ts), and then becomes the
+ * worker. One process and one connection for both, so that the lock that the shell has taken is the worker's, and both
+ * end with the connection.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import type { Readable } from "node:stream";
+import { Deadline } from "../../os/deadline.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { LineSplitter } from "../../os/lines.ts";
+import { killGroup } from "../../os/run.ts";
+import { formatCommand, parseResponse, type Command, type Response } from "../../worker/protocol.ts";
+import type { Host } from "./hosts.ts";
+import { marker, sessionLoop } from "./scripts.ts";
+import { remoteCommand, type SshSettings } from "./ssh.ts";
+import type { TrafficLog } from "../results/traffic-log.ts";
+
+/** After its input is closed, a worker has this long to end; then TERM, and then KILL. */
+const closeSeconds = 2;
+const termSeconds = 3;
+/** Nothing survives KILL but what waits for a dead file server: that is left behind. */
+const killSeconds = 5;
+/** What has ended may have left its output open to something it started: that long it is still read. */
+const outputSeconds = 2;
+/** Of a line of standard error. */
+const complaintMaxBytes = 4096;
+
+/** What a worker says. */
+export interface WorkerListener {
+  message(message: Response): void;
+  /** A message of a kind that is not known here: nothing but a sign of life. */
+  alive(): void;
+  /** A line with the worker's prefix that cannot be read: the worker counts as lost. */
+  broken(reason: string): void;
+  /** A line of its standard error. */
+  complaint(line: string): void;
+}
+
+export class HostSession implements AsyncDisposable {
+  readonly host: Host;
+  /** Settles when the process has ended and everything it wrote has been read; why, in words. */
+  readonly closed: Promise<string>;
+  bytesSent = 0;
+  bytesReceived = 0;
+  readonly #child: ChildProcess;
+  readonly #log: TrafficLog | undefined;
+  #events: WorkerListener | undefined;
+  #onAnswer: ((line: string) => void) | undefined;
+  #lastComplaint = "";
+  #over = false;
+  #dropped: Promise<void> | undefined;
+
+  constructor(host: Host, ssh: SshSettings, log?: TrafficLog) {
+    this.host = host;
+    this.#log = log;
+    const [program, ...args] = remoteCommand(host, ssh, "master", sessionLoop);
+    // A group of its own: the terminal's Ctrl-C is for the boss, which ends workers in its own order.
+    this.#child = spawn(program!, args, { detached: true, stdio: ["pipe", "pipe", "pipe"] });
+    this.#child.stdin!.on("error", () => {}); // told by `closed`
+    this.closed = this.#observe();
+  }
+
+  /** The last line of its standard error: most often the reason of an end. */
+  get lastComplaint(): string {
+    return this.#lastComplaint;
+  }
+
+  get isClosed(): boolean {
+    return this.#over;
+  }
+
+  /**
+   * Runs a script there.
+   *
+   * @returns its answers, up to and with the first that is not `has …`.
+   * @throws {Failure} if the connection ends, or there is no answer in time.
+   */
+  async evaluate(script: string, timeoutSeconds: number, signal?: AbortSignal): Promise<string[]> {
+    const answers: string[] = [];
+    const last = Promise.withResolvers<void>();
+    this.#onAnswer = (line) => {
+      answers.push(line);
+      if (!line.startsWith("has ")) last.resolve();
+    };
+    using deadline = new Deadline(timeoutSeconds, signal);
+    try {
+      this.#write(`${Buffer.byteLength(script)}\n${script}`);
+      const outcome = await Promise.race([last.promise, this.closed, deadline.passed]);
+      signal?.throwIfAborted();
+      if (answers.length > 0 && !answers.at(-1)!.startsWith("has ")) return answers;
+      const reason = outcome === "late" ? `no answer within ${timeoutSeconds} s` : String(outcome);
+      throw new Failure(`use host ${this.host.name}`, reason);
+    } finally {
+      this.#onAnswer = undefined;
+    }
+  }
+
+  /** From now on it is a worker: what it says goes to the events. */
+  becomeWorker(script: string, events: WorkerListener): void {
+    this.#events = events;
+    this.#write(`${Buffer.byteLength(script)}\n${script}`);
+  }
+
+  send(message: Command): void {
+    const line = formatCommand(message);
+    this.#log?.sent(line);
+    this.#write(line);
+  }
+
+  /** Ends the process: closes its input, and is harsher if that does not help. Never fails. */
+  drop(): Promise<void> {
+    this.#dropped ??= this.#end();
+    return this.#dropped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.drop();
+  }
+
+  async #end(): Promise<void> {
+    this.#child.stdin!.end();
+    for (const [seconds, signal] of [
+      [closeSeconds, "SIGTERM"],
+      [termSeconds, "SIGKILL"],
+    ] as const) {
+      if (await this.#endsWithin(seconds)) return;
+      killGroup(this.#child.pid, signal);
+    }
+    await this.#endsWithin(killSeconds);
+  }
+
+  async #endsWithin(seconds: number): Promise<boolean> {
+    using deadline = new Deadline(seconds);
+    await Promise.race([this.closed, deadline.passed]);
+    return this.#over;
+  }
+
+  #write(text: string): void {
+    if (this.#over) return;
+    this.bytesSent += Buffer.byteLength(text);
+    const input = this.#child.stdin!;
+    if (input.writableCorked === 0) {
+      input.cork(); // what is said in one go travels in one go
+      process.nextTick(() => input.uncork());
+    }
+    input.write(text);
+  }
+
+  #receive(line: string): void {
+    if (line.startsWith(marker)) {
+      this.#onAnswer?.(line.slice(marker.length).trim());
+      return;
+    }
+    const parsed = parseResponse(line);
+    if (parsed.kind === "noise") {
+      if (line !== "") this.#log?.note(line); // a banner, or what a program prints
+      return;
+    }
+    this.#log?.received(line);
+    if (parsed.kind === "invalid") this.#events?.broken(parsed.reason);
+    else if (parsed.kind === "message") this.#events?.message(parsed.message);
+    else this.#events?.alive();
+  }
+
+  async #observe(): Promise<string> {
+    const child = this.#child;
+    this.#readLines(child.stdout!, (line) => this.#receive(line));
+    this.#readLines(child.stderr!, (line) => this.#complain(line), complaintMaxBytes);
+    const reason = await new Promise<string>((resolve) => {
+      child.once("error", (error) => {
+        if (child.pid === undefined) resolve(`ssh cannot be run: ${reasonOf(error)}`);
+      });
+      child.once("exit", () => {
+        setTimeout(() => {
+          child.stdout!.destroy();
+          child.stderr!.destroy();
+        }, outputSeconds * 1000).unref();
+      });
+      child.once("close", (code, signal) =>
+        resolve(
+          signal ? `the connection was ended by ${signal}` : `the connection ended with status ${code}`,
+        ),
+      );
+    });
+    this.#over = true;
+    return this.#lastComplaint === "" ? reason : `${reason}: ${this.#lastComplaint}`;
+  }
+
+  #readLines(stream: Readable, onLine: (line: string) => void, maxBytes?: number): void {
+    const lines = new LineSplitter(maxBytes);
+    stream.on("data", (chunk: Buffer) => {
+      this.bytesReceived += chunk.length;
+      for (const { text } of lines.push(chunk)) onLine(text);
+    });
+    stream.on("end", () => {
+      for (const { text } of lines.end()) onLine(text);
+    });
+  }
+
+  #complain(line: string): void {
+    const text = line.trimEnd();
+    if (text === "") return;
+    this.#lastComplaint = text;
+    this.#log?.note(text);
+    this.#events?.complaint(text);
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * Starting a worker on a host, in four phases: prepare the work directory, push the commits, start the worker, configure
+ * it. Hosts go through them independently of each other, all at once; one that fails is left out, and its lock is free
+ * as soon as its session is closed.
+ */
+import { Deadline } from "../../os/deadline.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { ProgramFailure, run } from "../../os/run.ts";
+import { gitEnvironment } from "../git.ts";
+import type { Response } from "../../worker/protocol.ts";
+import type { Host } from "./hosts.ts";
+import { provideWorker } from "./provide-worker.ts";
+import { checkoutScript, execScript, prepareScript } from "./scripts.ts";
+import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
+import { HostSession, type WorkerListener } from "./session.ts";
+import { quote, sshArguments, type SshSettings } from "./ssh.ts";
+import { hostArchitecture } from "../dispatch/matrix.ts";
+import { TrafficLog } from "../results/traffic-log.ts";
+
+export interface StartSettings {
+  ssh: SshSettings;
+  /** The repository that the commits are pushed from. */
+  source: string;
+  /** Commits to push, the first as the branch `work`. */
+  tips: readonly string[];
+  /** Architecture to compiler. */
+  toolchains: Readonly<Record<string, string>>;
+  /** Sent as they are. */
+  settings: Readonly<Record<string, unknown>>;
+  /** Instead of the worker that comes along. */
+  workerCommand: string | undefined;
+  /** Where the traffic with the workers is recorded. */
+  logDirectory: string;
+  /** For each wait that no build is part of. */
+  answerTimeoutSeconds: number;
+  pushTimeoutSeconds: number;
+  /** Standard error of workers. */
+  onComplaint: (host: Host, line: string) => void;
+  signal: AbortSignal;
+}
+
+/** Another boss has the work directory. */
+export class BusyFailure extends Failure {
+  constructor(host: Host, pid: string) {
+    super(
+      `use host ${host.name}`,
+      `another boss is using '${host.workDirectory}' there${pid ? ` (process ${pid})` : ""}`,
+    );
+  }
+}
+
+/** A configured worker that waits for work. */
+export interface StartedWorker {
+  host: Host;
+  session: HostSession;
+  /** Of its process there, if that is known. */
+  pid?: number;
+  threads: number;
+  /** Threads times BogoMIPS. */
+  capacity: number;
+  architectures: Set<string>;
+  /** Tells where messages go from now on; those that came meanwhile are told at once. */
+  listen(listener: WorkerListener): void;
+}
+
+interface Prepared {
+  /** Of the session's shell, and later the worker. */
+  pid: number;
+  threads: number;
+  bogomips: number;
+  workDirectory: string;
+}
+
+/**
+ * Starts a worker.
+ *
+ * @param replaced process of a worker there that was given up.
+ * @throws {BusyFailure}, {Failure} saying which phase failed and why; the signal's reason if aborted.
+ */
+export async function startWorker(
+  host: Host,
+  settings: StartSettings,
+  replaced?: number,
+): Promise<StartedWorker> {
+  await using stack = new AsyncDisposableStack();
+  const log = stack.use(new TrafficLog(settings.logDirectory, host.name));
+  const session = stack.use(new HostSession(host, settings.ssh, log));
+  void session.closed.then(() => log[Symbol.dispose]());
+  const prepared = await prepare(session, settings, replaced);
+  await push(session, prepared, settings);
+  const toolchains = await presentToolchains(session, settings);
+  const { workerCommand } = settings;
+  const command =
+    workerCommand === undefined
+      ? await provideWorker(session, prepared.workDirectory, settings)
+      : `sh -c ${quote(workerCommand)}`; // it may be more than one program with its arguments
+  const worker = await launchWorker(session, command, toolchains, settings);
+  stack.move();
+  return { ...worker, pid: prepared.pid, capacity: worker.threads * (prepared.bogomips || 1) };
+}
+
+/** What the last two phases need to know. */
+export type LaunchSettings = Pick<
+  StartSettings,
+  "settings" | "answerTimeoutSeconds" | "onComplaint" | "signal"
+>;
+
+/**
+ * The last two phases: starts the worker in a session, and configures it.
+ *
+ * @param command of the shell there.
+ * @param toolchains that are there.
+ * @throws {Failure} if it does not answer as it should.
+ */
+export async function launchWorker(
+  session: HostSession,
+  command: string,
+  toolchains: Readonly<Record<string, string>>,
+  settings: LaunchSettings,
+): Promise<StartedWorker> {
+  const { host } = session;
+  const inbox = new Inbox((line) => settings.onComplaint(host, line));
+  session.becomeWorker(execScript(command), inbox);
+  const { nthreads: threads } = await inbox.next("ready", session, settings);
+  session.send({ cmd: "configure", settings: settings.settings, toolchains });
+  await inbox.next("configure_done", session, settings);
+  return {
+    host,
+    session,
+    threads,
+    capacity: threads,
+    architectures: new Set([hostArchitecture, ...Object.keys(toolchains)]),
+    listen: (listener) => inbox.listen(listener),
+  };
+}
+
+async function prepare(session: HostSession, settings: StartSettings, replaced?: number): Promise<Prepared> {
+  const { host } = session;
+  const [answer = ""] = await session.evaluate(
+    prepareScript(host.workDirectory, replaced),
+    settings.ssh.connectTimeoutSeconds + settings.answerTimeoutSeconds,
+    settings.signal,
+  );
+  const [kind, ...rest] = answer.split(" ");
+  if (kind === "busy") throw new BusyFailure(host, rest.join(" "));
+  if (kind !== "prepared")
+    throw new Failure(`prepare host ${host.name}`, rest.join(" ") || "no sensible answer");
+  const [pid, threads, bogomips, ...path] = rest;
+  return {
+    pid: Number(pid),
+    threads: Number(threads),
+    bogomips: Number(bogomips) || 0,
+    workDirectory: path.join(" "),
+  };
+}
+
+async function push(session: HostSession, prepared: Prepared, settings: StartSettings): Promise<void> {
+  const { host } = session;
+  const { destination } = host;
+  const url = destination === undefined ? prepared.workDirectory : `${destination}:${prepared.workDirectory}`;
+  const refs = settings.tips.map((tip, position) =>
+    position === 0 ? `${tip}:refs/heads/work` : `${tip}:refs/croft/tip-${position}`,
+  );
+  const ssh = sshArguments(host, settings.ssh, "shared").map(quote).join(" ");
+  try {
+    const flags = ["--quiet", "--force", "--no-verify", "--no-signed"];
+    await run(["git", "-C", settings.source, "push", ...flags, url, ...refs], {
+      timeoutSeconds: settings.pushTimeoutSeconds,
+      env: { ...gitEnvironment(), GIT_SSH_COMMAND: ssh, GIT_SSH_VARIANT: "ssh" },
+      signal: settings.signal,
+    });
+  } catch (error) {
+    settings.signal.throwIfAborted();
+    if (!(error instanceof ProgramFailure)) throw error;
+    const said = pushComplaint(error.output) || reasonOf(error);
+    throw new Failure(`push the commits to host ${host.name}`, said, { cause: error });
+  }
+  const [answer = ""] = await session.evaluate(checkoutScript, settings.pushTimeoutSeconds, settings.signal);
+  if (answer !== "done")
+    throw new Failure(`check out the commits on host ${host.name}`, answer.replace(/^failed /, ""));
+}
+
+/** Why git could not push: what the other side and git say of it; the last lines only that it was so. */
+function pushComplaint(output: string): string {
+  const lines = output.split("\n").map((line) => line.trim());
+  const telling = lines.filter((line) => /^(?:remote: .*\w|fatal: |! |ssh: )/.test(line));
+  return (telling.length > 0 ? telling.slice(0, 3) : lines.filter((line) => line !== "").slice(-1)).join(
+    "; ",
+  );
+}
+
+/** Only compilers that are there are sent: of an architecture the configured one, else one with a usual name. */
+async function presentToolchains(
+  session: HostSession,
+  { toolchains, answerTimeoutSeconds, signal }: StartSettings,
+): Promise<Record<string, string>> {
+  const script = toolchainScript(compilersFor(toolchains));
+  const answers = await session.evaluate(script, answerTimeoutSeconds, signal);
+  return readToolchains(answers);
+}
+
+/** Keeps what a worker says until somebody listens. */
+class Inbox implements WorkerListener {
+  readonly #onComplaint: (line: string) => void;
+  #waiting: (Response | { broken: string })[] = [];
+  #listener: WorkerListener | undefined;
+  #onMessage: (() => void) | undefined;
+
+  constructor(complaint: (line: string) => void) {
+    this.#onComplaint = complaint;
+  }
+
+  complaint(line: string): void {
+    this.#onComplaint(line);
+    this.#listener?.complaint(line);
+  }
+
+  message(message: Response): void {
+    if (this.#listener) return this.#listener.message(message);
+    this.#waiting.push(message);
+    this.#onMessage?.();
+  }
+
+  alive(): void {
+    this.#listener?.alive();
+  }
+
+  broken(reason: string): void {
+    if (this.#listener) return this.#listener.broken(reason);
+    this.#waiting.push({ broken: reason });
+    this.#onMessage?.();
+  }
+
+  listen(listener: WorkerListener): void {
+    this.#listener = listener;
+    for (const each of this.#waiting.splice(0))
+      if ("broken" in each) listener.broken(each.broken);
+      else listener.message(each);
+  }
+
+  /** Waits for an answer; others that come before it mean nothing yet. */
+  async next<Kind extends Response["resp"]>(
+    kind: Kind,
+    session: HostSession,
+    { answerTimeoutSeconds, signal }: LaunchSettings,
+  ): Promise<Extract<Response, { resp: Kind }>> {
+    const fail = (reason: string) => new Failure(`start the worker on host ${session.host.name}`, reason);
+    using deadline = new Deadline(answerTimeoutSeconds, signal);
+    try {
+      for (;;) {
+        const message = this.#waiting.shift();
+        if (message && "broken" in message) throw fail(message.broken);
+        if (message?.resp === "error") throw fail(message.msg);
+        if (message?.resp === kind) return message as Extract<Response, { resp: Kind }>;
+        if (message) continue;
+        const arrived = new Promise<void>((resolve) => (this.#onMessage = resolve));
+        const outcome = await Promise.race([arrived, session.closed, deadline.passed]);
+        signal.throwIfAborted();
+        if (this.#waiting.length > 0) continue;
+        if (outcome === "late") throw fail(`no '${kind}' within ${answerTimeoutSeconds} s`);
+        throw fail(String(outcome));
+      }
+    } finally {
+      this.#onMessage = undefined;
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import { closeSync, writeSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import type { PartialObserver } from "../dispatch/observers.ts";
+import { openLog } from "./traffic-log.ts";
+
+const statusSeconds = 60;
+
+/**
+ * `.croft.log` in the output directory: what happened in each run, dated, with a `STATUS` line each minute that has
+ * done/sent of every worker, the use of this machine's processors, and the total.
+ */
+export class EventLog implements Disposable {
+  readonly observer: PartialObserver;
+  readonly #fd: number;
+  readonly #timer: NodeJS.Timeout;
+  readonly #workers = new Map<string, { done: number; sent: number }>();
+  readonly #total: number;
+  #results = 0;
+  #times = processorTimes();
+
+  /** @throws {Failure} if the log cannot be opened. */
+  constructor(directory: string, total: number) {
+    this.#fd = openLog(join(directory, ".croft.log"));
+    this.#total = total;
+    this.#timer = setInterval(() => this.#status(), statusSeconds * 1000).unref();
+    this.add(`START ${total} results to be built`);
+    this.observer = this.#observe();
+  }
+
+  add(text: string): void {
+    try {
+      writeSync(this.#fd, `${new Date().toISOString()} ${text}\n`);
+    } catch {
+      // A full disk: the results themselves tell of that.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#status();
+    this.add("END");
+    closeSync(this.#fd);
+  }
+
+  #observe(): PartialObserver {
+    const counts = (name: string) => {
+      let worker = this.#workers.get(name);
+      if (!worker) this.#workers.set(name, (worker = { done: 0, sent: 0 }));
+      return worker;
+    };
+    return {
+      started: (host, threads, slots) => {
+        counts(host.name);
+        this.add(`WORKER ${host.name} threads=${threads} slots=${slots}`);
+      },
+      notStarted: (host, reason, busy) =>
+        this.add(`WORKER ${host.name} ${busy ? "BUSY" : "FAILED"}: ${reason}`),
+      lost: (host, reason) => this.add(`WORKER ${host.name} LOST: ${reason}`),
+      given: (host) => void counts(host.name).sent++,
+      complete: (host) => void counts(host.name).done++,
+      result: () => void this.#results++,
+      gaveUp: (target, reason) => this.add(`GIVEN UP target ${target}: ${reason}`),
+      note: (host, text) => this.add(`NOTE ${host.name}: ${text}`),
+    };
+  }
+
+  #status(): void {
+    const workers = [...this.#workers].map(([name, { done, sent }]) => `${name}=${done}/${sent}`);
+    const now = processorTimes();
+    const use = Math.round((100 * (now.busy - this.#times.busy)) / Math.max(1, now.all - this.#times.all));
+    this.#times = now;
+    this.add(`STATUS ${workers.join(" ")} cpu=${use}% total=${this.#results}/${this.#total}`);
+  }
+}
+
+/** Milliseconds of all processors since the start of the system. */
+function processorTimes(): { busy: number; all: number } {
+  let busy = 0;
+  let all = 0;
+  for (const { times } of cpus()) {
+    const sum = Object.values(times).reduce((total, each) => total + each, 0);
+    all += sum;
+    busy += sum - times.idle;
+  }
+  return { busy, all };
+}

@@ -1,0 +1,86 @@
+/** The summary that is printed after a run. */
+import type { BuildOutcome } from "../build.ts";
+import type { Matrix } from "../dispatch/matrix.ts";
+import { printable } from "../../os/terminal-text.ts";
+import type { CommitSummary, Summary } from "./summary.ts";
+
+const shownMax = 20;
+
+/** Newly broken and fixed targets, warnings and size changes of each commit, and the totals. */
+export function formatSummary(matrix: Matrix, summary: Summary): string {
+  const lines: string[] = [];
+  for (const [position, commit] of summary.commits.entries()) {
+    const { hash, subject } = matrix.commits[position]!;
+    const name = hash === null ? subject : `${hash.slice(0, 12)} ${subject}`;
+    lines.push(`${String(position + 1).padStart(2, "0")}: ${name}`, ...commitLines(commit));
+  }
+  const { built, warning, failed, missing } = summary.totals;
+  lines.push(`${built + warning + failed} built: ${built} ok, ${warning} with warnings, ${failed} failed`);
+  if (missing > 0) lines.push(`${missing} without result`);
+  return lines.map((line) => `${printable(line)}\n`).join("");
+}
+
+function commitLines(commit: CommitSummary): string[] {
+  return [
+    ...limited(commit.broken.map(({ target, message }) => `    + ${target}: ${message}`)),
+    ...limited(commit.fixed.map((target) => `    - ${target} works again`)),
+    ...limited(commit.newWarnings.map(({ target, message }) => `    w ${target}: ${message}`)),
+    ...limited(commit.sizes.map(({ target, changes }) => `    s ${target}: ${changes.join("; ")}`)),
+  ];
+}
+
+function limited(lines: string[]): string[] {
+  if (lines.length <= shownMax) return lines;
+  return [...lines.slice(0, shownMax), `      … and ${lines.length - shownMax} more`];
+}
+
+/** What went wrong besides builds: hosts, workers, targets that nobody built; and the traffic. */
+export function formatEvents(outcome: BuildOutcome): string {
+  const { matrix } = outcome;
+  const name = (target: number) => matrix.targets[target]!.name;
+  const lines = [
+    ...outcome.absent.map(
+      ({ host, reason, busy }) => `host ${host} ${busy ? "was busy" : "did not take part"}: ${reason}`,
+    ),
+    ...outcome.lost.map(({ host, reason }) => `worker on ${host} was lost: ${reason}`),
+    ...[...outcome.givenUp].map(([target, reason]) => `${name(target)} was given up: ${reason}`),
+    ...groupByArchitecture(outcome),
+    ...remainingLines(outcome),
+    ...outcome.traffic.map(
+      ({ host, sent, received }) => `${host}: ${sent} bytes said to the worker, ${received} bytes heard`,
+    ),
+  ];
+  if (outcome.traffic.length > 1) {
+    const sum = (key: "sent" | "received") => outcome.traffic.reduce((total, each) => total + each[key], 0);
+    lines.push(`in total: ${sum("sent")} bytes said, ${sum("received")} bytes heard`);
+  }
+  return lines.map((line) => `${printable(line)}\n`).join("");
+}
+
+function groupByArchitecture({ matrix, withoutToolchain }: BuildOutcome): string[] {
+  const groups = Map.groupBy(withoutToolchain, (target) => matrix.targets[target]!.arch);
+  return [...groups].map(
+    ([arch, targets]) =>
+      `left out, as no host has a toolchain for ${arch}: ${nameSome(targets.map((at) => matrix.targets[at]!.name))}`,
+  );
+}
+
+function remainingLines({
+  matrix,
+  remaining,
+  givenUp,
+  withoutToolchain,
+  interrupted,
+}: BuildOutcome): string[] {
+  const others = remaining.filter((at) => !givenUp.has(at) && !withoutToolchain.includes(at));
+  if (others.length === 0) return [];
+  const names = nameSome(others.map((at) => matrix.targets[at]!.name));
+  const why = interrupted ? "the run was interrupted" : "no worker is left";
+  return [`not built, as ${why}: ${names}`, "Run the same command again to build what is missing."];
+}
+
+function nameSome(names: readonly string[]): string {
+  return names.length <= shownMax
+    ? names.join(", ")
+    : `${names.slice(0, shownMax).join(", ")} and ${names.length - shownMax} more`;
+}

@@ -1,0 +1,82 @@
+import { closeSync, openSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { Failure, reasonOf } from "../../os/failure.ts";
+
+const flushBytes = 64 * 1024;
+/** Logs of builds may be large; the results have them whole. */
+const messageMaxCharacters = 4096;
+
+/** Opens a log to append to it. @throws {Failure} */
+export function openLog(path: string): number {
+  try {
+    return openSync(path, "a");
+  } catch (error) {
+    throw new Failure(`write '${path}'`, reasonOf(error), { cause: error });
+  }
+}
+
+/**
+ * `worker-<host>.log`: every message with its time, `>>` to the worker, `<<` from it, `!!` what else happened. It is
+ * appended to, one dated block for each run.
+ */
+export class TrafficLog implements Disposable {
+  #fd: number | undefined;
+  #buffer = "";
+  #time = "";
+  #timeAt = 0;
+  readonly #timer: NodeJS.Timeout;
+
+  /** @throws {Failure} if it cannot be opened. */
+  constructor(directory: string, host: string) {
+    this.#fd = openLog(join(directory, `worker-${host}.log`));
+    this.#timer = setInterval(() => this.flush(), 1000).unref();
+    this.note(`run of ${new Date().toISOString()}`);
+  }
+
+  sent(line: string): void {
+    this.#add(">>", line);
+  }
+
+  received(line: string): void {
+    this.#add("<<", line);
+  }
+
+  note(text: string): void {
+    this.#add("!!", text);
+  }
+
+  flush(): void {
+    const text = this.#buffer;
+    this.#buffer = "";
+    if (this.#fd === undefined || text === "") return;
+    try {
+      writeSync(this.#fd, text);
+    } catch {
+      // A full disk: the results themselves tell of that.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.flush();
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  #add(direction: string, line: string): void {
+    const text =
+      line.length > messageMaxCharacters ? `${line.slice(0, messageMaxCharacters)}…` : line.trimEnd();
+    this.#buffer += `${this.#now()} ${direction} ${text}\n`;
+    if (this.#buffer.length >= flushBytes) this.flush();
+  }
+
+  /** Formatting the time of each message would cost more than writing it. */
+  #now(): string {
+    const now = Date.now();
+    if (now !== this.#timeAt) {
+      this.#timeAt = now;
+      this.#time = new Date(now).toISOString();
+    }
+    return this.#time;
+  }
+}

@@ -1,0 +1,105 @@
+import type { MachineReport, MachineSummary, TreeReport } from "./inventory.ts";
+import type { Holder } from "../locks.ts";
+
+const heading = ["MACHINE", "VOLUME", "CURRENT", "ID", "BOOTSTRAPPED", "HELD BY", "SUMMARY"];
+
+/** The table of `croft machine list`. */
+export function formatList(machines: readonly MachineSummary[]): string {
+  if (machines.length === 0) return "There are no machines. Make one with: croft machine create NAME\n";
+  const rows = machines.map((machine) => [
+    machine.name,
+    machine.volume,
+    machine.current ?? "-",
+    machine.id ?? "-",
+    machine.bootstrapped,
+    machine.held
+      ? `pid ${machine.held.pid}, for you (${machine.held.reason}): croft machine console|resume|kill ${machine.name}`
+      : machine.holder
+        ? describeHolder(machine.holder)
+        : "-",
+    machine.problem === undefined ? (machine.summary ?? "") : `unusable: ${machine.problem}`,
+  ]);
+  return formatColumns([heading, ...rows]);
+}
+
+/** The text of `croft machine show`. */
+export function formatReport(report: MachineReport): string {
+  const lines = [`${report.name} in volume ${report.volume}: ${report.directory}`, ""];
+  lines.push("Revisions:");
+  lines.push(
+    ...indented(
+      report.revisions.map((tree) => [
+        tree.name === report.current ? "*" : " ",
+        ...treeColumns(tree, tree.manifest?.id),
+        tree.manifest?.summary ?? "",
+      ]),
+    ),
+  );
+  lines.push("Bootstrapped:");
+  lines.push(
+    ...indented(
+      report.bootstrapped.map((tree) => [
+        " ",
+        ...treeColumns(tree, tree.manifest?.machine.id),
+        tree.manifest ? describeVersions(tree.manifest.bootstrap.versions) : "",
+        tree.holder ? `held by ${describeHolder(tree.holder)}` : "",
+      ]),
+    ),
+  );
+  if (report.temporary.length > 0)
+    lines.push("Temporary:", ...indented(report.temporary.map((tree) => [" ", ...treeColumns(tree, "")])));
+  if (report.manifestText !== undefined)
+    lines.push(
+      `Manifest of ${report.current}:`,
+      ...report.manifestText
+        .trimEnd()
+        .split("\n")
+        .map((line) => `  ${line}`),
+    );
+  return `${lines.join("\n")}\n`;
+}
+
+function treeColumns(tree: TreeReport<unknown>, id: string | undefined): string[] {
+  return [
+    tree.name,
+    formatBytes(tree.bytes),
+    id ?? (tree.problem ? `unusable: ${tree.problem}` : "no manifest"),
+  ];
+}
+
+function describeVersions(versions: Record<string, string>): string {
+  return Object.entries(versions)
+    .map(([component, version]) => `${component} ${version}`)
+    .join(", ");
+}
+
+/** `pid 123, priority 0100` */
+export function describeHolder({ pid, priority }: Holder): string {
+  if (pid === undefined) return "an unknown process";
+  if (priority === undefined) return `pid ${pid}, bootstrapping or suspended`;
+  return `pid ${pid}, priority ${String(priority).padStart(4, "0")}`;
+}
+
+/** In MiB, as disks are. */
+function formatBytes(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+}
+
+function indented(rows: readonly string[][]): string[] {
+  if (rows.length === 0) return ["  none", ""];
+  return [
+    ...formatColumns(rows)
+      .trimEnd()
+      .split("\n")
+      .map((line) => `  ${line}`),
+    "",
+  ];
+}
+
+/** Left-aligned columns, two blanks apart. */
+function formatColumns(rows: readonly string[][]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => [...row[column]!].length)));
+  const format = (row: string[]) =>
+    row.map((cell, column) => cell + " ".repeat(widths[column]! - [...cell].length));
+  return rows.map((row) => `${format(row).join("  ").trimEnd()}\n`).join("");
+}

@@ -1,0 +1,196 @@
+/** What is known of the machines of a host, for people: without locks, and without touching anything. */
+import { lstatSync, readFileSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { Failure } from "../../os/failure.ts";
+import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
+import type { Machine } from "../../manifests/machine.ts";
+import {
+  currentRevision,
+  listMachines,
+  machinePaths,
+  manifestPath,
+  revisionPath,
+  type MachinePaths,
+} from "../layout.ts";
+import { peekHolder, type Holder } from "../locks.ts";
+import { readBootstrappedManifest, readMachineManifest } from "../manifest-files.ts";
+import { classifyEntry } from "../names.ts";
+import { listRevisions } from "../revisions.ts";
+import type { Suspension } from "../runtime-directory.ts";
+
+/** `outdated`: from another revision than the current one. */
+export type BootstrapState = "yes" | "no" | "outdated" | "unusable";
+
+/** A line of `croft machine list`. */
+export interface MachineSummary {
+  name: string;
+  volume: string;
+  /** Name of the current revision. */
+  current?: string;
+  id?: string;
+  summary?: string;
+  /** Why the machine cannot be used. */
+  problem?: string;
+  bootstrapped: BootstrapState;
+  holder?: Holder;
+  /** Its holder holds it for the operator. */
+  held?: Suspension;
+}
+
+/** One tree of a machine. */
+export interface TreeReport<Manifest> {
+  name: string;
+  /** Space taken on the disk, in bytes; what is shared with other trees counts in each. */
+  bytes: number;
+  manifest?: Manifest;
+  problem?: string;
+}
+
+/** What `croft machine show` shows. */
+export interface MachineReport {
+  name: string;
+  volume: string;
+  directory: string;
+  current?: string;
+  /** Text of the current revision's manifest. */
+  manifestText?: string;
+  revisions: TreeReport<Machine>[];
+  bootstrapped: (TreeReport<BootstrappedMachine> & { toolchain: string; holder?: Holder })[];
+  /** Snapshots of running instances, or left by crashed ones; unfinished revisions and removals. */
+  temporary: TreeReport<never>[];
+}
+
+/** Summarises the machines for a toolchain; `held` are those that agents hold for the operator. */
+export function summarizeMachines(
+  machines: string,
+  toolchain: string,
+  held: readonly Suspension[] = [],
+): MachineSummary[] {
+  return listMachines(machines, toolchain)
+    .filter(isMachine)
+    .map((paths) => {
+      const summary = summarize(paths);
+      const note = held.find(
+        ({ machine, toolchain: of, pid }) =>
+          machine === paths.name && of === toolchain && pid === summary.holder?.pid,
+      );
+      return note ? { ...summary, held: note } : summary;
+    });
+}
+
+/** A directory such as `lost+found` is no machine that somebody forgot to publish. */
+function isMachine(paths: MachinePaths): boolean {
+  const link = lstatSync(paths.current, { throwIfNoEntry: false });
+  return link !== undefined || listRevisions(paths).length > 0;
+}
+
+function summarize(paths: MachinePaths): MachineSummary {
+  const result: MachineSummary = { name: paths.name, volume: paths.volume, bootstrapped: "no" };
+  const attempt = attempting(result);
+  const current = attempt(() => currentRevision(paths));
+  if (current === undefined) result.problem ??= "no revision is published";
+  else {
+    result.current = basename(current);
+    const manifest = attempt(() => readMachineManifest(paths, current));
+    if (manifest) Object.assign(result, { id: manifest.id, summary: manifest.summary });
+    else result.problem ??= `there is no '${manifestPath(current)}'`;
+  }
+  result.bootstrapped = bootstrapState(paths, result.id);
+  const holder = attempt(() => peekHolder(paths.lock));
+  if (holder) result.holder = holder;
+  return result;
+}
+
+function bootstrapState(paths: MachinePaths, id: string | undefined): BootstrapState {
+  try {
+    const bootstrapped = readBootstrappedManifest(paths);
+    if (!bootstrapped) return "no";
+    return bootstrapped.machine.id === id ? "yes" : "outdated";
+  } catch (error) {
+    if (error instanceof Failure) return "unusable";
+    throw error;
+  }
+}
+
+/** Looks at all there is of one machine, for one toolchain or for all. */
+export function reportMachine(paths: MachinePaths, toolchain?: string): MachineReport {
+  const current = currentRevision(paths);
+  const report: MachineReport = {
+    name: paths.name,
+    volume: paths.volume,
+    directory: paths.directory,
+    ...(current === undefined ? {} : { current: basename(current) }),
+    revisions: listRevisions(paths).map((revision) => {
+      const path = revisionPath(paths, revision);
+      return reportTree(path, () => readMachineManifest(paths, path));
+    }),
+    bootstrapped: [],
+    temporary: [],
+  };
+  const text = current === undefined ? undefined : readText(manifestPath(current));
+  if (text !== undefined) report.manifestText = text;
+  for (const name of readdirSync(paths.directory).sort()) addEntry(report, paths, name, toolchain);
+  return report;
+}
+
+function addEntry(report: MachineReport, paths: MachinePaths, name: string, toolchain?: string): void {
+  const entry = classifyEntry(paths.name, name);
+  const path = join(paths.directory, name);
+  const hidden = name.startsWith(".") && lstatSync(path, { throwIfNoEntry: false })?.isDirectory();
+  if (entry?.kind === "temporary" || hidden) report.temporary.push(reportTree<never>(path, () => undefined));
+  if (entry?.kind !== "bootstrapped" || (toolchain !== undefined && entry.toolchain !== toolchain)) return;
+  const own = machinePathsOf(paths, entry.toolchain);
+  const holder = peekHolder(own.lock);
+  report.bootstrapped.push({
+    toolchain: entry.toolchain,
+    ...reportTree(path, () => readBootstrappedManifest(own)),
+    ...(holder ? { holder } : {}),
+  });
+}
+
+function machinePathsOf({ directory, volume, name }: MachinePaths, toolchain: string): MachinePaths {
+  return machinePaths(join(directory, "..", ".."), volume, name, toolchain);
+}
+
+function reportTree<T>(path: string, read: () => T | undefined): TreeReport<T> {
+  const report: TreeReport<T> = { name: basename(path), bytes: sizeOf(path) };
+  const manifest = attempting(report)(read);
+  if (manifest) report.manifest = manifest;
+  return report;
+}
+
+/** Runs something; a failure becomes the `problem` of the report. */
+function attempting(report: { problem?: string }) {
+  return <T>(action: () => T): T | undefined => {
+    try {
+      return action();
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      report.problem ??= error.message;
+      return undefined;
+    }
+  };
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/** Bytes that a tree takes on the disk; what disappears meanwhile counts for nothing. */
+function sizeOf(path: string): number {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (!found) return 0;
+  const own = found.blocks * 512;
+  if (!found.isDirectory()) return own;
+  let names: string[] = [];
+  try {
+    names = readdirSync(path);
+  } catch {
+    // removed meanwhile, or not ours to read
+  }
+  return names.reduce((sum, name) => sum + sizeOf(join(path, name)), own);
+}
