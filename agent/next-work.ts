@@ -6,7 +6,8 @@
  */
 import { Failure } from "../os/failure.ts";
 import type { BootstrapBackoff } from "../machines/bootstrap-backoff.ts";
-import { enumerateMachines, type EnumerationContext } from "../machines/enumerate.ts";
+import type { EnumerationContext } from "../machines/enumeration-context.ts";
+import { enumerateMachines } from "../machines/enumerate.ts";
 import type { Enumeration, LockedMachine, PendingBootstrap } from "../machines/enumeration.ts";
 import { fakeEnumeration } from "../machines/fake-machine.ts";
 import { readNamedManifest } from "../machines/manifest-files.ts";

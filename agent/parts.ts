@@ -1,7 +1,7 @@
 /** The parts of an agent that follow from its settings; made at the start, and anew when the settings change. */
 import type { Log } from "../os/log.ts";
 import { packageVersion } from "../os/files/package.ts";
-import { openStorage } from "../machines/storage.ts";
+import { openStorage } from "../machines/open-storage.ts";
 import type { Context } from "./context.ts";
 import { Delivery } from "./results/delivery.ts";
 import { directoriesOf, provideWorker } from "./directories.ts";

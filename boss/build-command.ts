@@ -1,9 +1,10 @@
 import { UsageFailure } from "../os/failure.ts";
 import type { OptionValues } from "../os/command-line/options.ts";
-import { build, type BuildOutcome } from "./build.ts";
+import { build } from "./build.ts";
+import type { BuildOutcome } from "./results/outcome.ts";
 import { jsonEvents } from "./json-events.ts";
 import type { Host } from "./hosts/hosts.ts";
-import { localHost, makePlan } from "./dispatch/plan.ts";
+import { localHost, makePlan } from "./planning/plan.ts";
 import { Progress } from "./progress.ts";
 import { printable } from "../os/terminal-text.ts";
 import { formatEvents, formatSummary } from "./results/summary-text.ts";

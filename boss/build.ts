@@ -8,13 +8,14 @@ import type { BuildResult } from "../worker/protocol.ts";
 import { Durations } from "./dispatch/durations.ts";
 import { EventLog } from "./results/event-log.ts";
 import type { Host } from "./hosts/hosts.ts";
-import { Matrix } from "./dispatch/matrix.ts";
+import { Matrix } from "./matrix/matrix.ts";
 import { combineObservers, type PartialObserver } from "./dispatch/observers.ts";
-import type { Plan } from "./dispatch/plan.ts";
+import type { Plan } from "./planning/plan.ts";
 import { Pool } from "./dispatch/pool.ts";
-import { Run, type RunOutcome } from "./dispatch/run.ts";
+import { Run } from "./dispatch/run.ts";
 import { portableSizes } from "./results/sizes.ts";
 import { startWorker, type StartedWorker } from "./hosts/start.ts";
+import type { BuildOutcome } from "./results/outcome.ts";
 import { ResultStore } from "./results/store.ts";
 
 const pushTimeoutSeconds = 3600;
@@ -31,21 +32,6 @@ export interface BuildSettings {
   observe: (matrix: Matrix) => PartialObserver;
   onComplaint: (host: Host, line: string) => void;
   signal: AbortSignal;
-}
-
-/** What became of a build. */
-export interface BuildOutcome extends RunOutcome {
-  matrix: Matrix;
-  store: ResultStore;
-  /** Results that were there already. */
-  already: number;
-  /** Why targets were given up, by position. */
-  givenUp: Map<number, string>;
-  /** Targets that no host had a toolchain for. */
-  withoutToolchain: number[];
-  /** Why hosts did not take part. */
-  absent: { host: string; reason: string; busy: boolean }[];
-  lost: { host: string; reason: string }[];
 }
 
 /** @throws {Failure} if results cannot be written, or another boss writes there. */

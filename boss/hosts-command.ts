@@ -2,7 +2,7 @@ import { UsageFailure } from "../os/failure.ts";
 import type { OptionValues } from "../os/command-line/options.ts";
 import { temporaryDirectory } from "../os/files/temporary.ts";
 import type { Host } from "./hosts/hosts.ts";
-import { readProject, type Project } from "./dispatch/plan.ts";
+import { readProject, type Project } from "./planning/plan.ts";
 import { formatHosts } from "./hosts/probe-text.ts";
 import { killWorkers, probeHosts } from "./hosts/probe.ts";
 import type { SshSettings } from "./hosts/ssh.ts";

@@ -1,4 +1,4 @@
-import type { Matrix } from "./dispatch/matrix.ts";
+import type { Matrix } from "./matrix/matrix.ts";
 import type { PartialObserver } from "./dispatch/observers.ts";
 
 /** Events of a run for programs: one JSON object a line, each with `event` and `time`. */

@@ -2,7 +2,7 @@
 import { duration } from "../os/duration.ts";
 import { printable } from "../os/terminal-text.ts";
 import type { Host } from "./hosts/hosts.ts";
-import type { Matrix } from "./dispatch/matrix.ts";
+import type { Matrix } from "./matrix/matrix.ts";
 import type { PartialObserver } from "./dispatch/observers.ts";
 
 const redrawMilliseconds = 200;

@@ -5,7 +5,7 @@ import type { Log } from "../os/log.ts";
 import { compareVersions } from "../manifests/version.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../manifests/machine.ts";
-import type { EnumerationContext } from "./enumerate.ts";
+import type { EnumerationContext } from "./enumeration-context.ts";
 import type { HeldMachine, LockedMachine } from "./enumeration.ts";
 import { currentRevision, type MachinePaths } from "./layout.ts";
 import { MachineLock, tryMachineLock, type Holder } from "./locks.ts";

@@ -1,10 +1,17 @@
-import type { Sections } from "./sections.ts";
-
 /** Thrown by a value's reader; {@link Fields} adds the place. */
 export class InvalidValue extends Error {}
 
 /** Turns the text of a value into what it means; throws {@link InvalidValue}. */
 export type ValueReader<T> = (text: string) => T;
+
+/** The pairs of a stream by index, and how an error at one of them is reported. */
+export interface Values {
+  value(index: number): string;
+  /** @throws {ManifestError} with the place of the pair's name, or its value. */
+  fail(index: number, message: string, at?: "name" | "value"): never;
+  /** Reports a name that nobody asked for, where that is an error. */
+  unknown(name: string, index: number): void;
+}
 
 /**
  * The values of one manifest by name. Each name is asked for once; what nobody asked for is unknown.
@@ -12,14 +19,14 @@ export type ValueReader<T> = (text: string) => T;
  * A missing value is reported by {@link finish}, after unknown names: a misspelt name then says where it is.
  */
 export class Fields {
-  readonly #sections: Sections;
+  readonly #values: Values;
   readonly #version: number;
   readonly #names: Map<string, number[]>;
   #missing: string | undefined;
 
   /** @param version index of the pair that opens the manifest; @param names the indexes of each name's pairs. */
-  constructor(sections: Sections, version: number, names: Map<string, number[]>) {
-    this.#sections = sections;
+  constructor(values: Values, version: number, names: Map<string, number[]>) {
+    this.#values = values;
     this.#version = version;
     this.#names = names;
   }
@@ -34,7 +41,7 @@ export class Fields {
   /** A value that may be there once. */
   optional<T>(name: string, read: ValueReader<T>): T | undefined {
     const indexes = this.#take(name);
-    if (indexes.length > 1) this.#sections.fail(indexes[1]!, `'${name}' is repeated`);
+    if (indexes.length > 1) this.#values.fail(indexes[1]!, `'${name}' is repeated`);
     return indexes.length === 0 ? undefined : this.#read(name, indexes[0]!, read);
   }
 
@@ -60,7 +67,7 @@ export class Fields {
 
   /** Says that a value, which is there, cannot stand. */
   fail(name: string, index: number, reason: string): never {
-    return this.#sections.fail(index, `invalid '${name}': ${reason}`, "value");
+    return this.#values.fail(index, `invalid '${name}': ${reason}`, "value");
   }
 
   /** Where a name's value is; call before asking for it. */
@@ -75,9 +82,9 @@ export class Fields {
 
   /** Reports unknown names, then the first missing value. */
   finish(): void {
-    for (const [name, indexes] of this.#names) this.#sections.unknown(name, indexes[0]!);
+    for (const [name, indexes] of this.#names) this.#values.unknown(name, indexes[0]!);
     this.#names.clear();
-    if (this.#missing !== undefined) this.#sections.fail(this.#version, `'${this.#missing}' is missing`);
+    if (this.#missing !== undefined) this.#values.fail(this.#version, `'${this.#missing}' is missing`);
   }
 
   #take(name: string): number[] {
@@ -88,7 +95,7 @@ export class Fields {
 
   #read<T>(name: string, index: number, read: ValueReader<T>): T {
     try {
-      return read(this.#sections.value(index));
+      return read(this.#values.value(index));
     } catch (error) {
       if (!(error instanceof InvalidValue)) throw error;
       return this.fail(name, index, error.message);

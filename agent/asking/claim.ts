@@ -2,7 +2,7 @@
 import { Failure } from "../../os/failure.ts";
 import type { Enumeration, HeldMachine, LockedMachine } from "../../machines/enumeration.ts";
 import { MachineExamination } from "../../machines/examine.ts";
-import type { EnumerationContext } from "../../machines/enumerate.ts";
+import type { EnumerationContext } from "../../machines/enumeration-context.ts";
 import type { MachineLock } from "../../machines/locks.ts";
 import type { ToolchainLock } from "../../machines/toolchain-lock.ts";
 import type { Backoff } from "../wire/backoff.ts";

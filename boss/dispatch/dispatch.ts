@@ -13,7 +13,7 @@
  * if it is missing and its target is in flight on the worker that sends it; all others are dropped.
  */
 import type { BuildResult, Command, Response, Target } from "../../worker/protocol.ts";
-import type { Matrix } from "./matrix.ts";
+import type { Matrix } from "../matrix/matrix.ts";
 import type { Pool } from "./pool.ts";
 
 /** A worker as far as dispatch is concerned. */

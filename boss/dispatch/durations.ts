@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "../hosts/hosts.ts";
-import type { Matrix, Target } from "./matrix.ts";
+import type { Matrix, Target } from "../matrix/matrix.ts";
 import type { PartialObserver } from "./observers.ts";
 
 const fileName = ".croft-durations.json";

@@ -1,4 +1,4 @@
-import { hostArchitecture, type Target } from "./matrix.ts";
+import { hostArchitecture, type Target } from "../matrix/matrix.ts";
 
 /**
  * Targets that wait for a worker: those that took longest in earlier runs first, so that no long one is left for the

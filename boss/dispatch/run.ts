@@ -10,7 +10,7 @@ import { Failure, reasonOf } from "../../os/failure.ts";
 import type { BuildResult, Response } from "../../worker/protocol.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { Host } from "../hosts/hosts.ts";
-import type { Matrix } from "./matrix.ts";
+import type { Matrix } from "../matrix/matrix.ts";
 import type { Pool } from "./pool.ts";
 import type { StartedWorker } from "../hosts/start.ts";
 import { BusyFailure } from "../hosts/start.ts";

@@ -13,7 +13,7 @@ import { formatCommand, parseResponse, type Command, type Response } from "../..
 import type { Host } from "./hosts.ts";
 import { marker, sessionLoop } from "./scripts.ts";
 import { remoteCommand, type SshSettings } from "./ssh.ts";
-import type { TrafficLog } from "../results/traffic-log.ts";
+import type { TrafficLog } from "./traffic-log.ts";
 
 /** After its input is closed, a worker has this long to end; then TERM, and then KILL. */
 const closeSeconds = 2;

@@ -6,7 +6,7 @@
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { ProgramFailure, run } from "../../os/run.ts";
-import { gitEnvironment } from "../git.ts";
+import { gitEnvironment } from "../matrix/git.ts";
 import type { Response } from "../../worker/protocol.ts";
 import type { Host } from "./hosts.ts";
 import { provideWorker } from "./provide-worker.ts";
@@ -14,8 +14,8 @@ import { checkoutScript, execScript, prepareScript } from "./scripts.ts";
 import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
 import { HostSession, type WorkerListener } from "./session.ts";
 import { quote, sshArguments, type SshSettings } from "./ssh.ts";
-import { hostArchitecture } from "../dispatch/matrix.ts";
-import { TrafficLog } from "../results/traffic-log.ts";
+import { hostArchitecture } from "../matrix/matrix.ts";
+import { TrafficLog } from "./traffic-log.ts";
 
 export interface StartSettings {
   ssh: SshSettings;

@@ -2,7 +2,7 @@ import { closeSync, writeSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import type { PartialObserver } from "../dispatch/observers.ts";
-import { openLog } from "./traffic-log.ts";
+import { openLog } from "../hosts/traffic-log.ts";
 
 const statusSeconds = 60;
 

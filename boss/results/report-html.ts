@@ -1,5 +1,5 @@
 /** The matrix as a page that needs nothing else: no script, no file, no network. */
-import type { Matrix } from "../dispatch/matrix.ts";
+import type { Matrix } from "../matrix/matrix.ts";
 import type { ResultStore } from "./store.ts";
 import { readCell, type Cell, type CellStatus, type Summary } from "./summary.ts";
 

@@ -23,7 +23,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
-import type { MatrixCommit, Target } from "../dispatch/matrix.ts";
+import type { MatrixCommit, Target } from "../matrix/matrix.ts";
 
 /** What is kept of a build. */
 export interface StoredResult {

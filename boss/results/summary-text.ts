@@ -1,7 +1,7 @@
 /** The summary that is printed after a run. */
-import type { BuildOutcome } from "../build.ts";
-import type { Matrix } from "../dispatch/matrix.ts";
+import type { Matrix } from "../matrix/matrix.ts";
 import { printable } from "../../os/terminal-text.ts";
+import type { BuildOutcome } from "./outcome.ts";
 import type { CommitSummary, Summary } from "./summary.ts";
 
 const shownMax = 20;

@@ -1,5 +1,5 @@
 /** What a matrix of results says: per commit, what it broke and fixed, its warnings, and how sizes changed. */
-import type { Matrix } from "../dispatch/matrix.ts";
+import type { Matrix } from "../matrix/matrix.ts";
 import { parseSizes, sizeChanges, type ImageSize } from "./sizes.ts";
 import type { ResultStore } from "./store.ts";
 

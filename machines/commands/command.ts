@@ -19,7 +19,8 @@ import { checkMachineName, checkToolchainName } from "../names.ts";
 import { consoleCommand, killCommand, resumeCommand, runtimeOption } from "./operator-commands.ts";
 import { finishRemovals, removeMachine, removeRevision } from "../remove.ts";
 import { defaultRuntime, listSuspensions } from "../runtime-directory.ts";
-import { openStorage, type StorageKind } from "../storage.ts";
+import { openStorage } from "../open-storage.ts";
+import type { StorageKind } from "../storage.ts";
 
 const machinesOption: OptionDeclaration = {
   name: "machines",

@@ -10,7 +10,8 @@ import {
 } from "../../os/command-line/options.ts";
 import { packageFile } from "../../os/files/package.ts";
 import { checkMachineName } from "../names.ts";
-import { openStorage, type StorageKind } from "../storage.ts";
+import { openStorage } from "../open-storage.ts";
+import type { StorageKind } from "../storage.ts";
 
 const diskGiB = { minimal: 1, debian: 8 };
 

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { spawnSync } from "node:child_process";
 import type { Host } from "../../boss/hosts/hosts.ts";
-import { Matrix } from "../../boss/dispatch/matrix.ts";
+import { Matrix } from "../../boss/matrix/matrix.ts";
 import { combineObservers } from "../../boss/dispatch/observers.ts";
 import { Pool } from "../../boss/dispatch/pool.ts";
 import { Run } from "../../boss/dispatch/run.ts";

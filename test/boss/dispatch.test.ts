@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Dispatch } from "../../boss/dispatch/dispatch.ts";
-import { Matrix } from "../../boss/dispatch/matrix.ts";
+import { Matrix } from "../../boss/matrix/matrix.ts";
 import { Pool } from "../../boss/dispatch/pool.ts";
 import type { BuildResult, Command, Response } from "../../worker/protocol.ts";
 import { Random } from "../manifests/random.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parseHosts } from "../../boss/hosts/hosts.ts";
 import { buildOptions } from "../../boss/options.ts";
-import { chooseTargets, makePlan, readProject } from "../../boss/dispatch/plan.ts";
+import { chooseTargets, makePlan, readProject } from "../../boss/planning/plan.ts";
 import { withDefaults, type OptionValues } from "../../os/command-line/options.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { git, makeSourceHistory } from "../fixtures/source-history.ts";

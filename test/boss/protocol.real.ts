@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import type { Host } from "../../boss/hosts/hosts.ts";
-import { Matrix } from "../../boss/dispatch/matrix.ts";
+import { Matrix } from "../../boss/matrix/matrix.ts";
 import { combineObservers } from "../../boss/dispatch/observers.ts";
 import { Pool } from "../../boss/dispatch/pool.ts";
 import { Run } from "../../boss/dispatch/run.ts";

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { findMatrix } from "../../boss/dispatch/found-matrix.ts";
+import { findMatrix } from "../../boss/results/found-matrix.ts";
 import { reportPage } from "../../boss/results/report-html.ts";
 import { ResultStore } from "../../boss/results/store.ts";
 import { summarize } from "../../boss/results/summary.ts";

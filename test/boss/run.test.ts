@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import type { Host } from "../../boss/hosts/hosts.ts";
-import { Matrix } from "../../boss/dispatch/matrix.ts";
+import { Matrix } from "../../boss/matrix/matrix.ts";
 import { combineObservers } from "../../boss/dispatch/observers.ts";
 import { Pool } from "../../boss/dispatch/pool.ts";
 import { isDiskFull, Run, type RunOptions } from "../../boss/dispatch/run.ts";

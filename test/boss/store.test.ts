@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { storing } from "../../boss/build.ts";
-import { Matrix } from "../../boss/dispatch/matrix.ts";
+import { Matrix } from "../../boss/matrix/matrix.ts";
 import { parseSizes, portableSizes, sizeChanges } from "../../boss/results/sizes.ts";
 import { commitDirectory, ResultStore } from "../../boss/results/store.ts";
 import { summarize } from "../../boss/results/summary.ts";

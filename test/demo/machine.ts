@@ -9,7 +9,7 @@ import {
   newRevisionPath,
   publishRevision,
 } from "../../machines/revisions.ts";
-import { openStorage } from "../../machines/storage.ts";
+import { openStorage } from "../../machines/open-storage.ts";
 import { debianMachine } from "../fixtures/images.ts";
 import type { Screen } from "./screen.ts";
 import type { DemoState } from "./state.ts";

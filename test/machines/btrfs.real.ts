@@ -7,7 +7,7 @@ import { run } from "../../os/run.ts";
 import { silentLog } from "../../os/log.ts";
 import { tryMachineLock } from "../../machines/locks.ts";
 import { isRemoved } from "../../machines/names.ts";
-import { openStorage } from "../../machines/storage.ts";
+import { openStorage } from "../../machines/open-storage.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { loopDevicesOf, mountsUnder } from "../setup/leaks.ts";
 import { makeFarm } from "./farm.ts";

@@ -16,7 +16,7 @@ import type { LockedMachine, PendingBootstrap } from "../../machines/enumeration
 import type { MachinePaths } from "../../machines/layout.ts";
 import { publishBootstrapped } from "../../machines/pending-bootstrap.ts";
 import { removeStaleSnapshots } from "../../machines/stale.ts";
-import { openStorage } from "../../machines/storage.ts";
+import { openStorage } from "../../machines/open-storage.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import { takeToolchainLock } from "../../machines/toolchain-lock.ts";
 

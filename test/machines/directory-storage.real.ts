@@ -6,7 +6,7 @@ import { Failure } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { openStorage } from "../../machines/storage.ts";
+import { openStorage } from "../../machines/open-storage.ts";
 import { testStorage } from "./storage-behaviour.ts";
 
 testStorage("directory", () => temporaryDirectory("croft-test-storage-"));

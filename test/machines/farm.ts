@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { makeLog, type Log } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
-import { enumerateMachines, type EnumerationContext } from "../../machines/enumerate.ts";
+import type { EnumerationContext } from "../../machines/enumeration-context.ts";
+import { enumerateMachines } from "../../machines/enumerate.ts";
 import type { Enumeration } from "../../machines/enumeration.ts";
 import { machinePaths, manifestPath, type MachinePaths } from "../../machines/layout.ts";
 import { publishBootstrapped } from "../../machines/pending-bootstrap.ts";
 import { newRevisionPath, publishRevision } from "../../machines/revisions.ts";
-import { openStorage, type Storage } from "../../machines/storage.ts";
+import { openStorage } from "../../machines/open-storage.ts";
+import type { Storage } from "../../machines/storage.ts";
 import { takeToolchainLock, type ToolchainLock } from "../../machines/toolchain-lock.ts";
 
 export const toolchain = "gcc";

@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { Failure } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { machinePaths } from "../../machines/layout.ts";
-import { openStorage, type Storage, type StorageKind } from "../../machines/storage.ts";
+import { openStorage } from "../../machines/open-storage.ts";
+import type { Storage, StorageKind } from "../../machines/storage.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 
 /** A directory to try a storage in. */

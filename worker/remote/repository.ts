@@ -3,7 +3,7 @@ import { delimiter, dirname, join } from "node:path";
 import { attempt, Failure, isSystemError } from "../../os/failure.ts";
 import { cleanEnvironment } from "./environment.ts";
 import type { Processes } from "./processes.ts";
-import { Worktree } from "./worktree.ts";
+import { Worktree, type Git, type GitOptions } from "./worktree.ts";
 
 /** The worker's folder in its work directory; git does not see it. (A source may have a `.croft/` of its own.) */
 export const ownFolder = ".croft-worker";
@@ -17,7 +17,7 @@ const gitOptions = ["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "
 const author = { NAME: "croft", EMAIL: "croft@localhost", DATE: "@0 +0000" };
 
 /** The git repository in a work directory: what is pushed there is built from it. */
-export class Repository {
+export class Repository implements Git {
   readonly workDir: string;
   readonly #processes: Processes;
 
@@ -157,9 +157,4 @@ export class Repository {
       throw error;
     }
   }
-}
-
-interface GitOptions {
-  cwd?: string;
-  env?: NodeJS.ProcessEnv;
 }

@@ -1,20 +1,36 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { outputDirectory } from "./recipes.ts";
-import type { Repository } from "./repository.ts";
+import type { Finished } from "./processes.ts";
+
+export interface GitOptions {
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+}
+
+/** Runs git for a repository. */
+export interface Git {
+  /**
+   * @returns its output, trimmed.
+   * @throws {Failure} with the end of its errors.
+   */
+  git(args: readonly string[], options?: GitOptions): Promise<string>;
+  /** Whatever its exit status. */
+  tryGit(args: readonly string[], options?: GitOptions): Promise<Finished>;
+}
 
 /** A thread's own copy of the source, with its build directory in it. */
 export class Worktree {
   readonly thread: number;
   readonly path: string;
   readonly #gitDirectory: string;
-  readonly #repository: Repository;
+  readonly #git: Git;
 
-  constructor(thread: number, path: string, gitDirectory: string, repository: Repository) {
+  constructor(thread: number, path: string, gitDirectory: string, git: Git) {
     this.thread = thread;
     this.path = path;
     this.#gitDirectory = gitDirectory;
-    this.#repository = repository;
+    this.#git = git;
   }
 
   /** Where builds out of the source tree go. */
@@ -25,22 +41,22 @@ export class Worktree {
   /** Brings the source to a commit; files that do not differ keep their times, so that builds are incremental. */
   async checkOut(hash: string): Promise<void> {
     const args = ["checkout", "--quiet", "--force", "--detach", hash];
-    const { status } = await this.#repository.tryGit(args, { cwd: this.path });
+    const { status } = await this.#git.tryGit(args, { cwd: this.path });
     if (status === 0) return;
     // What a worker left that was killed with its host may be no index at all; git makes a new one of the commit.
     await rm(join(this.#gitDirectory, "index"), { force: true });
-    await this.#repository.git(args, { cwd: this.path });
+    await this.#git.git(args, { cwd: this.path });
   }
 
   /** Removes all that builds have made, in the output directory as in the source. */
   async clean(): Promise<void> {
-    await this.#repository.git(["clean", "--quiet", "-ffdx"], { cwd: this.path });
+    await this.#git.git(["clean", "--quiet", "-ffdx"], { cwd: this.path });
   }
 
   /** Whether one of these files (git pathspecs) differs between two commits. */
   async differs(from: string, to: string, pathspecs: readonly string[]): Promise<boolean> {
     const args = ["diff-tree", "-r", "--quiet", from, to, "--", ...pathspecs];
-    const { status } = await this.#repository.tryGit(args, { cwd: this.path });
+    const { status } = await this.#git.tryGit(args, { cwd: this.path });
     return status !== 0; // what cannot be told is taken for a difference
   }
 }

@@ -1,9 +1,8 @@
 import { readdirSync, type Dirent } from "node:fs";
 import { join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
-import { checkTargetName } from "../configuration.ts";
-import { hostArchitecture, Matrix, type MatrixCommit } from "./matrix.ts";
-import { ResultStore } from "../results/store.ts";
+import { checkTargetName, hostArchitecture, Matrix, type MatrixCommit } from "../matrix/matrix.ts";
+import { ResultStore } from "./store.ts";
 
 /** Results that are there, as a store and its matrix. */
 export interface FoundMatrix {

@@ -92,3 +92,10 @@ export class Matrix {
     return true;
   }
 }
+
+/** What is wrong with a target's name, or undefined: it is a directory's name in the results. */
+export function checkTargetName(name: string): string | undefined {
+  return /^[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,199}$/.test(name)
+    ? undefined
+    : "expected letters, digits, '.', '_', '+', ':' and '-'";
+}

@@ -3,10 +3,10 @@ import { basename, join, resolve } from "node:path";
 import { UsageFailure } from "../../os/failure.ts";
 import type { OptionValues } from "../../os/command-line/options.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
-import { checkTargetName, configuredHosts, readBossFile, type BossFile } from "../configuration.ts";
-import { commitWorkTree, headCommit, selectCommits, tipsOf, treeOf } from "../git.ts";
+import { configuredHosts, readBossFile, type BossFile } from "./configuration.ts";
+import { commitWorkTree, headCommit, selectCommits, tipsOf, treeOf } from "../matrix/git.ts";
 import { localName, parseHosts, type Host } from "../hosts/hosts.ts";
-import { hostArchitecture, type MatrixCommit, type Target } from "./matrix.ts";
+import { checkTargetName, hostArchitecture, type MatrixCommit, type Target } from "../matrix/matrix.ts";
 
 /** What all commands know. */
 export interface Project {

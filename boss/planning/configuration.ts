@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Type, type Static } from "typebox";
-import { readCheckedConfiguration } from "../os/command-line/checked-configuration.ts";
-import { UsageFailure } from "../os/failure.ts";
-import { checkDestination, checkHostName, type Host } from "./hosts/hosts.ts";
+import { readCheckedConfiguration } from "../../os/command-line/checked-configuration.ts";
+import { UsageFailure } from "../../os/failure.ts";
+import { checkDestination, checkHostName, type Host } from "../hosts/hosts.ts";
 
 const strict = { additionalProperties: false } as const;
 const count = (maximum: number) => Type.Integer({ minimum: 1, maximum });
@@ -85,11 +85,4 @@ export function configuredHosts(file: BossFile, workDirectory: string): Host[] {
       ...(maxBuilds === undefined ? {} : { maxBuilds }),
     };
   });
-}
-
-/** What is wrong with a target's name, or undefined: it is a directory's name in the results. */
-export function checkTargetName(name: string): string | undefined {
-  return /^[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,199}$/.test(name)
-    ? undefined
-    : "expected letters, digits, '.', '_', '+', ':' and '-'";
 }

@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Failure, UsageFailure } from "../os/failure.ts";
-import { ProgramFailure, run } from "../os/run.ts";
-import type { MatrixCommit } from "./dispatch/matrix.ts";
+import { Failure, UsageFailure } from "../../os/failure.ts";
+import { ProgramFailure, run } from "../../os/run.ts";
+import type { MatrixCommit } from "./matrix.ts";
 
 const timeoutSeconds = 300;
 

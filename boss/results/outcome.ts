@@ -1,0 +1,18 @@
+import type { RunOutcome } from "../dispatch/run.ts";
+import type { Matrix } from "../matrix/matrix.ts";
+import type { ResultStore } from "./store.ts";
+
+/** What became of a build. */
+export interface BuildOutcome extends RunOutcome {
+  matrix: Matrix;
+  store: ResultStore;
+  /** Results that were there already. */
+  already: number;
+  /** Why targets were given up, by position. */
+  givenUp: Map<number, string>;
+  /** Targets that no host had a toolchain for. */
+  withoutToolchain: number[];
+  /** Why hosts did not take part. */
+  absent: { host: string; reason: string; busy: boolean }[];
+  lost: { host: string; reason: string }[];
+}
