@@ -5,7 +5,12 @@ import { run } from "../../os/run.ts";
 
 const gates: Record<string, string[]> = {
   "types are right": ["tsc", "-p", ".", "--pretty", "false"],
-  "lint finds nothing, imports only go downwards": ["eslint", "."],
+  "lint finds nothing": ["eslint", "."],
+  "imports only go downwards, never in a circle": [
+    ...["depcruise", "--config", ".dependency-cruiser.js"],
+    ...["agent", "bin", "boss", "controller", "machines", "manifests", "os", "worker"],
+  ],
+  "no code is dead": ["knip"],
   "the format is prettier's": ["prettier", "--check", "."],
 };
 

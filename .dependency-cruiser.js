@@ -1,0 +1,87 @@
+// The architecture as rules on imports, types included: rooms only import downwards, and never in a circle.
+// docs/architecture.md has the same tables in words.
+
+/** Top-level folder -> what it may import besides itself. */
+const folders = {
+  bin: ["agent", "machines", "manifests", "controller", "boss", "worker", "os"],
+  agent: ["machines", "manifests", "os"],
+  machines: ["manifests", "os"],
+  manifests: [],
+  controller: ["manifests", "os"],
+  boss: ["worker", "os"],
+  worker: ["os"],
+  os: [],
+};
+
+/** Rooms of a folder, from the top down: a room imports only what stands after it. "door" is the folder itself. */
+const floors = {
+  agent: [
+    "door",
+    "doctor",
+    "performing",
+    "asking",
+    "results",
+    "status",
+    "tftp",
+    "task-state",
+    "wire",
+    "settings",
+  ],
+  boss: ["door", "planning", "results", "dispatch", "hosts", "matrix"],
+  machines: ["commands", "image", "qemu", "network", "door"],
+};
+
+const inside = (folder, room) => (room === "door" ? `^${folder}/[^/]+$` : `^${folder}/${room}/`);
+
+function folderRules() {
+  return Object.entries(folders).map(([folder, below]) => ({
+    name: `${folder}-imports-downwards`,
+    comment: `${folder}/ may import ${below.join(", ") || "nothing"} besides itself.`,
+    severity: "error",
+    from: { path: `^${folder}/` },
+    to: { path: `^(?!${[folder, ...below].join("|")}/)(?:${Object.keys(folders).join("|")}|test)/` },
+  }));
+}
+
+function floorRules() {
+  return Object.entries(floors).flatMap(([folder, rooms]) =>
+    rooms.flatMap((room, at) => {
+      const above = rooms.slice(0, at);
+      if (above.length === 0) return [];
+      return {
+        name: `${folder}-${room}-imports-downwards`,
+        comment: `In ${folder}/: ${rooms.join(" > ")}.`,
+        severity: "error",
+        from: { path: inside(folder, room) },
+        to: { path: above.map((other) => inside(folder, other)).join("|") },
+      };
+    }),
+  );
+}
+
+export default {
+  forbidden: [
+    {
+      name: "no-circle",
+      comment: "Files that import each other: what both need gets a home below both.",
+      severity: "error",
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: "pure-manifests",
+      comment: "manifests/ reads no file and starts nothing.",
+      severity: "error",
+      from: { path: "^manifests/" },
+      to: { dependencyTypes: ["core", "npm"] },
+    },
+    ...folderRules(),
+    ...floorRules(),
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "^(test|dist)/" },
+  },
+};
