@@ -28,7 +28,7 @@ const floors = {
     "settings",
   ],
   boss: ["door", "planning", "results", "dispatch", "hosts", "matrix"],
-  machines: ["commands", "image", "qemu", "network", "door"],
+  machines: ["commands", "enumeration", "image", "qemu", "network", "door"],
 };
 
 const inside = (folder, room) => (room === "door" ? `^${folder}/[^/]+$` : `^${folder}/${room}/`);

@@ -5,11 +5,11 @@
  * the lock of the one machine that is kept says what it is kept for; all other machine locks are released before it.
  */
 import { Failure } from "../os/failure.ts";
-import type { BootstrapBackoff } from "../machines/bootstrap-backoff.ts";
-import type { EnumerationContext } from "../machines/enumeration-context.ts";
-import { enumerateMachines } from "../machines/enumerate.ts";
-import type { Enumeration, LockedMachine, PendingBootstrap } from "../machines/enumeration.ts";
-import { fakeEnumeration } from "../machines/fake-machine.ts";
+import type { BootstrapBackoff } from "../machines/enumeration/bootstrap-backoff.ts";
+import type { EnumerationContext } from "../machines/enumeration/enumeration-context.ts";
+import { enumerateMachines } from "../machines/enumeration/enumerate.ts";
+import type { Enumeration, LockedMachine, PendingBootstrap } from "../machines/enumeration/enumeration.ts";
+import { fakeEnumeration } from "../machines/enumeration/fake-machine.ts";
 import { readNamedManifest } from "../machines/manifest-files.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";

@@ -1,8 +1,8 @@
 /** The work loop: look through the machines, ask the controllers, perform, deliver; again. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../os/failure.ts";
-import { BootstrapBackoff } from "../machines/bootstrap-backoff.ts";
-import type { PendingBootstrap } from "../machines/pending-bootstrap.ts";
+import { BootstrapBackoff } from "../machines/enumeration/bootstrap-backoff.ts";
+import type { PendingBootstrap } from "../machines/enumeration/pending-bootstrap.ts";
 import { Backoff } from "./wire/backoff.ts";
 import { bootstrapMachine } from "./performing/bootstrap.ts";
 import { faultPauseMaxSeconds, type Context } from "./context.ts";

@@ -1,8 +1,8 @@
 /** Gets the machine of a task that a controller has given, from the tasks of lower priority if need be. */
 import { Failure } from "../../os/failure.ts";
-import type { Enumeration, HeldMachine, LockedMachine } from "../../machines/enumeration.ts";
-import { MachineExamination } from "../../machines/examine.ts";
-import type { EnumerationContext } from "../../machines/enumeration-context.ts";
+import type { Enumeration, HeldMachine, LockedMachine } from "../../machines/enumeration/enumeration.ts";
+import { MachineExamination } from "../../machines/enumeration/examine.ts";
+import type { EnumerationContext } from "../../machines/enumeration/enumeration-context.ts";
 import type { MachineLock } from "../../machines/locks.ts";
 import type { ToolchainLock } from "../../machines/toolchain-lock.ts";
 import type { Backoff } from "../wire/backoff.ts";

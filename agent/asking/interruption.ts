@@ -17,7 +17,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import type { Enumeration, HeldMachine } from "../../machines/enumeration.ts";
+import type { Enumeration, HeldMachine } from "../../machines/enumeration/enumeration.ts";
 import { holdsLock, MachineLock, tryMachineLock, type Holder } from "../../machines/locks.ts";
 import type { ToolchainLock } from "../../machines/toolchain-lock.ts";
 import type { Load, RunningTask } from "./priority.ts";

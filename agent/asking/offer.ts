@@ -1,5 +1,5 @@
 /** What is offered to which controller. */
-import type { HeldMachine, LockedMachine } from "../../machines/enumeration.ts";
+import type { HeldMachine, LockedMachine } from "../../machines/enumeration/enumeration.ts";
 import type { MachineHeader } from "../../manifests/machine.ts";
 import type { TaskRequest } from "../../manifests/task-request.ts";
 import type { Context } from "../context.ts";

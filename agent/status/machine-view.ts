@@ -1,4 +1,4 @@
-import type { Enumeration } from "../../machines/enumeration.ts";
+import type { Enumeration } from "../../machines/enumeration/enumeration.ts";
 import type { Activity } from "./activity.ts";
 
 /**

@@ -2,7 +2,7 @@
 import { addProcessMetrics, MetricRegistry } from "../../os/metrics.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
-import type { Enumeration } from "../../machines/enumeration.ts";
+import type { Enumeration } from "../../machines/enumeration/enumeration.ts";
 import { resultStatuses, type ResultStatus } from "../../manifests/result-status.ts";
 import { phases } from "./activity.ts";
 import { healthOf } from "./health.ts";

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { bootstrapMachine } from "../../agent/performing/bootstrap.ts";
 import { Interrupted } from "../../agent/context.ts";
 import type { Settings } from "../../agent/settings/settings.ts";
-import type { PendingBootstrap } from "../../machines/pending-bootstrap.ts";
+import type { PendingBootstrap } from "../../machines/enumeration/pending-bootstrap.ts";
 import { machineManifest } from "../machines/farm.ts";
 import { agentDouble, type AgentDouble, type MachineDouble } from "./machine-double.ts";
 

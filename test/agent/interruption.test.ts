@@ -10,7 +10,7 @@ import { Failure } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { Enumeration } from "../../machines/enumeration.ts";
+import { Enumeration } from "../../machines/enumeration/enumeration.ts";
 import { machinePaths } from "../../machines/layout.ts";
 import { MachineLock, tryMachineLock } from "../../machines/locks.ts";
 import { takeToolchainLock, type ToolchainLock } from "../../machines/toolchain-lock.ts";

@@ -13,7 +13,7 @@ import { Polling, type ReceivedTask } from "../../agent/asking/polling.ts";
 import { makeSettings } from "../../agent/settings/settings.ts";
 import { watchSignals, type SignalWatch } from "../../agent/signals.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
-import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
+import { BootstrapBackoff } from "../../machines/enumeration/bootstrap-backoff.ts";
 import type { Task } from "../../manifests/task.ts";
 import { makeFarm, toolchain, type Farm } from "../machines/farm.ts";
 

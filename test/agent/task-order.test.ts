@@ -7,7 +7,7 @@ import type { ReceivedTask } from "../../agent/asking/polling.ts";
 import type { Settings } from "../../agent/settings/settings.ts";
 import { performTask, type Performed } from "../../agent/performing/task.ts";
 import { parseTask } from "../../manifests/task.ts";
-import type { LockedMachine } from "../../machines/enumeration.ts";
+import type { LockedMachine } from "../../machines/enumeration/enumeration.ts";
 import { agentDouble, type AgentDouble, type MachineDouble } from "./machine-double.ts";
 import { resultText, task as taskText } from "./running-agent.ts";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { git, type HistoryStep } from "../fixtures/source-history.ts";
 import { makeDesk, type Desk } from "./desk.ts";
-import { countDone } from "./results.ts";
+import { countDone } from "./results/results.ts";
 import { runBoss } from "./running-boss.ts";
 
 const desk = (targets: readonly string[], steps: readonly HistoryStep[]) =>

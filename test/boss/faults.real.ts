@@ -8,7 +8,7 @@ import { tryLockFile } from "../../os/files/flock.ts";
 import { run } from "../../os/run.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../fixtures/source-history.ts";
 import { isRunning } from "../fixtures/processes.ts";
-import { countDone, processesWith } from "./results.ts";
+import { countDone, processesWith } from "./results/results.ts";
 import { runBoss, RunningBoss } from "./running-boss.ts";
 import { childrenOf, startHosts, type SshHosts } from "./ssh-hosts.ts";
 

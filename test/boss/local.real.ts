@@ -14,7 +14,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { isRunning } from "../fixtures/processes.ts";
 import { git, makeSourceHistory } from "../fixtures/source-history.ts";
 import { makeDesk } from "./desk.ts";
-import { countDone } from "./results.ts";
+import { countDone } from "./results/results.ts";
 import { runBoss, RunningBoss } from "./running-boss.ts";
 
 const ssh = { controlDirectory: "/nonexistent", connectTimeoutSeconds: 5 };

@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { makeSourceHistory, type SourceHistory } from "../fixtures/source-history.ts";
-import { readResults } from "./results.ts";
+import { readResults } from "./results/results.ts";
 import { runBoss } from "./running-boss.ts";
 import { startHosts } from "./ssh-hosts.ts";
 

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Failure } from "../../os/failure.ts";
-import { silentLog } from "../../os/log.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { fakeEnumeration } from "../../machines/fake-machine.ts";
-import { takeToolchainLock } from "../../machines/toolchain-lock.ts";
+import { Failure } from "../../../os/failure.ts";
+import { silentLog } from "../../../os/log.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { fakeEnumeration } from "../../../machines/enumeration/fake-machine.ts";
+import { takeToolchainLock } from "../../../machines/toolchain-lock.ts";
 
 test("a fake machine is ready, and its lock locks nothing", async () => {
   await using directory = await temporaryDirectory("croft-test-fake-");

@@ -1,11 +1,11 @@
 /** Dispatch under every order of events that chance makes; the workers are simulated, message by message. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Dispatch } from "../../boss/dispatch/dispatch.ts";
-import { Matrix } from "../../boss/matrix/matrix.ts";
-import { Pool } from "../../boss/dispatch/pool.ts";
-import type { BuildResult, Command, Response } from "../../worker/protocol.ts";
-import { Random } from "../manifests/random.ts";
+import { Dispatch } from "../../../boss/dispatch/dispatch.ts";
+import { Matrix } from "../../../boss/matrix/matrix.ts";
+import { Pool } from "../../../boss/dispatch/pool.ts";
+import type { BuildResult, Command, Response } from "../../../worker/protocol.ts";
+import { Random } from "../../manifests/random.ts";
 
 /** A worker as buildman's is: it answers in order, and builds what it is given with all commits. */
 class SimulatedWorker {

@@ -6,19 +6,19 @@ import { readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { run as runProgram } from "../../os/run.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { parseMachine } from "../../manifests/machine.ts";
-import { btrfsFileSystem } from "../fixtures/btrfs.ts";
-import { debianMachine } from "../fixtures/images.ts";
-import { isRunning } from "../fixtures/processes.ts";
-import { patienceSeconds, startGuest } from "./qemu-guest.ts";
+import { run as runProgram } from "../../../os/run.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { parseMachine } from "../../../manifests/machine.ts";
+import { btrfsFileSystem } from "../../fixtures/btrfs.ts";
+import { debianMachine } from "../../fixtures/images.ts";
+import { isRunning } from "../../fixtures/processes.ts";
+import { patienceSeconds, startGuest } from "../qemu/qemu-guest.ts";
 
 /** Runs `croft machine create` as a process of its own: what a signal leaves is to be seen. */
 function create(machines: string, ...args: string[]): { child: ChildProcess; output: () => string } {
   const program = `
-    const { createCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../machines/image/create-command.ts"))});
-    const { runCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../os/command-line/command.ts"))});
+    const { createCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../../machines/image/create-command.ts"))});
+    const { runCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../../os/command-line/command.ts"))});
     process.exitCode = await runCommand(createCommand(), ${JSON.stringify([...args, "--machines", machines])});
   `;
   const child = spawn(process.execPath, ["--input-type=module", "-e", program]);

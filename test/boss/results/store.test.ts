@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { storing } from "../../boss/build.ts";
-import { Matrix } from "../../boss/matrix/matrix.ts";
-import { parseSizes, portableSizes, sizeChanges } from "../../boss/results/sizes.ts";
-import { commitDirectory, ResultStore } from "../../boss/results/store.ts";
-import { summarize } from "../../boss/results/summary.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { storing } from "../../../boss/build.ts";
+import { Matrix } from "../../../boss/matrix/matrix.ts";
+import { parseSizes, portableSizes, sizeChanges } from "../../../boss/results/sizes.ts";
+import { commitDirectory, ResultStore } from "../../../boss/results/store.ts";
+import { summarize } from "../../../boss/results/summary.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 const commit = (digit: string, subject: string) => ({ hash: digit.repeat(40), subject });
 const target = (name: string) => ({ name, arch: "sandbox" });

@@ -3,20 +3,20 @@ import { existsSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFil
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Failure } from "../../os/failure.ts";
-import { parseBootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
-import { currentRevision, manifestPath, revisionPath } from "../../machines/layout.ts";
-import { readBootstrappedManifest } from "../../machines/manifest-files.ts";
-import { publishBootstrapped } from "../../machines/pending-bootstrap.ts";
+import { Failure } from "../../../os/failure.ts";
+import { parseBootstrappedMachine } from "../../../manifests/bootstrapped-machine.ts";
+import { currentRevision, manifestPath, revisionPath } from "../../../machines/layout.ts";
+import { readBootstrappedManifest } from "../../../machines/manifest-files.ts";
+import { publishBootstrapped } from "../../../machines/enumeration/pending-bootstrap.ts";
 import {
   listRevisions,
   newRevisionPath,
   nextRevision,
   publishRevision,
   switchLink,
-} from "../../machines/revisions.ts";
-import type { Storage } from "../../machines/storage.ts";
-import { machineManifest, makeFarm } from "./farm.ts";
+} from "../../../machines/revisions.ts";
+import type { Storage } from "../../../machines/storage.ts";
+import { machineManifest, makeFarm } from "../farm.ts";
 
 const mac = "02:00:00:00:00:02";
 

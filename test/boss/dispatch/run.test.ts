@@ -1,14 +1,14 @@
 /** A run whose workers are made up, on a clock that the test moves. */
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import type { Host } from "../../boss/hosts/hosts.ts";
-import { Matrix } from "../../boss/matrix/matrix.ts";
-import { combineObservers } from "../../boss/dispatch/observers.ts";
-import { Pool } from "../../boss/dispatch/pool.ts";
-import { isDiskFull, Run, type RunOptions } from "../../boss/dispatch/run.ts";
-import type { HostSession, WorkerListener } from "../../boss/hosts/session.ts";
-import type { StartedWorker } from "../../boss/hosts/start.ts";
-import type { BuildResult, Command, Response } from "../../worker/protocol.ts";
+import type { Host } from "../../../boss/hosts/hosts.ts";
+import { Matrix } from "../../../boss/matrix/matrix.ts";
+import { combineObservers } from "../../../boss/dispatch/observers.ts";
+import { Pool } from "../../../boss/dispatch/pool.ts";
+import { isDiskFull, Run, type RunOptions } from "../../../boss/dispatch/run.ts";
+import type { HostSession, WorkerListener } from "../../../boss/hosts/session.ts";
+import type { StartedWorker } from "../../../boss/hosts/start.ts";
+import type { BuildResult, Command, Response } from "../../../worker/protocol.ts";
 
 const host: Host = { name: "alpha", destination: "alpha", workDirectory: "~/w" };
 

@@ -1,6 +1,6 @@
-import type { Log } from "../os/log.ts";
+import type { Log } from "../../os/log.ts";
 import type { BootstrapBackoff } from "./bootstrap-backoff.ts";
-import type { Storage } from "./storage.ts";
+import type { Storage } from "../storage.ts";
 
 /** What looking through the machines of a host needs to know. */
 export interface EnumerationContext {

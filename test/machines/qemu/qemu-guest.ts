@@ -1,12 +1,12 @@
 /** Guests for tests: an image whose first process is a shell that runs a given script. */
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { silentLog } from "../../os/log.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
-import { startVirtualMachine } from "../../machines/qemu/start.ts";
-import type { StartOptions, VirtualMachine } from "../../machines/virtual-machine.ts";
-import { copyMachine, minimalMachine } from "../fixtures/images.ts";
+import { silentLog } from "../../../os/log.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { makeRuntimeDirectory } from "../../../machines/runtime-directory.ts";
+import { startVirtualMachine } from "../../../machines/qemu/start.ts";
+import type { StartOptions, VirtualMachine } from "../../../machines/virtual-machine.ts";
+import { copyMachine, minimalMachine } from "../../fixtures/images.ts";
 
 const prelude = `
 exec < /dev/console > /dev/console 2>&1

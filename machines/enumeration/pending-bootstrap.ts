@@ -1,14 +1,14 @@
 import { chmod } from "node:fs/promises";
-import { writeDurably } from "../os/files/durable.ts";
-import { Failure, reasonOf } from "../os/failure.ts";
-import { formatBootstrappedMachine, type BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
-import type { Machine } from "../manifests/machine.ts";
+import { writeDurably } from "../../os/files/durable.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { formatBootstrappedMachine, type BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
+import type { Machine } from "../../manifests/machine.ts";
 import type { BootstrapAttempt } from "./bootstrap-backoff.ts";
-import { manifestPath, type MachinePaths } from "./layout.ts";
-import type { MachineLock } from "./locks.ts";
-import type { Storage } from "./storage.ts";
-import { syncTree } from "./sync-tree.ts";
-import type { TemporarySnapshot } from "./temporary-snapshot.ts";
+import { manifestPath, type MachinePaths } from "../layout.ts";
+import type { MachineLock } from "../locks.ts";
+import type { Storage } from "../storage.ts";
+import { syncTree } from "../sync-tree.ts";
+import type { TemporarySnapshot } from "../temporary-snapshot.ts";
 
 /** A machine that is to be bootstrapped; disposing removes the snapshot (unless published), then the lock. */
 export class PendingBootstrap implements AsyncDisposable {

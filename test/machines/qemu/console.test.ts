@@ -5,8 +5,8 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { ConsoleServer } from "../../machines/qemu/console-server.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { ConsoleServer } from "../../../machines/qemu/console-server.ts";
 
 /** A console whose guest is two streams. */
 async function startConsole(past: string) {

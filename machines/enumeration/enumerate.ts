@@ -7,12 +7,12 @@
  * gone when it is needed is looked up again through the link.
  */
 import { existsSync } from "node:fs";
-import type { Log } from "../os/log.ts";
+import type { Log } from "../../os/log.ts";
 import type { EnumerationContext } from "./enumeration-context.ts";
 import { Enumeration } from "./enumeration.ts";
 import { MachineExamination } from "./examine.ts";
-import { listMachines, type MachinePaths } from "./layout.ts";
-import type { ToolchainLock } from "./toolchain-lock.ts";
+import { listMachines, type MachinePaths } from "../layout.ts";
+import type { ToolchainLock } from "../toolchain-lock.ts";
 
 /**
  * Finds the machines that are ready (locked), those that others hold, and the one to be bootstrapped next (locked,

@@ -6,11 +6,11 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { Failure } from "../../os/failure.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { controlVirtualMachine, killStaleVirtualMachines } from "../../machines/qemu/runtime-files.ts";
-import { startVirtualMachine } from "../../machines/qemu/start.ts";
-import { isRunning } from "../fixtures/processes.ts";
+import { Failure } from "../../../os/failure.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { controlVirtualMachine, killStaleVirtualMachines } from "../../../machines/qemu/runtime-files.ts";
+import { startVirtualMachine } from "../../../machines/qemu/start.ts";
+import { isRunning } from "../../fixtures/processes.ts";
 import { guestOptions, patienceSeconds, startGuest } from "./qemu-guest.ts";
 
 const pidOf = (runtimeDirectory: string) =>
@@ -160,8 +160,8 @@ test("QEMU does not outlive a parent that is killed, and files left behind are c
   const options = await guestOptions(directory.path, "sleep 1000");
   const { log: _log, ...plain } = options;
   const code = `
-    const { startVirtualMachine } = await import(${JSON.stringify(join(import.meta.dirname, "../../machines/qemu/start.ts"))});
-    const { silentLog } = await import(${JSON.stringify(join(import.meta.dirname, "../../os/log.ts"))});
+    const { startVirtualMachine } = await import(${JSON.stringify(join(import.meta.dirname, "../../../machines/qemu/start.ts"))});
+    const { silentLog } = await import(${JSON.stringify(join(import.meta.dirname, "../../../os/log.ts"))});
     await startVirtualMachine({ ...${JSON.stringify(plain)}, log: silentLog() });
     process.stdout.write("started\\n");
   `;

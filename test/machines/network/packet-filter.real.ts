@@ -8,13 +8,13 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { TftpServer } from "../../agent/tftp/server.ts";
-import { silentLog } from "../../os/log.ts";
-import { packageFile } from "../../os/files/package.ts";
-import { ProgramFailure, run } from "../../os/run.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { readBridge } from "../../machines/network/bridge.ts";
-import { admitMachine, expelMachine } from "../../machines/network/firewall.ts";
+import { TftpServer } from "../../../agent/tftp/server.ts";
+import { silentLog } from "../../../os/log.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { ProgramFailure, run } from "../../../os/run.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { readBridge } from "../../../machines/network/bridge.ts";
+import { admitMachine, expelMachine } from "../../../machines/network/firewall.ts";
 import {
   enterNetworkNamespace,
   hostAddress,
@@ -26,7 +26,7 @@ import {
   sh,
   startBridgedHost,
   type BridgedHost,
-} from "../fixtures/network.ts";
+} from "../../fixtures/network.ts";
 
 interface Machine {
   offset: number;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Failure } from "../../os/failure.ts";
-import { sourceLines } from "../../machines/image/apt-sources.ts";
-import { checkPrograms } from "../../machines/image/create-image.ts";
+import { Failure } from "../../../os/failure.ts";
+import { sourceLines } from "../../../machines/image/apt-sources.ts";
+import { checkPrograms } from "../../../machines/image/create-image.ts";
 
 const targets = [
   "http://mirror.example/debian bookworm main",

@@ -3,14 +3,14 @@ import { existsSync, readFileSync, rmSync, statSync, symlinkSync, unlinkSync, wr
 import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Failure } from "../../os/failure.ts";
-import { BootstrapBackoff } from "../../machines/bootstrap-backoff.ts";
-import type { Enumeration } from "../../machines/enumeration.ts";
-import { currentRevision, manifestPath, revisionPath } from "../../machines/layout.ts";
-import { MachineLock, tryMachineLock } from "../../machines/locks.ts";
-import { removeStaleSnapshots } from "../../machines/stale.ts";
-import type { Storage } from "../../machines/storage.ts";
-import { machineManifest, makeFarm, toolchain, type Farm } from "./farm.ts";
+import { Failure } from "../../../os/failure.ts";
+import { BootstrapBackoff } from "../../../machines/enumeration/bootstrap-backoff.ts";
+import type { Enumeration } from "../../../machines/enumeration/enumeration.ts";
+import { currentRevision, manifestPath, revisionPath } from "../../../machines/layout.ts";
+import { MachineLock, tryMachineLock } from "../../../machines/locks.ts";
+import { removeStaleSnapshots } from "../../../machines/stale.ts";
+import type { Storage } from "../../../machines/storage.ts";
+import { machineManifest, makeFarm, toolchain, type Farm } from "../farm.ts";
 
 /** What an enumeration found: `name` locked, `-name` held, `+name` to be bootstrapped. */
 function summary(found: Enumeration): string {

@@ -1,8 +1,8 @@
-import { parseMachineHeader } from "../manifests/machine.ts";
+import { parseMachineHeader } from "../../manifests/machine.ts";
 import { Enumeration } from "./enumeration.ts";
-import { machinePaths } from "./layout.ts";
-import { fakeMachineLock } from "./locks.ts";
-import { readNamedManifest } from "./manifest-files.ts";
+import { machinePaths } from "../layout.ts";
+import { fakeMachineLock } from "../locks.ts";
+import { readNamedManifest } from "../manifest-files.ts";
 
 /** MAC address of what is no machine. */
 export const fakeMac = "de:ad:be:ef:de:ad";

@@ -1,7 +1,7 @@
-import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
-import type { Machine } from "../manifests/machine.ts";
-import type { MachinePaths } from "./layout.ts";
-import type { Holder, MachineLock } from "./locks.ts";
+import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
+import type { Machine } from "../../manifests/machine.ts";
+import type { MachinePaths } from "../layout.ts";
+import type { Holder, MachineLock } from "../locks.ts";
 import type { PendingBootstrap } from "./pending-bootstrap.ts";
 
 export type { PendingBootstrap };

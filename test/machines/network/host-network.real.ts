@@ -1,14 +1,14 @@
 /** The host's side of bridged machines: the interface, what is wrong with a bridge, and what is left of a crash. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { Failure } from "../../os/failure.ts";
-import { silentLog } from "../../os/log.ts";
-import { readBridge } from "../../machines/network/bridge.ts";
-import { openHostNetwork, prepareHostNetwork } from "../../machines/network/host-network.ts";
-import { admittingRules } from "../../machines/network/rules.ts";
-import { commandLine } from "../../machines/qemu/command-line.ts";
-import type { StartOptions } from "../../machines/virtual-machine.ts";
-import { enterNetworkNamespace, hostAddress, sh, startBridgedHost } from "../fixtures/network.ts";
+import type { Failure } from "../../../os/failure.ts";
+import { silentLog } from "../../../os/log.ts";
+import { readBridge } from "../../../machines/network/bridge.ts";
+import { openHostNetwork, prepareHostNetwork } from "../../../machines/network/host-network.ts";
+import { admittingRules } from "../../../machines/network/rules.ts";
+import { commandLine } from "../../../machines/qemu/command-line.ts";
+import type { StartOptions } from "../../../machines/virtual-machine.ts";
+import { enterNetworkNamespace, hostAddress, sh, startBridgedHost } from "../../fixtures/network.ts";
 
 const choice = { kind: "bridge", bridge: "br1" } as const;
 const mac = "52:54:00:00:00:07";

@@ -3,13 +3,13 @@ import { existsSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
-import { run } from "../../os/run.ts";
-import { packageFile } from "../../os/files/package.ts";
-import type { MachineReport, MachineSummary } from "../../machines/commands/inventory.ts";
-import { manifestPath } from "../../machines/layout.ts";
-import { MachineLock, tryMachineLock } from "../../machines/locks.ts";
-import { btrfsFileSystem } from "../fixtures/btrfs.ts";
-import { makeFarm, toolchain, type Farm } from "./farm.ts";
+import { run } from "../../../os/run.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import type { MachineReport, MachineSummary } from "../../../machines/commands/inventory.ts";
+import { manifestPath } from "../../../machines/layout.ts";
+import { MachineLock, tryMachineLock } from "../../../machines/locks.ts";
+import { btrfsFileSystem } from "../../fixtures/btrfs.ts";
+import { makeFarm, toolchain, type Farm } from "../farm.ts";
 
 /** Runs `croft machine …` on a farm. */
 async function machine(farm: Farm, ...args: string[]) {

@@ -3,10 +3,14 @@ import assert from "node:assert/strict";
 import { writeFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { TftpServer } from "../../agent/tftp/server.ts";
-import { silentLog } from "../../os/log.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { openHostNetwork, prepareHostNetwork, type Connection } from "../../machines/network/host-network.ts";
+import { TftpServer } from "../../../agent/tftp/server.ts";
+import { silentLog } from "../../../os/log.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import {
+  openHostNetwork,
+  prepareHostNetwork,
+  type Connection,
+} from "../../../machines/network/host-network.ts";
 import {
   enterNetworkNamespace,
   hostAddress,
@@ -14,9 +18,9 @@ import {
   servicePort,
   sh,
   startBridgedHost,
-} from "../fixtures/network.ts";
-import { minimalMachine } from "../fixtures/images.ts";
-import { startGuest, type Guest } from "./qemu-guest.ts";
+} from "../../fixtures/network.ts";
+import { minimalMachine } from "../../fixtures/images.ts";
+import { startGuest, type Guest } from "../qemu/qemu-guest.ts";
 
 const choice = { kind: "bridge", bridge: "br1" } as const;
 const fixedAddress = "196.254.111.222";

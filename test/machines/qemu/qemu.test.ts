@@ -6,14 +6,14 @@ import { createServer, connect, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { silentLog } from "../../os/log.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { architectureOf, hostArchitecture } from "../../machines/qemu/architecture.ts";
-import { BoundedFile } from "../../machines/qemu/bounded-file.ts";
-import { commandLine } from "../../machines/qemu/command-line.ts";
-import { QmpClient, QmpFailure, type QmpEvent } from "../../machines/qemu/qmp.ts";
-import { throttle } from "../../machines/qemu/throttle.ts";
-import type { StartOptions } from "../../machines/virtual-machine.ts";
+import { silentLog } from "../../../os/log.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { architectureOf, hostArchitecture } from "../../../machines/qemu/architecture.ts";
+import { BoundedFile } from "../../../machines/qemu/bounded-file.ts";
+import { commandLine } from "../../../machines/qemu/command-line.ts";
+import { QmpClient, QmpFailure, type QmpEvent } from "../../../machines/qemu/qmp.ts";
+import { throttle } from "../../../machines/qemu/throttle.ts";
+import type { StartOptions } from "../../../machines/virtual-machine.ts";
 
 /** The far end of a QMP connection, on a real socket. */
 async function qmpPair(onEvent: (event: QmpEvent) => void = () => {}) {

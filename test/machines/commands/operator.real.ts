@@ -7,11 +7,15 @@ import { readdir } from "node:fs/promises";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { packageFile } from "../../os/files/package.ts";
-import { run } from "../../os/run.ts";
-import { makeRuntimeDirectory, removeSuspension, writeSuspension } from "../../machines/runtime-directory.ts";
-import { VncClient } from "../fixtures/vnc.ts";
-import { patienceSeconds, startGuest, type Guest } from "./qemu-guest.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { run } from "../../../os/run.ts";
+import {
+  makeRuntimeDirectory,
+  removeSuspension,
+  writeSuspension,
+} from "../../../machines/runtime-directory.ts";
+import { VncClient } from "../../fixtures/vnc.ts";
+import { patienceSeconds, startGuest, type Guest } from "../qemu/qemu-guest.ts";
 
 const shellOnConsole = `
   echo ready > $log

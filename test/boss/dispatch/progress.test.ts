@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { Matrix } from "../../boss/matrix/matrix.ts";
-import { Progress } from "../../boss/progress.ts";
+import { Matrix } from "../../../boss/matrix/matrix.ts";
+import { Progress } from "../../../boss/progress.ts";
 
 const host = (name: string) => ({ name, destination: name, workDirectory: "~" });
 

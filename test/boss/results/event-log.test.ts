@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { mock, test } from "node:test";
-import { EventLog } from "../../boss/results/event-log.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { EventLog } from "../../../boss/results/event-log.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 const host = (name: string) => ({ name, destination: name, workDirectory: "~" });
 

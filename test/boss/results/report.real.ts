@@ -4,12 +4,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { findMatrix } from "../../boss/results/found-matrix.ts";
-import { reportPage } from "../../boss/results/report-html.ts";
-import { ResultStore } from "../../boss/results/store.ts";
-import { summarize } from "../../boss/results/summary.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { launchBrowser } from "../fixtures/browser.ts";
+import { findMatrix } from "../../../boss/results/found-matrix.ts";
+import { reportPage } from "../../../boss/results/report-html.ts";
+import { ResultStore } from "../../../boss/results/store.ts";
+import { summarize } from "../../../boss/results/summary.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { launchBrowser } from "../../fixtures/browser.ts";
 
 test("the report is one page: a coloured matrix, changes, messages, and nothing that runs", async () => {
   await using directory = await temporaryDirectory("croft-test-report-");

@@ -1,18 +1,18 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure, isSystemError } from "../os/failure.ts";
-import type { Log } from "../os/log.ts";
-import { compareVersions } from "../manifests/version.ts";
-import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
-import type { Machine } from "../manifests/machine.ts";
+import { Failure, isSystemError } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
+import { compareVersions } from "../../manifests/version.ts";
+import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
+import type { Machine } from "../../manifests/machine.ts";
 import type { EnumerationContext } from "./enumeration-context.ts";
 import type { HeldMachine, LockedMachine } from "./enumeration.ts";
-import { currentRevision, type MachinePaths } from "./layout.ts";
-import { MachineLock, tryMachineLock, type Holder } from "./locks.ts";
-import { readBootstrappedManifest, readMachineManifest } from "./manifest-files.ts";
+import { currentRevision, type MachinePaths } from "../layout.ts";
+import { MachineLock, tryMachineLock, type Holder } from "../locks.ts";
+import { readBootstrappedManifest, readMachineManifest } from "../manifest-files.ts";
 import { PendingBootstrap } from "./pending-bootstrap.ts";
-import { temporarySnapshot } from "./temporary-snapshot.ts";
-import type { ToolchainLock } from "./toolchain-lock.ts";
+import { temporarySnapshot } from "../temporary-snapshot.ts";
+import type { ToolchainLock } from "../toolchain-lock.ts";
 
 const retries = 10;
 
