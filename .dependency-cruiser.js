@@ -13,7 +13,10 @@ const folders = {
   os: [],
 };
 
-/** Rooms of a folder, from the top down: a room imports only what stands after it. "door" is the folder itself. */
+/**
+ * Rooms of a folder, from the top down: a room imports only what stands after it, or beside it in a list. "door" is the
+ * folder itself.
+ */
 const floors = {
   agent: [
     "door",
@@ -28,6 +31,7 @@ const floors = {
     "settings",
   ],
   boss: ["door", "planning", "results", "dispatch", "hosts", "matrix"],
+  controller: [["door", "client", "dashboard", "routes"], "builds", "files", "database"],
   machines: ["commands", "enumeration", "image", "qemu", "network", "door"],
 };
 
@@ -44,17 +48,17 @@ function folderRules() {
 }
 
 function floorRules() {
-  return Object.entries(floors).flatMap(([folder, rooms]) =>
-    rooms.flatMap((room, at) => {
-      const above = rooms.slice(0, at);
+  return Object.entries(floors).flatMap(([folder, levels]) =>
+    levels.flatMap((level, at) => {
+      const above = levels.slice(0, at).flat();
       if (above.length === 0) return [];
-      return {
+      return [level].flat().map((room) => ({
         name: `${folder}-${room}-imports-downwards`,
-        comment: `In ${folder}/: ${rooms.join(" > ")}.`,
+        comment: `In ${folder}/: ${levels.map((each) => [each].flat().join(", ")).join(" > ")}.`,
         severity: "error",
         from: { path: inside(folder, room) },
         to: { path: above.map((other) => inside(folder, other)).join("|") },
-      };
+      }));
     }),
   );
 }
