@@ -33,6 +33,11 @@ export class UsageFailure extends Failure {
   }
 }
 
+/** Lets a {@link Failure} be handled; whatever else was thrown is a bug, and is thrown on as it is. */
+export function assertFailure(error: unknown): asserts error is Failure {
+  if (!(error instanceof Failure)) throw error;
+}
+
 const systemReasons: Record<string, string> = {
   ENOENT: "no such file or directory",
   EACCES: "permission denied",
