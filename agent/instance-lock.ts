@@ -13,7 +13,7 @@
  * The files stay. One that nobody has locked means nothing: the kernel releases the locks of whoever dies.
  */
 import { join } from "node:path";
-import { Failure, isSystemError } from "../os/failure.ts";
+import { assertFailure, Failure, isSystemError } from "../os/failure.ts";
 import { tryLockFile, type FileLock } from "../os/files/flock.ts";
 import type { Log } from "../os/log.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
@@ -53,7 +53,7 @@ function lockMachines(settings: Settings, name: string, log: Log): FileLock | un
   try {
     return lock(settings, join(settings.machines, `.croft-${name}.lock`));
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     const bearable = ["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT"];
     const isMissing = isSystemError(error.cause, "ENOENT", "ENOTDIR"); // which is told when it is needed
     if (!isMissing && !isSystemError(error.cause, ...bearable)) throw error;

@@ -1,6 +1,6 @@
 /** The work loop: look through the machines, ask the controllers, perform, deliver; again. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure } from "../os/failure.ts";
+import { assertFailure, Failure } from "../os/failure.ts";
 import { BootstrapBackoff } from "../machines/enumeration/bootstrap-backoff.ts";
 import type { PendingBootstrap } from "../machines/enumeration/pending-bootstrap.ts";
 import { Backoff } from "./wire/backoff.ts";
@@ -121,7 +121,7 @@ async function bootstrap(
     }
   } catch (error) {
     stop.throwIfAborted();
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     fault = error;
     const machine = pending.manifest.name;
     log.error({ machine, reason: error.message }, "bootstrap failed by a fault of the farm");

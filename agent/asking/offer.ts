@@ -1,4 +1,5 @@
 /** What is offered to which controller. */
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { HeldMachine, LockedMachine } from "../../machines/enumeration/enumeration.ts";
 import type { MachineHeader } from "../../manifests/machine.ts";
 import type { TaskRequest } from "../../manifests/task-request.ts";
@@ -46,7 +47,7 @@ export function taskRequest({ settings, signer, hostName }: Context, machines: O
     toolchainName: settings.toolchain.name,
     toolchainVersion: settings.toolchain.version,
     ...(login === undefined ? {} : { interactiveMode: settings.interactive, interactiveLogin: login }),
-    ...(signer ? { fingerprint: signer.fingerprint } : {}),
+    ...withoutUndefined({ fingerprint: signer?.fingerprint }),
     machines: machines.map(headerOf),
   };
 }
@@ -54,10 +55,5 @@ export function taskRequest({ settings, signer, hostName }: Context, machines: O
 function headerOf(machine: LockedMachine | HeldMachine): MachineHeader {
   const manifest = machine.state === "locked" ? machine.manifest.machine : machine.manifest!;
   const { id, name, summary, role, ramMinimumKiB, ramMaximumKiB } = manifest;
-  return {
-    ...{ id, name, summary },
-    ...(role === undefined ? {} : { role }),
-    ...(ramMinimumKiB === undefined ? {} : { ramMinimumKiB }),
-    ...(ramMaximumKiB === undefined ? {} : { ramMaximumKiB }),
-  };
+  return withoutUndefined({ id, name, summary, role, ramMinimumKiB, ramMaximumKiB });
 }

@@ -2,6 +2,7 @@
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import { isLocalRepository } from "../../manifests/task.ts";
 import { formatTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
@@ -156,13 +157,13 @@ export class Polling {
     const signature =
       response.challenge === undefined ? undefined : await this.#signer?.sign(response.challenge, signal);
     const logUrl = answer.headers["croft-log-url"];
-    return {
+    return withoutUndefined({
       controller,
       response,
       task: response.task,
-      ...(signature === undefined ? {} : { answer: signature }),
-      ...(typeof logUrl === "string" && isWebUrl(logUrl) ? { logUrl } : {}),
-    };
+      answer: signature,
+      logUrl: typeof logUrl === "string" && isWebUrl(logUrl) ? logUrl : undefined,
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 /** Boots a machine and waits for its first sign of life, trying again after a mis-boot. */
 import { randomInt } from "node:crypto";
 import type { Log } from "../../os/log.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
 import type { MachineEnd, PublicScreen } from "../../machines/virtual-machine.ts";
@@ -99,9 +100,11 @@ async function start(options: BootOptions): Promise<Exchange> {
         cpus: settings.cpus,
         ramKiB: clampRam(settings.ramKiB, machine),
         accel: settings.accel,
-        ...(settings.qemu === undefined ? {} : { qemu: settings.qemu }),
-        ...(options.publicScreen ? { publicScreen: options.publicScreen } : {}),
-        ...(options.onLog ? { onLog: options.onLog } : {}),
+        ...withoutUndefined({
+          qemu: settings.qemu,
+          publicScreen: options.publicScreen,
+          onLog: options.onLog,
+        }),
         log,
         signal,
       }),

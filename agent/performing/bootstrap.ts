@@ -3,6 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { bogusToolchainId, fakeMac } from "../../machines/enumeration/fake-machine.ts";
 import { publishBootstrapped, type PendingBootstrap } from "../../machines/enumeration/pending-bootstrap.ts";
 import { parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
@@ -39,8 +40,7 @@ export async function bootstrapMachine(
   const log = context.log.child({ machine: pending.manifest.name, toolchain: settings.toolchain.name });
   log.info({ snapshot: pending.snapshot.path }, "bootstrapping");
   if (settings.fakeBootstrap) {
-    const versions: Record<string, string> =
-      context.workerVersion === undefined ? {} : { croft: context.workerVersion };
+    const versions = withoutUndefined({ croft: context.workerVersion });
     await publish(context, pending, fakeMac, { versions });
     return true;
   }

@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { MachinePaths } from "../../machines/layout.ts";
 import type { MachineLock } from "../../machines/locks.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
@@ -167,7 +168,7 @@ async function startMachine(
     startupTimeoutSeconds: settings.startupTimeoutSeconds.build,
     retries: settings.buildRetries,
     evidence: directories.evidence,
-    ...(screen ? { publicScreen: screen } : {}),
+    ...withoutUndefined({ publicScreen: screen }),
     onLog,
     signal: interruption.signal,
   });

@@ -9,7 +9,7 @@
  * the evidence directory, and the next start clears the rest away (recovery.ts).
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure, reasonOf } from "../../os/failure.ts";
+import { assertFailure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import type { MachineLock } from "../../machines/locks.ts";
 import { removeSuspension, writeSuspension } from "../../machines/runtime-directory.ts";
@@ -134,7 +134,7 @@ async function sendMeanwhile({ settings, delivery, log }: Context, signal: Abort
     try {
       await delivery.sendDue(signal);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       log.warn({ reason: error.message }, "results cannot be sent");
     }
   }

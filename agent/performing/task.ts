@@ -7,8 +7,9 @@
  */
 import { dirname } from "node:path";
 import { syncDirectory } from "../../os/files/durable.ts";
-import { attempt, Failure } from "../../os/failure.ts";
+import { assertFailure, attempt } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Result } from "../../manifests/result.ts";
 import { formatResultRequest } from "../../manifests/result-request.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
@@ -65,7 +66,7 @@ export async function performTask(
   try {
     entry = begun ?? (await beginTask(context, received));
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     log.error({ reason: error.message }, "task not begun by a fault of the farm");
     return { result: agentResult(task, "abort", "agent", error.message), entry: undefined, fault: true };
   }
@@ -117,7 +118,7 @@ export async function abandonTask(
   try {
     entry ??= await beginTask(context, received);
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     return { result, entry: undefined, fault };
   }
   await recordPatiently(context, entry, result, log);
@@ -130,12 +131,7 @@ export function resultRequest(
   { session, answer }: Pick<Assignment, "session" | "answer">,
   result: Result,
 ): Uint8Array {
-  return formatResultRequest({
-    session,
-    agentChecksum,
-    ...(answer === undefined ? {} : { challenge: answer }),
-    result,
-  });
+  return formatResultRequest(withoutUndefined({ session, agentChecksum, challenge: answer, result }));
 }
 
 /**
@@ -158,7 +154,7 @@ async function removeUploads({ directories }: Context, log: Log): Promise<void> 
   try {
     await removeDirectories(directories.get, directories.put);
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     log.warn({ reason: error.message }, "files of the task are left");
   }
 }
@@ -176,19 +172,19 @@ async function decide(context: Context, work: Work): Promise<Outcome> {
       log.milestone({ reason: signal.reason.message, priority, holder: process.pid }, "task interrupted");
       return { result: agentResult(task, "interrupt", "agent", signal.reason.message) };
     }
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     log.error({ reason: error.message }, "task not performed by a fault of the farm");
     return { result: agentResult(task, "abort", "agent", error.message), fault: true };
   }
 }
 
 export function assignmentOf({ response, answer, logUrl }: ReceivedTask, task: Task): Assignment {
-  return {
+  return withoutUndefined({
     session: response.session,
     uploadUrls: response.uploadUrls,
     task: Buffer.from(formatTask(task)).toString("utf8"),
-    ...(answer === undefined ? {} : { answer }),
-    ...(response.resultUrl === undefined ? {} : { resultUrl: response.resultUrl }),
-    ...(logUrl === undefined ? {} : { logUrl }),
-  };
+    answer,
+    resultUrl: response.resultUrl,
+    logUrl,
+  });
 }

@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { assertFailure, attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
@@ -108,7 +108,7 @@ export class Delivery {
 
   /** @throws what is a bug. */
   #failed(entry: SpoolEntry, error: unknown): void {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     const { session, resultUrl: url } = entry.assignment;
     const pauseSeconds = this.#backoff.failed(controllerOf(entry));
     this.#metrics?.delivered("failed");

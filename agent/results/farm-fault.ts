@@ -1,6 +1,6 @@
 /** Faults of the farm: which errors are no machine's fault, and how what must not be lost waits until they are over. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure, isSystemError } from "../../os/failure.ts";
+import { assertFailure, Failure, isSystemError } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { Backoff } from "../wire/backoff.ts";
 import { faultPauseMaxSeconds, type Context } from "../context.ts";
@@ -35,7 +35,7 @@ export async function patiently<T>(
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       const pauseSeconds = pauses.failed("work");
       log.error({ reason: error.message, pauseSeconds }, message);
       status.failed(error.message);
@@ -53,7 +53,7 @@ async function sendEarlier(delivery: Context["delivery"], log: Log, stop: AbortS
   try {
     await delivery.sendDue(stop);
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     log.warn({ reason: error.message }, "earlier results cannot be sent");
   }
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { Failure, isSystemError } from "../../os/failure.ts";
+import { assertFailure, Failure, isSystemError } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { isFailure, type Result } from "../../manifests/result.ts";
 import type { Task } from "../../manifests/task.ts";
@@ -45,7 +45,7 @@ export async function takeUploads(
     await extractArtifacts(archive, entry.uploads, limit);
     return { result };
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     if (isMissing(error.cause, archive)) return { result }; // nothing was uploaded
     if (isFarmFault(error)) return { result, fault: error };
     log.warn({ reason: error.message }, "artifacts of the machine are not acceptable");

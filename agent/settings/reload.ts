@@ -4,7 +4,7 @@
  * restart. A configuration that cannot be used changes nothing.
  */
 import { isDeepStrictEqual } from "node:util";
-import { Failure } from "../../os/failure.ts";
+import { assertFailure } from "../../os/failure.ts";
 import { setVerbosity } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { prepareHostNetwork } from "../../machines/network/host-network.ts";
@@ -45,7 +45,7 @@ export async function reloadSettings(context: Context, read: () => Settings): Pr
         "configuration reloaded",
       );
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       log.error({ reason: error.message }, "configuration not reloaded, the old settings stay");
     }
   });

@@ -1,6 +1,7 @@
 /** What an agent may be doing: each phase with its text and the longest time it should take. */
 import { duration } from "../../os/duration.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Settings } from "../settings/settings.ts";
 
 /** A phase, and what it is about. */
@@ -122,5 +123,5 @@ export function activityText(activity: Activity, seconds: number): string {
 function purpose({ task, controller }: Activity): string {
   return task === undefined
     ? " to bootstrap it"
-    : ` to build ${subject({ phase: "building", task, ...(controller === undefined ? {} : { controller }) })}`;
+    : ` to build ${subject({ phase: "building", task, ...withoutUndefined({ controller }) })}`;
 }

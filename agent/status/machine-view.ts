@@ -1,3 +1,4 @@
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Enumeration } from "../../machines/enumeration/enumeration.ts";
 import type { Activity } from "./activity.ts";
 
@@ -40,8 +41,7 @@ export class MachineView {
         name,
         volume,
         state: priority === undefined ? "held" : "building",
-        ...(holder === undefined ? {} : { holder }),
-        ...(priority === undefined ? {} : { priority }),
+        ...withoutUndefined({ holder, priority }),
       };
     });
     if (pending) seen.push({ name: pending.paths.name, volume: pending.paths.volume, state: "pending" });

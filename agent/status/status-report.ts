@@ -2,6 +2,7 @@
 import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Context } from "../context.ts";
 import { healthOf } from "./health.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -27,11 +28,11 @@ export async function statusReport(reported: Reported): Promise<Record<string, u
     now: {
       text: status.text,
       ...activity,
-      ...(controller === undefined ? {} : { controller: withoutSecrets(controller) }),
+      ...withoutUndefined({ controller: controller && withoutSecrets(controller) }),
       since: status.since.toISOString(),
       seconds: Math.round(status.seconds),
     },
-    ...(status.fault ? { fault: status.fault } : {}),
+    ...withoutUndefined({ fault: status.fault }),
     machines: metrics.machines.list(status.activity),
     machinesEnumerated: metrics.machines.enumerated?.toISOString() ?? null,
     controllers: [...metrics.controllers.values()],

@@ -15,6 +15,7 @@ import {
   type SocketAddress,
   unpackAddress,
 } from "../../os/network/udp.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { refusing } from "./files.ts";
 
 export interface Peer {
@@ -27,7 +28,7 @@ export function makeSocket(receiveBufferBytes?: number): Socket {
   return createSocket({
     type: "udp4",
     lookup: (host, _options, done) => done(null, host, 4),
-    ...(receiveBufferBytes === undefined ? {} : { recvBufferSize: receiveBufferBytes }),
+    ...withoutUndefined({ recvBufferSize: receiveBufferBytes }),
   });
 }
 

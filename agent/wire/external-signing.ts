@@ -3,6 +3,7 @@ import { constants, createPublicKey, publicDecrypt, type KeyObject } from "node:
 import { accessSync, constants as access } from "node:fs";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { ProgramFailure, run, type RunResult } from "../../os/run.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 
 /** Tasks are signed for while locks are held; a token takes a second or two. */
 const timeoutSeconds = 20;
@@ -115,7 +116,7 @@ async function callProgram(
   signal: AbortSignal | undefined,
 ): Promise<RunResult> {
   try {
-    return await run(argv, { timeoutSeconds, input, ...(signal ? { signal } : {}) });
+    return await run(argv, { timeoutSeconds, input, ...withoutUndefined({ signal }) });
   } catch (error) {
     if (!(error instanceof ProgramFailure)) throw error;
     signal?.throwIfAborted();
