@@ -2,7 +2,7 @@ import type { Log } from "../os/log.ts";
 import type { Storage } from "../machines/storage.ts";
 import type { StartOptions, VirtualMachine } from "../machines/virtual-machine.ts";
 import type { Delivery } from "./results/delivery.ts";
-import type { Directories } from "./directories.ts";
+import type { Directories } from "./settings/directories.ts";
 import type { HttpClient } from "./wire/http.ts";
 import type { AgentMetrics } from "./status/metrics.ts";
 import type { Polling } from "./asking/polling.ts";

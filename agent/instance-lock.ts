@@ -17,7 +17,7 @@ import { assertFailure, Failure, isSystemError } from "../os/failure.ts";
 import { tryLockFile, type FileLock } from "../os/files/flock.ts";
 import type { Log } from "../os/log.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
-import { makeDirectory } from "./directories.ts";
+import { makeDirectory } from "../os/files/directories.ts";
 import { instanceName, type Settings } from "./settings/settings.ts";
 
 /**

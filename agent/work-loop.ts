@@ -7,7 +7,7 @@ import { Backoff } from "./wire/backoff.ts";
 import { bootstrapMachine } from "./performing/bootstrap.ts";
 import { faultPauseMaxSeconds, type Context } from "./context.ts";
 import { dumpMachines, dumpResult, dumpTask } from "./dump.ts";
-import { Grace } from "./results/grace.ts";
+import { Grace } from "./wire/grace.ts";
 import { nextWork, type AbandonedWork, type Backoffs, type TaskWork } from "./next-work.ts";
 import type { ReceivedTask } from "./asking/polling.ts";
 import type { SignalWatch } from "./signals.ts";

@@ -4,8 +4,8 @@ import type { HeldMachine, LockedMachine } from "../../machines/enumeration/enum
 import type { MachineHeader } from "../../manifests/machine.ts";
 import type { TaskRequest } from "../../manifests/task-request.ts";
 import type { Context } from "../context.ts";
-import { interactiveLogin } from "../performing/interactive-login.ts";
-import type { HeldTask } from "./interruption.ts";
+import { interactiveLogin } from "../settings/interactive-login.ts";
+import type { HeldTask } from "./interrupter.ts";
 import { permissionOf, tasksToInterrupt, type Load } from "./priority.ts";
 import type { ControllerSetting } from "../settings/settings.ts";
 

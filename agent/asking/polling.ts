@@ -9,7 +9,7 @@ import { formatTaskRequest, type TaskRequest } from "../../manifests/task-reques
 import { parseTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import type { Task } from "../../manifests/task.ts";
 import { Backoff } from "../wire/backoff.ts";
-import { Grace } from "../results/grace.ts";
+import { Grace } from "../wire/grace.ts";
 import { Unreachable, type Answer, type HttpClient } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
 import type { ControllerSetting } from "../settings/settings.ts";

@@ -10,7 +10,7 @@ import { parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import { boot, randomMac } from "./boot.ts";
 import type { Context } from "../context.ts";
-import { freshDirectories, removeDirectories } from "../directories.ts";
+import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
 import type { Exchange } from "./exchange.ts";
 import { softFail } from "./soft-fail.ts";
 

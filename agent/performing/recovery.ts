@@ -8,7 +8,7 @@ import { ManifestError } from "../../manifests/error.ts";
 import type { Result } from "../../manifests/result.ts";
 import { parseTask, type Task } from "../../manifests/task.ts";
 import type { Context } from "../context.ts";
-import { removeDirectories } from "../directories.ts";
+import { removeDirectories } from "../../os/files/directories.ts";
 import { keepEvidence } from "./evidence.ts";
 import { isFarmFault, patiently } from "../results/farm-fault.ts";
 import { agentResult } from "../results/result.ts";

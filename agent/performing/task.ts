@@ -15,7 +15,7 @@ import { formatResultRequest } from "../../manifests/result-request.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
 import { buildOnMachine, type Outcome, type TaskMachine, type Work } from "./build.ts";
 import { agentChecksum, Interrupted, type Context } from "../context.ts";
-import { freshDirectories, removeDirectories } from "../directories.ts";
+import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
 import { patiently } from "../results/farm-fault.ts";
 import { LiveLog } from "./live-log.ts";
 import type { ReceivedTask } from "../asking/polling.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { lockInstance } from "../../agent/instance-lock.ts";
-import { keepIdentity } from "../../agent/settings/reload.ts";
+import { keepIdentity } from "../../agent/reload.ts";
 import { makeSettings, type Settings } from "../../agent/settings/settings.ts";
 import { Failure } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { NetworkInterfaceInfo } from "node:os";
 import { test } from "node:test";
-import { interactiveLogin } from "../../agent/performing/interactive-login.ts";
+import { interactiveLogin } from "../../agent/settings/interactive-login.ts";
 
 const address = (text: string, family: "IPv4" | "IPv6", internal = false) =>
   ({ address: text, family, internal }) as NetworkInterfaceInfo;

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { interruptTasks, loadOf, lookAgain, type HeldTask } from "../../agent/asking/interruption.ts";
+import { interruptTasks, loadOf, lookAgain, type HeldTask } from "../../agent/asking/interrupter.ts";
 import { Failure } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { run } from "../../os/run.ts";

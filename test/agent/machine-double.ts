@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../agent/context.ts";
 import { AgentMetrics } from "../../agent/status/metrics.ts";
-import { openParts } from "../../agent/parts.ts";
+import { openParts } from "../../agent/configured-context.ts";
 import { makeSettings, type Settings } from "../../agent/settings/settings.ts";
 import { SpoolMeter } from "../../agent/task-state/spool-size.ts";
 import { Spool } from "../../agent/task-state/spool.ts";

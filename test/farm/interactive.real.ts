@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { interactiveLogin } from "../../agent/performing/interactive-login.ts";
+import { interactiveLogin } from "../../agent/settings/interactive-login.ts";
 import { packageFile } from "../../os/files/package.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { freePort } from "../fixtures/ports.ts";

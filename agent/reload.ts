@@ -4,13 +4,13 @@
  * restart. A configuration that cannot be used changes nothing.
  */
 import { isDeepStrictEqual } from "node:util";
-import { assertFailure } from "../../os/failure.ts";
-import { setVerbosity } from "../../os/log.ts";
-import { withoutSecrets } from "../../os/network/url.ts";
-import { prepareHostNetwork } from "../../machines/network/host-network.ts";
-import type { Context } from "../context.ts";
-import { openParts } from "../parts.ts";
-import type { Settings } from "./settings.ts";
+import { assertFailure } from "../os/failure.ts";
+import { setVerbosity } from "../os/log.ts";
+import { withoutSecrets } from "../os/network/url.ts";
+import { prepareHostNetwork } from "../machines/network/host-network.ts";
+import type { Context } from "./context.ts";
+import { openParts } from "./configured-context.ts";
+import type { Settings } from "./settings/settings.ts";
 
 /** Settings that only a restart changes, with the names of their options. */
 const fixed: Partial<Record<keyof Settings, string>> = {

@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { Failure } from "../../os/failure.ts";
-import type { Settings } from "../settings/settings.ts";
+import type { Settings } from "./settings.ts";
 
 /** VNC displays begin at this port (RFC 6143, 6). */
 const vncPort = 5900;

@@ -7,7 +7,7 @@ import type { MachineLock } from "../../machines/locks.ts";
 import type { ToolchainLock } from "../../machines/toolchain-lock.ts";
 import type { Backoff } from "../wire/backoff.ts";
 import { Interrupted, type Context } from "../context.ts";
-import { interruptTasks, lookAgain, type HeldTask } from "./interruption.ts";
+import { interruptTasks, lookAgain, type HeldTask } from "./interrupter.ts";
 import type { ReceivedTask } from "./polling.ts";
 import { isFull, tasksToInterrupt } from "./priority.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";

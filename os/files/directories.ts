@@ -1,0 +1,22 @@
+import { mkdir, rm } from "node:fs/promises";
+import { attempt } from "../failure.ts";
+
+/** Makes directories that hold one boot's files, empty. */
+export async function freshDirectories(...paths: string[]): Promise<void> {
+  await removeDirectories(...paths);
+  for (const path of paths) await makeDirectory(path);
+}
+
+/** @throws {Failure} if one cannot be removed. */
+export async function removeDirectories(...paths: string[]): Promise<void> {
+  for (const path of paths)
+    await attempt(
+      `remove the directory '${path}'`,
+      rm(path, { recursive: true, force: true, maxRetries: 3 }),
+    );
+}
+
+/** @throws {Failure} if the directory cannot be made. */
+export async function makeDirectory(path: string): Promise<void> {
+  await attempt(`make the directory '${path}'`, mkdir(path, { recursive: true }));
+}
