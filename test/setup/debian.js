@@ -31,6 +31,7 @@ const forDemo = {
 };
 const forTests = {
   ...forDemo,
+  // Any busybox here, as the packages of a dynamic and of a static one exclude each other; see busybox.js.
   "busybox-static": ["busybox"],
   "tftp-hpa": ["tftp"],
   atftp: ["atftp"],
@@ -112,20 +113,34 @@ export async function installPackages(packages, log) {
     throw new Error(
       `Debian packages are missing; install them with:\n  sudo apt-get update && sudo ${install.join(" ")}`,
     );
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" };
-  const apt = (argv) => runLogged([argv[0], "-o", "DPkg::Lock::Timeout=300", ...argv.slice(1)], { log, env });
   const title = `Installing ${packages.length} Debian package${packages.length === 1 ? "" : "s"} (${packages.join(" ")})`;
   await showing(title, async () => {
     const allow = keepServicesDown();
     try {
-      await runLogged(["dpkg", "--configure", "-a"], { log, env }); // after one that was cut off
+      await runLogged(["dpkg", "--configure", "-a"], { log, env: quietly() }); // after one that was cut off
       // A source that does not answer is no obstacle if the others have what is needed.
-      await apt(["apt-get", "update"]).catch(() => {});
-      await apt(install);
+      await apt(["update"], { log }).catch(() => {});
+      await apt(install.slice(1), { log });
     } finally {
       allow();
     }
   });
+}
+
+/**
+ * Runs apt-get.
+ *
+ * @param {string[]} args
+ * @param {{ log: string, cwd?: string }} options
+ */
+export function apt(args, options) {
+  const argv = ["apt-get", "-o", "DPkg::Lock::Timeout=300", ...args];
+  return runLogged(argv, { ...options, env: quietly() });
+}
+
+/** The environment in which Debian's programs ask nothing. */
+function quietly() {
+  return { ...process.env, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" };
 }
 
 /**

@@ -2,6 +2,7 @@
 // there. Plain JavaScript for any Node.js from 18 on: it runs before anything is installed.
 import { join, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { fetchStaticBusybox, staticBusybox } from "./busybox.js";
 import { installPackages, missingPackages, purposes } from "./debian.js";
 import { lockFile } from "./lock.js";
 import { installModules, linkRuntime, modulesAreCurrent } from "./modules.js";
@@ -29,20 +30,29 @@ try {
 }
 
 async function prepare() {
-  if (modulesAreCurrent(root) && missingPackages(wanted).length === 0) return;
+  if (isPrepared()) return;
   // Several at once are fine: they wait for one another here, and find nothing left to do.
   const lock = await showing("Waiting for another preparation of this clone", () =>
     lockFile(join(root, ".cache/prepare.lock"), "exclusive", { wait: true }),
   );
   try {
-    const missing = missingPackages(wanted);
-    if (modulesAreCurrent(root) && missing.length === 0) return;
+    if (isPrepared()) return;
     startLog(log);
+    const missing = missingPackages(wanted);
     if (missing.length > 0) await installPackages(missing, log);
     const still = missingPackages(wanted);
     if (still.length > 0) throw new Error(`these are still missing: ${still.join(" ")}\nAll of it: ${log}`);
+    if (lacksBusybox()) await fetchStaticBusybox(root, log);
     await installModules(root, { log });
   } finally {
     lock.release();
   }
+}
+
+function isPrepared() {
+  return modulesAreCurrent(root) && missingPackages(wanted).length === 0 && !lacksBusybox();
+}
+
+function lacksBusybox() {
+  return "busybox-static" in wanted && staticBusybox(root) === undefined;
 }

@@ -1,19 +1,20 @@
 #!/bin/sh
 # Runs the worker as a machine would: in a root file system of its own that is thrown away, in namespaces of its own
 # (the caller has made them). Bootstraps, then performs a task.
-#   guest.sh SHELL DIRECTORY DISK_MIB
+#   guest.sh SHELL DIRECTORY DISK_MIB BUSYBOX
 # SHELL     dash or bash: this host's programs behind an overlay, with that shell as /bin/sh;
 #           busybox: nothing but the static busybox
 # DIRECTORY has "files" (copied over the root file system) and "setup" (run in it first)
+# BUSYBOX   a static one, which enters the root file system too
 set -eu
-shell=$1 given=$2 disk_mib=$3
+shell=$1 given=$2 disk_mib=$3 busybox=$4
 mkdir "$given/disk"
 mount -t tmpfs -o "size=${disk_mib}m,mode=755" guest "$given/disk"
 root=$given/disk/root
 mkdir "$root"
 if [ "$shell" = busybox ]; then
   for directory in bin dev proc root sys tmp run var/lib etc; do mkdir -p "$root/$directory"; done
-  cp "$(command -v busybox)" "$root/bin/busybox"
+  cp "$busybox" "$root/bin/busybox"
   for applet in $("$root/bin/busybox" --list); do ln -s busybox "$root/bin/$applet" 2> /dev/null || :; done
 else
   mkdir "$given/disk/upper" "$given/disk/work"
@@ -24,7 +25,7 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 cp -a "$given/files/." "$root/"
 inside() { env -i ${CROFT_TEST_RUN:+"CROFT_TEST_RUN=$CROFT_TEST_RUN"} "CROFT_TFTP=$CROFT_TFTP" \
-  PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin busybox chroot "$root" "$@"; }
+  PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$busybox" chroot "$root" "$@"; }
 inside /bin/sh < "$given/setup"
 inside /worker bootstrap
 inside /usr/lib/croft/croft-worker task

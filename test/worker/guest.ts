@@ -6,10 +6,12 @@ import { extractArtifacts } from "../../agent/results/artifacts.ts";
 import { TftpServer } from "../../agent/tftp/server.ts";
 import { makeLog } from "../../os/log.ts";
 import { guestWorker } from "../../os/files/guest-worker.ts";
+import { packageRoot } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
 import { parseResult, type Result } from "../../manifests/result.ts";
+import { staticBusybox } from "../setup/busybox.js";
 
 /** `busybox`: nothing but it; else this host's programs with that shell as `/bin/sh`. */
 export type Shell = "dash" | "bash" | "busybox";
@@ -84,6 +86,7 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
         options.shell,
         directory.path,
         String(options.diskMiB ?? 64),
+        busybox(),
       ],
     ],
     { timeoutSeconds: 120, env: { ...process.env, CROFT_TFTP: `127.0.0.1:${tftp.port}` } },
@@ -107,6 +110,12 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
     artifacts,
     console: stdout + stderr,
   };
+}
+
+function busybox(): string {
+  const path = staticBusybox(packageRoot);
+  if (path === undefined) throw new Error("no static busybox: 'node test/setup/prepare.js test' brings it");
+  return path;
 }
 
 function taskText(task: Record<string, string> | string): string {

@@ -1,3 +1,0 @@
-/** The boss's protocol double, for 1,000 scripts instead of a few hundred. */
-process.env["CROFT_DOUBLE_SCRIPTS"] = "1000";
-await import("../boss/protocol.real.ts");
