@@ -254,7 +254,7 @@ test("a challenge is answered with the key, and the key's fingerprint is told", 
   await using home = await AgentHome.make();
   await using controller = await FakeController.start();
   const key = home.at("key.pem");
-  await run(["openssl", "genrsa", "-out", key, "2048"], { timeoutSeconds: 60 });
+  await run(["openssl", "genrsa", "-out", key, "2048"], { timeoutSeconds: 300 });
   giveOnce(controller, () => taskResponse(controller, "s7", "challenge: prove it\n"));
   const agent = home.start(["--auth-key", key, "--fake-build", controller.url("/task")]);
   const [request] = await controller.requests("/task", 1);
@@ -263,7 +263,7 @@ test("a challenge is answered with the key, and the key's fingerprint is told", 
   writeFileSync(home.at("signature"), Buffer.from(parseResultRequest(sent!.body).challenge!, "base64"));
   const { stdout } = await run(
     ["openssl", "pkeyutl", "-verifyrecover", "-inkey", key, "-in", home.at("signature")],
-    { timeoutSeconds: 60 },
+    { timeoutSeconds: 300 },
   );
   assert.equal(stdout, "prove it");
   agent.child.kill("SIGTERM");

@@ -16,8 +16,8 @@ import {
 import { script, writeTree } from "../worker/sources.ts";
 import { FakeController } from "./fake-controller.ts";
 import { AgentHome } from "./running-agent.ts";
+import { patienceSeconds } from "../fixtures/patience.ts";
 
-const patienceSeconds = 400;
 const resources = new AsyncDisposableStack();
 let host: BridgedHost;
 let machine: string;
@@ -28,7 +28,7 @@ before(async () => {
   host = resources.use(await startBridgedHost());
   await using tree = new AsyncDisposableStack();
   const directory = join(host.outsideDirectory, "hello-1.0");
-  tree.defer(() => run(["rm", "-r", directory], { timeoutSeconds: 10 }).then(() => {}));
+  tree.defer(() => run(["rm", "-r", directory], { timeoutSeconds: 300 }).then(() => {}));
   // Says what it sees, and goes on when it is told.
   await writeTree(directory, {
     ".croft/update": script(
@@ -38,7 +38,7 @@ before(async () => {
     ),
   });
   await run(["tar", "-czf", `${directory}.tar.gz`, "hello-1.0"], {
-    ...{ timeoutSeconds: 30, cwd: host.outsideDirectory },
+    ...{ timeoutSeconds: 300, cwd: host.outsideDirectory },
   });
 });
 

@@ -12,6 +12,7 @@ import { parseTaskRequest } from "../../manifests/task-request.ts";
 import { FakeController } from "./fake-controller.ts";
 import { AgentHome, task, type Ended } from "./running-agent.ts";
 import { holdTask, type TaskHolder } from "./task-holder.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 /** Machines that are bootstrapped, a controller with a queue for each path, and agents. */
 class Host implements AsyncDisposable {
@@ -115,7 +116,7 @@ async function stop({ child, ended }: Agent): Promise<Ended> {
 async function until({ child }: Agent, pattern: RegExp): Promise<void> {
   let said = "";
   const found = Promise.withResolvers<void>();
-  const late = setTimeout(() => found.reject(new Error(`no ${String(pattern)} in:\n${said}`)), 60_000);
+  const late = setTimeout(() => found.reject(new Error(`no ${String(pattern)} in:\n${said}`)), patienceMs);
   child.stderr!.on("data", (chunk: Buffer) => {
     said += chunk.toString();
     if (pattern.test(said)) found.resolve();

@@ -71,7 +71,7 @@ class Host implements AsyncDisposable {
 
 function doctor(...args: string[]) {
   const argv = [process.execPath, packageFile("bin", "croft.js"), "doctor", ...args];
-  return run(argv, { timeoutSeconds: 120, accept: [1, 2] });
+  return run(argv, { timeoutSeconds: 300, accept: [1, 2] });
 }
 
 async function listening(server: Server): Promise<number> {
@@ -83,7 +83,7 @@ async function listening(server: Server): Promise<number> {
 test("a host as it should be: one line each, exit status 0, nothing left behind", async () => {
   await using host = await Host.make();
   await using controller = await FakeController.start();
-  await run(["openssl", "genrsa", "-out", host.at("key"), "2048"], { timeoutSeconds: 60 });
+  await run(["openssl", "genrsa", "-out", host.at("key"), "2048"], { timeoutSeconds: 300 });
   const before = readdirSync(host.path).sort();
   const given = host.args("--auth-key", host.at("key"), controller.url("/task?token=s3cr3t"));
   const { status, stdout } = await doctor(...given);
@@ -177,7 +177,7 @@ test("controllers that hang, redirect, fail, show a foreign certificate or have 
       ...subject,
     ],
     {
-      timeoutSeconds: 60,
+      timeoutSeconds: 300,
     },
   );
   const answers: Record<string, [number, Record<string, string>]> = {
@@ -218,7 +218,7 @@ test("a small btrfs file system: subvolumes are really made and removed; too lit
   assert.match(report.find("ok", "btrfs metadata").text, /not allocated/);
   assert.match(report.find("problem", "machines space").text, /MiB free at .*1\.0 GiB are needed/);
   assert.match(report.find("warning", "controllers").text, /none given/);
-  const { stdout } = await run(["btrfs", "subvolume", "list", fileSystem.path], { timeoutSeconds: 10 });
+  const { stdout } = await run(["btrfs", "subvolume", "list", fileSystem.path], { timeoutSeconds: 300 });
   assert.equal(stdout, "");
   assert.deepEqual(readdirSync(join(fileSystem.path, "volume")), []);
 });
@@ -226,7 +226,7 @@ test("a small btrfs file system: subvolumes are really made and removed; too lit
 test("a bridge, nftables and a tap interface are tried, and removed again", async () => {
   await using host = await Host.make();
   const bridge = `crdoc${process.pid % 100_000}`;
-  const ip = (...args: string[]) => run(["ip", ...args], { timeoutSeconds: 10 });
+  const ip = (...args: string[]) => run(["ip", ...args], { timeoutSeconds: 300 });
   await ip("link", "add", bridge, "type", "bridge");
   await using _ = { [Symbol.asyncDispose]: async () => void (await ip("link", "delete", bridge)) };
   const args = host.args("--network", "bridge", "--bridge", bridge);
@@ -237,7 +237,7 @@ test("a bridge, nftables and a tap interface are tried, and removed again", asyn
   assert.equal(report.status, 0, JSON.stringify(report.findings));
   assert.match(report.find("ok", "bridge").text, /198\.51\.100\.1/);
   report.find("ok", "firewall");
-  assert.doesNotMatch((await run(["nft", "list", "tables"], { timeoutSeconds: 10 })).stdout, /croft/);
+  assert.doesNotMatch((await run(["nft", "list", "tables"], { timeoutSeconds: 300 })).stdout, /croft/);
   report.find("ok", "tap interfaces");
   assert.match(report.find("ok", "TFTP port").text, /198\.51\.100\.1:23401/);
   assert.equal(

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { EventEmitter, once } from "node:events";
+import { patienceSeconds } from "../fixtures/patience.ts";
 
 /** What it was sent. */
 export interface Received {
@@ -61,7 +62,7 @@ export class FakeController implements AsyncDisposable {
   }
 
   /** Waits until as many requests of the path have been answered. */
-  async requests(path: string, count: number, timeoutSeconds = 30): Promise<Received[]> {
+  async requests(path: string, count: number, timeoutSeconds = patienceSeconds): Promise<Received[]> {
     const signal = AbortSignal.timeout(timeoutSeconds * 1000);
     for (;;) {
       const found = this.received.filter((request) => request.path.startsWith(path));

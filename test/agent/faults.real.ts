@@ -32,20 +32,20 @@ test("a spool without room: the task is reported as aborted, and the agent goes 
   await using home = await AgentHome.make();
   await using controller = await FakeController.start();
   await mkdir(home.at("spool"));
-  await run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", home.at("spool")], { timeoutSeconds: 10 });
+  await run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", home.at("spool")], { timeoutSeconds: 300 });
   await using _ = {
     [Symbol.asyncDispose]: async () =>
-      void (await run(["umount", "-l", home.at("spool")], { timeoutSeconds: 10 })),
+      void (await run(["umount", "-l", home.at("spool")], { timeoutSeconds: 300 })),
   };
   give(controller, [response(controller, "f1"), response(controller, "f2")]);
   await run(["dd", "if=/dev/zero", `of=${home.at("spool", "ballast")}`, "bs=4k"], {
-    timeoutSeconds: 10,
+    timeoutSeconds: 300,
     accept: [1],
   });
   await rm(home.at("spool", "ballast"), { force: true });
   mkdirSync(home.at("spool", "default-1"));
   await run(["dd", "if=/dev/zero", `of=${home.at("spool", "ballast")}`, "bs=4k"], {
-    timeoutSeconds: 10,
+    timeoutSeconds: 300,
     accept: [1],
   });
   const agent = home.start(["--fake-build", controller.url("/task")]);
@@ -63,16 +63,16 @@ test("a spool that fills up during the build: the result waits for room, through
   await using home = await AgentHome.make();
   await using controller = await FakeController.start();
   await mkdir(home.at("spool"));
-  await run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", home.at("spool")], { timeoutSeconds: 10 });
+  await run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", home.at("spool")], { timeoutSeconds: 300 });
   await using _ = {
     [Symbol.asyncDispose]: async () =>
-      void (await run(["umount", "-l", home.at("spool")], { timeoutSeconds: 10 })),
+      void (await run(["umount", "-l", home.at("spool")], { timeoutSeconds: 300 })),
   };
   give(controller, [response(controller, "f3")]);
   const agent = home.start([controller.url("/task")]);
   await home.readTask();
   await run(["dd", "if=/dev/zero", `of=${home.at("spool", "ballast")}`, "bs=4k"], {
-    timeoutSeconds: 10,
+    timeoutSeconds: 300,
     accept: [1],
   });
   await home.upload(resultText());
@@ -104,9 +104,9 @@ test("what peers say may hold anything: two refused artifacts are told in one op
     await mkdir(home.at("upload", type), { recursive: true });
     writeFileSync(home.at("upload", type, "file"), type);
   }
-  await run(["tar", "-C", home.path, "-cf", home.at("upload.tar"), "upload"], { timeoutSeconds: 10 });
+  await run(["tar", "-C", home.path, "-cf", home.at("upload.tar"), "upload"], { timeoutSeconds: 300 });
   await run(["curl", "-sS", "-T", home.at("upload.tar"), `tftp://127.0.0.1:${home.tftpPort}/upload.tar`], {
-    timeoutSeconds: 60,
+    timeoutSeconds: 300,
   });
   await home.upload(resultText());
   const [sent] = await controller.requests("/result", 1);
@@ -126,7 +126,7 @@ test("what peers say may hold anything: two refused artifacts are told in one op
 test("a challenge too long for the key is a reason to refuse the task", async () => {
   await using home = await AgentHome.make();
   await using controller = await FakeController.start();
-  await run(["openssl", "genrsa", "-out", home.at("key"), "2048"], { timeoutSeconds: 60 });
+  await run(["openssl", "genrsa", "-out", home.at("key"), "2048"], { timeoutSeconds: 300 });
   give(controller, [response(controller, "f5", `challenge: ${"x".repeat(300)}\n`)]);
   const agent = home.start(["--auth-key", home.at("key"), "--fake-build", controller.url("/task")]);
   await controller.requests("/task", 2);

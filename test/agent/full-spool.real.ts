@@ -12,6 +12,7 @@ import type { Result } from "../../manifests/result.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
 import { FakeController } from "./fake-controller.ts";
 import { AgentHome, resultText, task } from "./running-agent.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 const artifact = Buffer.alloc(1_000_000, "artifact ");
 
@@ -19,9 +20,9 @@ const artifact = Buffer.alloc(1_000_000, "artifact ");
 async function mountSpool(home: AgentHome, kibibytes: number): Promise<AsyncDisposable> {
   const path = home.at("spool");
   mkdirSync(path);
-  await run(["mount", "-t", "tmpfs", "-o", `size=${kibibytes}k`, "tmpfs", path], { timeoutSeconds: 10 });
+  await run(["mount", "-t", "tmpfs", "-o", `size=${kibibytes}k`, "tmpfs", path], { timeoutSeconds: 300 });
   return {
-    [Symbol.asyncDispose]: async () => void (await run(["umount", "-l", path], { timeoutSeconds: 10 })),
+    [Symbol.asyncDispose]: async () => void (await run(["umount", "-l", path], { timeoutSeconds: 300 })),
   };
 }
 
@@ -29,7 +30,7 @@ async function mountSpool(home: AgentHome, kibibytes: number): Promise<AsyncDisp
 async function makeArchive(home: AgentHome): Promise<string> {
   mkdirSync(home.at("upload", "artifact"), { recursive: true });
   writeFileSync(home.at("upload", "artifact", "file"), artifact);
-  await run(["tar", "-C", home.path, "-cf", home.at("upload.tar"), "upload"], { timeoutSeconds: 10 });
+  await run(["tar", "-C", home.path, "-cf", home.at("upload.tar"), "upload"], { timeoutSeconds: 300 });
   return home.at("upload.tar");
 }
 
@@ -44,7 +45,7 @@ function giveOnce(controller: FakeController): void {
 /** Waits for words of an agent, so often. */
 async function untilSaid({ child }: ReturnType<AgentHome["start"]>, words: string, times = 1): Promise<void> {
   let said = "";
-  const signal = AbortSignal.timeout(120_000);
+  const signal = AbortSignal.timeout(patienceMs);
   while (said.split(words).length <= times) {
     const [chunk] = (await once(child.stderr!, "data", { signal })) as [Buffer];
     said += chunk.toString();

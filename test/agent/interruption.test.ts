@@ -45,7 +45,7 @@ async function host(tasks: Record<string, number>) {
 
 /** True if another process can lock the file. */
 async function isFree(path: string): Promise<boolean> {
-  const { status } = await run(["flock", "--nonblock", path, "true"], { timeoutSeconds: 30, accept: [1] });
+  const { status } = await run(["flock", "--nonblock", path, "true"], { timeoutSeconds: 300, accept: [1] });
   return status === 0;
 }
 

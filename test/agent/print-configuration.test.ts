@@ -7,6 +7,7 @@ import { parse } from "yaml";
 import { makeSettings } from "../../agent/settings/settings.ts";
 import { packageFile } from "../../os/files/package.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 /** `croft agent ARGS --print-config` in a directory; must succeed. */
 function print(cwd: string, ...args: string[]): string {
@@ -14,7 +15,7 @@ function print(cwd: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(process.execPath, argv, {
     encoding: "utf8",
     cwd,
-    timeout: 60_000,
+    timeout: patienceMs,
   });
   assert.equal(stderr, "");
   assert.equal(status, 0);

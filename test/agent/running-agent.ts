@@ -87,7 +87,7 @@ export class AgentHome implements AsyncDisposable {
 
   async #curl(...args: string[]): Promise<void> {
     const patience = ["--retry", "30", "--retry-all-errors", "--retry-delay", "1"];
-    await run(["curl", "-sS", ...patience, ...args], { timeoutSeconds: 120 });
+    await run(["curl", "-sS", ...patience, ...args], { timeoutSeconds: 300 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

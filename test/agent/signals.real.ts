@@ -9,6 +9,7 @@ import { packageFile } from "../../os/files/package.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import { FakeController } from "./fake-controller.ts";
 import { AgentHome, resultText, task } from "./running-agent.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 /** Answers with a task once, then with none; accepts results. */
 function giveOnce(controller: FakeController): void {
@@ -25,7 +26,7 @@ function giveOnce(controller: FakeController): void {
 function logged(child: ChildProcess, pattern: RegExp): Promise<string> {
   const lines = createInterface({ input: child.stderr! });
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`nothing like ${pattern} was logged`)), 60_000);
+    const late = setTimeout(() => reject(new Error(`nothing like ${pattern} was logged`)), patienceMs);
     lines.on("line", (line) => {
       if (!pattern.test(line)) return;
       clearTimeout(late);

@@ -15,7 +15,7 @@ const challenge = "c9a7 the challenge, as text: ü";
 let directory: TemporaryDirectory;
 const at = (name: string) => join(directory.path, name);
 const openssl = async (args: string[], input: string | Uint8Array = "") =>
-  (await run(["openssl", ...args], { timeoutSeconds: 60, input })).stdoutBytes;
+  (await run(["openssl", ...args], { timeoutSeconds: 300, input })).stdoutBytes;
 
 /** A program that is started as openssl would be; `$real` is the real one. */
 function program(name: string, script: string): string {
@@ -100,7 +100,7 @@ describe("a key in a token", () => {
     process.env["SOFTHSM2_CONF"] = at("softhsm.conf");
     process.env["PKCS11_MODULE_PATH"] = globSync("/usr/lib/{,*/}softhsm/libsofthsm2.so")[0]!;
     const pins = ["--pin", "5678", "--so-pin", "1234"];
-    const soft = (...args: string[]) => run(["softhsm2-util", ...args], { timeoutSeconds: 60 });
+    const soft = (...args: string[]) => run(["softhsm2-util", ...args], { timeoutSeconds: 300 });
     await soft("--init-token", "--free", "--label", "croft", ...pins);
     const what = ["--token", "croft", "--label", "agent", "--id", "a1"];
     await soft("--import", at("pkcs8.pem"), ...what, "--pin", "5678");

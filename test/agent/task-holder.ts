@@ -11,6 +11,7 @@ import { silentLog } from "../../os/log.ts";
 import { machinePaths, type MachinePaths } from "../../machines/layout.ts";
 import { MachineLock, tryMachineLock } from "../../machines/locks.ts";
 import { takeToolchainLock } from "../../machines/toolchain-lock.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 /** A running task holder; disposing kills it. */
 export interface TaskHolder extends AsyncDisposable {
@@ -33,7 +34,7 @@ export async function holdTask(paths: MachinePaths, machines: string, priority: 
   const lines = createInterface({ input: child.stdout });
   lines.on("line", (line) => said.push(line));
   const until = async (line: string) => {
-    const signal = AbortSignal.timeout(60_000);
+    const signal = AbortSignal.timeout(patienceMs);
     while (!said.includes(line)) await once(lines, "line", { signal });
   };
   await until("held");

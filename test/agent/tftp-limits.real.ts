@@ -9,12 +9,13 @@ import { packAddress } from "../../os/network/udp.ts";
 import { run } from "../../os/run.ts";
 import { Client, DATA, get, packet, requestPacket, RRQ, WRQ } from "./tftp/client.ts";
 import { startServer } from "./tftp/server.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 const helper = (name: string) => join(import.meta.dirname, "tftp", name);
 
 test("a TFTP server without descriptors refuses, and serves again when there are some", async () => {
   const argv = ["prlimit", "--nofile=60:60", process.execPath, helper("exhausted.ts")];
-  const { stdout } = await run(argv, { timeoutSeconds: 60 });
+  const { stdout } = await run(argv, { timeoutSeconds: 300 });
   assert.deepEqual(stdout.trim().split("\n"), [
     "free 0: opcode 5 Server is busy",
     "free 0: opcode 5 Server is busy",
@@ -76,7 +77,7 @@ test("TFTP transfers that make no progress end, however much is sent again", asy
     writer.data(1, Buffer.alloc(512));
   }, 50);
   try {
-    const deadline = AbortSignal.timeout(20_000);
+    const deadline = AbortSignal.timeout(patienceMs);
     const failed = () => s.events.filter(([kind, , reason]) => kind === "failed" && reason === "Timed out");
     while (failed().length < 2) await once(s.server, "failed", { signal: deadline });
     assert.deepEqual(await s.written(), []);
@@ -90,6 +91,13 @@ test("a flood of one TFTP server leaves another one of the same process responsi
   await using other = await startServer();
   await writeFile(join(flooded.readable, "f"), Buffer.alloc(1_000_000));
   await writeFile(join(other.readable, "f"), Buffer.alloc(5000));
+  const getMs = async () => {
+    const startMs = performance.now();
+    assert.equal((await get(other.port, "f")).length, 5000);
+    return performance.now() - startMs;
+  };
+  let usualMs = 0;
+  for (let i = 0; i < 20; i++) usualMs = Math.max(usualMs, await getMs());
   const flood = spawn(process.execPath, [helper("flood.ts"), String(flooded.port)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -97,11 +105,8 @@ test("a flood of one TFTP server leaves another one of the same process responsi
   try {
     await once(flood.stdout, "data");
     await flooded.told("request");
-    for (let i = 0; i < 500; i++) {
-      const startMs = performance.now();
-      assert.equal((await get(other.port, "f")).length, 5000);
-      assert.ok(performance.now() - startMs < 1000, "nothing was lost on the way");
-    }
+    for (let i = 0; i < 500; i++)
+      assert.ok((await getMs()) < 1000 + 20 * usualMs, "nothing was lost on the way");
     assert.ok(flooded.events.length > 1000, "it was a flood");
   } finally {
     flood.kill("SIGKILL");
@@ -112,6 +117,6 @@ test("a flood of one TFTP server leaves another one of the same process responsi
     // The transfers of the flood's requests take a while to end.
     client.request(RRQ, flooded.port, "f");
     if ((await client.next()).opcode === DATA) return;
-    await once(flooded.server, "failed", { signal: AbortSignal.timeout(60_000) });
+    await once(flooded.server, "failed", { signal: AbortSignal.timeout(patienceMs) });
   }
 });

@@ -11,6 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { packageFile } from "../../os/files/package.ts";
 import { isRunning } from "../fixtures/processes.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 /** A croft whose command tells its pid and each SIGUSR1 and SIGUSR2, and ends with status 7 at SIGINT. */
 const command = `
@@ -79,7 +80,7 @@ for (const runtime of runtimes) {
     const { child, told, ended } = await launch(directory.path);
     child.kill("SIGKILL");
     await ended;
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + patienceMs;
     while (isRunning(told.pid) && Date.now() < deadline) await delay(20);
     assert.equal(isRunning(told.pid), false);
   });

@@ -11,7 +11,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 const page = packageFile("docs", "man", "croft-agent.1");
 const shown = async (program: string[], path: string) => {
   const env = { ...process.env, LC_ALL: "C.UTF-8", MANWIDTH: "80", MANPAGER: "cat" };
-  const { stdout, stderr } = await run([...program, path], { timeoutSeconds: 60, env });
+  const { stdout, stderr } = await run([...program, path], { timeoutSeconds: 300, env });
   assert.equal(stderr, "", program.join(" "));
   return stdout;
 };

@@ -110,7 +110,7 @@ test("a full disk here ends the run in one line; the next goes on when there is 
   await using world = await desk();
   mkdirSync(world.output);
   const mount = (options: string) =>
-    run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", world.output], { timeoutSeconds: 10 });
+    run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", world.output], { timeoutSeconds: 300 });
   await mount("size=24k");
   try {
     const full = await runBoss(world.args, world, world.history.directory);
@@ -125,7 +125,7 @@ test("a full disk here ends the run in one line; the next goes on when there is 
     assert.ok(next.boss.summary.already <= before);
     assert.equal(countDone(world.output), 4);
   } finally {
-    await run(["umount", "--lazy", world.output], { timeoutSeconds: 10 });
+    await run(["umount", "--lazy", world.output], { timeoutSeconds: 300 });
   }
 });
 

@@ -14,12 +14,12 @@ import { quote } from "../../boss/hosts/ssh.ts";
 import { launchWorker, type StartedWorker } from "../../boss/hosts/start.ts";
 import type { BuildResult } from "../../worker/protocol.ts";
 import { Random } from "../manifests/random.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 const double = join(import.meta.dirname, "double.pl");
 const transcripts = join(import.meta.dirname, "..", "worker", "vectors");
 const scripts = Number(process.env["CROFT_DOUBLE_SCRIPTS"] ?? 300);
 const ssh = { controlDirectory: "/nonexistent", connectTimeoutSeconds: 5 };
-const runSeconds = 60;
 
 interface World {
   matrix: Matrix;
@@ -73,7 +73,7 @@ async function runWith(
   const run = new Run({
     ...{ hosts, matrix, batch: options.batch ?? false, buildTimeoutSeconds: 20, start, observer },
     pool: new Pool(size.targets, [...size.targets.keys()]),
-    signal: AbortSignal.timeout(runSeconds * 1000),
+    signal: AbortSignal.timeout(patienceMs),
   });
   return { ...world, outcome: await run.run() };
 }

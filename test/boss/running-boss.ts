@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { packageFile } from "../../os/files/package.ts";
 import { LineSplitter } from "../../os/lines.ts";
 import type { SshHosts } from "./ssh-hosts.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 export type BossEvent = Record<string, unknown> & { event: string };
 
@@ -22,8 +23,6 @@ export interface BossEnd {
   stdout: string;
   stderr: string;
 }
-
-const eventSeconds = 120;
 
 export class RunningBoss implements AsyncDisposable {
   readonly child: ChildProcess;
@@ -55,7 +54,7 @@ export class RunningBoss implements AsyncDisposable {
 
   /** Waits until as many events as told are like this. */
   async until(isLike: (event: BossEvent) => boolean, count = 1): Promise<BossEvent> {
-    const deadline = performance.now() + eventSeconds * 1000;
+    const deadline = performance.now() + patienceMs;
     for (;;) {
       const found = this.events.filter(isLike);
       if (found.length >= count) return found[count - 1]!;

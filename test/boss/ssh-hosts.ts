@@ -11,8 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { freePort } from "../fixtures/ports.ts";
-
-const startSeconds = 30;
+import { patienceMs } from "../fixtures/patience.ts";
 
 export interface SshHost {
   name: string;
@@ -40,7 +39,7 @@ export async function startHosts(
   await using stack = new AsyncDisposableStack();
   const { path: directory } = stack.use(await temporaryDirectory("croft-test-ssh-"));
   const key = join(directory, "key");
-  await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], { timeoutSeconds: 60 });
+  await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], { timeoutSeconds: 300 });
   await mkdir("/run/sshd", { recursive: true });
   const hosts = new Map<string, SshHost>();
   let client = "";
@@ -55,7 +54,7 @@ export async function startHosts(
   await writeFile(join(directory, "config"), client, { mode: 0o600 });
   const bin = join(directory, "bin");
   await mkdir(bin);
-  const ssh = (await run(["sh", "-c", "command -v ssh"], { timeoutSeconds: 10 })).stdout.trim();
+  const ssh = (await run(["sh", "-c", "command -v ssh"], { timeoutSeconds: 300 })).stdout.trim();
   await writeFile(join(bin, "ssh"), `#!/bin/sh\nexec ${ssh} -F ${join(directory, "config")} "$@"\n`, {
     mode: 0o755,
   });
@@ -72,7 +71,7 @@ async function startHost(name: string, directory: string, key: string, path: str
   const home = join(directory, name);
   await mkdir(home);
   const hostKey = join(directory, `${name}.key`);
-  await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", hostKey], { timeoutSeconds: 60 });
+  await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", hostKey], { timeoutSeconds: 300 });
   const port = await freePort();
   const configuration = [
     `Port ${port}`,
@@ -93,7 +92,7 @@ async function startHost(name: string, directory: string, key: string, path: str
   const sshd = spawn("/usr/sbin/sshd", ["-D", "-e", "-f", file], { stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
   sshd.stderr!.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const deadline = performance.now() + startSeconds * 1000;
+  const deadline = performance.now() + patienceMs;
   while (!(await answers(port))) {
     if (sshd.exitCode !== null || performance.now() > deadline)
       throw new Error(`sshd does not start: ${said}`);

@@ -164,16 +164,23 @@ describe("an agent's work", () => {
   });
 
   test("live log chunks extend the lease", async () => {
-    const id = await submit(url, { targets: ["impatient"] });
-    const task = await requestTask(url, machine("impatient"));
-    const start = Date.now();
-    for (let offset = 0; Date.now() - start < 4000; offset++) {
-      assert.equal((await sendLog(task, offset, ".")).status, 204);
-      await new Promise((resolve) => setTimeout(resolve, 200));
+    for (let sentInTime = false; !sentInTime;) {
+      const id = await submit(url, { targets: ["impatient"] });
+      const task = await requestTask(url, machine("impatient"));
+      const start = performance.now();
+      let longestMs = 0;
+      for (let offset = 0, last = start; last - start < 4000; offset++) {
+        assert.equal((await sendLog(task, offset, ".")).status, 204);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        longestMs = Math.max(longestMs, performance.now() - last);
+        last = performance.now();
+      }
+      const { attempts, state } = await readBuild(url, id);
+      // A host that is too busy to send them in time shows nothing.
+      sentInTime = longestMs < 800;
+      if (sentInTime) assert.deepEqual([attempts.length, state], [1, "building"]);
+      assert.equal((await sendResult(task, "success")).status, 204);
     }
-    assert.equal((await readBuild(url, id)).attempts.length, 1);
-    assert.equal((await readBuild(url, id)).state, "building");
-    assert.equal((await sendResult(task, "success")).status, 204);
   });
 
   test("log chunks may be repeated or overlap, but leave no gap, and end at the limit", async () => {

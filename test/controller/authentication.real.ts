@@ -16,7 +16,7 @@ import {
   type RunningController,
 } from "./farm.ts";
 
-const openssl = (...args: string[]) => run(["openssl", ...args], { timeoutSeconds: 60 });
+const openssl = (...args: string[]) => run(["openssl", ...args], { timeoutSeconds: 300 });
 
 describe("agents with keys", () => {
   let farm: Farm;

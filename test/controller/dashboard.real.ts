@@ -5,8 +5,9 @@ import type { Browser, Page } from "playwright-core";
 import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
 import { launchBrowser } from "../fixtures/browser.ts";
 import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "./farm.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
-describe("the dashboard", { timeout: 240_000 }, () => {
+describe("the dashboard", () => {
   let farm: Farm;
   let url: string;
   let profile: TemporaryDirectory;
@@ -28,7 +29,7 @@ describe("the dashboard", { timeout: 240_000 }, () => {
   async function open(path: string, options: Parameters<Browser["newPage"]>[0] = {}): Promise<Page> {
     complaints = [];
     const page = await browser.newPage(options);
-    page.setDefaultTimeout(30_000);
+    page.setDefaultTimeout(patienceMs);
     page.on("console", (message) => void (message.type() === "error" && complaints.push(message.text())));
     page.on("pageerror", (error) => void complaints.push(error.message));
     page.on("dialog", (dialog) => {

@@ -23,7 +23,7 @@ async function take(controller: OpenController): Promise<{ build: number; sessio
   return { build: build.id, session: session.id };
 }
 
-describe("an embedded database", { timeout: 120_000 }, () => {
+describe("an embedded database", () => {
   test("gives agents time for their results after the controller was away", async () => {
     await using directory = await temporaryDirectory("croft-test-controller-");
     const data = join(directory.path, "data");
@@ -64,7 +64,7 @@ describe("an embedded database", { timeout: 120_000 }, () => {
   });
 });
 
-describe("controllers on a database server", { skip: noPostgres, timeout: 120_000 }, () => {
+describe("controllers on a database server", { skip: noPostgres }, () => {
   test("start at once, share the builds, each of which is built once, and survive broken connections", async () => {
     await using server = await startPostgres();
     await using farm = await makeFarm(`database: ${server.url}\n`);

@@ -8,7 +8,7 @@ import { packageFile } from "../../os/files/package.ts";
 import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "./farm.ts";
 import { until } from "./until.ts";
 
-describe("a build that is followed", { timeout: 240_000 }, () => {
+describe("a build that is followed", () => {
   let farm: Farm;
   let url: string;
   before(async () => {

@@ -10,6 +10,7 @@ import { formatResultRequest } from "../../manifests/result-request.ts";
 import { formatTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
 import { parseTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import type { ResultStatus } from "../../manifests/result-status.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 /** A running controller. */
 export interface RunningController extends AsyncDisposable {
@@ -26,8 +27,6 @@ export interface Farm extends AsyncDisposable {
   readonly directory: string;
   start(...options: string[]): Promise<RunningController>;
 }
-
-const startTimeoutMs = 60_000;
 
 /** Makes a farm; the configuration is YAML. */
 export async function makeFarm(configuration = ""): Promise<Farm> {
@@ -67,7 +66,7 @@ export async function startController(options: readonly string[]): Promise<Runni
       throw new Error(`the controller ended with ${status}: ${log}`);
     }),
     new Promise<never>((_, reject) =>
-      setTimeout(() => reject(new Error(`the controller is not ready: ${log}`)), startTimeoutMs).unref(),
+      setTimeout(() => reject(new Error(`the controller is not ready: ${log}`)), patienceMs).unref(),
     ),
   ]);
   const url = /^croft controller: (http:\/\/\S+)\/$/.exec(line[0])?.[1];

@@ -11,8 +11,9 @@ import { LiveLogs } from "../../controller/live-logs.ts";
 import { UsageFailure } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
-test("a data directory that cannot be made is refused", { timeout: 20_000 }, async () => {
+test("a data directory that cannot be made is refused", { timeout: patienceMs }, async () => {
   await assert.rejects(
     openDataDirectory("/proc/croft/data", true, silentLog()),
     /^Failure: Cannot use data directory '\/proc\/croft\/data': no such file or directory$/,

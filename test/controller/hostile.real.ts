@@ -24,7 +24,7 @@ const machines = (...names: string[]) => ({
   machines: names.map((name) => ({ id: `${name}-1`, name, summary: name })),
 });
 
-describe("a controller among strangers", { timeout: 240_000 }, () => {
+describe("a controller among strangers", () => {
   let farm: Farm;
   let controller: RunningController;
   let url: string;

@@ -41,7 +41,7 @@ describe("the part of a log that is in a page", () => {
   });
 });
 
-describe("a stream of events", { timeout: 60_000 }, () => {
+describe("a stream of events", () => {
   async function served(handle: (reply: FastifyReply) => Promise<void>) {
     const server = fastify({ forceCloseConnections: true });
     server.get("/", (_request, reply) => handle(reply));

@@ -36,7 +36,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   const user = isRoot ? ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"] : [];
   const program = (name: string) => join(programs!, name);
   const initialize = [program("initdb"), "-D", data, "-U", "croft", "-A", "trust", "--no-sync"];
-  await run([...user, ...initialize], { timeoutSeconds: 60 });
+  await run([...user, ...initialize], { timeoutSeconds: 300 });
   const port = await freePort();
   const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"];
   const serve = [

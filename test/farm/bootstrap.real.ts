@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { copyMachine, minimalMachine } from "../fixtures/images.ts";
 import { AgentHome, type Ended } from "../agent/running-agent.ts";
 
-const machineSeconds = 240;
+const machineSeconds = 600;
 
 /** Lets an agent bootstrap a minimal machine whose first process is this script. */
 async function bootstrap(

@@ -11,6 +11,7 @@ import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { freePort } from "../fixtures/ports.ts";
 import { VncClient } from "../fixtures/vnc.ts";
 import { packSource, script } from "../worker/sources.ts";
+import { patienceSeconds } from "../fixtures/patience.ts";
 
 let farm: Farm;
 let screenPort: number;
@@ -42,7 +43,7 @@ async function submit(name: string, interactive?: string): Promise<number> {
 }
 
 /** Waits until the live log shows a text. */
-async function untilLogged(id: number, wanted: RegExp, seconds = 300): Promise<RegExpExecArray> {
+async function untilLogged(id: number, wanted: RegExp, seconds = patienceSeconds): Promise<RegExpExecArray> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const text = await farm.log(id);
@@ -70,7 +71,7 @@ class Terminal implements AsyncDisposable {
     this.#child.stdin!.write(text);
   }
 
-  async until(wanted: RegExp, seconds = 120): Promise<void> {
+  async until(wanted: RegExp, seconds = patienceSeconds): Promise<void> {
     const signal = AbortSignal.timeout(seconds * 1000);
     while (!wanted.test(this.text))
       await once(this.#child.stdout!, "data", { signal }).catch((error: unknown) => {

@@ -19,8 +19,8 @@ import { startService } from "../demo/service.ts";
 import { startFarm, type BuildView, type Farm } from "../fixtures/farm.ts";
 import { freePort } from "../fixtures/ports.ts";
 import { packSource, script } from "../worker/sources.ts";
+import { patienceSeconds } from "../fixtures/patience.ts";
 
-const patienceSeconds = 240;
 const ramKiB = 192 * 1024;
 
 let farm: Farm;
@@ -227,12 +227,12 @@ async function addMachines(...names: string[]): Promise<void> {
     await copy(revision, join(volume, `.${name}`, `${name}-1.1`), name);
     await copy(join(volume, "minimal", "minimal-default"), join(volume, `.${name}`, `${name}-default`), name);
     await symlink(`${name}-1.1`, join(volume, `.${name}`, `${name}-1`));
-    await run(["mv", join(volume, `.${name}`), join(volume, name)], { timeoutSeconds: 10 });
+    await run(["mv", join(volume, `.${name}`), join(volume, name)], { timeoutSeconds: 300 });
   }
 }
 
 async function copy(from: string, to: string, name: string): Promise<void> {
-  await run(["cp", "--archive", "--sparse=always", from, to], { timeoutSeconds: 120 });
+  await run(["cp", "--archive", "--sparse=always", from, to], { timeoutSeconds: 300 });
   const manifest = await readFile(join(from, "manifest"), "utf8");
   const renamed = manifest
     .replace(/^id: minimal/m, `id: ${name}`)

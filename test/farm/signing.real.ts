@@ -25,7 +25,7 @@ function fragileProgram(): string {
 
 before(async () => {
   farm = await makeFarm();
-  const openssl = (...args: string[]) => run(["openssl", ...args], { timeoutSeconds: 60 });
+  const openssl = (...args: string[]) => run(["openssl", ...args], { timeoutSeconds: 300 });
   mkdirSync(at("keys"));
   for (const name of ["agent", "stranger"]) await openssl("genrsa", "-out", at(`${name}.key`), "2048");
   await openssl("rsa", "-in", at("agent.key"), "-pubout", "-out", at("keys/agent.pem"));

@@ -11,6 +11,7 @@ import type { MachineSummary } from "../../machines/commands/inventory.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { VncClient } from "../fixtures/vnc.ts";
 import { packSource, script } from "../worker/sources.ts";
+import { patienceSeconds } from "../fixtures/patience.ts";
 
 let farm: Farm;
 
@@ -34,7 +35,7 @@ async function operate(...args: string[]): Promise<string> {
     "--runtime",
     farm.runtime,
   ];
-  return (await run(argv, { timeoutSeconds: 120 })).stdout;
+  return (await run(argv, { timeoutSeconds: 300 })).stdout;
 }
 
 /** The machine as `croft machine list` shows it. */
@@ -53,7 +54,7 @@ const snapshots = () =>
     name.startsWith("minimal-default-1-"),
   );
 
-async function until(wanted: () => boolean, seconds = 240): Promise<void> {
+async function until(wanted: () => boolean, seconds = patienceSeconds): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   while (!wanted()) {
     if (Date.now() > deadline) throw new Error(`it did not come to that\n${await farm.agentTail()}`);

@@ -9,6 +9,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { startFarm } from "../fixtures/farm.ts";
 import { packSource, script } from "../worker/sources.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 test("on btrfs, with keys: a task whose agent is killed with its machine is done by the next agent", async () => {
   await using volume = await btrfsFileSystem({ sizeMiB: 2048 });
@@ -16,9 +17,9 @@ test("on btrfs, with keys: a task whose agent is killed with its machine is done
   const key = join(directory.path, "key.pem");
   const keys = join(directory.path, "keys");
   await mkdir(keys);
-  await run(["openssl", "genrsa", "-out", key, "2048"], { timeoutSeconds: 60 });
+  await run(["openssl", "genrsa", "-out", key, "2048"], { timeoutSeconds: 300 });
   await run(["openssl", "rsa", "-in", key, "-pubout", "-out", join(keys, "host.pem")], {
-    timeoutSeconds: 60,
+    timeoutSeconds: 300,
   });
   await using farm = await startFarm({
     machine: "minimal",
@@ -31,14 +32,14 @@ test("on btrfs, with keys: a task whose agent is killed with its machine is done
   await farm.startAgent();
   await farm.until(id, 180, (build) => build.state === "building");
   await until(() =>
-    run(["pgrep", "-f", `qemu-system.*${farm.directory}`], { timeoutSeconds: 10 }).then(
+    run(["pgrep", "-f", `qemu-system.*${farm.directory}`], { timeoutSeconds: 300 }).then(
       () => true,
       () => false,
     ),
   );
   await farm.killAgent();
   await until(() =>
-    run(["pgrep", "-f", `qemu-system.*${farm.directory}`], { timeoutSeconds: 10 }).then(
+    run(["pgrep", "-f", `qemu-system.*${farm.directory}`], { timeoutSeconds: 300 }).then(
       () => false,
       () => true,
     ),
@@ -57,7 +58,7 @@ test("on btrfs, with keys: a task whose agent is killed with its machine is done
     "minimal-default",
     "minimal-default.lock",
   ]);
-  const { stdout } = await run(["btrfs", "subvolume", "list", volume.path], { timeoutSeconds: 10 });
+  const { stdout } = await run(["btrfs", "subvolume", "list", volume.path], { timeoutSeconds: 300 });
   assert.deepEqual(
     stdout
       .trim()
@@ -84,16 +85,16 @@ test("an agent that the controller does not know gets no task, and says so", asy
 async function makeKey(directory: string): Promise<{ key: string; keys: string }> {
   const [key, keys] = [join(directory, "key.pem"), join(directory, "keys")];
   await mkdir(keys);
-  await run(["openssl", "genrsa", "-out", key, "2048"], { timeoutSeconds: 60 });
+  await run(["openssl", "genrsa", "-out", key, "2048"], { timeoutSeconds: 300 });
   await run(["openssl", "rsa", "-in", key, "-pubout", "-out", join(keys, "host.pem")], {
-    timeoutSeconds: 60,
+    timeoutSeconds: 300,
   });
   return { key, keys };
 }
 
 /** Waits for something outside of this process, with a deadline. */
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 120_000;
+  const deadline = Date.now() + patienceMs;
   while (!(await condition())) {
     assert.ok(Date.now() < deadline, "it did not happen in two minutes");
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -22,7 +22,7 @@ test("btrfs: revisions and their snapshots are subvolumes; a read-only one can b
   const [machine, fixed, clone] = ["machine", "fixed", "clone"].map((name) => join(system.path, name));
   await storage.createSubvolume(machine!);
   await writeFile(join(machine!, "disk.img"), "x");
-  await run(["btrfs", "subvolume", "snapshot", "-r", machine!, fixed!], { timeoutSeconds: 20 });
+  await run(["btrfs", "subvolume", "snapshot", "-r", machine!, fixed!], { timeoutSeconds: 300 });
   await storage.overlay(fixed!, clone!);
   for (const path of [machine!, fixed!, clone!]) assert.equal((await stat(path)).ino, 256, path);
   await writeFile(join(clone!, "disk.img"), "writable");
@@ -38,12 +38,12 @@ test("btrfs: a received read-only subvolume can be removed", async () => {
   await run(
     ["btrfs", "subvolume", "snapshot", "-r", join(system.path, "machine"), join(system.path, "sent")],
     {
-      timeoutSeconds: 20,
+      timeoutSeconds: 300,
     },
   );
   const stream = join(system.path, "stream");
-  await run(["btrfs", "send", "-q", "-f", stream, join(system.path, "sent")], { timeoutSeconds: 20 });
-  await run(["btrfs", "receive", "-q", "-f", stream, join(system.path, "received")], { timeoutSeconds: 20 });
+  await run(["btrfs", "send", "-q", "-f", stream, join(system.path, "sent")], { timeoutSeconds: 300 });
+  await run(["btrfs", "receive", "-q", "-f", stream, join(system.path, "received")], { timeoutSeconds: 300 });
   await storage.remove(join(system.path, "received", "sent"));
   assert.deepEqual(await readdir(join(system.path, "received")), []);
 });
@@ -76,12 +76,12 @@ test("directory: a removal that is cut short leaves nothing under the name, and 
   const machine = join(system.path, "m-gcc");
   await storage.createSubvolume(machine);
   for (const name of ["disk.img", "kernel", "manifest"]) await writeFile(join(machine, name), "x");
-  await run(["chattr", "+i", join(machine, "kernel")], { timeoutSeconds: 20 });
+  await run(["chattr", "+i", join(machine, "kernel")], { timeoutSeconds: 300 });
   await assert.rejects(storage.remove(machine), /kernel': Operation not permitted/);
   const [left, ...others] = await readdir(system.path);
   assert.deepEqual(others, []);
   assert.ok(isRemoved(left!), left);
-  await run(["chattr", "-i", join(system.path, left!, "kernel")], { timeoutSeconds: 20 });
+  await run(["chattr", "-i", join(system.path, left!, "kernel")], { timeoutSeconds: 300 });
   await storage.remove(join(system.path, left!));
   assert.deepEqual(await readdir(system.path), []);
 });

@@ -18,7 +18,7 @@ import { machineManifest, makeFarm, type Farm } from "./farm.ts";
 const machines = ["a", "b", "c"];
 const instances = [1, 2, 3];
 const rounds = 240;
-const deadlineSeconds = 300;
+const deadlineSeconds = 1500;
 
 /** Publishes a revision whose every file carries its id. */
 async function publish(farm: Farm, name: string, id: string, volume = "v"): Promise<void> {

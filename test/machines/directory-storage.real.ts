@@ -17,7 +17,9 @@ async function machineWith(path: string, disks: readonly string[]) {
   await storage.createSubvolume(machine);
   for (const disk of disks) {
     const format = disk.endsWith(".qcow2") ? "qcow2" : "raw";
-    await run(["qemu-img", "create", "-q", "-f", format, join(machine, disk), "64M"], { timeoutSeconds: 20 });
+    await run(["qemu-img", "create", "-q", "-f", format, join(machine, disk), "64M"], {
+      timeoutSeconds: 300,
+    });
   }
   await writeFile(join(machine, "kernel"), "kernel");
   await writeFile(join(machine, "manifest"), "manifest");
@@ -37,8 +39,8 @@ test("a task's disks are overlays: they keep their order and size, and the machi
     "manifest",
   ]);
   const disk = join(task, "disk.qcow2");
-  await run(["qemu-io", "-f", "qcow2", "-c", "write -P 1 0 1M", disk], { timeoutSeconds: 20 });
-  const { stdout } = await run(["qemu-img", "info", "--output=json", disk], { timeoutSeconds: 20 });
+  await run(["qemu-io", "-f", "qcow2", "-c", "write -P 1 0 1M", disk], { timeoutSeconds: 300 });
+  const { stdout } = await run(["qemu-img", "info", "--output=json", disk], { timeoutSeconds: 300 });
   const info = JSON.parse(stdout) as Record<string, unknown>;
   assert.equal(info["virtual-size"], 64 * 1024 * 1024);
   assert.equal(info["backing-filename"], join(machine, "disk.img"));
@@ -51,14 +53,14 @@ test("the format of a disk is told by its name, whatever a guest wrote to it", a
   const { storage, machine, task } = await machineWith(place.path, ["disk.img"]);
   const forged = join(place.path, "forged");
   await run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "/etc/hostname", forged, "1M"], {
-    timeoutSeconds: 20,
+    timeoutSeconds: 300,
   });
   await writeFile(join(machine, "disk.img"), await readFile(forged));
   await storage.overlay(machine, task);
   const { stdout } = await run(
     ["qemu-img", "info", "--output=json", "--backing-chain", join(task, "disk.qcow2")],
     {
-      timeoutSeconds: 20,
+      timeoutSeconds: 300,
     },
   );
   assert.ok(!stdout.includes("/etc/hostname"), stdout);

@@ -13,6 +13,7 @@ import { newRevisionPath, publishRevision } from "../../machines/revisions.ts";
 import { openStorage } from "../../machines/open-storage.ts";
 import type { Storage } from "../../machines/storage.ts";
 import { takeToolchainLock, type ToolchainLock } from "../../machines/toolchain-lock.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 export const toolchain = "gcc";
 
@@ -74,7 +75,7 @@ export async function makeFarm(options: { parent?: string } = {}): Promise<Farm>
     ...changes,
   });
   const enumerate: Farm["enumerate"] = async (use, changes) => {
-    using lock = await takeToolchainLock(toolchainLock, log, AbortSignal.timeout(60_000));
+    using lock = await takeToolchainLock(toolchainLock, log, AbortSignal.timeout(patienceMs));
     await using found = await enumerateMachines(context(changes), lock);
     return await use(found, lock);
   };

@@ -12,6 +12,7 @@ import { machinePaths, type MachinePaths } from "../../machines/layout.ts";
 import { MachineLock, holdsLock, readHolder, tryMachineLock } from "../../machines/locks.ts";
 import { takeToolchainLock, type ToolchainLock } from "../../machines/toolchain-lock.ts";
 import { isRunning } from "../fixtures/processes.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 async function place() {
   const directory = await temporaryDirectory("croft-test-locks-");
@@ -150,7 +151,7 @@ test("killing a holder frees the machine and the toolchain lock at once", async 
   holder.kill("SIGKILL");
   await once(holder, "close");
   assert.ok(!isRunning(holder.pid!));
-  using _toolchain = await takeToolchainLock(toolchainPath, silentLog(), AbortSignal.timeout(5000));
+  using _toolchain = await takeToolchainLock(toolchainPath, silentLog(), AbortSignal.timeout(patienceMs));
   using machine = lock(at.toolchainLock, at.paths);
   assert.equal(readFileSync(machine.paths.lock, "utf8"), "");
 });
@@ -159,7 +160,7 @@ test("whoever waits for the toolchain lock gets it when it is released", async (
   await using at = await place();
   const path = join(at.path, "toolchain.lock");
   const first = await takeToolchainLock(path, silentLog());
-  const second = takeToolchainLock(path, silentLog(), AbortSignal.timeout(10_000));
+  const second = takeToolchainLock(path, silentLog(), AbortSignal.timeout(patienceMs));
   first[Symbol.dispose]();
   first[Symbol.dispose]();
   using lock = await second;

@@ -10,7 +10,7 @@ import { inputOf, parseVectors, serializeVectors } from "./vectors.ts";
 
 function croftManifest(args: string[], input: string | Uint8Array = ""): Promise<RunResult> {
   return run([process.execPath, packageFile("bin", "main.ts"), "manifest", ...args], {
-    timeoutSeconds: 60,
+    timeoutSeconds: 300,
     input,
     accept: [1, 2],
     keepBytes: 64 * 1024 * 1024,

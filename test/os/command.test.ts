@@ -2,10 +2,14 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { packageFile, packageVersion } from "../../os/files/package.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 function croft(...args: string[]) {
   const argv = [packageFile("bin", "croft.js"), ...args];
-  const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: "utf8", timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, argv, {
+    encoding: "utf8",
+    timeout: patienceMs,
+  });
   return { status, stdout, stderr };
 }
 

@@ -13,5 +13,5 @@ test("a static busybox is fetched without being installed, and runs alone in a r
   assert.equal(staticBusybox(clone.path, "/nonexistent"), join(cache, "busybox"));
   assert.deepEqual(await readdir(cache), ["busybox"]);
   const argv = ["unshare", "--root", cache, "/busybox", "echo", "hello"];
-  assert.equal((await run(argv, { timeoutSeconds: 30 })).stdout, "hello\n");
+  assert.equal((await run(argv, { timeoutSeconds: 300 })).stdout, "hello\n");
 });

@@ -55,9 +55,9 @@ test("a file, a mount and its loop device are found and removed", async () => {
   const image = join(marks.directory, "image");
   const point = join(marks.directory, "mount point");
   await mkdir(point);
-  await run(["truncate", "--size", "1M", image], { timeoutSeconds: 10 });
-  await run(["mke2fs", "-q", image], { timeoutSeconds: 10 });
-  await run(["mount", "-o", "loop", image, point], { timeoutSeconds: 10 });
+  await run(["truncate", "--size", "1M", image], { timeoutSeconds: 300 });
+  await run(["mke2fs", "-q", image], { timeoutSeconds: 300 });
+  await run(["mount", "-o", "loop", image, point], { timeoutSeconds: 300 });
   const leaks = await findLeaks(marks, await listUnmarked());
   const descriptions = leaks.map(({ description }) => description);
   assert.equal(descriptions[0], `mount ${point}`);
@@ -71,7 +71,7 @@ test("a file, a mount and its loop device are found and removed", async () => {
 test("what was there before a run is no leak of it", async () => {
   const marks = await newMarks();
   const name = `croft${process.pid % 100000}x`;
-  await run(["ip", "tuntap", "add", "dev", name, "mode", "tap"], { timeoutSeconds: 10 });
+  await run(["ip", "tuntap", "add", "dev", name, "mode", "tap"], { timeoutSeconds: 300 });
   try {
     assert.deepEqual(await findLeaks(marks, await listUnmarked()), []);
     const [leak] = await findLeaks(marks, new Map());
@@ -79,6 +79,6 @@ test("what was there before a run is no leak of it", async () => {
     assert.deepEqual(await removeLeaks([leak!], marks), []);
     assert.equal((await listUnmarked()).has(`network interface ${name}`), false);
   } finally {
-    await run(["ip", "link", "delete", name], { timeoutSeconds: 10, accept: [1] });
+    await run(["ip", "link", "delete", name], { timeoutSeconds: 300, accept: [1] });
   }
 });

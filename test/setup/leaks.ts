@@ -33,7 +33,7 @@ export type Unmarked = ReadonlyMap<string, Leak>;
 export async function listUnmarked(): Promise<Unmarked> {
   const found = new Map<string, Leak>();
   const add = (description: string, remove: readonly string[]) =>
-    found.set(description, { description, remove: () => run(remove, { timeoutSeconds: 10 }) });
+    found.set(description, { description, remove: () => run(remove, { timeoutSeconds: 300 }) });
   for (const name of entries("/sys/class/net"))
     // One with a carrier belongs to a machine that runs; if it is ours, its process is found.
     if (/^croft/.test(name) && read(`/sys/class/net/${name}/carrier`).trim() !== "1")
@@ -49,7 +49,7 @@ export async function listUnmarked(): Promise<Unmarked> {
 
 async function firewallTables(): Promise<string[]> {
   try {
-    const { stdout } = await run(["nft", "list", "tables"], { timeoutSeconds: 10 });
+    const { stdout } = await run(["nft", "list", "tables"], { timeoutSeconds: 300 });
     return [...stdout.matchAll(/^table (\S+ croft\S*)$/gm)].map((match) => match[1]!);
   } catch {
     return []; // no nft, or no right to ask: then no test can have made one
@@ -114,7 +114,7 @@ export function mountsUnder(directory: string): Leak[] {
     .reverse()
     .map((point) => ({
       description: `mount ${point}`,
-      remove: () => run(["umount", "--lazy", point], { timeoutSeconds: 20 }),
+      remove: () => run(["umount", "--lazy", point], { timeoutSeconds: 300 }),
     }));
 }
 
@@ -126,7 +126,7 @@ export function loopDevicesOf(directory: string): Leak[] {
     .map((name) => ({
       description: `loop device /dev/${name} on ${read(`/sys/block/${name}/loop/backing_file`).trim()}`,
       // It may have gone with its mount.
-      remove: () => run(["losetup", "--detach", `/dev/${name}`], { timeoutSeconds: 10, accept: [1] }),
+      remove: () => run(["losetup", "--detach", `/dev/${name}`], { timeoutSeconds: 300, accept: [1] }),
     }));
 }
 

@@ -11,7 +11,7 @@ test("a work tree with changes has no commit's content", async () => {
   const root = directory.path;
   const git = (...args: string[]) =>
     run(["git", "-C", root, "-c", "user.name=t", "-c", "user.email=t@example.org", ...args], {
-      timeoutSeconds: 60,
+      timeoutSeconds: 300,
     });
   await git("init", "--quiet");
   assert.equal(await currentCommit(root), undefined);

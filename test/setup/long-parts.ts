@@ -89,7 +89,7 @@ export class LongParts {
 /** The commit whose content the work tree has; undefined if it has changes, or if this is no clone. */
 export async function currentCommit(root: string): Promise<string | undefined> {
   const git = async (...args: string[]) =>
-    (await run(["git", "-C", root, ...args], { timeoutSeconds: 60, accept: [128] })).stdout.trim();
+    (await run(["git", "-C", root, ...args], { timeoutSeconds: 300, accept: [128] })).stdout.trim();
   const commit = await git("rev-parse", "--verify", "HEAD");
   if (!/^[0-9a-f]{40,}$/.test(commit)) return undefined;
   return (await git("status", "--porcelain")) === "" ? commit : undefined;

@@ -48,7 +48,7 @@ describe("the published package", () => {
   after(() => directory[Symbol.asyncDispose]());
 
   test("has what is needed to run, and neither sources nor tests", async () => {
-    const { stdout } = await run(["tar", "-tzf", tarball], { timeoutSeconds: 60 });
+    const { stdout } = await run(["tar", "-tzf", tarball], { timeoutSeconds: 300 });
     const files = stdout
       .trim()
       .split("\n")
@@ -86,7 +86,7 @@ describe("the published package", () => {
 
 async function works(croft: (...args: string[]) => string[], cwd: string): Promise<void> {
   const said = async (args: string[], input = "") =>
-    (await run(croft(...args), { timeoutSeconds: 60, cwd, env, input })).stdout;
+    (await run(croft(...args), { timeoutSeconds: 300, cwd, env, input })).stdout;
   assert.match(await said(["--help"]), /^Usage: croft COMMAND[^]*\n {2}agent /);
   assert.equal(await said(["--version"]), `${packageVersion}\n`);
   assert.deepEqual(JSON.parse(await said(["manifest", "tokens", "-"], ": 1\nname: croft\n")), PAIRS);
@@ -106,7 +106,7 @@ async function shipsItsWorker(installed: string, host: string): Promise<void> {
     await mkdir(dirname(join(host, path)), { recursive: true });
     await writeFile(join(host, path), content);
   }
-  const said = await run([process.execPath, join(host, entry), "--threads", "1"], { timeoutSeconds: 60 });
+  const said = await run([process.execPath, join(host, entry), "--threads", "1"], { timeoutSeconds: 300 });
   const ready = 'BM> {"resp":"ready","nthreads":1,"slots":1}\n';
   assert.deepEqual([said.status, said.stdout, said.stderr], [0, ready, ""]);
 }
@@ -116,7 +116,7 @@ const PAIRS: unknown = await expectedPairs();
 /** What the clone says, which has tests of its own for it. */
 async function expectedPairs(): Promise<unknown> {
   const { stdout } = await run([process.execPath, packageFile("bin/croft.js"), "manifest", "tokens", "-"], {
-    timeoutSeconds: 60,
+    timeoutSeconds: 300,
     input: ": 1\nname: croft\n",
   });
   return JSON.parse(stdout);
@@ -125,7 +125,7 @@ async function expectedPairs(): Promise<unknown> {
 /** The files that belong to the project, beside the modules of this clone. */
 async function copyClone(to: string): Promise<void> {
   const list = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-  const { stdout } = await run(list, { timeoutSeconds: 60, cwd: packageFile() });
+  const { stdout } = await run(list, { timeoutSeconds: 300, cwd: packageFile() });
   for (const file of stdout.split("\0").filter((name) => name !== "" && !name.startsWith("test/"))) {
     if ((await readFile(packageFile(file)).catch(() => undefined)) === undefined) continue; // removed meanwhile
     await mkdir(dirname(join(to, file)), { recursive: true });

@@ -46,7 +46,7 @@ test("later", (t) => t.skip());
   const env = { ...process.env };
   delete env["NODE_TEST_CONTEXT"];
   const argv = [process.execPath, "--test", `--test-reporter=${reporter}`, file];
-  const { stdout } = await run(argv, { timeoutSeconds: 120, env, accept: [1] });
+  const { stdout } = await run(argv, { timeoutSeconds: 300, env, accept: [1] });
   await writeFile(join(directory.path, "records"), stdout);
   const records = await readRecords(join(directory.path, "records"));
   assert.deepEqual(

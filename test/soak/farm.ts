@@ -132,7 +132,7 @@ export class SoakFarm implements AsyncDisposable {
     const path = await newRevisionPath(paths);
     const image = await minimalMachine();
     await this.#storage.createSubvolume(path);
-    await run(["cp", "--archive", "--sparse=always", `${image}/.`, path], { timeoutSeconds: 120 });
+    await run(["cp", "--archive", "--sparse=always", `${image}/.`, path], { timeoutSeconds: 300 });
     await writeFile(manifestPath(path), `: 1\nid: ${id}\nname: ${name}\nsummary: A machine\ntype: kvm\n`);
     const parameters = await readFile(join(path, "cmdline"), "utf8");
     await writeFile(join(path, "cmdline"), `${parameters.trim()} revision=${id}\n`);
@@ -194,7 +194,7 @@ export class SoakFarm implements AsyncDisposable {
     for (const name of readdirSync(join(this.machines, "volume")))
       for (const entry of readdirSync(join(this.machines, "volume", name)))
         if (!/^m\d+-(1|1\.\d+|default|default\.lock)$/.test(entry)) left.push(`${name}/${entry}`);
-    const { stdout } = await run(["btrfs", "subvolume", "list", this.machines], { timeoutSeconds: 60 });
+    const { stdout } = await run(["btrfs", "subvolume", "list", this.machines], { timeoutSeconds: 300 });
     for (const [, path] of stdout.matchAll(/ path (.*)$/gm))
       if (!/^volume\/m\d+\/m\d+-(1\.\d+|default)$/.test(path!)) left.push(`subvolume ${path}`);
     const find = [this.at("runtime"), this.at("tftp", "build"), this.at("tftp", "bootstrap")].filter(
@@ -203,13 +203,13 @@ export class SoakFarm implements AsyncDisposable {
     // Locks stay (agent/instance-lock.ts), and so does the last console.
     const others = ["console.log*", "lock", "*.lock"].flatMap((name) => ["!", "-name", name]);
     const argv = ["find", ...find, "!", "-type", "d", ...others];
-    const { stdout: files } = await run(argv, { timeoutSeconds: 60 });
+    const { stdout: files } = await run(argv, { timeoutSeconds: 300 });
     left.push(...files.split("\n").filter((line) => line !== ""));
     for (const instance of readdirSync(this.at("spool")))
       for (const entry of readdirSync(this.at("spool", instance)))
         if (entry !== "lock" && entry !== "evidence") left.push(`spool ${instance}/${entry}`);
     const pattern = `qemu-system.*${this.directory}`;
-    const { stdout: pids } = await run(["pgrep", "-f", pattern], { timeoutSeconds: 60, accept: [1] });
+    const { stdout: pids } = await run(["pgrep", "-f", pattern], { timeoutSeconds: 300, accept: [1] });
     left.push(...pids.split("\n").filter((line) => line !== ""));
     return left;
   }

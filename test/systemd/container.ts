@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { packageFile, packageRoot } from "../../os/files/package.ts";
 import { run, type RunOptions, type RunResult } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 /** Where croft lies in the container: services see neither /tmp nor home directories. */
 export const croftInContainer = "/opt/croft";
@@ -18,8 +19,6 @@ const modules = realpathSync(packageFile("node_modules"));
 export const nodeInContainer = process.execPath.startsWith(`${modules}/`)
   ? join(croftInContainer, "node_modules", process.execPath.slice(modules.length))
   : process.execPath;
-
-const bootSeconds = 60;
 
 export class Container implements AsyncDisposable {
   readonly #leader: number;
@@ -75,7 +74,7 @@ export class Container implements AsyncDisposable {
   }
 
   async #untilUp(): Promise<void> {
-    const deadline = Date.now() + bootSeconds * 1000;
+    const deadline = Date.now() + patienceMs;
     for (;;) {
       const { stdout } = await this.run(["systemctl", "is-active", "basic.target"], { accept: [1, 3, 4] });
       if (stdout.trim() === "active") return;
@@ -86,7 +85,7 @@ export class Container implements AsyncDisposable {
 
   /** Runs a program in the container. */
   async run(argv: readonly string[], options: Partial<RunOptions> = {}): Promise<RunResult> {
-    return run([...this.#enter(), ...argv], { timeoutSeconds: 60, ...options });
+    return run([...this.#enter(), ...argv], { timeoutSeconds: 300, ...options });
   }
 
   /** Starts a program in the container that runs until it is killed, or the container ends. */
@@ -164,7 +163,7 @@ async function untilFound(
   nspawn: ChildProcess,
   output: readonly string[],
 ): Promise<number> {
-  const deadline = Date.now() + bootSeconds * 1000;
+  const deadline = Date.now() + patienceMs;
   for (;;) {
     const found = find();
     if (found !== undefined) return found;
@@ -187,7 +186,7 @@ async function sweepCgroups(): Promise<void> {
 
 /** The kernel empties them once the container is gone; somebody has to remove them. */
 async function removeCgroups(machine: string): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + patienceMs;
   for (const hierarchy of hierarchies) {
     const top = join(hierarchy, machine);
     while (existsSync(top)) {

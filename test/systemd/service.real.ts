@@ -15,6 +15,7 @@ import { FakeController } from "../agent/fake-controller.ts";
 import { btrfsFileSystem, type BtrfsFileSystem } from "../fixtures/btrfs.ts";
 import { minimalMachine } from "../fixtures/images.ts";
 import { Container, croftInContainer, nodeInContainer } from "./container.ts";
+import { patienceMs, patienceSeconds } from "../fixtures/patience.ts";
 
 const units = ["croft-agent@1.service", "croft-agent@2.service", "croft-agent@3.service"] as const;
 const [first, second, third] = units;
@@ -22,7 +23,7 @@ const target = "croft-agent.target";
 const lockPath = "/var/lock/croft-agent-default.lock";
 const configuration = "/etc/croft/agent.yaml";
 /** For whatever needs a machine to boot, on a host that is busy with other tests. */
-const machineSeconds = 300;
+const machineSeconds = 600;
 
 const resources = new AsyncDisposableStack();
 let container: Container;
@@ -92,7 +93,7 @@ async function within<T>(seconds: number, what: string, work: Promise<T>): Promi
 const agent = (...args: string[]) =>
   container.run([nodeInContainer, `${croftInContainer}/bin/croft.js`, "agent", ...args]);
 
-const systemctl = (...args: string[]) => container.run(["systemctl", ...args], { timeoutSeconds: 120 });
+const systemctl = (...args: string[]) => container.run(["systemctl", ...args], { timeoutSeconds: 300 });
 
 async function journal(unit = "croft-agent@*", format = "short"): Promise<string> {
   const { stdout } = await container.run(["journalctl", "--unit", unit, "--output", format]);
@@ -111,7 +112,7 @@ async function show(unit: string): Promise<Record<string, string>> {
 async function until(
   unit: string,
   wanted: (properties: Record<string, string>) => boolean,
-  seconds = 60,
+  seconds = patienceSeconds,
 ): Promise<Record<string, string>> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
@@ -134,7 +135,7 @@ async function until(
 const isActive = ({ ActiveState }: Record<string, string>) => ActiveState === "active";
 
 async function untilText(file: string, pattern: RegExp): Promise<string> {
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + patienceMs;
   for (;;) {
     const text = await journal(file);
     if (pattern.test(text)) return text;
@@ -174,9 +175,9 @@ before(async () => {
   build = resources.use(await btrfsFileSystem({ sizeMiB: 1024 }));
   const home = join(build.path, "machines", "volume", "minimal");
   await mkdir(home, { recursive: true });
-  await run(["btrfs", "--quiet", "subvolume", "create", join(home, "minimal-1.1")], { timeoutSeconds: 60 });
+  await run(["btrfs", "--quiet", "subvolume", "create", join(home, "minimal-1.1")], { timeoutSeconds: 300 });
   await run(["cp", "--archive", "--sparse=always", `${revision}/.`, join(home, "minimal-1.1")], {
-    timeoutSeconds: 120,
+    timeoutSeconds: 300,
   });
   await symlink("minimal-1.1", join(home, "minimal-1"));
   controller = resources.use(await FakeController.start());
@@ -426,7 +427,7 @@ test("the controller is installed by the same means, and works as a user of its 
   ];
   const page = ["--output", "/dev/null", "--write-out", "%{http_code}", "http://127.0.0.1:8420/"];
   const { stdout } = await container.run([...fetch, ...page], {
-    timeoutSeconds: 120,
+    timeoutSeconds: 300,
   });
   assert.equal(stdout, "200", await journal(unit));
   const { MainPID, NRestarts } = await show(unit);

@@ -62,7 +62,7 @@ describe("fetching archives", () => {
       await using sources = await serveSources();
       await using tree = await temporaryDirectory("croft-test-tree-");
       const archive = join(sources.directory, "flat.tar.gz");
-      const pack = () => run(["tar", "-czf", archive, "-C", tree.path, "."], { timeoutSeconds: 30 });
+      const pack = () => run(["tar", "-czf", archive, "-C", tree.path, "."], { timeoutSeconds: 300 });
       const update = async () => {
         await pack();
         const { result } = await runGuest({

@@ -89,7 +89,7 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
         busybox(),
       ],
     ],
-    { timeoutSeconds: 120, env: { ...process.env, CROFT_TFTP: `127.0.0.1:${tftp.port}` } },
+    { timeoutSeconds: 300, env: { ...process.env, CROFT_TFTP: `127.0.0.1:${tftp.port}` } },
   );
   const manifest = await decompressFrames(await readFile(at("writable", "result.manifest.lz4")), 64 << 20);
   const uploaded = (await readdir(at("writable"))).sort();

@@ -21,7 +21,7 @@ before(async () => {
 after(() => directory[Symbol.asyncDispose]());
 
 test("the scripts that run in a machine are clean in the eyes of shellcheck", async () => {
-  await run(["shellcheck", "--shell=sh", ...scripts], { timeoutSeconds: 60 });
+  await run(["shellcheck", "--shell=sh", ...scripts], { timeoutSeconds: 300 });
 });
 
 test("so is each part of the worker, but for what it has from the others", async () => {
@@ -30,13 +30,13 @@ test("so is each part of the worker, but for what it has from the others", async
     .map((name) => join(parts, name));
   // Variables that are set or used elsewhere.
   const exclude = "--exclude=SC2034,SC2154";
-  await run(["shellcheck", "--shell=sh", exclude, ...files], { timeoutSeconds: 60 });
+  await run(["shellcheck", "--shell=sh", exclude, ...files], { timeoutSeconds: 300 });
 });
 
 test("every shell reads them", async () => {
   for (const script of scripts)
     for (const shell of [["dash"], ["bash", "--posix"], ["busybox", "sh"]])
-      await run([...shell, "-n", script], { timeoutSeconds: 10 });
+      await run([...shell, "-n", script], { timeoutSeconds: 300 });
 });
 
 test("the worker has a version line that is a semantic version", async () => {

@@ -59,7 +59,7 @@ export async function packSource(
   await writeTree(join(tree.path, top), files);
   const target = join(sources.directory, archive);
   const argv = archive.endsWith(".zip") ? ["zip", "-q", "-r", target, top] : ["tar", "-caf", target, top];
-  await run(argv, { timeoutSeconds: 30, cwd: tree.path });
+  await run(argv, { timeoutSeconds: 300, cwd: tree.path });
 }
 
 /** A shell script as an operation of a source. */
@@ -78,6 +78,6 @@ export async function git(directory: string, ...args: string[]): Promise<string>
     "init.defaultBranch=main",
   ];
   const env = { PATH: process.env["PATH"], GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_SYSTEM: "/dev/null" };
-  const { stdout } = await run(["git", "-C", directory, ...identity, ...args], { timeoutSeconds: 30, env });
+  const { stdout } = await run(["git", "-C", directory, ...identity, ...args], { timeoutSeconds: 300, env });
   return stdout.trim();
 }

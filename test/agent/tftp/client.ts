@@ -1,6 +1,7 @@
 /** A TFTP client that says exactly what a test tells it to, on a socket of its own. */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 export interface Packet {
   opcode: number;
@@ -66,7 +67,7 @@ export class Client implements AsyncDisposable {
   }
 
   /** The next packet; fails after a while. */
-  async next(timeoutMs = 5000): Promise<Packet> {
+  async next(timeoutMs = patienceMs): Promise<Packet> {
     const got = await this.poll(timeoutMs);
     if (got === undefined) throw new Error(`no packet within ${timeoutMs} ms`);
     return got;

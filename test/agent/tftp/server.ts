@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { TftpServer, type TftpEvents, type TftpServerOptions } from "../../../agent/tftp/server.ts";
 import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 /** A TFTP server on a free port with directories of its own, and what it has told. */
 export interface TestServer extends AsyncDisposable {
@@ -45,7 +46,7 @@ export async function startServer(options: Partial<TftpServerOptions> = {}): Pro
     readable,
     writable,
     events,
-    told: async (kind, timeoutMs = 5000) => {
+    told: async (kind, timeoutMs = patienceMs) => {
       const known = () => events.find(([name]) => name === kind)?.slice(1);
       const signal = AbortSignal.timeout(timeoutMs);
       return known() ?? (await nextEvent(server, kind, signal));

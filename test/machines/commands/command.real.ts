@@ -21,7 +21,7 @@ async function machine(farm: Farm, ...args: string[]) {
     "--machines",
     farm.directory,
   ];
-  return run(argv, { timeoutSeconds: 60, accept: [1, 2] });
+  return run(argv, { timeoutSeconds: 300, accept: [1, 2] });
 }
 
 async function list(farm: Farm): Promise<MachineSummary[]> {
@@ -113,13 +113,13 @@ test("a machine is removed whole, with read-only revisions too, and the others s
   await farm.bootstrapAll();
   const { directory } = farm.paths("a");
   await run(["btrfs", "subvolume", "snapshot", "-r", join(directory, "a-1.1"), join(directory, "a-1.2")], {
-    timeoutSeconds: 20,
+    timeoutSeconds: 300,
   });
   const { status, stdout } = await machine(farm, "remove", "a");
   assert.equal(status, 0);
   assert.equal(stdout, "removed machine a\n");
   assert.deepEqual(await readdir(join(farm.directory, "v")), ["b"]);
-  const { stdout: left } = await run(["btrfs", "subvolume", "list", system.path], { timeoutSeconds: 20 });
+  const { stdout: left } = await run(["btrfs", "subvolume", "list", system.path], { timeoutSeconds: 300 });
   assert.doesNotMatch(left, /v\/\.?a/);
 });
 
@@ -162,7 +162,7 @@ test("the current revision is not removed, however its path is spelled", async (
   const remove = async (machines: string) => {
     const argv = [process.execPath, packageFile("bin", "main.ts"), "machine", "remove", "a"];
     return run([...argv, "--revision", "1", "--machines", machines], {
-      ...{ timeoutSeconds: 60, accept: [1, 2], cwd: join(farm.directory, "..") },
+      ...{ timeoutSeconds: 300, accept: [1, 2], cwd: join(farm.directory, "..") },
     });
   };
   const refused = async (machines: string) => {

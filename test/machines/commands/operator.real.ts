@@ -15,7 +15,8 @@ import {
   writeSuspension,
 } from "../../../machines/runtime-directory.ts";
 import { VncClient } from "../../fixtures/vnc.ts";
-import { patienceSeconds, startGuest, type Guest } from "../qemu/qemu-guest.ts";
+import { startGuest, type Guest } from "../qemu/qemu-guest.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
 
 const shellOnConsole = `
   echo ready > $log
@@ -26,7 +27,7 @@ const main = packageFile("bin", "main.ts");
 /** Runs `croft machine VERB NAME` for the guest's host. */
 async function operate(guest: Guest, ...args: string[]) {
   const argv = [process.execPath, main, "machine", ...args, "--runtime", dirname(guest.runtimeDirectory)];
-  return run(argv, { timeoutSeconds: 60, accept: [1, 2] });
+  return run(argv, { timeoutSeconds: 300, accept: [1, 2] });
 }
 
 /** Says, as an agent does, that the guest is held for the operator. */

@@ -12,7 +12,8 @@ import { parseMachine } from "../../../manifests/machine.ts";
 import { btrfsFileSystem } from "../../fixtures/btrfs.ts";
 import { debianMachine } from "../../fixtures/images.ts";
 import { isRunning } from "../../fixtures/processes.ts";
-import { patienceSeconds, startGuest } from "../qemu/qemu-guest.ts";
+import { startGuest } from "../qemu/qemu-guest.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
 
 /** Runs `croft machine create` as a process of its own: what a signal leaves is to be seen. */
 function create(machines: string, ...args: string[]): { child: ChildProcess; output: () => string } {
@@ -87,7 +88,7 @@ test("on btrfs a revision is a subvolume", { skip: process.geteuid?.() !== 0 && 
 });
 
 async function listSubvolumes(path: string): Promise<string[]> {
-  const { stdout } = await runProgram(["btrfs", "subvolume", "list", path], { timeoutSeconds: 10 });
+  const { stdout } = await runProgram(["btrfs", "subvolume", "list", path], { timeoutSeconds: 300 });
   return [...stdout.matchAll(/ path (.*)$/gm)].map(([, name]) => name!);
 }
 

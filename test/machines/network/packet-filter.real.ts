@@ -27,6 +27,7 @@ import {
   startBridgedHost,
   type BridgedHost,
 } from "../../fixtures/network.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 interface Machine {
   offset: number;
@@ -151,7 +152,7 @@ function getter(seconds: number): Getter {
   return async ({ enter }, url, ...more) => {
     const limits = ["--max-time", String(seconds), "--connect-timeout", String(seconds)];
     const argv = [...enter, "curl", "-s", "-g", ...limits, ...more, url];
-    const { status, stdout } = await run(argv, { timeoutSeconds: 60, accept: [7, 28, 56] });
+    const { status, stdout } = await run(argv, { timeoutSeconds: 300, accept: [7, 28, 56] });
     return status === 0 ? stdout.trim() : undefined;
   };
 }
@@ -347,7 +348,7 @@ async function isHeardOnlyWithout(
   let heard = "";
   listening.stdout.setEncoding("utf8").on("data", (text: string) => (heard += text));
   const until = async (text: string) => {
-    for (const end = Date.now() + 30_000; !heard.includes(text);) {
+    for (const end = Date.now() + patienceMs; !heard.includes(text);) {
       assert.ok(Date.now() < end, `no '${text}' in '${heard}'`);
       await delay(20);
     }

@@ -7,6 +7,7 @@ import { makeRuntimeDirectory } from "../../../machines/runtime-directory.ts";
 import { startVirtualMachine } from "../../../machines/qemu/start.ts";
 import type { StartOptions, VirtualMachine } from "../../../machines/virtual-machine.ts";
 import { copyMachine, minimalMachine } from "../../fixtures/images.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
 
 const prelude = `
 exec < /dev/console > /dev/console 2>&1
@@ -21,7 +22,6 @@ busybox poweroff -f
 `;
 
 /** Boots take 3 s, on a host that has little else to do. */
-export const patienceSeconds = 240;
 
 export interface Guest extends AsyncDisposable {
   readonly machine: VirtualMachine;

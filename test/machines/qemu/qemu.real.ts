@@ -11,12 +11,13 @@ import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { controlVirtualMachine, killStaleVirtualMachines } from "../../../machines/qemu/runtime-files.ts";
 import { startVirtualMachine } from "../../../machines/qemu/start.ts";
 import { isRunning } from "../../fixtures/processes.ts";
-import { guestOptions, patienceSeconds, startGuest } from "./qemu-guest.ts";
+import { guestOptions, startGuest } from "./qemu-guest.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
 
 const pidOf = (runtimeDirectory: string) =>
   Number(readFileSync(join(runtimeDirectory, "qemu.pid"), "utf8").trim());
 
-async function untilEnded(pid: number, timeoutSeconds = 10): Promise<void> {
+async function untilEnded(pid: number, timeoutSeconds = patienceSeconds): Promise<void> {
   const deadline = performance.now() + timeoutSeconds * 1000;
   while (isRunning(pid)) {
     assert.ok(performance.now() < deadline, `process ${pid} has not ended`);

@@ -6,6 +6,7 @@ import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/t
 import type { BuildResult, Settings, Target } from "../../../worker/protocol.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../../fixtures/source-history.ts";
 import { WorkerProcess } from "./worker-process.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 /** Targets are built in parallel; their results are looked at target by target. */
 function of(results: readonly BuildResult[], board: string): BuildResult[] {
@@ -227,7 +228,7 @@ describe("builds of targets at commits", () => {
     assert.ok(existsSync(join(work_dir, ".git")));
     worker.child.kill("SIGKILL");
     await worker.exited;
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + patienceMs;
     while (existsSync(work_dir) && Date.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 20));
     assert.ok(!existsSync(work_dir));

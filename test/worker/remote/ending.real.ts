@@ -20,6 +20,7 @@ import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/t
 import { isRunning } from "../../fixtures/processes.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../../fixtures/source-history.ts";
 import { WorkerProcess } from "./worker-process.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 /** What a build starts: make with compilers, a child whose parent and environment have gone, one in a session of its own. */
 const makefile = `all: one two three
@@ -157,7 +158,7 @@ describe("a worker at a boss's whose output nobody reads", () => {
 });
 
 async function eventually(check: () => boolean, explain = () => "it did not come about"): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !check(); await delay(20))
+  for (const deadline = Date.now() + patienceMs; !check(); await delay(20))
     if (Date.now() > deadline) assert.fail(explain());
 }
 

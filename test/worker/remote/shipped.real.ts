@@ -49,7 +49,7 @@ describe("the worker as a boss ships it", () => {
     ])
       assert.ok(paths.includes(needed), needed);
     assert.ok(
-      paths.every((path) => /^(worker|host)\/.*\.ts$|^package\.json$/.test(path)),
+      paths.every((path) => /^(worker|os)\/.*\.ts$|^package\.json$/.test(path)),
       paths.join(" "),
     );
     assert.ok(!paths.includes("worker/remote/command.ts"), "the command line's own part needs a package");
@@ -60,11 +60,11 @@ describe("the worker as a boss ships it", () => {
 
   it("is what 'croft worker --remote' runs", async () => {
     const croft = [process.execPath, packageFile("bin", "croft.js"), "worker"];
-    const { stdout } = await run([...croft, "--remote", "--threads", "3"], { timeoutSeconds: 60 });
+    const { stdout } = await run([...croft, "--remote", "--threads", "3"], { timeoutSeconds: 300 });
     assert.equal(stdout, 'BM> {"resp":"ready","nthreads":3,"slots":3}\n');
-    const refused = await run([...croft], { timeoutSeconds: 60, accept: [2] });
+    const refused = await run([...croft], { timeoutSeconds: 300, accept: [2] });
     assert.match(refused.stderr, /^croft: Cannot run 'croft worker': it must be told for whom/);
-    const wrong = await run([...croft, "--remote", "--threads", "0"], { timeoutSeconds: 60, accept: [2] });
+    const wrong = await run([...croft, "--remote", "--threads", "0"], { timeoutSeconds: 300, accept: [2] });
     assert.match(wrong.stderr, /Cannot use --threads 0/);
     assert.equal(wrong.status, 2);
   });

@@ -13,7 +13,7 @@ import {
 } from "../../../worker/protocol.ts";
 
 /** Generous: the host may be busy. */
-const deadlineMs = 60_000;
+const deadlineMs = 600_000;
 
 export interface WorkerSettings {
   workDir?: string;
