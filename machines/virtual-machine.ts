@@ -24,6 +24,8 @@ export interface MachineEnd {
  */
 export interface VirtualMachine extends AsyncDisposable {
   readonly ended: Promise<MachineEnd>;
+  /** The hypervisor's process, whose sockets are the guest's in the user-mode network. */
+  readonly pid: number;
   /** What the guest wrote on its serial console; of bounded size: head and tail, the cut marked. */
   readonly consoleFile: string;
   /**

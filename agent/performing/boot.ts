@@ -87,6 +87,7 @@ async function start(options: BootOptions): Promise<Exchange> {
     address: host.address,
     port: settings.tftpPort,
     uploadMaxBytes: settings.uploadMaxBytes,
+    requesters: host.isShared ? "own-process" : "anyone",
     log,
     connect: (tftpPort) => host.connect(tftpPort),
     start: (network) =>

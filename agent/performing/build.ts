@@ -154,7 +154,8 @@ async function startMachine(
   await provideTask(context, work.task, screen);
   if (settings.fakeMachine !== undefined) {
     const server = { address: "127.0.0.1", port: settings.tftpPort, uploadMaxBytes: settings.uploadMaxBytes };
-    return { exchange: stack.use(await Exchange.start({ ...common, ...server })) };
+    log.warn("fake machine: whoever is on this host may read the task and send its result");
+    return { exchange: stack.use(await Exchange.start({ ...common, ...server, requesters: "anyone" })) };
   }
   const { machine: manifest } = machine.bootstrapped;
   const resources = resourcesFor(work.received.controller.priority, settings);

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import type { Log } from "../../os/log.ts";
 import type { Connection } from "../../machines/network/host-network.ts";
 import type { MachineEnd, MachineNetwork, VirtualMachine } from "../../machines/virtual-machine.ts";
+import { anyone, OwnProcess } from "../tftp/requesters.ts";
 import { TftpServer } from "../tftp/server.ts";
 
 export interface ExchangeOptions {
@@ -20,6 +21,8 @@ export interface ExchangeOptions {
   address: string;
   port: number;
   uploadMaxBytes: number;
+  /** `own-process`: only what the machine's hypervisor sends; `anyone`: who reaches the address may ask. */
+  requesters: "own-process" | "anyone";
   log: Log;
   /** Connects the machine to the port of the TFTP server. Absent for a machine that somebody else runs. */
   connect?: (tftpPort: number) => Promise<Connection>;
@@ -56,13 +59,20 @@ export class Exchange implements AsyncDisposable {
   static async start(options: ExchangeOptions): Promise<Exchange> {
     await using stack = new AsyncDisposableStack();
     const { readable, writable, address, port, uploadMaxBytes, log } = options;
+    const own = options.requesters === "own-process" ? new OwnProcess(log) : undefined;
+    const requesters = own ?? anyone;
     const tftp = stack.use(
-      await TftpServer.start({ address, port, readable, writable, uploadMaxBytes, log }),
+      await TftpServer.start({ address, port, readable, writable, uploadMaxBytes, requesters, log }),
     );
+    if (own) stack.use(own); // ends before the server, which waits for its verdicts
     const firstRequest = new Promise<void>((resolve) => tftp.once("request", () => resolve()));
     const connection = options.connect ? stack.use(await options.connect(tftp.port)) : undefined;
     const machine =
       connection && options.start ? stack.use(await options.start(connection.network)) : undefined;
+    if (own && machine) {
+      own.is(machine.pid);
+      void machine.ended.then(() => own[Symbol.dispose]());
+    }
     return new Exchange(tftp, machine, writable, stack.move(), firstRequest);
   }
 

@@ -15,6 +15,7 @@ import type { Log } from "../../os/log.ts";
 import { findTarget, openReadable, toRefusal } from "./files.ts";
 import { ReadTransfer } from "./read.ts";
 import { checkRequest, readRequest, Refusal, type RequestOptions, type TftpRequest } from "./request.ts";
+import type { Requesters, Verdict } from "./requesters.ts";
 import { isUnanswerable, makeSocket, sendError, TransferSocket, type Peer } from "./socket.ts";
 import type { Transfer, TransferSettings } from "./transfer.ts";
 import { Upload, UploadBudget } from "./upload.ts";
@@ -26,6 +27,8 @@ const transferMaximum = 64;
 const dallyingMaximum = 32;
 /** How exact time-outs are. */
 const tickMs = 100;
+/** Most refused requesters that are told to the log. */
+const refusalsToldMaximum = 10;
 
 export interface TftpServerOptions {
   /** IPv4; the listening socket and all transfers use this address only. */
@@ -38,6 +41,8 @@ export interface TftpServerOptions {
   writable: string;
   /** How much clients may leave in `writable`, in all. */
   uploadMaxBytes: number;
+  /** Who may ask; asked once per request. */
+  requesters: Requesters;
   log: Log;
 }
 
@@ -49,6 +54,8 @@ export interface TftpEvents {
   /** A file has been written and has its name. */
   complete: [name: string, sizeBytes: number];
   failed: [name: string, reason: string];
+  /** A request of somebody who may not ask. */
+  refused: [peer: string];
 }
 
 /** A request being served; without a transfer while its files are being opened. */
@@ -62,12 +69,19 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   readonly #address: string;
   readonly #readable: string;
   readonly #writable: string;
+  readonly #requesters: Requesters;
   readonly #log: Log;
   readonly #socket: Socket;
   readonly #budget: UploadBudget;
   readonly #services = new Map<string, Service>();
   readonly #starting = new Set<Promise<void>>();
+  /** Requests whose sender is being looked up. */
+  readonly #judging = new Map<string, Buffer>();
+  /** Refused requesters that the log knows. */
+  readonly #refused = new Set<string>();
   readonly #transfers = new Set<Transfer>();
+  /** Transfers whose files are being opened. */
+  #beginning = 0;
   readonly #dallying = new Set<WriteTransfer>();
   #clock: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
@@ -77,6 +91,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     this.#address = options.address;
     this.#readable = options.readable;
     this.#writable = options.writable;
+    this.#requesters = options.requesters;
     this.#log = options.log;
     this.#socket = socket;
     this.#budget = new UploadBudget(options.uploadMaxBytes);
@@ -112,6 +127,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     // The client has not seen the answer. Once it has, the same request is a new one.
     if (earlier?.datagram.equals(datagram) && (earlier.transfer?.isAtStart() ?? true))
       return earlier.transfer?.repeatFirst();
+    if (this.#judging.get(key)?.equals(datagram)) return;
     const starting = this.#serve(datagram, from, key);
     this.#starting.add(starting);
     void starting.finally(() => this.#starting.delete(starting));
@@ -122,20 +138,48 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     let name = "";
     try {
       const text = readRequest(datagram);
+      if (!(await this.#mayAsk(datagram, from, key))) return;
       ({ name } = text);
       this.emit("request", { method: text.method, name, peer: key });
       const request = checkRequest(text);
       ({ name } = request);
-      if (this.#transfers.size - this.#dallying.size + this.#starting.size >= transferMaximum)
+      if (this.#transfers.size - this.#dallying.size + this.#beginning >= transferMaximum)
         throw new Refusal(errors.EIO, "Too many transfers");
       this.#services.set(key, service);
-      service.transfer = await this.#begin(request, from, () => this.#forget(key, service));
+      this.#beginning++;
+      try {
+        service.transfer = await this.#begin(request, from, () => this.#forget(key, service));
+      } finally {
+        this.#beginning--;
+      }
     } catch (error) {
       this.#forget(key, service);
       const refusal = toRefusal(error);
       if (!this.#closing) sendError(this.#socket, refusal.answer, from);
       if (name !== "") this.#failed(name, refusal.message);
     }
+  }
+
+  /** Asks once per request, before it counts for anything. */
+  async #mayAsk(datagram: Buffer, from: Peer, key: string): Promise<boolean> {
+    this.#judging.set(key, datagram);
+    const verdict = await this.#requesters.judge(from);
+    this.#judging.delete(key);
+    if (this.#closing) return false;
+    if (verdict === "own") return true;
+    // Where nobody can tell, it may be the machine's after all: it asks again.
+    if (verdict === "foreign") sendError(this.#socket, notServed, from);
+    this.#tellRefused(key, verdict);
+    this.emit("refused", key);
+    return false;
+  }
+
+  #tellRefused(peer: string, verdict: Verdict): void {
+    if (this.#refused.has(peer) || this.#refused.size >= refusalsToldMaximum) return;
+    this.#refused.add(peer);
+    this.#log.warn({ peer, sender: verdict }, "TFTP request refused: it is not from this machine");
+    if (this.#refused.size === refusalsToldMaximum)
+      this.#log.warn("further refused TFTP requests are not logged");
   }
 
   #forget(key: string, service: Service): void {
@@ -249,4 +293,5 @@ function withSize(options: RequestOptions | undefined, sizeBytes: number): Reque
   return Object.keys(others).length > 0 ? others : undefined;
 }
 
+const notServed = { ...errors.EACCESS, message: "Only this server's machine is served" };
 const closingError = { ...errors.EIO, message: "Server is closing" };

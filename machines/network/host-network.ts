@@ -22,6 +22,8 @@ export interface Connection extends AsyncDisposable {
 export interface HostNetwork {
   /** IPv4 address for the machine's TFTP server. */
   readonly address: string;
+  /** True if others than the machine reach that address, so that who asks there has to be looked at. */
+  readonly isShared: boolean;
   /** Connects the machine to the server's port, and to what else it may reach. */
   connect(tftpPort: number): Promise<Connection>;
 }
@@ -44,10 +46,13 @@ export async function openHostNetwork(options: HostNetworkOptions): Promise<Host
   const { choice, signal } = options;
   if (choice.kind === "user")
     // The user-mode network shows the guest the host's loopback.
-    return { address: "127.0.0.1", connect: (tftpPort) => Promise.resolve(userConnection(tftpPort)) };
+    return {
+      ...{ address: "127.0.0.1", isShared: true },
+      connect: (tftpPort) => Promise.resolve(userConnection(tftpPort)),
+    };
   const bridge = await readBridge(choice.bridge, signal);
   return {
-    address: bridge.address,
+    ...{ address: bridge.address, isShared: false },
     connect: (tftpPort) => explain(bridge.name, connect(bridge, tftpPort, options)),
   };
 }

@@ -71,6 +71,10 @@ export class QemuMachine implements VirtualMachine {
     }
   }
 
+  get pid(): number {
+    return this.#parts.child.pid!; // who starts it hands it out only once it has answered
+  }
+
   async wait(timeoutSeconds: number, signal?: AbortSignal): Promise<MachineEnd | undefined> {
     signal?.throwIfAborted();
     using deadline = new Deadline(timeoutSeconds, signal);

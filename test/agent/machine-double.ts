@@ -15,6 +15,8 @@ import { get, put } from "./tftp/client.ts";
 /** A machine as the agent sees it; a test plays the rest. */
 export class MachineDouble implements VirtualMachine {
   readonly consoleFile: string;
+  /** The test plays the guest, from sockets of its own. */
+  readonly pid = process.pid;
   readonly options: StartOptions;
   readonly ended: Promise<MachineEnd>;
   /** What the agent did with it. */

@@ -3,6 +3,7 @@ import { chmod, mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { decompressFrames } from "../../agent/results/lz4.ts";
 import { extractArtifacts } from "../../agent/results/artifacts.ts";
+import { anyone } from "../../agent/tftp/requesters.ts";
 import { TftpServer } from "../../agent/tftp/server.ts";
 import { makeLog } from "../../os/log.ts";
 import { guestWorker } from "../../os/files/guest-worker.ts";
@@ -63,6 +64,7 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
     port: 0,
     readable: at("readable"),
     writable: at("writable"),
+    requesters: anyone,
     uploadMaxBytes: options.uploadMaxBytes ?? 256 * 1024 * 1024,
     log: makeLog({ verbosity: 0 }),
   });

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { anyone } from "../../agent/tftp/requesters.ts";
 import { TftpServer } from "../../agent/tftp/server.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
@@ -21,6 +22,7 @@ test("a machine that waits for its worker ends when the power button is pressed"
       port: 0,
       readable: at("get"),
       writable: at("put"),
+      requesters: anyone,
       uploadMaxBytes: 1_000_000,
       log,
     },

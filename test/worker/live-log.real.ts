@@ -29,6 +29,7 @@ async function boot(
   const mac = "52:54:00:0a:0b:0e";
   const host = await openHostNetwork({ choice: { kind: "user" }, offset: 1, mac, log });
   await using exchange = await Exchange.start({
+    requesters: "own-process",
     ...{ address: host.address, port: 0, uploadMaxBytes: 10_000_000, log },
     ...{ readable: join(directory, "get"), writable: join(directory, "put") },
     connect: (tftpPort) => host.connect(tftpPort),

@@ -1,5 +1,6 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { anyone } from "../../../agent/tftp/requesters.ts";
 import { TftpServer, type TftpEvents, type TftpServerOptions } from "../../../agent/tftp/server.ts";
 import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
@@ -31,6 +32,7 @@ export async function startServer(options: Partial<TftpServerOptions> = {}): Pro
     port: 0,
     readable,
     writable,
+    requesters: anyone,
     uploadMaxBytes: 1024 ** 3,
     log: silentLog(),
     ...options,

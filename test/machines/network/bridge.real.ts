@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { writeFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { anyone } from "../../../agent/tftp/requesters.ts";
 import { TftpServer } from "../../../agent/tftp/server.ts";
 import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
@@ -56,7 +57,14 @@ async function bridgedGuest(
   assert.equal(host.address, hostAddress);
   const places = { readable: join(directory, "get"), writable: join(directory, "put") };
   const tftp = stack.use(
-    await TftpServer.start({ address: host.address, port: 0, ...places, uploadMaxBytes: 1e6, log }),
+    await TftpServer.start({
+      address: host.address,
+      port: 0,
+      ...places,
+      requesters: anyone,
+      uploadMaxBytes: 1e6,
+      log,
+    }),
   );
   const connection = stack.use(await host.connect(tftp.port));
   const guest = stack.use(

@@ -8,6 +8,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { anyone } from "../../../agent/tftp/requesters.ts";
 import { TftpServer } from "../../../agent/tftp/server.ts";
 import { silentLog } from "../../../os/log.ts";
 import { packageFile } from "../../../os/files/package.ts";
@@ -75,7 +76,14 @@ async function addMachine(directory: string, offset: number): Promise<Machine> {
   for (const name of ["get", "put"]) await mkdir(at(name));
   await writeFile(join(at("get"), "who"), `${offset}\n`);
   const tftp = await TftpServer.start({
-    ...{ address: hostAddress, port: 0, readable: at("get"), writable: at("put"), uploadMaxBytes: 1_000_000 },
+    ...{
+      address: hostAddress,
+      port: 0,
+      readable: at("get"),
+      writable: at("put"),
+      requesters: anyone,
+      uploadMaxBytes: 1_000_000,
+    },
     log: silentLog(),
   });
   resources.use(tftp);

@@ -1,0 +1,108 @@
+/**
+ * Who may ask a TFTP server.
+ *
+ * The user network shows a guest the loopback of its host, and with it the servers of other instances; other users
+ * of the host see them anyway. There only the own machine's process may ask: decisions/requests-from-own-vm.md.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { reasonOf } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
+import { findUdpSockets, readUdpTable, socketsOf, type UdpSocket } from "../../os/network/udp-owner.ts";
+import type { Peer } from "./socket.ts";
+
+/** `foreign`: it is another's; `unknown`: nobody can tell, which is no reason to trust it. */
+export type Verdict = "own" | "foreign" | "unknown";
+
+export interface Requesters {
+  /** Judges the sender of a request that has just come; never fails. */
+  judge(peer: Peer): Promise<Verdict>;
+}
+
+/** For a server that is guarded otherwise, or whose clients are of no consequence. */
+export const anyone: Requesters = { judge: () => Promise.resolve("own") };
+
+/** Requests that wait for their verdict; more are dropped, as the kernel drops what a full socket cannot take. */
+const waitingMaximum = 4096;
+/** After a look a pause of so many times what it took: a flood of requests costs at most a fifth of a processor. */
+const pauseFactor = 4;
+
+interface Waiting {
+  peer: Peer;
+  decide: (verdict: Verdict) => void;
+}
+
+/**
+ * Only the process of a virtual machine.
+ *
+ * One look serves all requests that have come before it, however many. Requests that come before the process is
+ * known wait for it.
+ */
+export class OwnProcess implements Requesters, Disposable {
+  readonly #log: Log;
+  readonly #known = Promise.withResolvers<number | undefined>();
+  #waiting: Waiting[] = [];
+  #isLooking = false;
+  #isOver = false;
+  #hasComplained = false;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Tells the process; not one that has ended and been waited for: its number may become another's. */
+  is(pid: number): void {
+    this.#known.resolve(pid);
+  }
+
+  judge(peer: Peer): Promise<Verdict> {
+    if (this.#isOver || this.#waiting.length >= waitingMaximum) return Promise.resolve("unknown");
+    const { promise, resolve } = Promise.withResolvers<Verdict>();
+    this.#waiting.push({ peer, decide: resolve });
+    if (!this.#isLooking) void this.#lookWhileAsked();
+    return promise;
+  }
+
+  async #lookWhileAsked(): Promise<void> {
+    this.#isLooking = true;
+    const pid = await this.#known.promise;
+    while (this.#waiting.length > 0 && pid !== undefined) {
+      const startMs = performance.now();
+      const asked = this.#waiting.splice(0);
+      const verdicts = await this.#look(pid, asked);
+      for (const [i, { decide }] of asked.entries()) decide(this.#isOver ? "unknown" : verdicts[i]!);
+      await delay(pauseFactor * (performance.now() - startMs), undefined, { ref: false });
+    }
+    this.#isLooking = false;
+  }
+
+  async #look(pid: number, asked: readonly Waiting[]): Promise<Verdict[]> {
+    try {
+      const table = await readUdpTable();
+      const sources = findUdpSockets(
+        table,
+        asked.map(({ peer }) => peer),
+      );
+      const own = sources.some((sockets) => sockets.length > 0) ? await socketsOf(pid) : new Set<string>();
+      return sources.map((sockets) => verdictOn(sockets, own));
+    } catch (error) {
+      // Its end says more than this, if it has ended.
+      if (!this.#isOver && !this.#hasComplained)
+        this.#log.warn({ pid, reason: reasonOf(error) }, "cannot tell whose TFTP requests come in");
+      this.#hasComplained = true;
+      return asked.map(() => "unknown");
+    }
+  }
+
+  /** The process has ended, or never was: nobody may ask any more. */
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    this.#known.resolve(undefined);
+    for (const { decide } of this.#waiting.splice(0)) decide("unknown");
+  }
+}
+
+/** A port that is shared with another process is not the machine's. */
+function verdictOn(sockets: readonly UdpSocket[], own: ReadonlySet<string>): Verdict {
+  if (sockets.length === 0) return "unknown";
+  return sockets.every(({ inode }) => own.has(inode)) ? "own" : "foreign";
+}

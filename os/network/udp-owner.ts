@@ -1,0 +1,73 @@
+/** Whose UDP socket a datagram of this host came from, as the kernel tells it in /proc. */
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { endianness } from "node:os";
+import { isSystemError } from "../failure.ts";
+
+/** An IPv4 address and port that datagrams come from. */
+export interface UdpSource {
+  address: string;
+  port: number;
+}
+
+/** A socket of this host that may send from a source. */
+export interface UdpSocket {
+  inode: string;
+  uid: number;
+}
+
+/**
+ * The sockets that may send from each source: those bound to its port at its address or at all addresses; several
+ * only if they share the port.
+ *
+ * @param table the text of /proc/net/udp, whose addresses are numbers in the host's byte order.
+ */
+export function findUdpSockets(table: string, sources: readonly UdpSource[]): UdpSocket[][] {
+  const ports = new Set(sources.map(({ port }) => hexPort(port)));
+  const found = new Map<string, UdpSocket[]>();
+  for (const line of table.split("\n")) {
+    const start = line.indexOf(": ") + 2;
+    if (!ports.has(line.slice(start + 9, start + 13))) continue;
+    const [local, , , , , , uid, , inode] = line.slice(start).split(/ +/);
+    if (!/^[0-9A-F]{8}:[0-9A-F]{4}$/.test(local!) || !/^[1-9]\d*$/.test(inode ?? "")) continue;
+    const sockets = found.get(local!) ?? [];
+    found.set(local!, [...sockets, { inode: inode!, uid: Number(uid) }]);
+  }
+  return sources.map(({ address, port }) =>
+    [address, "0.0.0.0"].flatMap((bound) => found.get(`${hexAddress(bound)}:${hexPort(port)}`) ?? []),
+  );
+}
+
+function hexPort(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, "0");
+}
+
+function hexAddress(address: string): string {
+  const octets = address.split(".").map((octet) => Number(octet).toString(16).toUpperCase().padStart(2, "0"));
+  return (endianness() === "LE" ? octets.reverse() : octets).join("");
+}
+
+/** Reads the table of this host's IPv4 UDP sockets. */
+export function readUdpTable(): Promise<string> {
+  return readFile("/proc/self/net/udp", "latin1");
+}
+
+/**
+ * The inodes of a process's sockets.
+ *
+ * @throws the system's error if it is gone, or not ours to look into.
+ */
+export async function socketsOf(pid: number): Promise<Set<string>> {
+  const directory = `/proc/${pid}/fd`;
+  const links = await Promise.all((await readdir(directory)).map((fd) => readLink(`${directory}/${fd}`)));
+  return new Set(links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []));
+}
+
+/** Where it leads; nowhere if the descriptor has been closed since it was listed. */
+async function readLink(path: string): Promise<string> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return "";
+    throw error;
+  }
+}
