@@ -40,7 +40,7 @@ export async function startServer(options: Partial<TftpServerOptions> = {}): Pro
   stack.defer(() => server.close());
   const resources = stack.move();
   const events: unknown[][] = [];
-  for (const kind of ["request", "read", "complete", "failed"] as const)
+  for (const kind of ["request", "read", "complete", "failed", "refused"] as const)
     server.on(kind, (...args: unknown[]) => events.push([kind, ...args]));
   return {
     server,
