@@ -9,6 +9,7 @@ import type { Machine } from "../../manifests/machine.ts";
 import type { Context } from "../context.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange } from "./exchange.ts";
+import { addressesWhere } from "../tftp/requesters.ts";
 import type { Settings } from "../settings/settings.ts";
 
 export interface BootOptions {
@@ -87,7 +88,7 @@ async function start(options: BootOptions): Promise<Exchange> {
     address: host.address,
     port: settings.tftpPort,
     uploadMaxBytes: settings.uploadMaxBytes,
-    requesters: host.isShared ? "own-process" : "anyone",
+    requesters: host.isGuest ? addressesWhere(host.isGuest) : "own-process",
     log,
     connect: (tftpPort) => host.connect(tftpPort),
     start: (network) =>

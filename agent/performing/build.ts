@@ -19,6 +19,7 @@ import { Exchange, type WaitResult } from "./exchange.ts";
 import { publicScreen, withLogin } from "./interactive.ts";
 import type { LiveLog } from "./live-log.ts";
 import { LogTail } from "./log-tail.ts";
+import { anyone } from "../tftp/requesters.ts";
 import type { ReceivedTask } from "../asking/polling.ts";
 import { agentResult, resultFiles, withOperation } from "../results/result.ts";
 import type { Interruption } from "../signals.ts";
@@ -155,7 +156,7 @@ async function startMachine(
   if (settings.fakeMachine !== undefined) {
     const server = { address: "127.0.0.1", port: settings.tftpPort, uploadMaxBytes: settings.uploadMaxBytes };
     log.warn("fake machine: whoever is on this host may read the task and send its result");
-    return { exchange: stack.use(await Exchange.start({ ...common, ...server, requesters: "anyone" })) };
+    return { exchange: stack.use(await Exchange.start({ ...common, ...server, requesters: anyone })) };
   }
   const { machine: manifest } = machine.bootstrapped;
   const resources = resourcesFor(work.received.controller.priority, settings);

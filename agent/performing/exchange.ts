@@ -10,7 +10,7 @@ import { join } from "node:path";
 import type { Log } from "../../os/log.ts";
 import type { Connection } from "../../machines/network/host-network.ts";
 import type { MachineEnd, MachineNetwork, VirtualMachine } from "../../machines/virtual-machine.ts";
-import { anyone, OwnProcess } from "../tftp/requesters.ts";
+import { OwnProcess, type Requesters } from "../tftp/requesters.ts";
 import { TftpServer } from "../tftp/server.ts";
 
 export interface ExchangeOptions {
@@ -21,8 +21,8 @@ export interface ExchangeOptions {
   address: string;
   port: number;
   uploadMaxBytes: number;
-  /** `own-process`: only what the machine's hypervisor sends; `anyone`: who reaches the address may ask. */
-  requesters: "own-process" | "anyone";
+  /** Who may ask; `own-process`: nobody but the machine's hypervisor. */
+  requesters: Requesters | "own-process";
   log: Log;
   /** Connects the machine to the port of the TFTP server. Absent for a machine that somebody else runs. */
   connect?: (tftpPort: number) => Promise<Connection>;
@@ -59,8 +59,8 @@ export class Exchange implements AsyncDisposable {
   static async start(options: ExchangeOptions): Promise<Exchange> {
     await using stack = new AsyncDisposableStack();
     const { readable, writable, address, port, uploadMaxBytes, log } = options;
-    const own = options.requesters === "own-process" ? new OwnProcess(log) : undefined;
-    const requesters = own ?? anyone;
+    const requesters = options.requesters === "own-process" ? new OwnProcess(log) : options.requesters;
+    const own = requesters instanceof OwnProcess ? requesters : undefined;
     const tftp = stack.use(
       await TftpServer.start({ address, port, readable, writable, uploadMaxBytes, requesters, log }),
     );

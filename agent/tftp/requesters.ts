@@ -21,6 +21,11 @@ export interface Requesters {
 /** For a server that is guarded otherwise, or whose clients are of no consequence. */
 export const anyone: Requesters = { judge: () => Promise.resolve("own") };
 
+/** Who sends from an address of a guest; that guests do not send from each other's is the packet filter's matter. */
+export function addressesWhere(isGuest: (address: string) => boolean): Requesters {
+  return { judge: ({ address }) => Promise.resolve(isGuest(address) ? "own" : "foreign") };
+}
+
 /** Requests that wait for their verdict; more are dropped, as the kernel drops what a full socket cannot take. */
 const waitingMaximum = 4096;
 /** After a look a pause of so many times what it took: a flood of requests costs at most a fifth of a processor. */

@@ -2,11 +2,14 @@
  * The host's side of a machine's network: where its TFTP server listens, and what must be there for as long as the
  * machine runs.
  */
+import { BlockList, isIPv4 } from "node:net";
+import { networkInterfaces } from "node:os";
 import { Failure } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import type { MachineNetwork } from "../virtual-machine.ts";
 import { explain, readBridge, type Bridge } from "./bridge.ts";
 import { admitMachine, expelMachine } from "./firewall.ts";
+import { networksOf } from "./interfaces.ts";
 import { loadTftpHelper } from "./modules.ts";
 import { interfaceName } from "./rules.ts";
 import { addTap, removeTap } from "./tap.ts";
@@ -22,8 +25,11 @@ export interface Connection extends AsyncDisposable {
 export interface HostNetwork {
   /** IPv4 address for the machine's TFTP server. */
   readonly address: string;
-  /** True if others than the machine reach that address, so that who asks there has to be looked at. */
-  readonly isShared: boolean;
+  /**
+   * True for an address that a machine may send from; absent where machines send from the host's own, as everybody on
+   * the host does.
+   */
+  readonly isGuest?: (address: string) => boolean;
   /** Connects the machine to the server's port, and to what else it may reach. */
   connect(tftpPort: number): Promise<Connection>;
 }
@@ -46,15 +52,26 @@ export async function openHostNetwork(options: HostNetworkOptions): Promise<Host
   const { choice, signal } = options;
   if (choice.kind === "user")
     // The user-mode network shows the guest the host's loopback.
-    return {
-      ...{ address: "127.0.0.1", isShared: true },
-      connect: (tftpPort) => Promise.resolve(userConnection(tftpPort)),
-    };
+    return { address: "127.0.0.1", connect: (tftpPort) => Promise.resolve(userConnection(tftpPort)) };
   const bridge = await readBridge(choice.bridge, signal);
   return {
-    ...{ address: bridge.address, isShared: false },
+    ...{ address: bridge.address, isGuest: guestsOf(bridge) },
     connect: (tftpPort) => explain(bridge.name, connect(bridge, tftpPort, options)),
   };
+}
+
+/** The bridge's networks without what the packet filter keeps from machines, and without this host's addresses. */
+function guestsOf(bridge: Bridge): (address: string) => boolean {
+  const networks = new BlockList();
+  for (const network of networksOf(bridge.addresses)) {
+    const [address, prefixLength] = network.split("/");
+    networks.addSubnet(address!, Number(prefixLength));
+  }
+  const others = new BlockList();
+  for (const { address } of [...bridge.addresses, ...Object.values(networkInterfaces()).flatMap((one) => one!)])
+    if (isIPv4(address)) others.addAddress(address);
+  for (const gateway of bridge.gateways) others.addAddress(gateway);
+  return (address) => networks.check(address) && !others.check(address);
 }
 
 /**

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { anyone, OwnProcess, type Requesters } from "../../agent/tftp/requesters.ts";
+import { addressesWhere, anyone, OwnProcess, type Requesters } from "../../agent/tftp/requesters.ts";
 import { silentLog } from "../../os/log.ts";
 import { Client, get, put, RRQ } from "./tftp/client.ts";
 import { startServer } from "./tftp/server.ts";
@@ -135,4 +135,10 @@ test("a flood of others' requests keeps the machine from nothing, and is told to
 
 test("a server whose clients are of no consequence serves anyone", async () => {
   assert.equal(await anyone.judge({ address: "127.0.0.1", port: 1 }), "own");
+});
+
+test("on a bridge the host's own users are refused: they send from an address that no guest may have", async () => {
+  await using server = await startServer({ requesters: addressesWhere((address) => address !== "127.0.0.1") });
+  await assert.rejects(put(server.port, "result.manifest", Buffer.from("forged")), { code: 2 });
+  assert.deepEqual(await server.written(), []);
 });
