@@ -68,7 +68,10 @@ function guestsOf(bridge: Bridge): (address: string) => boolean {
     networks.addSubnet(address!, Number(prefixLength));
   }
   const others = new BlockList();
-  for (const { address } of [...bridge.addresses, ...Object.values(networkInterfaces()).flatMap((one) => one!)])
+  for (const { address } of [
+    ...bridge.addresses,
+    ...Object.values(networkInterfaces()).flatMap((one) => one!),
+  ])
     if (isIPv4(address)) others.addAddress(address);
   for (const gateway of bridge.gateways) others.addAddress(gateway);
   return (address) => networks.check(address) && !others.check(address);

@@ -138,7 +138,9 @@ test("a server whose clients are of no consequence serves anyone", async () => {
 });
 
 test("on a bridge the host's own users are refused: they send from an address that no guest may have", async () => {
-  await using server = await startServer({ requesters: addressesWhere((address) => address !== "127.0.0.1") });
+  await using server = await startServer({
+    requesters: addressesWhere((address) => address !== "127.0.0.1"),
+  });
   await assert.rejects(put(server.port, "result.manifest", Buffer.from("forged")), { code: 2 });
   assert.deepEqual(await server.written(), []);
 });
