@@ -30,6 +30,8 @@ export function addressesWhere(isGuest: (address: string) => boolean): Requester
 const waitingMaximum = 4096;
 /** After a look a pause of so many times what it took: a flood of requests costs at most a fifth of a processor. */
 const pauseFactor = 4;
+/** The longest such pause: on a host with thousands of sockets a look takes long enough by itself. */
+const pauseMaxMs = 1000;
 
 interface Waiting {
   peer: Peer;
@@ -75,7 +77,8 @@ export class OwnProcess implements Requesters, Disposable {
       const asked = this.#waiting.splice(0);
       const verdicts = await this.#look(pid, asked);
       for (const [i, { decide }] of asked.entries()) decide(this.#isOver ? "unknown" : verdicts[i]!);
-      await delay(pauseFactor * (performance.now() - startMs), undefined, { ref: false });
+      const pauseMs = Math.min(pauseMaxMs, pauseFactor * (performance.now() - startMs));
+      await delay(pauseMs, undefined, { ref: false });
     }
     this.#isLooking = false;
   }
