@@ -1,70 +1,73 @@
 /** What is published: packed, installed where nothing else is, and run. */
 import assert from "node:assert/strict";
-import { cp, mkdir, readFile, readdir, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { isBuiltin } from "node:module";
+import { dirname, join, relative } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { packageFile, packageVersion } from "../../os/files/package.ts";
+import { npm, packPackage, projectFiles, systemEnvironment as env } from "../package/pack.ts";
 import { run } from "../../os/run.ts";
 import type * as shipped from "../../worker/remote/shipped.ts";
+import typescript from "typescript";
 import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
-
-/** PATH without the runtime of this clone: the system's own Node.js starts croft, whatever its version. */
-const path = (process.env["PATH"] ?? "")
-  .split(":")
-  .filter((part) => !part.includes("node_modules"))
-  .join(":");
-// Neither npm's settings for the run that we are in, nor a mark of node's test runner.
-const env: NodeJS.ProcessEnv = {
-  ...Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_TEST_CONTEXT$|INIT_CWD$)/i.test(name)),
-  ),
-  PATH: path,
-};
-
-/** The npm that belongs to the system's Node.js: `npm` in PATH. */
-const npm = (cwd: string, ...args: string[]) =>
-  run(["npm", ...args, "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"], {
-    timeoutSeconds: 600,
-    cwd,
-    env,
-  });
 
 describe("the published package", () => {
   let directory: TemporaryDirectory;
   let tarball: string;
+  let packed: string;
 
   before(async () => {
     directory = await temporaryDirectory("croft-test-package-");
-    const clone = join(directory.path, "clone");
-    await copyClone(clone);
-    // Runs the script "prepack", which builds.
-    await run(["npm", "pack", "--pack-destination", directory.path], {
-      timeoutSeconds: 300,
-      cwd: clone,
-      env,
-    });
-    tarball = join(directory.path, `croft-${packageVersion}.tgz`);
+    tarball = await packPackage(directory.path);
+    packed = join(directory.path, "package");
+    await run(["tar", "-xzf", tarball, "-C", directory.path], { timeoutSeconds: 60 });
   });
   after(() => directory[Symbol.asyncDispose]());
 
-  test("has what is needed to run, and neither sources nor tests", async () => {
-    const { stdout } = await run(["tar", "-tzf", tarball], { timeoutSeconds: 300 });
-    const files = stdout
-      .trim()
-      .split("\n")
-      .map((file) => file.replace(/^package\//, ""));
-    for (const needed of [
-      ...["LICENSE", "README.md", "CHANGELOG.md", "bin/croft.js", "dist/bin/main.js"],
-      ...["machines/image/pack.sh", "machines/image/initrd.sh"],
-      ...["worker/guest/parts/10-settings.sh", "worker/guest/croft-init", "docs/architecture.md"],
-      ...["docs/agent.md", "docs/man/croft-agent.1"],
-      ...["controller/dashboard/static/style.css"],
-    ])
-      assert.ok(files.includes(needed), `${needed} is missing`);
-    const foreign = files.filter((file) => /^test\/|\.ts$|^node_modules\//.test(file));
-    assert.deepEqual(foreign, []);
-    for (const unit of await readdir(packageFile("systemd")))
-      assert.ok(files.includes(`systemd/${unit}`), unit);
+  test("has every file of the project that is no source, and neither sources nor tests", async () => {
+    const files = await filesBelow(packed);
+    const needed = (await projectFiles()).filter((file) => file.includes("/") && !isLeftOut.test(file));
+    assert.ok(needed.includes("worker/guest/parts/90-main.sh"));
+    assert.deepEqual(
+      needed.map((file) => file.replace(/^(.*)\.ts$/, "dist/$1.js")).filter((file) => !files.has(file)),
+      [],
+    );
+    for (const file of ["LICENSE", "README.md", "CHANGELOG.md"]) assert.ok(files.has(file), file);
+    assert.deepEqual(
+      [...files].filter((file) => /^test\/|\.ts$|^node_modules\//.test(file)),
+      [],
+    );
+  });
+
+  test("has each man page where npm installs it from, and each document that another one names", async () => {
+    const files = await filesBelow(packed);
+    const { man } = JSON.parse(await readFile(join(packed, "package.json"), "utf8")) as { man: string[] };
+    assert.deepEqual([...files].filter((file) => file.startsWith("docs/man/")).sort(), man.toSorted());
+    for (const page of [...files].filter((file) => file.endsWith(".md")))
+      for (const [, target] of (await readFile(join(packed, page), "utf8")).matchAll(
+        /\]\(([^):#]+)(?:#[^)]*)?\)/g,
+      )) {
+        const named = join(dirname(page), target!);
+        const there = files.has(named) || [...files].some((file) => file.startsWith(`${named}/`));
+        assert.ok(there || named === "CONTRIBUTING.md", `${page} names ${named}`);
+      }
+  });
+
+  test("imports only its own files and the packages that it depends on", async () => {
+    const files = await filesBelow(packed);
+    const { dependencies } = JSON.parse(await readFile(join(packed, "package.json"), "utf8")) as {
+      dependencies: Record<string, string>;
+    };
+    let imports = 0;
+    for (const file of [...files].filter((name) => /^(dist|bin)\/.*\.js$/.test(name)))
+      for (const name of importsOf(await readFile(join(packed, file), "utf8"))) {
+        imports += 1;
+        const found = name.startsWith(".")
+          ? files.has(join(dirname(file), name))
+          : isBuiltin(name) || Object.keys(dependencies).some((d) => name === d || name.startsWith(`${d}/`));
+        assert.ok(found, `${file} imports ${name}`);
+      }
+    assert.ok(imports > 500, `only ${imports} imports were found`);
   });
 
   test("works installed in a project, by npx", async () => {
@@ -86,7 +89,7 @@ describe("the published package", () => {
 
 async function works(croft: (...args: string[]) => string[], cwd: string): Promise<void> {
   const said = async (args: string[], input = "") =>
-    (await run(croft(...args), { timeoutSeconds: 300, cwd, env, input })).stdout;
+    (await run(croft(...args), { timeoutSeconds: 60, cwd, env, input })).stdout;
   assert.match(await said(["--help"]), /^Usage: croft COMMAND[^]*\n {2}agent /);
   assert.equal(await said(["--version"]), `${packageVersion}\n`);
   assert.deepEqual(JSON.parse(await said(["manifest", "tokens", "-"], ": 1\nname: croft\n")), PAIRS);
@@ -106,7 +109,7 @@ async function shipsItsWorker(installed: string, host: string): Promise<void> {
     await mkdir(dirname(join(host, path)), { recursive: true });
     await writeFile(join(host, path), content);
   }
-  const said = await run([process.execPath, join(host, entry), "--threads", "1"], { timeoutSeconds: 300 });
+  const said = await run([process.execPath, join(host, entry), "--threads", "1"], { timeoutSeconds: 60 });
   const ready = 'BM> {"resp":"ready","nthreads":1,"slots":1}\n';
   assert.deepEqual([said.status, said.stdout, said.stderr], [0, ready, ""]);
 }
@@ -116,20 +119,28 @@ const PAIRS: unknown = await expectedPairs();
 /** What the clone says, which has tests of its own for it. */
 async function expectedPairs(): Promise<unknown> {
   const { stdout } = await run([process.execPath, packageFile("bin/croft.js"), "manifest", "tokens", "-"], {
-    timeoutSeconds: 300,
+    timeoutSeconds: 60,
     input: ": 1\nname: croft\n",
   });
   return JSON.parse(stdout);
 }
 
-/** The files that belong to the project, beside the modules of this clone. */
-async function copyClone(to: string): Promise<void> {
-  const list = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-  const { stdout } = await run(list, { timeoutSeconds: 300, cwd: packageFile() });
-  for (const file of stdout.split("\0").filter((name) => name !== "" && !name.startsWith("test/"))) {
-    if ((await readFile(packageFile(file)).catch(() => undefined)) === undefined) continue; // removed meanwhile
-    await mkdir(dirname(join(to, file)), { recursive: true });
-    await cp(packageFile(file), join(to, file), { verbatimSymlinks: true });
-  }
-  await symlink(packageFile("node_modules"), join(to, "node_modules"));
+/** What the package is made by, but does not have. */
+const isLeftOut = /^(test|\.ci)\/|^bin\/croft$|\.d\.ts$/;
+
+async function filesBelow(directory: string): Promise<Set<string>> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return new Set(
+    entries
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => relative(directory, join(entry.parentPath, entry.name))),
+  );
+}
+
+/** What a module imports: statically, when it is called, or as a program to start. */
+function importsOf(source: string): string[] {
+  return [
+    ...typescript.preProcessFile(source).importedFiles.map(({ fileName }) => fileName),
+    ...[...source.matchAll(/["'`](\.{1,2}\/[^"'`\s]*\.[tj]s)["'`]/g)].map((match) => match[1]!),
+  ];
 }
