@@ -48,9 +48,8 @@ test("a real socket is found in this host's table, and among this process's desc
   await once(socket, "listening");
   const other = spawn("sleep", ["60"]);
   try {
-    const [[found], ...more] = findUdpSockets(await readUdpTable(), [
-      { address: "127.0.0.1", port: socket.address().port },
-    ]);
+    const sources = [{ address: "127.0.0.1", port: socket.address().port }];
+    const [found, ...more] = findUdpSockets(await readUdpTable(), sources).flat();
     assert.deepEqual([found?.uid, more], [process.getuid!(), []]);
     assert.ok((await socketsOf(process.pid)).has(found!.inode));
     assert.ok(!(await socketsOf(other.pid!)).has(found!.inode));
