@@ -105,11 +105,7 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
   if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? ""))
     throw new UsageFailure("use public URL", `'${publicUrl}' is no http or https URL`);
   const keys = file.agents?.keys;
-  if (file.private && !file.tokens?.length)
-    throw new UsageFailure(
-      `use configuration '${given.config}'`,
-      "private: nobody could read, as there are no tokens",
-    );
+  if (file.private) checkPrivate(given.config, file);
   return {
     listen: parseListen(given.listen ?? file.listen ?? "127.0.0.1:8420"),
     ...(publicUrl === undefined ? {} : { publicUrl: publicUrl.replace(/\/+$/, "") }),
@@ -126,6 +122,24 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     uploadLimitBytes: bytesOf(file["upload-limit"] ?? "1G"),
     uploadTypes: file["upload-types"] ?? ["artifact", "package"],
   };
+}
+
+/** Private means from people and agents: a controller that would give its builds to any agent is not. */
+function checkPrivate(path: string | undefined, { tokens, agents }: Static<typeof schema>): void {
+  const lacking: [reason: string, hint: string][] = [];
+  if (!tokens?.length)
+    lacking.push(["nobody could read, as there are no tokens", "Configure tokens, or leave out private."]);
+  if (agents?.keys === undefined)
+    lacking.push([
+      "any agent would be given its builds, as there are no agent keys",
+      "Set agents.keys to a directory with the public key of each agent (openssl rsa -in agent.key -pubout -out agent.pem), and start agents with --auth-key; or leave out private.",
+    ]);
+  if (lacking.length === 0) return;
+  throw new UsageFailure(
+    `use configuration '${path}'`,
+    `private: ${lacking.map(([reason]) => reason).join("; ")}`,
+    { hints: lacking.map(([, hint]) => hint) },
+  );
 }
 
 /** @throws {UsageFailure} for what is no `ADDRESS:PORT`. */

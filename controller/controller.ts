@@ -2,7 +2,8 @@
 import type { KeyObject } from "node:crypto";
 import { Failure, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
-import { readAgentKeys } from "./authentication.ts";
+import { readAgentKeys } from "./authentication/agent-keys.ts";
+import { AgentProofs } from "./authentication/proofs.ts";
 import { BlobStore } from "./blobs.ts";
 import { Builds } from "./builds.ts";
 import { Changes } from "./changes.ts";
@@ -34,6 +35,7 @@ export interface Controller {
   readonly liveLogs: LiveLogs;
   /** Undefined: any agent is served. */
   readonly agentKeys: ReadonlyMap<string, KeyObject> | undefined;
+  readonly proofs: AgentProofs;
 }
 
 /** A controller whose data is open; disposing of it closes everything in order. */
@@ -83,6 +85,7 @@ export async function openController(
     blobs,
     liveLogs: new LiveLogs(directory, configuration.logLimitBytes),
     agentKeys,
+    proofs: new AgentProofs(database),
   };
   const held = stack.move();
   return { ...parts, [Symbol.asyncDispose]: () => held.disposeAsync() };

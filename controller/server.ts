@@ -40,6 +40,10 @@ export async function startServer(controller: Controller): Promise<ListeningServ
   const server = makeServer({
     controller,
     publicUrl: (request) => publicUrl ?? (isWildcard(listen.host) ? urlAskedFor(request) : undefined) ?? url,
+    proofUrls: (request) =>
+      (publicUrl === undefined ? [url, ...addressesOf(request)] : [publicUrl]).map(
+        (base) => base + request.url,
+      ),
   });
   try {
     await server.listen({ host: listen.host, port: listen.port });
@@ -61,6 +65,14 @@ function isWildcard(host: string): boolean {
 function urlAskedFor(request: FastifyRequest | undefined): string | undefined {
   const host = request?.headers.host ?? "";
   return /^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/.test(host) ? `http://${host}` : undefined;
+}
+
+/** Where the connection of a request came to: `http://ADDRESS:PORT`, and its other name if it has one. */
+function addressesOf({ socket }: FastifyRequest): string[] {
+  const address = (socket.localAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "").replace(/%.*$/, "");
+  const hosts = [address.includes(":") ? `[${address}]` : address];
+  if (/^(127\.|::1$)/.test(address)) hosts.push("localhost");
+  return hosts.map((host) => `http://${host}:${socket.localPort}`);
 }
 
 function makeServer(served: Served): FastifyInstance {

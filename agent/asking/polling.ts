@@ -1,5 +1,6 @@
 /** Asks the controllers for a task, by priority, and checks what they answer. */
 import { Failure, reasonOf } from "../../os/failure.ts";
+import { packageVersion } from "../../os/files/package.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
@@ -32,6 +33,15 @@ export interface ReceivedTask {
   answer?: string;
   /** Where the live log goes, if the controller takes one. */
   logUrl?: string;
+}
+
+/** A task request cannot be signed, by a card that was taken out for instance. */
+class Unsigned extends Failure {
+  override readonly name = "Unsigned";
+
+  constructor(url: string, cause: Failure) {
+    super(`sign the task request to ${withoutSecrets(url)}`, cause.message, { cause });
+  }
 }
 
 export class Polling {
@@ -98,11 +108,7 @@ export class Polling {
       const log = this.#log.child({ url: controller.url });
       const askedAt = this.#now();
       try {
-        const answer = await this.#client.postManifest(controller.url, formatTaskRequest(request), {
-          timeoutSeconds: Math.min(requestMaxSeconds, this.#timeoutSeconds),
-          retries: Math.min(requestMaxRetries, this.#retries),
-          signal: grace.signal,
-        });
+        const answer = await this.#post(controller.url, formatTaskRequest(request), grace.signal);
         this.#backoff.succeeded(controller.url);
         const received = await this.#accept(controller, answer, request, grace.signal);
         this.#metrics?.pollAnswered(controller.url);
@@ -113,11 +119,31 @@ export class Polling {
         if (error instanceof Unreachable) this.#skip(controller, error, (this.#now() - askedAt) / 1000, log);
         else if (error instanceof ManifestError || error instanceof Failure) {
           this.#metrics?.pollFailed(controller.url, reasonOf(error));
-          log.error({ reason: reasonOf(error) }, "task response refused");
+          const what = error instanceof Unsigned ? "task request not sent" : "task response refused";
+          log.error({ reason: reasonOf(error) }, what);
         } else throw error;
       }
     }
     return undefined;
+  }
+
+  /** @throws {Unsigned} if the request cannot be signed; it is not sent then: a task could not be answered for. */
+  #post(url: string, manifest: Uint8Array, signal: AbortSignal): Promise<Answer> {
+    const limits = {
+      timeoutSeconds: Math.min(requestMaxSeconds, this.#timeoutSeconds),
+      retries: Math.min(requestMaxRetries, this.#retries),
+      signal,
+    };
+    const signer = this.#signer;
+    return this.#client.postManifest(url, manifest, limits, async () => {
+      if (!signer) return { "croft-agent": packageVersion };
+      try {
+        const proof = await signer.prove({ method: "POST", url, body: manifest }, signal);
+        return { "croft-agent": `${packageVersion}; proof`, "croft-proof": proof };
+      } catch (error) {
+        throw error instanceof Failure ? new Unsigned(url, error) : error;
+      }
+    });
   }
 
   #order(): ControllerSetting[] {

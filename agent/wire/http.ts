@@ -65,12 +65,21 @@ export class HttpClient {
   }
 
   /**
-   * Posts a manifest.
+   * Posts a manifest; `headers` are made anew for each attempt.
    *
    * @throws {Refusal} for 4xx, {@link Unreachable} for everything that may be tried again.
    */
-  postManifest(url: string, manifest: Uint8Array, limits: RequestLimits = {}): Promise<Answer> {
-    const request = { body: manifest, headers: { "content-type": "text/manifest" } };
+  postManifest(
+    url: string,
+    manifest: Uint8Array,
+    limits: RequestLimits = {},
+    headers?: () => Promise<Record<string, string>>,
+  ): Promise<Answer> {
+    const request: OptionsInit = { body: manifest, headers: { "content-type": "text/manifest" } };
+    if (headers)
+      request.hooks = {
+        beforeRequest: [async (options) => void Object.assign(options.headers, await headers())],
+      };
     return this.#post(url, request, limits, manifest.length);
   }
 
@@ -138,6 +147,7 @@ export class HttpClient {
           `read the answer of ${withoutSecrets(url)}`,
           `it is larger than ${answerMaxBytes} bytes`,
         );
+      if (error instanceof RequestError && error.cause instanceof Failure) throw error.cause;
       if (error instanceof RequestError)
         throw new Unreachable(`reach ${withoutSecrets(url)}`, error.message, { cause: error });
       throw error;

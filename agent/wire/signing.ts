@@ -3,7 +3,7 @@
  *
  * An answer to a challenge is its RSA signature with PKCS#1 v1.5 padding of block type 1 (RFC 8017, 8.2.1) over the
  * challenge text itself, without a digest: what `openssl pkeyutl -sign` makes, and what controllers recover the text
- * from.
+ * from. A proof that a request is the agent's own is signed in the same way: manifests/proof.ts.
  */
 import {
   createHash,
@@ -11,10 +11,12 @@ import {
   createPublicKey,
   privateEncrypt,
   constants,
+  randomBytes,
   type KeyObject,
 } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Failure, reasonOf } from "../../os/failure.ts";
+import { formatProof, proofPrefix, proofText, type ProvenRequest } from "../../manifests/proof.ts";
 import { openExternalSigner, type ExternalProgram } from "./external-signing.ts";
 
 export interface Signer {
@@ -26,6 +28,12 @@ export interface Signer {
    * @throws {Failure} if the challenge is too long for the key, or an external program fails.
    */
   sign(challenge: string, signal?: AbortSignal): Promise<string>;
+  /**
+   * The value of `Croft-Proof` for a request that is sent now; good for one only.
+   *
+   * @throws {Failure} if an external program fails.
+   */
+  prove(request: ProvenRequest, signal?: AbortSignal): Promise<string>;
 }
 
 /**
@@ -53,18 +61,29 @@ function signerOf(
 ): Signer {
   const der = publicKey.export({ type: "spki", format: "der" });
   const roomBytes = (publicKey.asymmetricKeyDetails?.modulusLength ?? 0) / 8 - 11; // what the padding leaves
+  const signed = async (what: string, text: Buffer, signal?: AbortSignal) => {
+    if (text.length > roomBytes)
+      throw new Failure(`sign the ${what}`, `it has ${text.length} bytes, the key has room for ${roomBytes}`);
+    return Buffer.from(await sign(text, signal)).toString("base64");
+  };
   return {
-    fingerprint: createHash("sha256").update(der).digest("hex"),
+    fingerprint: sha256(der),
     sign: async (challenge, signal) => {
-      const text = Buffer.from(challenge, "utf8");
-      if (text.length > roomBytes)
-        throw new Failure(
-          "sign the challenge",
-          `it has ${text.length} bytes, the key has room for ${roomBytes}`,
-        );
-      return Buffer.from(await sign(text, signal)).toString("base64");
+      // Or any controller could have us sign what another one takes for our request.
+      if (challenge.startsWith(proofPrefix))
+        throw new Failure("sign the challenge", "it would pass for a proof to another controller");
+      return await signed("challenge", Buffer.from(challenge, "utf8"), signal);
+    },
+    prove: async (request, signal) => {
+      const unsigned = { time: Math.floor(Date.now() / 1000), nonce: randomBytes(16).toString("base64url") };
+      const text = Buffer.from(proofText(request, unsigned, sha256));
+      return formatProof({ ...unsigned, signature: await signed("proof", text, signal) });
     },
   };
+}
+
+function sha256(data: string | Uint8Array): string {
+  return createHash("sha256").update(data).digest("hex");
 }
 
 function readKey(file: string): KeyObject {

@@ -84,6 +84,16 @@ const steps: readonly string[] = [
     primary key (session, type, name)
   );
   `,
+  `
+  -- Proofs that agents gave, so that each counts once
+  create table croft.proofs (
+    fingerprint text not null,
+    nonce text not null,
+    time double precision not null, -- seconds since 1970, as the agent says
+    primary key (fingerprint, nonce)
+  );
+  create index proofs_by_time on croft.proofs (time);
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

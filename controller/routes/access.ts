@@ -1,6 +1,6 @@
 /** Who may read and who may change. */
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { tokenName } from "../authentication.ts";
+import { tokenName } from "../authentication/tokens.ts";
 import { refuse, type Served } from "./served.ts";
 
 declare module "fastify" {

@@ -8,7 +8,7 @@ import { ManifestError } from "../../manifests/error.ts";
 import { parseResultRequest, type ResultRequest } from "../../manifests/result-request.ts";
 import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
 import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
-import { answersChallenge } from "../authentication.ts";
+import { isSignatureOf } from "../authentication/agent-keys.ts";
 import type { Controller } from "../controller.ts";
 import { isCurrent, type Session } from "../sessions.ts";
 import { taskFor } from "../tasks.ts";
@@ -51,7 +51,8 @@ export function addAgentRoutes(server: FastifyInstance, served: Served): void {
   );
 }
 
-async function answerTask({ controller, publicUrl }: Served, request: FastifyRequest, reply: FastifyReply) {
+async function answerTask(served: Served, request: FastifyRequest, reply: FastifyReply) {
+  const { controller, publicUrl } = served;
   if (!Buffer.isBuffer(request.body)) return refuse(reply, 415, "the body must be text/manifest");
   let task: TaskRequest;
   try {
@@ -62,11 +63,8 @@ async function answerTask({ controller, publicUrl }: Served, request: FastifyReq
   } catch (error) {
     return refuseManifest(reply, error);
   }
-  if (controller.agentKeys) {
-    if (task.fingerprint === undefined) return refuse(reply, 401, "the request has no fingerprint");
-    if (!controller.agentKeys.has(task.fingerprint))
-      return refuse(reply, 403, "the fingerprint is of no key that is known here");
-  }
+  const refusal = await refusalOf(served, task.fingerprint, request, request.body);
+  if (refusal) return refuse(reply, ...refusal);
   const assignment = await controller.sessions.assign({
     agent: task.agent,
     toolchain: task.toolchainName,
@@ -93,6 +91,24 @@ async function answerTask({ controller, publicUrl }: Served, request: FastifyReq
   };
   reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
   return reply.send(Buffer.from(formatTaskResponse(response)));
+}
+
+/** Why an agent is given nothing: a private controller wants more than a fingerprint, which anybody may know. */
+async function refusalOf(
+  { controller, proofUrls }: Served,
+  fingerprint: string | undefined,
+  request: FastifyRequest,
+  body: Buffer,
+): Promise<[status: number, reason: string] | undefined> {
+  if (!controller.agentKeys) return undefined;
+  if (fingerprint === undefined) return [401, "the request has no fingerprint"];
+  const key = controller.agentKeys.get(fingerprint);
+  if (!key) return [403, "the fingerprint is of no key that is known here"];
+  if (!controller.configuration.private) return undefined;
+  const header = request.headers["croft-proof"];
+  const signed = { method: request.method, urls: proofUrls(request), body };
+  const reason = await controller.proofs.refusal({ fingerprint, key }, header?.toString(), signed);
+  return reason === undefined ? undefined : [401, reason];
 }
 
 async function takeResult(controller: Controller, request: FastifyRequest, reply: FastifyReply) {
@@ -131,7 +147,7 @@ export function isAuthentic(
 ): boolean {
   if (session.challenge === null) return true;
   const key = agentKeys?.get(session.fingerprint ?? "");
-  return key !== undefined && answer !== undefined && answersChallenge(key, session.challenge, answer);
+  return key !== undefined && answer !== undefined && isSignatureOf(key, session.challenge, answer);
 }
 
 /** A manifest that is in order but for the size of something in it. */

@@ -9,6 +9,11 @@ export interface Served {
    * configuration nor the address it listens on tells, it is where the request came to.
    */
   publicUrl(request?: FastifyRequest): string;
+  /**
+   * What an agent may have called to reach this request, as its proof says: below `public-url`, or else where this
+   * controller listens. Never what the `Host` header says, or a proof made for another controller would do here.
+   */
+  proofUrls(request: FastifyRequest): string[];
 }
 
 /** Answers with an error, in words. */

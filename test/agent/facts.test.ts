@@ -11,7 +11,7 @@ test("a service's log begins with the facts that are in effect, without the secr
     ...{ instance: 4, "instance-max": 6, spool: "/s", runtime: "/r" },
   };
   const settings = makeSettings(given, ["1100=https://me:pass@c.example/task?token=s3cret", "http://d/"]);
-  const signer = { fingerprint: "0123", sign: async () => "" };
+  const signer = { fingerprint: "0123", sign: async () => "", prove: async () => "" };
   assert.deepEqual(factsOf({ settings, signer, workerVersion: "5" }), [
     `version: ${packageVersion}`,
     "worker: 5",

@@ -43,8 +43,11 @@ export class AgentHome implements AsyncDisposable {
     return join(this.path, ...parts);
   }
 
-  /** Starts an agent; `fake` gives it the fake machine `m`. */
-  start(args: readonly string[], { fake = true } = {}): { child: ChildProcess; ended: Promise<Ended> } {
+  /** Starts an agent; `fake` gives it the fake machine `m`, `environment` more variables. */
+  start(
+    args: readonly string[],
+    { fake = true, environment = {} }: { fake?: boolean; environment?: Record<string, string> } = {},
+  ): { child: ChildProcess; ended: Promise<Ended> } {
     const places = ["machines", "tftp", "spool", "runtime"].flatMap((name) => [`--${name}`, this.at(name)]);
     const fixed = [
       ...places,
@@ -63,7 +66,10 @@ export class AgentHome implements AsyncDisposable {
       ...machine,
       ...args,
     ];
-    const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, argv, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...environment },
+    });
     this.#children.add(child);
     const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]).then(
       ([stdout, stderr, [status]]) => {

@@ -15,6 +15,7 @@ import {
   type ReceivedTask,
   type RunningController,
 } from "./farm.ts";
+import { makeKey, writeKeys } from "./proof.ts";
 
 const openssl = (...args: string[]) => run(["openssl", ...args], { timeoutSeconds: 300 });
 
@@ -70,10 +71,37 @@ describe("agents with keys", () => {
       (await sendResult(task, "success", [], await sign(task.challenge!, "stranger"))).status,
       401,
     );
-    assert.equal((await sendResult(task, "success", [], await sign("another text", "agent"))).status, 401);
+    // Each half of the comparison by itself: of another length, and of the same length.
+    const challenge = task.challenge!;
+    const last = challenge.endsWith("0") ? "1" : "0";
+    for (const text of [
+      "another text",
+      "",
+      challenge.slice(0, -1),
+      `${challenge}0`,
+      challenge.slice(0, -1) + last,
+    ])
+      assert.equal(
+        (await sendResult(task, "success", [], await sign(text, "agent"))).status,
+        401,
+        `signed: '${text}'`,
+      );
     const signature = await sign(task.challenge!, "agent");
     assert.equal((await sendResult(task, "success", [], signature)).status, 204);
     assert.equal((await sendResult(task, "success", [], signature)).status, 204);
+  });
+
+  test("a good answer to the challenge of another task is refused", async () => {
+    await submit(url);
+    await submit(url);
+    const [first, next] = [await requestTask(url, { fingerprint }), await requestTask(url, { fingerprint })];
+    assert.equal(first.challenge!.length, next.challenge!.length);
+    const [toFirst, toNext] = [await sign(first.challenge!, "agent"), await sign(next.challenge!, "agent")];
+    assert.equal((await sendResult(first, "success", [], toNext)).status, 401);
+    assert.equal(await upload(first, toNext), 401);
+    assert.equal((await sendResult(next, "success", [], toFirst)).status, 401);
+    assert.equal((await sendResult(first, "success", [], toFirst)).status, 204);
+    assert.equal((await sendResult(next, "success", [], toNext)).status, 204);
   });
 
   test("an artifact, too, and before it is read", async () => {
@@ -101,7 +129,13 @@ describe("people with tokens", () => {
   let url: string;
   const sha256 = createHash("sha256").update("secret").digest("hex");
   before(async () => {
-    farm = await makeFarm(`private: true\ntokens:\n  - name: ann\n    sha256: ${sha256}\n`);
+    farm = await makeFarm();
+    const keys = writeKeys(farm.directory, makeKey());
+    const tokens = `tokens:\n  - name: ann\n    sha256: ${sha256}\n`;
+    await writeFile(
+      join(farm.directory, "controller.yaml"),
+      `private: true\nagents:\n  keys: ${keys}\n${tokens}`,
+    );
     url = (await farm.start()).url;
   });
   after(() => farm[Symbol.asyncDispose]());

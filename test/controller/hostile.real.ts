@@ -177,7 +177,20 @@ describe("a controller among strangers", () => {
       quote.start(),
       /ended with 2: croft: Cannot use target 't': a quote is not closed\n$/,
     );
-    await using hidden = await makeFarm("private: true");
-    await assert.rejects(hidden.start(), /ended with 2: croft: Cannot use configuration .*private: nobody/);
+    const noTokens = "nobody could read, as there are no tokens";
+    const noKeys = "any agent would be given its builds, as there are no agent keys";
+    for (const [configuration, reason, hint] of [
+      ["", `${noTokens}; ${noKeys}`, /tokens.*agents\.keys/s],
+      ["agents: { keys: /nonexistent }", noTokens, /tokens/],
+      [`tokens: [{ name: ann, sha256: ${"0".repeat(64)} }]`, noKeys, /Set agents\.keys to a directory/],
+    ] as const) {
+      await using hidden = await makeFarm(`private: true\n${configuration}\n`);
+      await assert.rejects(hidden.start(), ({ message }: Error) => {
+        assert.match(message, /ended with 2: croft: Cannot use configuration /);
+        assert.ok(message.includes(`: private: ${reason}\n`), message);
+        assert.match(message.split("\n").slice(1).join("\n"), hint);
+        return true;
+      });
+    }
   });
 });

@@ -4,10 +4,12 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync }
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { run } from "../../os/run.ts";
+import { packageVersion } from "../../os/files/package.ts";
 import { parseTask } from "../../manifests/task.ts";
 import { FakeController } from "../agent/fake-controller.ts";
 import { AgentHome, resultText, task } from "../agent/running-agent.ts";
 import { makeFarm, readBuild, submit, type Farm, type RunningController } from "../controller/farm.ts";
+import { stateOf, submitBuild, token } from "../controller/proof.ts";
 import { until } from "../controller/until.ts";
 
 let farm: Farm;
@@ -21,6 +23,11 @@ function fragileProgram(): string {
   writeFileSync(path, script);
   chmodSync(path, 0o755);
   return path;
+}
+
+/** A farm whose controller shows itself to nobody, and knows the agent's key. */
+async function privateFarm(): Promise<Farm> {
+  return await makeFarm(`private: true\n${token.configuration}agents: { keys: ${at("keys")} }\nretries: 0\n`);
 }
 
 before(async () => {
@@ -57,6 +64,64 @@ for (const [how, options] of [
     assert.equal((await agent.ended).status, 0);
   });
 
+for (const [how, options] of [
+  ["in process", []],
+  ["by an external openssl", ["--openssl", "openssl"]],
+] as const)
+  test(`a private controller gives tasks to an agent that signs its requests ${how}`, async () => {
+    await using hidden = await privateFarm();
+    await using home = await AgentHome.make();
+    const { url } = await hidden.start();
+    const id = await submitBuild(url, { machine: "m" });
+    const agent = home.start(["--auth-key", at("agent.key"), ...options, `${url}/agent/task`]);
+    await home.upload(resultText());
+    await until(async () => (await stateOf(url, id)) === "finished", "the result", 120_000);
+    agent.child.kill("SIGTERM");
+    const { status, stderr } = await agent.ended;
+    assert.equal(status, 0);
+    assert.doesNotMatch(stderr, /refused/);
+  });
+
+for (const [what, options, environment, message] of [
+  ["without a key", [], {}, /task response refused .*401.*the request has no fingerprint/],
+  ["with another key", ["--auth-key", "stranger.key"], {}, /task response refused .*403.*of no key/],
+  [
+    "whose clock is wrong",
+    ["--auth-key", "agent.key"],
+    { NODE_OPTIONS: "--import=data:text/javascript,const{now}=Date;Date.now=()=>now()-600000" },
+    /task response refused .*401.*the agent's clock is (59\d|6\d\d) s behind/,
+  ],
+] as const)
+  test(`an agent ${what} gets nothing from a private controller, and its log says why`, async () => {
+    await using hidden = await privateFarm();
+    await using home = await AgentHome.make();
+    const { url } = await hidden.start();
+    const id = await submitBuild(url, { machine: "m" });
+    const args = options.map((option) => (option.endsWith(".key") ? at(option) : option));
+    const agent = home.start([...args, `${url}/agent/task`], { environment });
+    let said = "";
+    agent.child.stderr!.on("data", (piece: Buffer) => (said += piece.toString()));
+    await until(async () => said.includes("refused"), "the refusal", 120_000);
+    agent.child.kill("SIGTERM");
+    assert.match((await agent.ended).stderr, message);
+    assert.equal(await stateOf(url, id), "queued");
+  });
+
+test("an agent says that it proves if it has a key, and its version in any case", async () => {
+  for (const [args, header, proof] of [
+    [["--auth-key", at("agent.key")], `${packageVersion}; proof`, /^\d{10} [\w-]{22} [\w+/]+=*$/],
+    [[], packageVersion, /^undefined$/],
+  ] as const) {
+    await using home = await AgentHome.make();
+    await using fake = await FakeController.start();
+    home.start([...args, fake.url("/task")]);
+    const [request] = await fake.requests("/task", 1, 120);
+    const { headers } = request!;
+    assert.equal(headers["croft-agent"], header);
+    assert.match(String(headers["croft-proof"]), proof);
+  }
+});
+
 test("the controller serves no agent with another key", async () => {
   await using home = await AgentHome.make();
   await using next = await FakeController.start();
@@ -80,10 +145,18 @@ test("a task whose challenge cannot be signed any more is refused, and the agent
     return { body };
   };
   const agent = home.start(["--auth-key", at("agent.key"), "--openssl", fragileProgram(), fake.url("/task")]);
-  await fake.requests("/task", 2, 120);
+  let said = "";
+  agent.child.stderr!.on("data", (piece: Buffer) => (said += piece.toString()));
+  await until(async () => said.includes("task request not sent"), "the next request", 120_000);
   agent.child.kill("SIGTERM");
   const { status, stderr } = await agent.ended;
   rmSync(at("broken"));
+  assert.equal(
+    fake.received.filter(({ path }) => path === "/task").length,
+    1,
+    "what is not signed is not sent",
+  );
+  assert.match(stderr, /task request not sent .*exit status 7: no card in the reader/);
   assert.equal(status, 0);
   assert.match(
     stderr,

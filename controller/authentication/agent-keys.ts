@@ -1,4 +1,4 @@
-/** Who may take tasks (agents, by key) and who may change something (people and programs, by token). */
+/** The public keys of agents: who may take tasks, and whose results count. */
 import {
   constants,
   createHash,
@@ -9,7 +9,7 @@ import {
 } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { Failure, reasonOf } from "../os/failure.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
 
 /** Public keys of agents by fingerprint: the SHA-256 of the key's SubjectPublicKeyInfo in DER form. */
 export type AgentKeys = ReadonlyMap<string, KeyObject>;
@@ -57,43 +57,22 @@ function readKey(path: string): KeyObject {
 }
 
 /**
- * Whether a signature (base64) is that of the challenge: RSA with PKCS#1 v1.5 type 1 padding over the text itself,
- * as `openssl pkeyutl -sign` makes it without a digest.
+ * The text that a signature (base64) was made of: RSA with PKCS#1 v1.5 type 1 padding over the text itself, as
+ * `openssl pkeyutl -sign` makes it without a digest.
+ *
+ * @returns undefined if it is no signature by the key.
  */
-export function answersChallenge(key: KeyObject, challenge: string, signature: string): boolean {
-  let recovered: Buffer;
+export function signedText(key: KeyObject, signature: string): Buffer | undefined {
   try {
-    recovered = publicDecrypt(
-      { key, padding: constants.RSA_PKCS1_PADDING },
-      Buffer.from(signature, "base64"),
-    );
+    return publicDecrypt({ key, padding: constants.RSA_PKCS1_PADDING }, Buffer.from(signature, "base64"));
   } catch {
-    return false;
+    return undefined;
   }
-  const expected = Buffer.from(challenge);
-  return recovered.length === expected.length && timingSafeEqual(recovered, expected);
 }
 
-/**
- * The name of the token in an `Authorization` header: `Bearer`, or the password of `Basic`, which browsers ask for.
- *
- * @returns undefined if there is none that we know.
- */
-export function tokenName(
-  tokens: readonly { name: string; sha256: string }[],
-  authorization: string | undefined,
-): string | undefined {
-  const [, scheme = "", value = ""] = /^(Bearer|Basic) +(\S+)$/i.exec(authorization ?? "") ?? [];
-  if (value === "") return undefined;
-  const token =
-    scheme.toLowerCase() === "bearer"
-      ? value
-      : Buffer.from(value, "base64")
-          .toString()
-          .replace(/^[^:]*:/, "");
-  const digest = createHash("sha256").update(token).digest();
-  let found: string | undefined;
-  for (const { name, sha256 } of tokens)
-    if (timingSafeEqual(digest, Buffer.from(sha256, "hex"))) found ??= name;
-  return found;
+/** Whether a signature (base64) is that of the text: see {@link signedText}. */
+export function isSignatureOf(key: KeyObject, text: string, signature: string): boolean {
+  const recovered = signedText(key, signature);
+  const expected = Buffer.from(text);
+  return recovered?.length === expected.length && timingSafeEqual(recovered, expected);
 }
