@@ -182,7 +182,7 @@ describe("a controller among strangers", () => {
     for (const [configuration, reason, hint] of [
       ["", `${noTokens}; ${noKeys}`, /tokens.*agents\.keys/s],
       ["agents: { keys: /nonexistent }", noTokens, /tokens/],
-      [`tokens: [{ name: ann, sha256: ${"0".repeat(64)} }]`, noKeys, /Set agents\.keys to a directory/],
+      [`tokens: [{ name: ann, sha256: "${"a0".repeat(32)}" }]`, noKeys, /Set agents\.keys to a directory/],
     ] as const) {
       await using hidden = await makeFarm(`private: true\n${configuration}\n`);
       await assert.rejects(hidden.start(), ({ message }: Error) => {

@@ -14,6 +14,9 @@ import { until } from "../controller/until.ts";
 
 let farm: Farm;
 let controller: RunningController;
+/** The farm whose controller is private; it knows the same key. */
+let privateFarm: Farm;
+let hidden: RunningController;
 const at = (name: string) => join(farm.directory, name);
 
 /** Signs like openssl until the file `broken` is there. */
@@ -25,11 +28,6 @@ function fragileProgram(): string {
   return path;
 }
 
-/** A farm whose controller shows itself to nobody, and knows the agent's key. */
-async function privateFarm(): Promise<Farm> {
-  return await makeFarm(`private: true\n${token.configuration}agents: { keys: ${at("keys")} }\nretries: 0\n`);
-}
-
 before(async () => {
   farm = await makeFarm();
   const openssl = (...args: string[]) => run(["openssl", ...args], { timeoutSeconds: 300 });
@@ -38,8 +36,15 @@ before(async () => {
   await openssl("rsa", "-in", at("agent.key"), "-pubout", "-out", at("keys/agent.pem"));
   writeFileSync(at("controller.yaml"), `agents:\n  keys: ${at("keys")}\nretries: 0\n`);
   controller = await farm.start();
+  privateFarm = await makeFarm(
+    `private: true\n${token.configuration}agents: { keys: ${at("keys")} }\nretries: 0\n`,
+  );
+  hidden = await privateFarm.start();
 });
-after(() => farm[Symbol.asyncDispose]());
+after(async () => {
+  await privateFarm[Symbol.asyncDispose]();
+  await farm[Symbol.asyncDispose]();
+});
 
 for (const [how, options] of [
   ["in process", []],
@@ -69,9 +74,8 @@ for (const [how, options] of [
   ["by an external openssl", ["--openssl", "openssl"]],
 ] as const)
   test(`a private controller gives tasks to an agent that signs its requests ${how}`, async () => {
-    await using hidden = await privateFarm();
     await using home = await AgentHome.make();
-    const { url } = await hidden.start();
+    const { url } = hidden;
     const id = await submitBuild(url, { machine: "m" });
     const agent = home.start(["--auth-key", at("agent.key"), ...options, `${url}/agent/task`]);
     await home.upload(resultText());
@@ -93,9 +97,8 @@ for (const [what, options, environment, message] of [
   ],
 ] as const)
   test(`an agent ${what} gets nothing from a private controller, and its log says why`, async () => {
-    await using hidden = await privateFarm();
     await using home = await AgentHome.make();
-    const { url } = await hidden.start();
+    const { url } = hidden;
     const id = await submitBuild(url, { machine: "m" });
     const args = options.map((option) => (option.endsWith(".key") ? at(option) : option));
     const agent = home.start([...args, `${url}/agent/task`], { environment });
