@@ -1,4 +1,4 @@
-/** The parts of an agent that follow from its settings; made at the start, and anew when the settings change. */
+/** What of an agent's context follows from its settings; made at the start, and anew when the settings change. */
 import type { Log } from "../os/log.ts";
 import { packageVersion } from "../os/files/package.ts";
 import { openStorage } from "../machines/open-storage.ts";
@@ -14,7 +14,7 @@ import type { Settings } from "./settings/settings.ts";
 import { openSigner } from "./wire/signing.ts";
 import type { Spool } from "./task-state/spool.ts";
 
-export type Parts = Pick<
+export type ConfiguredContext = Pick<
   Context,
   | "settings"
   | "directories"
@@ -28,13 +28,13 @@ export type Parts = Pick<
 >;
 
 /** @throws {Failure} for a key that cannot be read, or a directory that cannot be used. */
-export async function openParts(
+export async function openConfiguredContext(
   settings: Settings,
   spool: Spool,
   log: Log,
   metrics: AgentMetrics,
   stop: AbortSignal,
-): Promise<Parts> {
+): Promise<ConfiguredContext> {
   const { authKey, openssl } = settings;
   const signer = authKey === undefined ? undefined : await openSigner(authKey, openssl, stop);
   const directories = directoriesOf(settings);

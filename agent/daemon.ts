@@ -19,15 +19,16 @@ import { join } from "node:path";
 import type { Log } from "../os/log.ts";
 import { feedWatchdog } from "../os/service/systemd.ts";
 import { startVirtualMachine } from "../machines/qemu/start.ts";
-import { Interrupted, type Context } from "./context.ts";
+import type { Context } from "./context.ts";
 import { factsOf } from "./status/facts.ts";
 import { lockInstance } from "./instance-lock.ts";
 import { AgentMetrics } from "./status/metrics.ts";
-import { openParts } from "./configured-context.ts";
+import { openConfiguredContext } from "./configured-context.ts";
 import { recover } from "./performing/recovery.ts";
 import { reloadSettings } from "./reload.ts";
 import { instanceName, type Settings } from "./settings/settings.ts";
 import { watchSignals } from "./signals.ts";
+import { Interrupted } from "./task-state/interruption.ts";
 import { SpoolMeter } from "./task-state/spool-size.ts";
 import { Spool } from "./task-state/spool.ts";
 import { Status } from "./status/status.ts";
@@ -69,7 +70,7 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
   const spoolMeter = new SpoolMeter(spool.directory);
   const metrics = new AgentMetrics(settings, status, spoolMeter);
   return {
-    ...(await openParts(settings, spool, log, metrics, stop)),
+    ...(await openConfiguredContext(settings, spool, log, metrics, stop)),
     log,
     spool,
     spoolMeter,

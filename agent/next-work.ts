@@ -16,13 +16,14 @@ import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
 import type { Backoff } from "./wire/backoff.ts";
 import type { TaskMachine } from "./performing/build.ts";
-import { claimMachine, type Abandoned, type Claimed } from "./asking/acquire-machine.ts";
+import { acquireMachine, type Abandoned, type Acquired } from "./asking/acquire-machine.ts";
 import type { Context } from "./context.ts";
 import { loadOf } from "./asking/interrupter.ts";
 import { machinesFor, taskRequest, type Offered } from "./asking/offer.ts";
-import type { ReceivedTask } from "./asking/polling.ts";
+import type { ReceivedTask } from "./task-state/received-task.ts";
 import { isFull } from "./asking/priority.ts";
-import type { Interruption, SignalWatch } from "./signals.ts";
+import type { SignalWatch } from "./signals.ts";
+import type { Interruption } from "./task-state/interruption.ts";
 import type { SpoolEntry } from "./task-state/spool.ts";
 
 /** A task with its machine; or without one, if that could not be had. */
@@ -103,23 +104,23 @@ export async function nextWork(context: Context, backoffs: Backoffs, signals: Si
   const { received } = given;
   if (signal.aborted) return abandoned(received, { status: "interrupt", reason: "the agent was stopped" });
   if (settings.dump === "task") return { kind: "dump", task: received.task, [Symbol.asyncDispose]: nothing };
-  const claimed = await claimMachine({
+  const acquired = await acquireMachine({
     ...{ context, enumerationContext, toolchainLock, enumeration, ...given, signal },
     interruptionBackoff: backoffs.interruption,
   });
-  return begin(received, claimed, toolchainLock, signals);
+  return begin(received, acquired, toolchainLock, signals);
 }
 
 /** Says for what the machine is held, while nobody can look; from then on the task may be interrupted. */
 function begin(
   received: ReceivedTask,
-  claimed: Claimed | Abandoned,
+  acquired: Acquired | Abandoned,
   toolchainLock: ToolchainLock,
   signals: SignalWatch,
 ): Work {
-  if ("status" in claimed) return abandoned(received, claimed);
-  const begun = claimed.begun ? { begun: claimed.begun } : {};
-  const { paths, manifest: bootstrapped, lock } = claimed.machine;
+  if ("status" in acquired) return abandoned(received, acquired);
+  const begun = acquired.begun ? { begun: acquired.begun } : {};
+  const { paths, manifest: bootstrapped, lock } = acquired.machine;
   try {
     lock.write(toolchainLock, received.controller.priority);
   } catch (error) {

@@ -9,7 +9,7 @@ import { setVerbosity } from "../os/log.ts";
 import { withoutSecrets } from "../os/network/url.ts";
 import { prepareHostNetwork } from "../machines/network/host-network.ts";
 import type { Context } from "./context.ts";
-import { openParts } from "./configured-context.ts";
+import { openConfiguredContext } from "./configured-context.ts";
 import type { Settings } from "./settings/settings.ts";
 
 /** Settings that only a restart changes, with the names of their options. */
@@ -32,10 +32,16 @@ export async function reloadSettings(context: Context, read: () => Settings): Pr
     try {
       const { settings, ignored } = keepIdentity(context.settings, read());
       // All of them or none: whatever cannot be opened leaves the old ones in place.
-      const parts = await openParts(settings, context.spool, log, context.metrics, context.stop);
+      const configured = await openConfiguredContext(
+        settings,
+        context.spool,
+        log,
+        context.metrics,
+        context.stop,
+      );
       if (!isDeepStrictEqual(settings.network, context.settings.network))
         await prepareHostNetwork(settings.network, settings.offset);
-      Object.assign(context, parts);
+      Object.assign(context, configured);
       context.metrics.useSettings(settings);
       setVerbosity(log, settings.verbosity);
       if (ignored.length > 0)

@@ -1,13 +1,4 @@
-import { Interrupted } from "./context.ts";
-
-/**
- * The time in which a task may be interrupted: from just before the toolchain lock is released, so that nobody can read
- * the task's priority earlier, until it is disposed of; a SIGUSR1 that comes later means nobody and is ignored.
- */
-export interface Interruption extends Disposable {
-  /** Aborted with {@link Interrupted} by SIGUSR1 (until disposed of) and by the end of the agent (always). */
-  readonly signal: AbortSignal;
-}
+import { Interrupted, type Interruption } from "./task-state/interruption.ts";
 
 /** What signals ask of the agent (agent.md, "Signals and exit"). */
 export interface SignalWatch extends Disposable {

@@ -5,13 +5,16 @@ import { BootstrapBackoff } from "../machines/enumeration/bootstrap-backoff.ts";
 import type { PendingBootstrap } from "../machines/enumeration/pending-bootstrap.ts";
 import { Backoff } from "./wire/backoff.ts";
 import { bootstrapMachine } from "./performing/bootstrap.ts";
-import { faultPauseMaxSeconds, type Context } from "./context.ts";
+import type { Context } from "./context.ts";
+import { faultPauseMaxSeconds } from "./results/farm-fault.ts";
+import { resultRequest } from "./results/record-result.ts";
 import { dumpMachines, dumpResult, dumpTask } from "./dump.ts";
 import { Grace } from "./wire/grace.ts";
 import { nextWork, type AbandonedWork, type Backoffs, type TaskWork } from "./next-work.ts";
-import type { ReceivedTask } from "./asking/polling.ts";
+import { assignmentOf } from "./task-state/assignment.ts";
+import type { ReceivedTask } from "./task-state/received-task.ts";
 import type { SignalWatch } from "./signals.ts";
-import { abandonTask, assignmentOf, performTask, resultRequest, type Performed } from "./performing/task.ts";
+import { abandonTask, performTask, type Performed } from "./performing/task.ts";
 
 /** How long a result may take to be delivered once the agent is asked to end; after that it stays in the spool. */
 const lastDeliverySeconds = 10;

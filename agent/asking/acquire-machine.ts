@@ -1,20 +1,23 @@
 /** Gets the machine of a task that a controller has given, from the tasks of lower priority if need be. */
 import { Failure } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
 import type { Enumeration, HeldMachine, LockedMachine } from "../../machines/enumeration/enumeration.ts";
 import { MachineExamination } from "../../machines/enumeration/examine.ts";
 import type { EnumerationContext } from "../../machines/enumeration/enumeration-context.ts";
 import type { MachineLock } from "../../machines/locks.ts";
 import type { ToolchainLock } from "../../machines/toolchain-lock.ts";
 import type { Backoff } from "../wire/backoff.ts";
-import { Interrupted, type Context } from "../context.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { Status } from "../status/status.ts";
+import { beginTask, type BeginContext } from "../task-state/begin-task.ts";
+import { Interrupted } from "../task-state/interruption.ts";
 import { interruptTasks, lookAgain, type HeldTask } from "./interrupter.ts";
-import type { ReceivedTask } from "./polling.ts";
+import type { ReceivedTask } from "../task-state/received-task.ts";
 import { isFull, tasksToInterrupt } from "./priority.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
-import { beginTask } from "../performing/task.ts";
 
 /** A machine that is ready, and locked for the task. */
-export interface Claimed {
+export interface Acquired {
   machine: LockedMachine;
   /** If the task was written down already, since getting the machine took its time. */
   begun?: SpoolEntry;
@@ -28,8 +31,15 @@ export interface Abandoned {
   begun?: SpoolEntry;
 }
 
-export interface ClaimParts {
-  context: Context;
+/** What it takes to acquire a machine. */
+export interface AcquisitionContext extends BeginContext {
+  readonly settings: Pick<Settings, "instanceMax" | "trust">;
+  readonly status: Pick<Status, "set">;
+  readonly log: Log;
+}
+
+export interface AcquisitionOptions {
+  context: AcquisitionContext;
   /** As the machines were looked through. */
   enumerationContext: EnumerationContext;
   toolchainLock: ToolchainLock;
@@ -43,23 +53,23 @@ export interface ClaimParts {
 }
 
 /** Locks the machine; interrupts those tasks that the priorities say, and waits for them. */
-export async function claimMachine(parts: ClaimParts): Promise<Claimed | Abandoned> {
-  const claim = new Claim(parts);
-  const result = await claim.run();
-  return claim.begun ? { ...result, begun: claim.begun } : result;
+export async function acquireMachine(options: AcquisitionOptions): Promise<Acquired | Abandoned> {
+  const acquisition = new Acquisition(options);
+  const result = await acquisition.run();
+  return acquisition.begun ? { ...result, begun: acquisition.begun } : result;
 }
 
-class Claim {
+class Acquisition {
   begun: SpoolEntry | undefined;
-  readonly #parts: ClaimParts;
+  readonly #options: AcquisitionOptions;
 
-  constructor(parts: ClaimParts) {
-    this.#parts = parts;
+  constructor(options: AcquisitionOptions) {
+    this.#options = options;
   }
 
-  async run(): Promise<Claimed | Abandoned> {
+  async run(): Promise<Acquired | Abandoned> {
     try {
-      return await this.#claim();
+      return await this.#acquire();
     } catch (error) {
       if (error instanceof Interrupted) return { status: "interrupt", reason: error.message };
       if (error instanceof Failure) return { status: "abort", reason: error.message };
@@ -67,8 +77,8 @@ class Claim {
     }
   }
 
-  async #claim(): Promise<Claimed | Abandoned> {
-    const { context, enumeration, machine, received, toolchainLock } = this.#parts;
+  async #acquire(): Promise<Acquired | Abandoned> {
+    const { context, enumeration, machine, received, toolchainLock } = this.#options;
     using now = lookAgain(toolchainLock, enumeration, context.settings.instanceMax);
     using onFailure = new DisposableStack();
     let lock = machine.state === "locked" ? enumeration.take(machine) : now.take(machine);
@@ -98,7 +108,7 @@ class Claim {
     tasks: readonly HeldTask[],
     needed: HeldTask | undefined,
   ): Promise<{ lock: MachineLock | undefined } | string> {
-    const { context, received, toolchainLock, signal, interruptionBackoff } = this.#parts;
+    const { context, received, toolchainLock, signal, interruptionBackoff } = this.#options;
     const { name, version } = received.task;
     const { url, priority } = received.controller;
     this.begun = await beginTask(context, received);
@@ -119,7 +129,7 @@ class Claim {
 
   /** Others did not give way: this controller's tasks shall not try it again for a while. */
   #giveUp(reason: string): Abandoned {
-    const { context, received, interruptionBackoff } = this.#parts;
+    const { context, received, interruptionBackoff } = this.#options;
     const { url } = received.controller;
     const pauseSeconds = interruptionBackoff.failed(url);
     context.log.warn({ url, reason, pauseSeconds }, "controller is offered free machines only for a while");
@@ -128,7 +138,7 @@ class Claim {
 
   /** The machine as it is now, if it is still the one that was offered: an operator may have replaced it. */
   async #recheck(offered: HeldMachine, lock: MachineLock): Promise<LockedMachine | undefined> {
-    const { enumerationContext, toolchainLock } = this.#parts;
+    const { enumerationContext, toolchainLock } = this.#options;
     const examination = new MachineExamination(enumerationContext, toolchainLock, offered.paths);
     const found = await examination.recheck(lock);
     return found?.manifest.machine.id === offered.manifest?.id ? found : undefined;

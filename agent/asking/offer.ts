@@ -1,13 +1,14 @@
 /** What is offered to which controller. */
+import type { Log } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { HeldMachine, LockedMachine } from "../../machines/enumeration/enumeration.ts";
 import type { MachineHeader } from "../../manifests/machine.ts";
 import type { TaskRequest } from "../../manifests/task-request.ts";
-import type { Context } from "../context.ts";
+import type { Signer } from "../wire/signing.ts";
 import { interactiveLogin } from "../settings/interactive-login.ts";
 import type { HeldTask } from "./interrupter.ts";
 import { permissionOf, tasksToInterrupt, type Load } from "./priority.ts";
-import type { ControllerSetting } from "../settings/settings.ts";
+import type { ControllerSetting, Settings } from "../settings/settings.ts";
 
 /** Machines that may be offered; the free ones before those that must be taken from a task. */
 export type Offered = readonly (LockedMachine | HeldMachine)[];
@@ -19,7 +20,7 @@ export type Offered = readonly (LockedMachine | HeldMachine)[];
  * @returns undefined if it is not asked; why is logged.
  */
 export function machinesFor(
-  { log }: Pick<Context, "log">,
+  { log }: { log: Log },
   { url, priority }: ControllerSetting,
   free: readonly LockedMachine[],
   load: Load<HeldTask>,
@@ -39,8 +40,17 @@ function isOfferable({ manifest }: HeldMachine): boolean {
   return manifest?.type === "kvm";
 }
 
+/** How an agent tells who it is. */
+export interface RequestContext {
+  readonly settings: Pick<Settings, "toolchain" | "interactive" | "offset">;
+  /** Undefined without a key. */
+  readonly signer: Signer | undefined;
+  /** Name of this build host, as told to controllers. */
+  readonly hostName: string;
+}
+
 /** The request that offers machines; they have manifests. */
-export function taskRequest({ settings, signer, hostName }: Context, machines: Offered): TaskRequest {
+export function taskRequest({ settings, signer, hostName }: RequestContext, machines: Offered): TaskRequest {
   const login = interactiveLogin(settings);
   return {
     agent: hostName,

@@ -14,6 +14,7 @@ import { Grace } from "../wire/grace.ts";
 import { Unreachable, type Answer, type HttpClient } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
 import type { ControllerSetting } from "../settings/settings.ts";
+import type { ReceivedTask } from "../task-state/received-task.ts";
 import type { Signer } from "../wire/signing.ts";
 
 /** A task request is made while holding locks: a controller must not be able to hold up the host. */
@@ -23,17 +24,6 @@ const stopGraceSeconds = 3;
 /** Machines are locked meanwhile, and the next rounds are retries, too. */
 const requestMaxRetries = 1;
 const maxPauseSeconds = 600;
-
-/** A task that may be performed. */
-export interface ReceivedTask {
-  controller: ControllerSetting;
-  response: TaskResponse;
-  task: Task;
-  /** The answer to the challenge, if there is one. */
-  answer?: string;
-  /** Where the live log goes, if the controller takes one. */
-  logUrl?: string;
-}
 
 /** A task request cannot be signed, by a card that was taken out for instance. */
 class Unsigned extends Failure {

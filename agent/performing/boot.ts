@@ -6,7 +6,7 @@ import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
 import type { MachineEnd, PublicScreen } from "../../machines/virtual-machine.ts";
 import type { Machine } from "../../manifests/machine.ts";
-import type { Context } from "../context.ts";
+import type { PerformingContext } from "./context.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange } from "./exchange.ts";
 import { addressesWhere } from "../tftp/requesters.ts";
@@ -14,7 +14,7 @@ import type { Settings } from "../settings/settings.ts";
 
 export interface BootOptions {
   settings: Settings;
-  startMachine: Context["startMachine"];
+  startMachine: PerformingContext["startMachine"];
   machine: Machine;
   mac: string;
   /** Where the machine's disks are; called for each try, so that a task gets a fresh snapshot each time. */

@@ -9,7 +9,7 @@ import { publishBootstrapped, type PendingBootstrap } from "../../machines/enume
 import { parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import { boot, randomMac } from "./boot.ts";
-import type { Context } from "../context.ts";
+import type { PerformingContext } from "./context.ts";
 import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
 import type { Exchange } from "./exchange.ts";
 import { softFail } from "./soft-fail.ts";
@@ -32,7 +32,7 @@ interface MachineFault {
  * @throws {Failure} for a fault of the farm itself; the signal's reason if aborted.
  */
 export async function bootstrapMachine(
-  context: Context,
+  context: PerformingContext,
   pending: PendingBootstrap,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -53,7 +53,7 @@ export async function bootstrapMachine(
 }
 
 async function bootAndPublish(
-  context: Context,
+  context: PerformingContext,
   pending: PendingBootstrap,
   log: Log,
   signal: AbortSignal,
@@ -94,7 +94,7 @@ async function bootAndPublish(
 
 /** Serves files until the machine has sent its bootstrap manifest. */
 async function serve(
-  context: Context,
+  context: PerformingContext,
   exchange: Exchange,
   signal: AbortSignal,
 ): Promise<Bootstrap | MachineFault> {
@@ -132,7 +132,7 @@ async function shutDown(exchange: Exchange, signal: AbortSignal): Promise<Machin
 }
 
 async function publish(
-  context: Context,
+  context: PerformingContext,
   pending: PendingBootstrap,
   mac: string,
   bootstrap: Bootstrap,

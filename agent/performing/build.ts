@@ -13,16 +13,16 @@ import type { Result } from "../../manifests/result.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
 import { boot, randomMac, type Booted } from "./boot.ts";
 import { resourcesFor } from "./boost.ts";
-import type { Context } from "../context.ts";
+import type { PerformingContext } from "./context.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange, type WaitResult } from "./exchange.ts";
 import { publicScreen, withLogin } from "./interactive.ts";
 import type { LiveLog } from "./live-log.ts";
 import { LogTail } from "./log-tail.ts";
 import { anyone } from "../tftp/requesters.ts";
-import type { ReceivedTask } from "../asking/polling.ts";
+import type { ReceivedTask } from "../task-state/received-task.ts";
 import { agentResult, resultFiles, withOperation } from "../results/result.ts";
-import type { Interruption } from "../signals.ts";
+import type { Interruption } from "../task-state/interruption.ts";
 import { softFail, type Held } from "./soft-fail.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { takeUploads } from "../results/uploads.ts";
@@ -36,7 +36,7 @@ export interface TaskMachine {
 }
 
 /** A task that is performed now. */
-export interface Work {
+export interface TaskRun {
   received: ReceivedTask;
   task: Task;
   machine: TaskMachine;
@@ -60,16 +60,16 @@ export interface Outcome {
  *
  * @throws {Failure} for a fault of the farm itself; the interruption's reason if interrupted. The machine is gone then.
  */
-export async function buildOnMachine(context: Context, work: Work): Promise<Outcome> {
+export async function buildOnMachine(context: PerformingContext, run: TaskRun): Promise<Outcome> {
   const stack = new AsyncDisposableStack();
   // What cannot be cleaned up is told, and does not change the outcome.
   const cleanUp = () =>
     stack
       .disposeAsync()
-      .catch((error: unknown) => work.log.error({ reason: reasonOf(error) }, "machine not cleaned up"));
+      .catch((error: unknown) => run.log.error({ reason: reasonOf(error) }, "machine not cleaned up"));
   let held: Held | undefined;
   try {
-    const { held: kept, ...outcome } = await useMachine(context, work, stack);
+    const { held: kept, ...outcome } = await useMachine(context, run, stack);
     held = kept;
     return held ? { ...outcome, held: { ...held, [Symbol.asyncDispose]: cleanUp } } : outcome;
   } finally {
@@ -83,20 +83,24 @@ interface Used {
   fault?: boolean;
 }
 
-async function useMachine(context: Context, work: Work, stack: AsyncDisposableStack): Promise<Used> {
-  const { task, log, interruption } = work;
+async function useMachine(
+  context: PerformingContext,
+  run: TaskRun,
+  stack: AsyncDisposableStack,
+): Promise<Used> {
+  const { task, log, interruption } = run;
   const tail = new LogTail();
   const onLog = (chunk: Buffer) => {
     tail.write(chunk);
-    work.live?.write(chunk);
+    run.live?.write(chunk);
   };
-  const started = await startMachine(context, work, stack, onLog);
+  const started = await startMachine(context, run, stack, onLog);
   if (!("exchange" in started))
     return aborted(task, `the machine ended before its first sign of life: ${started.end.detail}`, tail);
   const { exchange } = started;
   if ("failed" in started) {
     interruption[Symbol.dispose]();
-    const held = await machineFailed(context, work, exchange, { reason: started.reason });
+    const held = await machineFailed(context, run, exchange, { reason: started.reason });
     return { ...aborted(task, `the machine did not come up: ${started.reason}`, tail), held };
   }
   log.milestone("machine is up");
@@ -108,10 +112,10 @@ async function useMachine(context: Context, work: Work, stack: AsyncDisposableSt
   );
   // From here on the result counts, or the machine is evidence: whoever needs it waits for the lock.
   interruption[Symbol.dispose]();
-  if (waited.kind !== "done") return unfinished(context, work, exchange, waited, tail);
+  if (waited.kind !== "done") return unfinished(context, run, exchange, waited, tail);
   context.status.advance("extracting");
   await exchange.tftp.close(); // what is looked at now must not change any more
-  const uploaded = await takeUploads(context, work.entry, task, log);
+  const uploaded = await takeUploads(context, run.entry, task, log);
   if (uploaded === undefined)
     return { result: agentResult(task, "abnormal", "agent", "the result vanished") };
   const { result, broken, fault } = uploaded;
@@ -121,17 +125,17 @@ async function useMachine(context: Context, work: Work, stack: AsyncDisposableSt
   }
   if (result.status !== "abnormal") return { result };
   const reason = "the result is abnormal";
-  return { result, held: await machineFailed(context, work, exchange, { reason, ...broken }) };
+  return { result, held: await machineFailed(context, run, exchange, { reason, ...broken }) };
 }
 
 /** A person may take longer than a build. */
-function timeoutSeconds({ settings }: Context, task: Task): number {
+function timeoutSeconds({ settings }: PerformingContext, task: Task): number {
   return task.interactive === undefined ? settings.buildTimeoutSeconds : settings.interactiveTimeoutSeconds;
 }
 
 function machineFailed(
-  context: Context,
-  { task, machine: { lock }, log }: Work,
+  context: PerformingContext,
+  { task, machine: { lock }, log }: TaskRun,
   exchange: Exchange,
   why: { reason: string; files?: readonly string[] },
 ): Promise<Held | undefined> {
@@ -143,30 +147,30 @@ function aborted(task: Task, reason: string, tail: LogTail): { result: Result } 
 }
 
 async function startMachine(
-  context: Context,
-  work: Work,
+  context: PerformingContext,
+  run: TaskRun,
   stack: AsyncDisposableStack,
   onLog: (chunk: Buffer) => void,
 ): Promise<Booted> {
   const { settings, directories } = context;
-  const { machine, log, interruption } = work;
+  const { machine, log, interruption } = run;
   const common = { readable: directories.get, writable: directories.put, log };
-  const screen = publicScreen(context, work.task);
-  await provideTask(context, work.task, screen);
+  const screen = publicScreen(context, run.task);
+  await provideTask(context, run.task, screen);
   if (settings.fakeMachine !== undefined) {
     const server = { address: "127.0.0.1", port: settings.tftpPort, uploadMaxBytes: settings.uploadMaxBytes };
     log.warn("fake machine: whoever is on this host may read the task and send its result");
     return { exchange: stack.use(await Exchange.start({ ...common, ...server, requesters: anyone })) };
   }
   const { machine: manifest } = machine.bootstrapped;
-  const resources = resourcesFor(work.received.controller.priority, settings);
+  const resources = resourcesFor(run.received.controller.priority, settings);
   const booted = await boot({
     ...common,
     settings: { ...settings, ...resources },
     startMachine: context.startMachine,
     machine: manifest,
     mac: manifest.mac ?? randomMac(),
-    snapshot: snapshotMaker(context, work, stack),
+    snapshot: snapshotMaker(context, run, stack),
     startupTimeoutSeconds: settings.startupTimeoutSeconds.build,
     retries: settings.buildRetries,
     evidence: directories.evidence,
@@ -179,15 +183,19 @@ async function startMachine(
 }
 
 /** The task as the machine reads it. */
-async function provideTask(context: Context, task: Task, screen: PublicScreen | undefined): Promise<void> {
+async function provideTask(
+  context: PerformingContext,
+  task: Task,
+  screen: PublicScreen | undefined,
+): Promise<void> {
   const text = formatTask(withLogin(context, task, screen));
   await attempt("write the task", writeFile(join(context.directories.get, "task.manifest"), text));
 }
 
 /** Each try gets a snapshot of its own; the one before is thrown away with what the mis-boot did to it. */
 function snapshotMaker(
-  { settings, storage }: Context,
-  { machine: { paths }, log, interruption: { signal } }: Work,
+  { settings, storage }: PerformingContext,
+  { machine: { paths }, log, interruption: { signal } }: TaskRun,
   stack: AsyncDisposableStack,
 ): () => Promise<string> {
   const { instance } = settings;
@@ -204,13 +212,13 @@ function snapshotMaker(
 
 /** The machine ended, or took too long. */
 async function unfinished(
-  context: Context,
-  work: Work,
+  context: PerformingContext,
+  run: TaskRun,
   exchange: Exchange,
   waited: WaitResult & { kind: "ended" | "timeout" },
   tail: LogTail,
 ): Promise<Used> {
-  const { task, log } = work;
+  const { task, log } = run;
   if (waited.kind === "ended") {
     // A panic is told on the console alone, whose file the next boot truncates.
     const files = exchange.machine ? [exchange.machine.consoleFile] : [];
@@ -222,6 +230,6 @@ async function unfinished(
   const isInteractive = task.interactive !== undefined;
   // Nothing is wrong with the machine of somebody who went to lunch.
   if (isInteractive) log.warn({ reason }, "interactive build has taken too long");
-  const held = isInteractive ? undefined : await machineFailed(context, work, exchange, { reason });
+  const held = isInteractive ? undefined : await machineFailed(context, run, exchange, { reason });
   return { ...aborted(task, reason, tail), held };
 }

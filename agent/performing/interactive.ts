@@ -5,7 +5,7 @@ import { userInfo } from "node:os";
 import { splitInteractive, type Task } from "../../manifests/task.ts";
 import { defaultRuntime } from "../../machines/runtime-directory.ts";
 import type { PublicScreen } from "../../machines/virtual-machine.ts";
-import type { Context } from "../context.ts";
+import type { PerformingContext } from "./context.ts";
 import type { Settings } from "../settings/settings.ts";
 
 /**
@@ -14,7 +14,7 @@ import type { Settings } from "../settings/settings.ts";
  * The port is open to whoever reaches this host, so it takes a password, which is new for each task: it is told to
  * those who may read the build's log.
  */
-export function publicScreen({ settings, login }: Context, task: Task): PublicScreen | undefined {
+export function publicScreen({ settings, login }: PerformingContext, task: Task): PublicScreen | undefined {
   if (task.interactive === undefined || login === undefined) return undefined;
   return { display: settings.offset, password: randomBytes(6).toString("base64url") };
 }
@@ -23,7 +23,7 @@ export function publicScreen({ settings, login }: Context, task: Task): PublicSc
  * The task as its machine gets it: an interactive one with how to log in. What the controller gave of that comes first,
  * unless it is but what this agent had told it.
  */
-export function withLogin(context: Context, task: Task, screen: PublicScreen | undefined): Task {
+export function withLogin(context: PerformingContext, task: Task, screen: PublicScreen | undefined): Task {
   if (task.interactive === undefined) return task;
   const { settings, login, hostName } = context;
   const given = splitInteractive(task.interactive);

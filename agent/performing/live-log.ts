@@ -7,7 +7,7 @@
  */
 import type { Log } from "../../os/log.ts";
 import { reasonOf } from "../../os/failure.ts";
-import { Refusal, type HttpClient } from "../wire/http.ts";
+import { Rejection, type HttpClient } from "../wire/http.ts";
 
 const bufferMaxBytes = 4 * 1024 * 1024;
 const chunkMaxBytes = 256 * 1024;
@@ -84,8 +84,8 @@ export class LiveLog implements AsyncDisposable {
         return true;
       } catch (error) {
         if (this.#stop.signal.aborted) return false;
-        if (error instanceof Refusal && this.#catchUp(error)) continue;
-        if (error instanceof Refusal) {
+        if (error instanceof Rejection && this.#catchUp(error)) continue;
+        if (error instanceof Rejection) {
           this.#log.warn({ url: this.#url, reason: reasonOf(error) }, "live log refused by the controller");
           this.#closing = true;
           return false;
@@ -97,7 +97,7 @@ export class LiveLog implements AsyncDisposable {
   }
 
   /** The controller may have lost the end of what it had: then it says where it is, and the gap is its own. */
-  #catchUp({ status, headers }: Refusal): boolean {
+  #catchUp({ status, headers }: Rejection): boolean {
     const wanted = Number(headers["croft-log-offset"]);
     if (status !== 409 || !Number.isSafeInteger(wanted) || wanted === this.#offset) return false;
     this.#offset = wanted;

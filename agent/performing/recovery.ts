@@ -7,13 +7,14 @@ import { removeStaleSnapshots } from "../../machines/stale.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import type { Result } from "../../manifests/result.ts";
 import { parseTask, type Task } from "../../manifests/task.ts";
-import type { Context } from "../context.ts";
+import type { PerformingContext } from "./context.ts";
 import { removeDirectories } from "../../os/files/directories.ts";
 import { keepEvidence } from "./evidence.ts";
-import { isFarmFault, patiently } from "../results/farm-fault.ts";
+import { isFarmFault } from "../results/farm-fault.ts";
 import { agentResult } from "../results/result.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
-import { recordPatiently } from "./task.ts";
+import { recordResult } from "../results/record-result.ts";
+import { retryUntilDone } from "../results/retry.ts";
 import { takeUploads } from "../results/uploads.ts";
 
 /**
@@ -23,7 +24,7 @@ import { takeUploads } from "../results/uploads.ts";
  *
  * @throws the stop signal's reason; everything is left in place then.
  */
-export async function recover(context: Context): Promise<void> {
+export async function recover(context: PerformingContext): Promise<void> {
   const { settings, directories, log } = context;
   await killStaleVirtualMachines(settings.runtime);
   await removeSuspension(settings.runtime);
@@ -47,7 +48,7 @@ export async function recover(context: Context): Promise<void> {
  */
 const recoveryTries = 3;
 
-async function decideUnfinished(context: Context): Promise<void> {
+async function decideUnfinished(context: PerformingContext): Promise<void> {
   const undecided = [];
   for (const entry of await context.spool.entries()) if (!(await entry.decidedAt())) undecided.push(entry);
   const last = undecided.at(-1);
@@ -55,7 +56,7 @@ async function decideUnfinished(context: Context): Promise<void> {
     const log = context.log.child({ session: entry.assignment.session });
     try {
       const result = await decide(context, entry, entry === last);
-      await recordPatiently(context, entry, result, log);
+      await recordResult(context, entry, result, log);
       log.warn({ status: result.status }, "task of a crashed predecessor decided");
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
@@ -65,18 +66,22 @@ async function decideUnfinished(context: Context): Promise<void> {
   }
 }
 
-async function decide(context: Context, entry: SpoolEntry, isLast: boolean): Promise<Result> {
+async function decide(context: PerformingContext, entry: SpoolEntry, isLast: boolean): Promise<Result> {
   const task = parseTask(Buffer.from(entry.assignment.task), { lenient: true, source: "assignment" });
   const interrupted = agentResult(task, "interrupt", "agent", "the agent ended while the task was performed");
   // The upload directory is emptied before an assignment is written, so what is there belongs to the last one.
-  return (isLast ? await lookPatiently(context, entry, task) : undefined) ?? interrupted;
+  return (isLast ? await lookUntilDone(context, entry, task) : undefined) ?? interrupted;
 }
 
 /** Only what ends the agent counts as a deadly look: a fault of the farm never costs the result. */
-async function lookPatiently(context: Context, entry: SpoolEntry, task: Task): Promise<Result | undefined> {
+async function lookUntilDone(
+  context: PerformingContext,
+  entry: SpoolEntry,
+  task: Task,
+): Promise<Result | undefined> {
   const before = await entry.deadlyLooks();
   if (before >= recoveryTries) return undefined;
-  return patiently(context, context.log, "what a machine left not taken yet", async () => {
+  return retryUntilDone(context, context.log, "what a machine left not taken yet", async () => {
     await entry.noteDeadlyLooks(before + 1);
     const found = await uploadedResult(context, entry, task).catch((error: unknown) => {
       if (error instanceof Failure) return error;
@@ -93,7 +98,11 @@ async function lookPatiently(context: Context, entry: SpoolEntry, task: Task): P
  *
  * @throws {Failure} for a fault of the farm.
  */
-async function uploadedResult(context: Context, entry: SpoolEntry, task: Task): Promise<Result | undefined> {
+async function uploadedResult(
+  context: PerformingContext,
+  entry: SpoolEntry,
+  task: Task,
+): Promise<Result | undefined> {
   const { log } = context;
   try {
     const uploaded = await takeUploads(context, entry, task, log);

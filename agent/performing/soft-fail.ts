@@ -14,7 +14,7 @@ import type { Log } from "../../os/log.ts";
 import type { MachineLock } from "../../machines/locks.ts";
 import { removeSuspension, writeSuspension } from "../../machines/runtime-directory.ts";
 import type { VirtualMachine } from "../../machines/virtual-machine.ts";
-import type { Context } from "../context.ts";
+import type { PerformingContext } from "./context.ts";
 import { keepEvidence, keepFiles } from "./evidence.ts";
 import type { Exchange } from "./exchange.ts";
 import { operatorCommand } from "./interactive.ts";
@@ -47,7 +47,7 @@ export interface Held {
  * @returns undefined if it is not held: it has ended already, or nobody is to wait for the operator.
  */
 export async function softFail(
-  context: Context,
+  context: PerformingContext,
   failed: Misbehaved,
   message: string,
 ): Promise<Held | undefined> {
@@ -72,7 +72,7 @@ export async function softFail(
 }
 
 /** A mode that prints one thing has nobody who would resume a machine. */
-function holdsMachines({ settings }: Context): boolean {
+function holdsMachines({ settings }: PerformingContext): boolean {
   return settings.suspend && settings.dump === undefined && settings.fakeRequest === undefined;
 }
 
@@ -100,7 +100,7 @@ async function suspend(
 }
 
 async function untilEnded(
-  context: Context,
+  context: PerformingContext,
   { name, reason, log }: Misbehaved,
   machine: VirtualMachine,
   evidence: string,
@@ -128,7 +128,10 @@ async function untilEnded(
 }
 
 /** Results whose controller was down are not to wait for the operator. */
-async function sendMeanwhile({ settings, delivery, log }: Context, signal: AbortSignal): Promise<void> {
+async function sendMeanwhile(
+  { settings, delivery, log }: PerformingContext,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await sleep(settings.pollIntervalSeconds * 1000, undefined, { signal, ref: false }).catch(() => {});
     try {
@@ -140,7 +143,7 @@ async function sendMeanwhile({ settings, delivery, log }: Context, signal: Abort
   }
 }
 
-function commandsFor({ settings }: Context, name: string): string {
+function commandsFor({ settings }: PerformingContext, name: string): string {
   return ["console", "resume", "kill"].map((verb) => operatorCommand(settings, verb, name)).join("\n");
 }
 

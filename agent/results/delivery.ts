@@ -9,7 +9,7 @@ import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
 import { Backoff } from "../wire/backoff.ts";
-import { Refusal, type HttpClient, type RequestLimits } from "../wire/http.ts";
+import { Rejection, type HttpClient, type RequestLimits } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
 import { withOperation } from "./result.ts";
 import type { Spool, SpoolEntry } from "../task-state/spool.ts";
@@ -70,7 +70,7 @@ export class Delivery {
       log.info("result accepted");
     } catch (error) {
       if (limits.signal?.aborted) return;
-      if (error instanceof Refusal) await this.#refused(entry, error);
+      if (error instanceof Rejection) await this.#refused(entry, error);
       else this.#failed(entry, error);
     }
   }
@@ -91,7 +91,7 @@ export class Delivery {
     }
   }
 
-  async #refused(entry: SpoolEntry, refusal: Refusal): Promise<void> {
+  async #refused(entry: SpoolEntry, refusal: Rejection): Promise<void> {
     try {
       await this.#keepAside(entry, reasonOf(refusal), `${refusal.status}\n${refusal.answer}\n`);
     } catch (error) {
@@ -145,7 +145,7 @@ export class Delivery {
       await this.#client.postArtifacts(upload.url, { session, challenge }, files, limits);
       log.info({ type: upload.type, files: files.length }, "artifacts accepted");
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof Rejection)) throw error;
       log.error({ type: upload.type, reason: reasonOf(error) }, "artifacts refused by the controller");
       await addToResult(entry, `${withoutSecrets(upload.url)} answered ${error.status}\n${error.answer}\n`);
     }

@@ -4,7 +4,8 @@ import type { Log } from "../../os/log.ts";
 import { isFailure, type Result } from "../../manifests/result.ts";
 import type { Task } from "../../manifests/task.ts";
 import { extractArtifacts } from "./artifacts.ts";
-import type { Context } from "../context.ts";
+import type { Directories } from "../settings/directories.ts";
+import type { Settings } from "../settings/settings.ts";
 import { isFarmFault } from "./farm-fault.ts";
 import { agentResult, readResult, withOperation } from "./result.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
@@ -18,6 +19,12 @@ export interface Uploaded {
   fault?: Failure;
 }
 
+/** What it takes to look at what a machine has uploaded. */
+export interface UploadContext {
+  readonly directories: Pick<Directories, "put">;
+  readonly settings: Pick<Settings, "uploadMaxBytes">;
+}
+
 /**
  * Takes the result that a machine has left in the upload directory, and its artifacts into the spool.
  *
@@ -25,7 +32,7 @@ export interface Uploaded {
  * @throws {Failure} for a fault of the farm that keeps the result from being read.
  */
 export async function takeUploads(
-  context: Context,
+  context: UploadContext,
   entry: SpoolEntry,
   task: Task,
   log: Log,

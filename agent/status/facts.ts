@@ -1,14 +1,14 @@
 import { packageVersion } from "../../os/files/package.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
-import type { Context } from "../context.ts";
 import { formatController } from "../settings/controller-setting.ts";
+import type { Reported } from "./reported.ts";
 
 /** What a service's log begins with: a line for each fact about the agent, nothing secret among them. */
 export function factsOf({
   settings,
   signer,
   workerVersion,
-}: Pick<Context, "settings" | "signer" | "workerVersion">): string[] {
+}: Pick<Reported, "settings" | "signer" | "workerVersion">): string[] {
   const { toolchain, network, controllers } = settings;
   const facts: Record<string, unknown> = {
     version: packageVersion,

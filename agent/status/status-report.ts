@@ -3,15 +3,9 @@ import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import type { Context } from "../context.ts";
 import { healthOf } from "./health.ts";
+import type { Reported } from "./reported.ts";
 import type { Settings } from "../settings/settings.ts";
-
-/** The parts of a running agent that are reported. */
-export type Reported = Pick<
-  Context,
-  "settings" | "status" | "metrics" | "spoolMeter" | "hostName" | "workerVersion" | "signer"
->;
 
 /** Makes the report; times are in ISO 8601. */
 export async function statusReport(reported: Reported): Promise<Record<string, unknown>> {

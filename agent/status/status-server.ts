@@ -15,7 +15,8 @@ import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { metricsContentType } from "../../os/metrics.ts";
 import { healthOf } from "./health.ts";
-import { statusReport, type Reported } from "./status-report.ts";
+import type { Reported } from "./reported.ts";
+import { statusReport } from "./status-report.ts";
 
 /** What is answered with. */
 interface Answer {

@@ -15,20 +15,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promis
 import { basename, dirname, join } from "node:path";
 import { syncDirectory, writeDurably } from "../../os/files/durable.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
-
-/** What a controller gave and where the answer goes. */
-export interface Assignment {
-  session: string;
-  /** The answer to the challenge. */
-  answer?: string;
-  /** Absent for a task that no controller gave. */
-  resultUrl?: string;
-  /** Artifact type to URL. */
-  uploadUrls: Record<string, string>;
-  logUrl?: string;
-  /** The text of the task manifest. */
-  task: string;
-}
+import type { Assignment } from "./assignment.ts";
 
 export class SpoolEntry {
   readonly name: string;

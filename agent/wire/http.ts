@@ -21,7 +21,7 @@ export interface Answer {
 }
 
 /** The controller refused for good (4xx but 429): asking again would give the same answer. */
-export class Refusal extends Failure {
+export class Rejection extends Failure {
   readonly status: number;
   readonly answer: string;
   readonly headers: Answer["headers"];
@@ -32,7 +32,7 @@ export class Refusal extends Failure {
       `send to ${withoutSecrets(url)}`,
       `the controller answered ${status}${answer ? `: ${answer.split("\n")[0]}` : ""}`,
     );
-    this.name = "Refusal";
+    this.name = "Rejection";
     this.status = status;
     this.answer = answer;
     this.headers = headers;
@@ -67,7 +67,7 @@ export class HttpClient {
   /**
    * Posts a manifest; `headers` are made anew for each attempt.
    *
-   * @throws {Refusal} for 4xx, {@link Unreachable} for everything that may be tried again.
+   * @throws {Rejection} for 4xx, {@link Unreachable} for everything that may be tried again.
    */
   postManifest(
     url: string,
@@ -170,7 +170,7 @@ function accept(url: string, response: Response<Uint8Array>): Answer {
   const { statusCode: status, headers } = response;
   const body = Buffer.from(response.body); // got gives a plain Uint8Array
   if (status >= 200 && status < 300) return { status, body, headers };
-  if (status >= 400 && status < 500 && status !== 429) throw new Refusal(url, { status, body, headers });
+  if (status >= 400 && status < 500 && status !== 429) throw new Rejection(url, { status, body, headers });
   const hint =
     status >= 300 && status < 400 ? ` (a redirection to ${String(headers.location)}; use that URL)` : "";
   throw new Unreachable(`send to ${withoutSecrets(url)}`, `the controller answered ${status}${hint}`);

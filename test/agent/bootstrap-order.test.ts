@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { bootstrapMachine } from "../../agent/performing/bootstrap.ts";
-import { Interrupted } from "../../agent/context.ts";
+import { Interrupted } from "../../agent/task-state/interruption.ts";
 import type { Settings } from "../../agent/settings/settings.ts";
 import type { PendingBootstrap } from "../../machines/enumeration/pending-bootstrap.ts";
 import { machineManifest } from "../machines/farm.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agentChecksum } from "../../agent/context.ts";
-import type { ReceivedTask } from "../../agent/asking/polling.ts";
-import { effectiveTask, resultRequest } from "../../agent/performing/task.ts";
+import { resultRequest } from "../../agent/results/record-result.ts";
+import { agentChecksum, effectiveTask } from "../../agent/task-state/begin-task.ts";
+import type { ReceivedTask } from "../../agent/task-state/received-task.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import type { Task } from "../../manifests/task.ts";
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../agent/context.ts";
 import { AgentMetrics } from "../../agent/status/metrics.ts";
-import { openParts } from "../../agent/configured-context.ts";
+import { openConfiguredContext } from "../../agent/configured-context.ts";
 import { makeSettings, type Settings } from "../../agent/settings/settings.ts";
 import { SpoolMeter } from "../../agent/task-state/spool-size.ts";
 import { Spool } from "../../agent/task-state/spool.ts";
@@ -144,7 +144,7 @@ export async function agentDouble(
   const machines: MachineDouble[] = [];
   const stop = new AbortController().signal;
   const context: Context = {
-    ...(await openParts(settings, spool, farm.log, metrics, stop)),
+    ...(await openConfiguredContext(settings, spool, farm.log, metrics, stop)),
     ...{ log: farm.log, spool, spoolMeter, status, metrics, hostName: "host", stop },
     startMachine: (options) => {
       mkdirSync(options.runtimeDirectory, { recursive: true });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { ReceivedTask } from "../../agent/asking/polling.ts";
+import type { ReceivedTask } from "../../agent/task-state/received-task.ts";
 import type { Settings } from "../../agent/settings/settings.ts";
 import { performTask, type Performed } from "../../agent/performing/task.ts";
 import { parseTask } from "../../manifests/task.ts";
