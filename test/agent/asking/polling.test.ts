@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { HttpClient, Unreachable } from "../../../agent/wire/http.ts";
+import { Polling } from "../../../agent/asking/polling.ts";
+import { silentLog } from "../../../os/log.ts";
+import type { TaskRequest } from "../../../manifests/task-request.ts";
+import { FakeController } from "../fake-controller.ts";
+
+const request: TaskRequest = {
+  agent: "host",
+  toolchainName: "default",
+  toolchainVersion: "1",
+  machines: [{ id: "m-1", name: "m", summary: "a machine" }],
+} as unknown as TaskRequest;
+
+/** A controller that fails after so many seconds; when it is asked, in seconds of a clock of our own. */
+async function timesAsked(failsAfterSeconds: number, untilSeconds: number): Promise<number[]> {
+  let now = 0;
+  const times: number[] = [];
+  const client = {
+    postManifest: () => {
+      times.push(now / 1000);
+      now += failsAfterSeconds * 1000;
+      return Promise.reject(new Unreachable("ask", "it is down"));
+    },
+  } as unknown as HttpClient;
+  const controllers = [{ url: "http://controller.example/task", priority: 0 }];
+  const polling = new Polling({
+    ...{
+      controllers,
+      client,
+      signer: undefined,
+      requestTimeoutSeconds: 60,
+      requestRetries: 4,
+      log: silentLog(),
+    },
+    now: () => now,
+  });
+  for (; now < untilSeconds * 1000; now += 1000)
+    assert.equal(await polling.ask(() => request, new AbortController().signal), undefined);
+  return times;
+}
+
+test("a controller that refuses at once is asked again after 1, 2, 4… seconds", async () => {
+  assert.deepEqual(await timesAsked(0, 20), [0, 1, 3, 7, 15]);
+});
+
+test("one that keeps the host waiting is left alone for minutes: its machines are locked meanwhile", async () => {
+  assert.deepEqual(await timesAsked(60, 1200), [0, 120, 300, 600, 1140]);
+});
+
+test("a request for a task is retried once, however often others are: machines are locked meanwhile", async () => {
+  await using controller = await FakeController.start();
+  controller.answer = () => ({ status: 503 });
+  const [requestTimeoutSeconds, requestRetries] = [300, 4];
+  const client = new HttpClient({
+    agent: "test",
+    connectTimeoutSeconds: 30,
+    requestTimeoutSeconds,
+    requestRetries,
+  });
+  const polling = new Polling({
+    controllers: [{ url: controller.url("/task"), priority: 0 }],
+    ...{ client, signer: undefined, requestTimeoutSeconds, requestRetries, log: silentLog() },
+  });
+  assert.equal(await polling.ask(() => request, new AbortController().signal), undefined);
+  assert.equal(controller.received.length, 2);
+});

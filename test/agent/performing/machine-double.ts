@@ -1,0 +1,160 @@
+/** An agent in this process whose machines do what a test says, in the order that it says. */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Context } from "../../../agent/context.ts";
+import { AgentMetrics } from "../../../agent/status/metrics.ts";
+import { openConfiguredContext } from "../../../agent/configured-context.ts";
+import { makeSettings, type Settings } from "../../../agent/settings/settings.ts";
+import { SpoolMeter } from "../../../agent/task-state/spool-size.ts";
+import { Spool } from "../../../agent/task-state/spool.ts";
+import { Status } from "../../../agent/status/status.ts";
+import type { MachineEnd, StartOptions, VirtualMachine } from "../../../machines/virtual-machine.ts";
+import { makeFarm, toolchain, type Farm } from "../../machines/farm.ts";
+import { get, put } from "../tftp/client.ts";
+
+/** A machine as the agent sees it; a test plays the rest. */
+export class MachineDouble implements VirtualMachine {
+  readonly consoleFile: string;
+  /** The test plays the guest, from sockets of its own. */
+  readonly pid = process.pid;
+  readonly options: StartOptions;
+  readonly ended: Promise<MachineEnd>;
+  /** What the agent did with it. */
+  readonly calls: string[] = [];
+  /** Called on the power button; by default the guest obeys. */
+  onPowerButton = (): void => this.end("shutdown");
+  readonly #ended = Promise.withResolvers<MachineEnd>();
+  readonly #suspended = Promise.withResolvers<void>();
+  readonly #resumed = Promise.withResolvers<"resumed">();
+
+  constructor(options: StartOptions) {
+    this.options = options;
+    this.consoleFile = join(options.runtimeDirectory, "console.log");
+    writeFileSync(this.consoleFile, "console\n");
+    this.ended = this.#ended.promise;
+  }
+
+  get tftpPort(): number {
+    return this.options.network.tftpPort;
+  }
+
+  /** The guest shows a sign of life. */
+  async askForTask(name = "task.manifest"): Promise<string> {
+    return (await get(this.tftpPort, name)).toString();
+  }
+
+  upload(name: string, text: string): Promise<void> {
+    return put(this.tftpPort, name, Buffer.from(text));
+  }
+
+  end(how: MachineEnd["how"]): void {
+    this.#ended.resolve({ how, detail: `ended: ${how}` });
+  }
+
+  resumeByOperator(): void {
+    this.#resumed.resolve("resumed");
+  }
+
+  /** Waits until the agent holds it: it has said so to the operator. */
+  async untilHeld(): Promise<void> {
+    await this.#suspended.promise;
+    const note = join(this.options.runtimeDirectory, "suspended.json");
+    while (!existsSync(note)) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async wait(timeoutSeconds: number, signal?: AbortSignal): Promise<MachineEnd | undefined> {
+    const late = Promise.withResolvers<undefined>();
+    signal?.addEventListener("abort", () => late.reject(signal.reason as Error), { once: true });
+    const timer = setTimeout(() => late.resolve(undefined), Math.min(timeoutSeconds * 1000, 2 ** 30));
+    try {
+      return await Promise.race([this.ended, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async shutdown(timeoutSeconds: number): Promise<boolean> {
+    this.calls.push(`shutdown ${timeoutSeconds}`);
+    this.onPowerButton();
+    return (await this.wait(0.05)) !== undefined;
+  }
+
+  async forceDown(): Promise<void> {
+    this.end("forced");
+  }
+
+  async suspend(): Promise<void> {
+    this.calls.push("suspend");
+    this.#suspended.resolve();
+  }
+
+  async resume(): Promise<void> {}
+
+  async resumedOrEnded(signal?: AbortSignal): Promise<"resumed" | "ended"> {
+    const aborted = Promise.withResolvers<never>();
+    signal?.addEventListener("abort", () => aborted.reject(signal.reason as Error), { once: true });
+    return await Promise.race([
+      this.#resumed.promise,
+      this.ended.then(() => "ended" as const),
+      aborted.promise,
+    ]);
+  }
+
+  describe(): string {
+    return "a double";
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.calls.includes("gone")) this.calls.push("gone");
+    await this.forceDown();
+  }
+}
+
+/** An agent's context, and the machines that it has started. */
+export interface AgentDouble extends AsyncDisposable {
+  readonly farm: Farm;
+  readonly context: Context;
+  readonly machines: MachineDouble[];
+}
+
+/**
+ * Makes one with the machine `m`, not bootstrapped yet.
+ *
+ * @param play what the guest does after its start, the `attempt`th of this agent.
+ */
+export async function agentDouble(
+  play: (machine: MachineDouble, attempt: number) => Promise<void> | void,
+  changes: Partial<Settings> = {},
+  manifest?: string,
+): Promise<AgentDouble> {
+  const farm = await makeFarm();
+  await farm.publish("m", manifest === undefined ? {} : { manifest });
+  const at = (name: string) => join(farm.directory, "..", name);
+  const places = { tftp: at("tftp"), spool: at("spool"), runtime: at("run"), machines: farm.directory };
+  const settings: Settings = {
+    ...makeSettings({ "toolchain-name": toolchain, ...places }, ["http://127.0.0.1:1/task"]),
+    tftpPort: 0,
+    startupTimeoutSeconds: { bootstrap: 5, build: 5 },
+    ...changes,
+  };
+  const spool = await Spool.open(join(settings.spool, `${toolchain}-1`));
+  const status = new Status(farm.log, false);
+  const spoolMeter = new SpoolMeter(spool.directory);
+  const metrics = new AgentMetrics(settings, status, spoolMeter);
+  const machines: MachineDouble[] = [];
+  const stop = new AbortController().signal;
+  const context: Context = {
+    ...(await openConfiguredContext(settings, spool, farm.log, metrics, stop)),
+    ...{ log: farm.log, spool, spoolMeter, status, metrics, hostName: "host", stop },
+    startMachine: (options) => {
+      mkdirSync(options.runtimeDirectory, { recursive: true });
+      const machine = new MachineDouble(options);
+      machines.push(machine);
+      void (async () => play(machine, machines.length))().catch((error: unknown) => {
+        machine.calls.push(`failed: ${String(error)}`);
+      });
+      return Promise.resolve(machine);
+    },
+  };
+  return { farm, context, machines, [Symbol.asyncDispose]: () => farm[Symbol.asyncDispose]() };
+}
