@@ -5,10 +5,10 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { addressesWhere, anyone, OwnProcess, type Requesters } from "../../agent/tftp/requesters.ts";
-import { silentLog } from "../../os/log.ts";
-import { Client, get, put, RRQ } from "./tftp/client.ts";
-import { startServer } from "./tftp/server.ts";
+import { addressesWhere, anyone, OwnProcess, type Requesters } from "../../../agent/tftp/requesters.ts";
+import { silentLog } from "../../../os/log.ts";
+import { Client, get, put, RRQ } from "./client.ts";
+import { startServer } from "./server.ts";
 
 /** Another process, until disposed of. */
 function otherProcess(): AsyncDisposable & { pid: number } {
