@@ -6,7 +6,7 @@ import { jsonEvents } from "./json-events.ts";
 import type { Host } from "./hosts/hosts.ts";
 import { localHost, makePlan } from "./planning/plan.ts";
 import { Progress } from "./progress.ts";
-import { printable } from "../os/terminal-text.ts";
+import { printable } from "../os/text/terminal-text.ts";
 import { formatEvents, formatSummary } from "./results/summary-text.ts";
 import { summarize, type Summary } from "./results/summary.ts";
 

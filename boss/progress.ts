@@ -1,6 +1,6 @@
 /** What a person sees while a matrix is built: a line that is rewritten on a terminal, plain lines elsewhere. */
-import { duration } from "../os/duration.ts";
-import { printable } from "../os/terminal-text.ts";
+import { formatDuration } from "../os/text/duration.ts";
+import { printable } from "../os/text/terminal-text.ts";
 import type { Host } from "./hosts/hosts.ts";
 import type { Matrix } from "./matrix/matrix.ts";
 import type { PartialObserver } from "./dispatch/observers.ts";
@@ -107,7 +107,7 @@ export class Progress implements Disposable {
       `${this.#results}/${this.#total}`,
       ...(this.#failed > 0 ? [`${this.#failed} failed`] : []),
       ...(rate > 0 ? [`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`] : []),
-      ...(left === undefined ? [] : [`${duration(Math.round(left))} left`]),
+      ...(left === undefined ? [] : [`${formatDuration(Math.round(left))} left`]),
       ...hosts,
     ].join("  ");
     if (!this.#output.isTTY) return void this.#output.write(`${text}\n`);

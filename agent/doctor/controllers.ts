@@ -5,7 +5,7 @@ import type { TLSSocket } from "node:tls";
 import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
-import { duration } from "../../os/duration.ts";
+import { formatDuration } from "../../os/text/duration.ts";
 import type { Settings } from "../settings/settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 
@@ -88,7 +88,7 @@ export function judgeClock(controller: string, { date }: Pick<HeadAnswer, "date"
   return [
     warning(
       "clock",
-      `this host's is ${duration(Math.abs(skewSeconds))} ${skewSeconds > 0 ? "ahead of" : "behind"} that of ${controller}`,
+      `this host's is ${formatDuration(Math.abs(skewSeconds))} ${skewSeconds > 0 ? "ahead of" : "behind"} that of ${controller}`,
       "timedatectl set-ntp true, on the host that is wrong",
     ),
   ];

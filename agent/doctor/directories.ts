@@ -8,7 +8,8 @@ import { tryLockFile } from "../../os/files/flock.ts";
 import { instanceName, type Settings } from "../settings/settings.ts";
 import { measureSpool } from "../task-state/spool-size.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
-import { checkSpace, formatBytes, MiB } from "./space.ts";
+import { formatBytes, MiB } from "../../os/text/size.ts";
+import { checkSpace } from "./space.ts";
 
 export const directoryChecks: readonly Check[] = [
   { name: "spool", run: checkSpool },

@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import { formatBytes, GiB, MiB } from "../../os/text/size.ts";
 import { ok, problem, warning, type Finding } from "./check.ts";
 
 /** Below the first it is a problem, below the second a warning; in bytes. */
@@ -6,10 +7,6 @@ export interface SpaceNeed {
   least: number;
   comfortable: number;
 }
-
-export const KiB = 1024;
-export const MiB = 1024 * KiB;
-export const GiB = 1024 * MiB;
 
 /** Looks at the free space of the file system that a path is on. */
 export async function checkSpace(subject: string, path: string, need: SpaceNeed): Promise<Finding> {
@@ -52,16 +49,4 @@ export function judgeMetadata(path: string, { size, used, unallocated }: BtrfsMe
   if (used > 0.97 * size && unallocated < 64 * MiB) return problem(subject, `${found}: it is full`, fix);
   if (used > 0.8 * size && unallocated < GiB) return warning(subject, `${found}: it will soon be full`, fix);
   return ok(subject, found);
-}
-
-/** `1.5 GiB`. */
-export function formatBytes(bytes: number): string {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${value >= 100 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }

@@ -10,7 +10,8 @@ import { btrfsMagic, openStorage } from "../../machines/open-storage.ts";
 import type { Storage } from "../../machines/storage.ts";
 import type { Settings } from "../settings/settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
-import { checkSpace, GiB, judgeMetadata, parseBtrfsUsage } from "./space.ts";
+import { GiB } from "../../os/text/size.ts";
+import { checkSpace, judgeMetadata, parseBtrfsUsage } from "./space.ts";
 
 /** A machine of a few Debian packages has 1 to 3 GiB. */
 const machineSpace = { least: GiB, comfortable: 10 * GiB };

@@ -1,5 +1,5 @@
 /** What an agent may be doing: each phase with its text and the longest time it should take. */
-import { duration } from "../../os/duration.ts";
+import { formatDuration } from "../../os/text/duration.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -117,7 +117,7 @@ export function describePhase(phase: Phase): PhaseDescription {
 /** In one line, with the time it has taken so far for what takes long. */
 export function activityText(activity: Activity, seconds: number): string {
   const { text, timed } = describePhase(activity.phase);
-  return timed ? `${text(activity)}, ${duration(seconds)}` : text(activity);
+  return timed ? `${text(activity)}, ${formatDuration(seconds)}` : text(activity);
 }
 
 function purpose({ task, controller }: Activity): string {

@@ -1,4 +1,4 @@
-import { duration } from "../../os/duration.ts";
+import { formatDuration } from "../../os/text/duration.ts";
 import { activityText, describePhase } from "./activity.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Status } from "./status.ts";
@@ -26,10 +26,10 @@ export function healthOf(
   if (limit !== undefined && seconds > limit)
     return {
       healthy: false,
-      reason: `stuck since ${duration(seconds)}: ${activityText(activity, seconds)}`,
+      reason: `stuck since ${formatDuration(seconds)}: ${activityText(activity, seconds)}`,
     };
   const faultySeconds = fault && !works ? (now - fault.since.getTime()) / 1000 : 0;
   if (fault && faultySeconds > faultSeconds)
-    return { healthy: false, reason: `faults since ${duration(faultySeconds)}: ${fault.reason}` };
+    return { healthy: false, reason: `faults since ${formatDuration(faultySeconds)}: ${fault.reason}` };
   return { healthy: true };
 }

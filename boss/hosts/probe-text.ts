@@ -1,5 +1,6 @@
 import type { HostReport } from "./probe.ts";
-import { printable } from "../../os/terminal-text.ts";
+import { formatTable } from "../../os/text/table.ts";
+import { printable } from "../../os/text/terminal-text.ts";
 
 /** A table of hosts, one line each. */
 export function formatHosts(reports: readonly HostReport[]): string {
@@ -18,16 +19,7 @@ export function formatHosts(reports: readonly HostReport[]): string {
   const rows = reports.map((report) =>
     report.problem === undefined ? row(report) : [report.host, `(${report.problem})`],
   );
-  const complete = [heading, ...rows.filter((cells) => cells.length > 2)];
-  const widths = heading.map((_, column) =>
-    Math.max(...complete.map((cells) => cells[column]!.length), column === 0 ? longest(rows) : 0),
-  );
-  return [heading, ...rows]
-    .map((cells) =>
-      cells.map((cell, column) => cell.padEnd(cells.length > 2 ? widths[column]! : widths[0]!)).join("  "),
-    )
-    .map((line) => `${printable(line.trimEnd())}\n`)
-    .join("");
+  return formatTable([heading, ...rows].map((cells) => cells.map(printable)));
 }
 
 function row(report: HostReport): string[] {
@@ -45,8 +37,4 @@ function row(report: HostReport): string[] {
     report.toolchains?.join(" ") || "-",
     `${report.worker ?? ""}${missing}`,
   ];
-}
-
-function longest(rows: readonly string[][]): number {
-  return Math.max(0, ...rows.map(([name]) => name!.length));
 }

@@ -7,7 +7,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
-import { LineSplitter } from "../../os/lines.ts";
+import { LineSplitter } from "../../os/text/lines.ts";
 import { killGroup } from "../../os/run.ts";
 import { formatCommand, parseResponse, type Command, type Response } from "../../worker/protocol.ts";
 import type { Host } from "./hosts.ts";

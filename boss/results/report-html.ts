@@ -1,4 +1,5 @@
-/** The matrix as a page that needs nothing else: no script, no file, no network. */
+/** The matrix as a page that needs nothing else: no script, no file, no network. Names, messages and logs in it come from other machines. */
+import { escapeHtml } from "../../os/text/html.ts";
 import type { Matrix } from "../matrix/matrix.ts";
 import type { ResultStore } from "./store.ts";
 import { readCell, type Cell, type CellStatus, type Summary } from "./summary.ts";
@@ -30,16 +31,16 @@ export function* reportPage(
   yield `<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n`;
   yield `<meta name="viewport" content="width=device-width, initial-scale=1">\n`;
   yield `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">\n`;
-  yield `<title>${escape(title)}</title>\n<style>${style}</style>\n</head>\n<body>\n<h1>${escape(title)}</h1>\n`;
+  yield `<title>${escapeHtml(title)}</title>\n<style>${style}</style>\n</head>\n<body>\n<h1>${escapeHtml(title)}</h1>\n`;
   const { built, warning, failed, missing } = summary.totals;
   yield `<p>${built} built, ${warning} with warnings, ${failed} failed, ${missing} without result</p>\n`;
   const failures: { target: number; commit: number; cell: Cell }[] = [];
   yield "<table>\n<thead><tr><th></th>";
   for (const { hash, subject } of matrix.commits)
-    yield `<th title="${escape(subject)}">${hash === null ? "current" : hash.slice(0, 8)}</th>`;
+    yield `<th title="${escapeHtml(subject)}">${hash === null ? "current" : hash.slice(0, 8)}</th>`;
   yield "</tr></thead>\n<tbody>\n";
   for (const [target, { name }] of matrix.targets.entries()) {
-    yield `<tr><th>${escape(name)}</th>`;
+    yield `<tr><th>${escapeHtml(name)}</th>`;
     for (const commit of matrix.commits.keys()) {
       const cell = readCell(store, matrix, target, commit);
       yield cellHtml(cell, idOf(target, commit));
@@ -56,7 +57,7 @@ export function* reportPage(
 
 function cellHtml(cell: Cell, id: string): string {
   const symbol = symbols[cell.status];
-  const title = escape([cell.status, cell.host, cell.message].filter(Boolean).join(": "));
+  const title = escapeHtml([cell.status, cell.host, cell.message].filter(Boolean).join(": "));
   const content = cell.message === undefined ? symbol : `<a href="#${id}">${symbol}</a>`;
   return `<td class="${cell.status}" title="${title}">${content}</td>`;
 }
@@ -71,8 +72,8 @@ function* changes(matrix: Matrix, summary: Summary): Generator<string, void> {
       ...commit.newWarnings.map(({ target, message }) => `warning: ${target}: ${message}`),
       ...commit.sizes.map(({ target, changes: sizes }) => `size: ${target}: ${sizes.join("; ")}`),
     ];
-    yield `<li>${hash === null ? "" : `<code>${hash.slice(0, 12)}</code> `}${escape(subject)}`;
-    if (items.length > 0) yield `<ul>${items.map((item) => `<li>${escape(item)}</li>`).join("")}</ul>`;
+    yield `<li>${hash === null ? "" : `<code>${hash.slice(0, 12)}</code> `}${escapeHtml(subject)}`;
+    if (items.length > 0) yield `<ul>${items.map((item) => `<li>${escapeHtml(item)}</li>`).join("")}</ul>`;
     yield "</li>\n";
   }
   yield "</ol>\n";
@@ -86,16 +87,11 @@ function messageHtml(store: ResultStore, matrix: Matrix, target: number, commit:
   const where = `${name} at ${hash === null ? "the current source" : hash.slice(0, 12)}`;
   const host = cell.host === undefined ? "" : ` on ${cell.host}`;
   return (
-    `<details id="${idOf(target, commit)}" open><summary>${escape(where + host)}: ${escape(cell.message ?? "")}` +
-    `</summary><pre>${escape(shown)}</pre></details>\n`
+    `<details id="${idOf(target, commit)}" open><summary>${escapeHtml(where + host)}: ${escapeHtml(cell.message ?? "")}` +
+    `</summary><pre>${escapeHtml(shown)}</pre></details>\n`
   );
 }
 
 function idOf(target: number, commit: number): string {
   return `m${target}-${commit}`;
-}
-
-/** Names, messages and logs come from other machines. */
-function escape(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -1,6 +1,6 @@
 /** The summary that is printed after a run. */
 import type { Matrix } from "../matrix/matrix.ts";
-import { printable } from "../../os/terminal-text.ts";
+import { printable } from "../../os/text/terminal-text.ts";
 import type { BuildOutcome } from "./outcome.ts";
 import type { CommitSummary, Summary } from "./summary.ts";
 

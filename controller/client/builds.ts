@@ -4,7 +4,8 @@ import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
-import { TerminalText } from "../../os/terminal-text.ts";
+import { formatTable } from "../../os/text/table.ts";
+import { TerminalText } from "../../os/text/terminal-text.ts";
 import { buildId, endWithReader, printLog, statusOf } from "./watch.ts";
 
 /** The options of `croft builds`. */
@@ -108,15 +109,6 @@ function table(builds: readonly BuildAnswer[]): string {
     seconds(build.buildSeconds),
     new Date(build.createdAt).toISOString().slice(0, 16).replace("T", " "),
   ]);
-  const all = [["ID", "PACKAGE", "TARGET", "STATE", "WAITED", "BUILT IN", "SUBMITTED (UTC)"], ...rows];
-  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  return all
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column]!))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
+  const heading = ["ID", "PACKAGE", "TARGET", "STATE", "WAITED", "BUILT IN", "SUBMITTED (UTC)"];
+  return formatTable([heading, ...rows]);
 }

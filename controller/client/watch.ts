@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../../os/failure.ts";
 import { ConnectionFailure, type BuildAnswer, type Connection } from "./connection.ts";
 import { readEvents, type ServerEvent } from "./event-reader.ts";
-import { TerminalText } from "../../os/terminal-text.ts";
+import { TerminalText } from "../../os/text/terminal-text.ts";
 
 /** Exit status of a command that waited for a build that failed. */
 export const failedBuildStatus = 3;

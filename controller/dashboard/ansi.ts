@@ -2,7 +2,7 @@
  * Lines of a terminal's output as HTML: colours and weights (ECMA-48 SGR) as classes, all other sequences left out,
  * every character escaped. 256 and RGB colours are shown as the nearest of the sixteen that have a class.
  */
-import { escapeHtml } from "./html.ts";
+import { escapeHtml } from "../../os/text/html.ts";
 
 interface Style {
   bold: boolean;

@@ -1,9 +1,10 @@
 /** One build: what it is, its operations, its log, its artifacts. */
+import { formatBytes } from "../../os/text/size.ts";
 import type { Controller } from "../controller.ts";
 import { queueSeconds, secondsBetween, type BuildDetails, type Operation } from "../representation.ts";
 import type { Session } from "../sessions.ts";
 import { html, type Markup } from "./html.ts";
-import { ago, chip, duration, page, size } from "./layout.ts";
+import { ago, chip, duration, page } from "./layout.ts";
 import { logExcerpt, type LogExcerpt } from "./log-excerpt.ts";
 import { positionText } from "./live.ts";
 
@@ -69,7 +70,7 @@ function operationTable(operations: readonly Operation[]): Markup {
       <td data-label="Warnings">
         ${one.warnings > 0 ? html`<b class="warning-text">${one.warnings}</b>` : "0"}
       </td>
-      <td data-label="Log">${several(one.log_lines, "line")}, ${size(one.log_bytes)}</td>
+      <td data-label="Log">${several(one.log_lines, "line")}, ${formatBytes(one.log_bytes)}</td>
     </tr>`;
   return html`<h2>Operations</h2>
     <table>
@@ -205,7 +206,7 @@ function artifactList({ build, artifacts, sessions }: BuildDetails): Markup | fa
                 >
               </th>
               <td data-label="Type">${one.type}</td>
-              <td data-label="Size">${size(one.bytes)}</td>
+              <td data-label="Size">${formatBytes(one.bytes)}</td>
               <td data-label="SHA-256"><code class="digest">${one.digest}</code></td>
               <td data-label="Attempt">${attemptOf.get(one.session)}</td>
             </tr>`,

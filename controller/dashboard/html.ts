@@ -1,3 +1,5 @@
+import { escapeHtml } from "../../os/text/html.ts";
+
 /** Markup made from templates: whatever is put in is escaped unless it is markup itself. */
 export class Markup {
   readonly text: string;
@@ -8,19 +10,6 @@ export class Markup {
 }
 
 type Content = Markup | string | number | null | undefined | false | readonly Content[];
-
-const entities: Record<string, string> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-/** Text as it may stand in an element or a quoted attribute. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => entities[character]!);
-}
 
 /** A template whose values are escaped; lists are joined, absent values are nothing. */
 export function html(parts: TemplateStringsArray, ...values: Content[]): Markup {

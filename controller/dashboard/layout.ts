@@ -2,7 +2,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { packageFile, packageVersion } from "../../os/files/package.ts";
+import { formatDuration } from "../../os/text/duration.ts";
 import { html, type Markup } from "./html.ts";
+
+/** What live.js uses of ours. A function's text has no types any more when it runs. */
+const shared = `\n${formatDuration.toString()}\n`;
 
 /** The files that pages use besides themselves, read once. */
 export const staticFiles: ReadonlyMap<string, { content: Buffer; type: string; url: string }> = new Map(
@@ -11,7 +15,8 @@ export const staticFiles: ReadonlyMap<string, { content: Buffer; type: string; u
     ["live.js", "text/javascript; charset=utf-8"],
     ["icon.svg", "image/svg+xml"],
   ].map(([name, type]) => {
-    const content = readFileSync(packageFile("controller", "dashboard", "static", name!));
+    const file = readFileSync(packageFile("controller", "dashboard", "static", name!));
+    const content = name === "live.js" ? Buffer.concat([file, Buffer.from(shared)]) : file;
     const version = createHash("sha256").update(content).digest("hex").slice(0, 12);
     return [name!, { content, type: type!, url: `/static/${name}?v=${version}` }];
   }),
@@ -89,31 +94,13 @@ export function ago(time: Date | null): Markup {
   if (!time) return html`–`;
   const iso = time.toISOString();
   return html`<time datetime="${iso}" title="${iso.slice(0, 19).replace("T", " ")} UTC"
-    >${describe((Date.now() - time.getTime()) / 1000)} ago</time
+    >${formatDuration((Date.now() - time.getTime()) / 1000)} ago</time
   >`;
 }
 
-/** A duration in seconds, such as `3m 12s`; `since` makes it go on in the browser. */
+/** A duration in seconds, such as `3m12s`; `since` makes it go on in the browser. */
 export function duration(seconds: number | null, since?: Date | null): Markup {
   if (seconds === null) return html`–`;
-  if (!since) return html`${describe(seconds)}`;
-  return html`<span data-since="${since.toISOString()}">${describe(seconds)}</span>`;
-}
-
-function describe(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return `${whole}s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)}m ${whole % 60}s`;
-  if (whole < 86_400) return `${Math.floor(whole / 3600)}h ${Math.floor((whole % 3600) / 60)}m`;
-  return `${Math.floor(whole / 86_400)}d ${Math.floor((whole % 86_400) / 3600)}h`;
-}
-
-/** A size in bytes, such as `1.2 MiB`. */
-export function size(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  const units = ["KiB", "MiB", "GiB", "TiB"];
-  let value = bytes / 1024;
-  let unit = 0;
-  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
-  return `${value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
+  if (!since) return html`${formatDuration(seconds)}`;
+  return html`<span data-since="${since.toISOString()}">${formatDuration(seconds)}</span>`;
 }

@@ -1,3 +1,5 @@
+import { formatBytes } from "../../os/text/size.ts";
+import { formatTable } from "../../os/text/table.ts";
 import type { MachineReport, MachineSummary, TreeReport } from "./inventory.ts";
 import type { Holder } from "../locks.ts";
 
@@ -19,7 +21,7 @@ export function formatList(machines: readonly MachineSummary[]): string {
         : "-",
     machine.problem === undefined ? (machine.summary ?? "") : `unusable: ${machine.problem}`,
   ]);
-  return formatColumns([heading, ...rows]);
+  return formatTable([heading, ...rows]);
 }
 
 /** The text of `croft machine show`. */
@@ -74,32 +76,19 @@ function describeVersions(versions: Record<string, string>): string {
 }
 
 /** `pid 123, priority 0100` */
-export function describeHolder({ pid, priority }: Holder): string {
+function describeHolder({ pid, priority }: Holder): string {
   if (pid === undefined) return "an unknown process";
   if (priority === undefined) return `pid ${pid}, bootstrapping or suspended`;
   return `pid ${pid}, priority ${String(priority).padStart(4, "0")}`;
 }
 
-/** In MiB, as disks are. */
-function formatBytes(bytes: number): string {
-  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
-}
-
 function indented(rows: readonly string[][]): string[] {
   if (rows.length === 0) return ["  none", ""];
   return [
-    ...formatColumns(rows)
+    ...formatTable(rows)
       .trimEnd()
       .split("\n")
       .map((line) => `  ${line}`),
     "",
   ];
-}
-
-/** Left-aligned columns, two blanks apart. */
-function formatColumns(rows: readonly string[][]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => [...row[column]!].length)));
-  const format = (row: string[]) =>
-    row.map((cell, column) => cell + " ".repeat(widths[column]! - [...cell].length));
-  return rows.map((row) => `${format(row).join("  ").trimEnd()}\n`).join("");
 }

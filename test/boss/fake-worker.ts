@@ -1,5 +1,5 @@
 /** A worker that answers at once and builds nothing, for measuring the boss: `node fake-worker.ts [THREADS]`. */
-import { LineSplitter } from "../../os/lines.ts";
+import { LineSplitter } from "../../os/text/lines.ts";
 import { formatResponse, parseCommand, type Response } from "../../worker/protocol.ts";
 
 const threads = Number(process.argv[2] ?? 4);

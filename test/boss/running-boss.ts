@@ -1,7 +1,7 @@
 /** `croft boss` as a process, and what it says with --json. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { packageFile } from "../../os/files/package.ts";
-import { LineSplitter } from "../../os/lines.ts";
+import { LineSplitter } from "../../os/text/lines.ts";
 import type { SshHosts } from "./ssh-hosts.ts";
 import { patienceMs } from "../fixtures/patience.ts";
 

@@ -1,10 +1,12 @@
 /** What becomes of the text of untrusted machines: on pages, on terminals, in events. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { readEvents } from "../../controller/client/event-reader.ts";
-import { TerminalText } from "../../os/terminal-text.ts";
+import { TerminalText } from "../../os/text/terminal-text.ts";
 import { AnsiRenderer } from "../../controller/dashboard/ansi.ts";
 import { html } from "../../controller/dashboard/html.ts";
+import { staticFiles } from "../../controller/dashboard/layout.ts";
 import { LogLines } from "../../controller/dashboard/log-lines.ts";
 import { countDiagnostics, severityOf } from "../../controller/diagnostics.ts";
 import { matchesPattern } from "../../controller/name-pattern.ts";
@@ -137,6 +139,13 @@ test("values in a template are escaped, markup is not, absent ones are nothing",
     html`<a href="${name}">${[html`<b>x</b>`, undefined, false, 3]}</a>`.text,
     '<a href="&quot;&gt;&lt;script&gt;"><b>x</b>3</a>',
   );
+});
+
+test("a browser tells a time as the server does, of the same source", () => {
+  const script = staticFiles.get("live.js")!.content.toString();
+  const [source] = /^function formatDuration\([^]*?^\}$/m.exec(script)!;
+  const told = runInNewContext(`${source}; [5, 3725, 90000].map(formatDuration).join()`) as string;
+  assert.equal(told, "5s,1h02m,1d01h");
 });
 
 describe("text for a terminal", () => {

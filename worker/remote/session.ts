@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { Failure } from "../../os/failure.ts";
-import { LineSplitter } from "../../os/lines.ts";
+import { LineSplitter } from "../../os/text/lines.ts";
 import { formatResponse, parseCommand, type Command, type Response, type Settings } from "../protocol.ts";
 import { Guard } from "./guard.ts";
 import { Ended, Processes } from "./processes.ts";

@@ -84,16 +84,10 @@ function followLog(log) {
   toEnd();
 }
 
-function describe(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return `${whole}s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)}m ${whole % 60}s`;
-  return `${Math.floor(whole / 3600)}h ${Math.floor((whole % 3600) / 60)}m`;
-}
-
+/* formatDuration is os/text/duration.ts: the controller puts it at the end of this file. */
 setInterval(() => {
   for (const one of document.querySelectorAll("[data-since]"))
-    one.textContent = describe((Date.now() - Date.parse(one.dataset.since)) / 1000);
+    one.textContent = formatDuration((Date.now() - Date.parse(one.dataset.since)) / 1000);
 }, 1000);
 
 /* A link to a line in a folded log unfolds it. */

@@ -3,14 +3,8 @@ import { test } from "node:test";
 import { runChecks, ok, problem, warning, type Check } from "../../../agent/doctor/check.ts";
 import { judgeClock } from "../../../agent/doctor/controllers.ts";
 import { countLevels, reportText } from "../../../agent/doctor/report.ts";
-import {
-  formatBytes,
-  GiB,
-  judgeMetadata,
-  judgeSpace,
-  MiB,
-  parseBtrfsUsage,
-} from "../../../agent/doctor/space.ts";
+import { judgeMetadata, judgeSpace, parseBtrfsUsage } from "../../../agent/doctor/space.ts";
+import { formatBytes, GiB, MiB } from "../../../os/text/size.ts";
 import { judgeKvm } from "../../../agent/doctor/virtualization.ts";
 import { makeSettings } from "../../../agent/settings/settings.ts";
 

@@ -16,7 +16,7 @@ import { AgentMetrics } from "../../../agent/status/metrics.ts";
 import { makeSettings, type Settings } from "../../../agent/settings/settings.ts";
 import { SpoolMeter } from "../../../agent/task-state/spool-size.ts";
 import { Status } from "../../../agent/status/status.ts";
-import { duration } from "../../../os/duration.ts";
+import { formatDuration } from "../../../os/text/duration.ts";
 import { parseMetrics } from "../../fixtures/prometheus.ts";
 import { header } from "../running-agent.ts";
 
@@ -43,7 +43,7 @@ test("the status says what is done, on what, for whom and for how long, and noth
 });
 
 test("durations are read at a glance", () => {
-  assert.deepEqual([0, 59.9, 60, 192, 3600, 7380].map(duration), [
+  assert.deepEqual([0, 59.9, 60, 192, 3600, 7380].map(formatDuration), [
     "0s",
     "59s",
     "1m00s",

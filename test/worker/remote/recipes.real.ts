@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, readFileSync, rmSync, statSync } from "node
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { after, before, describe, it } from "node:test";
-import { LineSplitter } from "../../../os/lines.ts";
+import { LineSplitter } from "../../../os/text/lines.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
 import { formatCommand, parseResponse, type BuildResult, type Settings } from "../../../worker/protocol.ts";
 import { Session } from "../../../worker/remote/session.ts";

@@ -44,7 +44,7 @@ describe("the worker as a boss ships it", () => {
       entry,
       "worker/remote/guard.ts",
       "worker/protocol.ts",
-      "os/lines.ts",
+      "os/text/lines.ts",
       "package.json",
     ])
       assert.ok(paths.includes(needed), needed);

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import { packageFile } from "../../../os/files/package.ts";
-import { LineSplitter } from "../../../os/lines.ts";
+import { LineSplitter } from "../../../os/text/lines.ts";
 import { killGroup } from "../../../os/run.ts";
 import {
   formatCommand,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { LineSplitter, linesOf } from "../../os/lines.ts";
+import { LineSplitter, linesOf } from "../../../os/text/lines.ts";
 
 /** The texts of the lines that a splitter makes of chunks. */
 function split(chunks: Iterable<Buffer>, maxBytes?: number): string[] {
