@@ -9,6 +9,7 @@ import {
 } from "fastify";
 import type { FastifySchemaValidationError } from "fastify/types/schema.js";
 import { Failure, reasonOf } from "../os/failure.ts";
+import { formatListenAddress } from "../os/network/listen-address.ts";
 import type { Controller } from "./controller.ts";
 import { refuseForeignPages } from "./routes/access.ts";
 import { addAgentRoutes } from "./routes/agent.ts";
@@ -49,11 +50,13 @@ export async function startServer(controller: Controller): Promise<ListeningServ
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {
     await server.close();
-    throw new Failure(`listen on ${listen.host}:${listen.port}`, reasonOf(error), { cause: error });
+    throw new Failure(`listen on ${formatListenAddress(listen.host, listen.port)}`, reasonOf(error), {
+      cause: error,
+    });
   }
   const address = server.server.address();
   const port = typeof address === "object" && address ? address.port : listen.port;
-  url = `http://${listen.host.includes(":") ? `[${listen.host}]` : listen.host}:${port}`;
+  url = `http://${formatListenAddress(listen.host, port)}`;
   return { url, [Symbol.asyncDispose]: () => server.close() };
 }
 

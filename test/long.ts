@@ -6,7 +6,7 @@
 import { globSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Failure, reasonOf } from "../os/failure.ts";
-import { duration } from "../os/duration.ts";
+import { formatDuration } from "../os/text/duration.ts";
 import { packageRoot } from "../os/files/package.ts";
 import { currentCommit, LongParts, type LongPart } from "./setup/long-parts.ts";
 import { runFiles } from "./setup/run-files.ts";
@@ -57,6 +57,8 @@ async function runPart(parts: LongParts, part: LongPart, commit: string | undefi
   // What was changed under the run, or is not committed, is no commit's merit.
   if (commit !== undefined && (await currentCommit(packageRoot)) === commit)
     parts.note(part, { commit, passed: status === 0, seconds });
-  process.stdout.write(`${part.name} ${status === 0 ? "passed" : "failed"} after ${duration(seconds)}\n`);
+  process.stdout.write(
+    `${part.name} ${status === 0 ? "passed" : "failed"} after ${formatDuration(seconds)}\n`,
+  );
   return status;
 }

@@ -3,6 +3,7 @@ import { closeSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { isSystemError, reasonOf } from "../../os/failure.ts";
+import { formatListenAddress } from "../../os/network/listen-address.ts";
 import { openUdp } from "../../os/network/udp.ts";
 import { lockingProcesses } from "../../machines/locks.ts";
 import { instanceName, type Settings } from "../settings/settings.ts";
@@ -56,7 +57,7 @@ async function checkStatusPort(settings: Settings): Promise<Finding[]> {
   if (!settings.statusListen) return [];
   const { address, port } = settings.statusListen;
   const subject = "status port";
-  const shown = `${address.includes(":") ? `[${address}]` : address}:${port}`;
+  const shown = formatListenAddress(address, port);
   try {
     await tryToListen(address, port);
     return [ok(subject, `${shown} is free`)];

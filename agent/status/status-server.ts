@@ -13,6 +13,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { formatListenAddress } from "../../os/network/listen-address.ts";
 import { metricsContentType } from "../../os/metrics.ts";
 import { healthOf } from "./health.ts";
 import type { Reported } from "./reported.ts";
@@ -61,18 +62,21 @@ export async function startStatusServer(
   );
   server.maxConnections = connectionsMaximum;
   server.setTimeout(10_000); // whoever asks, but does not read the answer
-  const shown = `${listen.address.includes(":") ? `[${listen.address}]` : listen.address}`;
   try {
     server.listen(listen.port, listen.address);
     await once(server, "listening");
   } catch (error) {
-    throw new Failure(`listen on ${shown}:${listen.port} for --status-listen`, reasonOf(error), {
-      cause: error,
-      hints: [`See who does: ss -tlnp 'sport = :${listen.port}'`, "Each instance needs a port of its own."],
-    });
+    throw new Failure(
+      `listen on ${formatListenAddress(listen.address, listen.port)} for --status-listen`,
+      reasonOf(error),
+      {
+        cause: error,
+        hints: [`See who does: ss -tlnp 'sport = :${listen.port}'`, "Each instance needs a port of its own."],
+      },
+    );
   }
   server.on("error", (error) => log.warn({ reason: reasonOf(error) }, "status server"));
-  const url = `http://${shown}:${(server.address() as AddressInfo).port}`;
+  const url = `http://${formatListenAddress(listen.address, (server.address() as AddressInfo).port)}`;
   log.info({ url }, "status pages");
   return { url, [Symbol.asyncDispose]: () => close(server) };
 }

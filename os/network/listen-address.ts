@@ -12,3 +12,8 @@ export function checkListenAddress(text: string): string | undefined {
     ? undefined
     : "expected ADDRESS:PORT, for instance 127.0.0.1:9400 or [::1]:9400";
 }
+
+/** What {@link parseListenAddress} reads, as it also stands in a URL: an IPv6 address in brackets. */
+export function formatListenAddress(address: string, port: number): string {
+  return `${address.includes(":") ? `[${address}]` : address}:${port}`;
+}

@@ -1,7 +1,7 @@
 /** The parts of the long tests, and how each ended when it was run last, which `.cache/long` remembers. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { duration } from "../../os/duration.ts";
+import { formatDuration } from "../../os/text/duration.ts";
 import { UsageFailure } from "../../os/failure.ts";
 import { run } from "../../os/run.ts";
 
@@ -70,7 +70,7 @@ export class LongParts {
     const state = this.#stateOf(part);
     if (state === undefined) return "not run yet";
     const where = state.commit === commit ? "this commit" : state.commit.slice(0, 9);
-    return `${state.passed ? "passed" : "failed"} on ${where} after ${duration(state.seconds)}`;
+    return `${state.passed ? "passed" : "failed"} on ${where} after ${formatDuration(state.seconds)}`;
   }
 
   #stateOf({ name }: LongPart): PartState | undefined {
