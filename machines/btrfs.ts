@@ -4,7 +4,7 @@ import { Failure, isSystemError } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { ProgramFailure, run } from "../os/run.ts";
 import type { DirectoryStorage } from "./directory-storage.ts";
-import type { Storage } from "./storage.ts";
+import type { RemoveOptions, Storage } from "./storage.ts";
 
 // A snapshot waits for the file system's transaction, and that for all the data that guests have written.
 const timeoutSeconds = 600;
@@ -34,9 +34,9 @@ export class BtrfsStorage implements Storage {
     await this.clone(from, to, signal); // of a plain directory: with shared extents, as cheap as an overlay
   }
 
-  async remove(path: string): Promise<void> {
+  async remove(path: string, options?: RemoveOptions): Promise<void> {
     if (!(await exists(path))) return;
-    if (!(await isSubvolume(path))) return this.#plain.remove(path);
+    if (!(await isSubvolume(path))) return this.#plain.remove(path, options);
     if (isReadOnly(path)) {
       await this.#btrfs(["property", "set", "-ts", path, "ro", "false"]).catch((error: unknown) => {
         // Of a received subvolume it must not be changed; it can be deleted all the same, at least by root.

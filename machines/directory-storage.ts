@@ -1,10 +1,11 @@
 import { link, mkdir, readdir, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { syncDirectory } from "../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
 import { isRemoved, removedName } from "./names.ts";
-import type { Storage } from "./storage.ts";
+import type { RemoveOptions, Storage } from "./storage.ts";
 
 const copyTimeoutSeconds = 3600; // a large disk, on a file system without shared extents
 const overlayTimeoutSeconds = 60;
@@ -46,7 +47,7 @@ export class DirectoryStorage implements Storage {
     });
   }
 
-  async remove(path: string): Promise<void> {
+  async remove(path: string, { isTemporary = false }: RemoveOptions = {}): Promise<void> {
     const name = basename(path);
     let away = path;
     // Removing takes time, and may be cut short: half a machine must not stand under the name of a whole one.
@@ -54,6 +55,8 @@ export class DirectoryStorage implements Storage {
       away = join(dirname(path), removedName(name));
       try {
         await rename(path, away);
+        // Costly while guests write: the file system may first write all that they have written.
+        if (!isTemporary) await syncDirectory(dirname(path));
       } catch (error) {
         if (isSystemError(error, "ENOENT", "ENOTDIR")) return;
         throw new Failure(`remove '${path}'`, reasonOf(error), { cause: error });

@@ -5,7 +5,7 @@ import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
 import { BtrfsStorage } from "./btrfs.ts";
 import { DirectoryStorage } from "./directory-storage.ts";
-import type { Storage, StorageKind } from "./storage.ts";
+import type { RemoveOptions, Storage, StorageKind } from "./storage.ts";
 
 /**
  * Opens the storage of a machines directory.
@@ -61,8 +61,8 @@ class AutomaticStorage implements Storage {
     await (await this.#at(to)).overlay(from, to, signal);
   }
 
-  async remove(path: string): Promise<void> {
-    await (await this.#at(path)).remove(path);
+  async remove(path: string, options?: RemoveOptions): Promise<void> {
+    await (await this.#at(path)).remove(path, options);
   }
 
   async #at(path: string): Promise<Storage> {

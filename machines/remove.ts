@@ -1,7 +1,8 @@
 import { readdirSync, statSync, type Dirent } from "node:fs";
 import { rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { syncDirectory } from "../os/files/durable.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { tryLockFile } from "../os/files/flock.ts";
 import { currentRevision, revisionPath, type MachinePaths } from "./layout.ts";
 import { readHolder } from "./locks.ts";
@@ -29,6 +30,8 @@ export async function removeMachine(storage: Storage, paths: MachinePaths): Prom
     await renameDirectory(away, paths.directory, action);
     throw error;
   }
+  // Before anything in it is removed: after a power cut, half a machine must not have its name again.
+  await attempt(action, syncDirectory(dirname(away)));
   await removeTreeOfSubvolumes(storage, away);
 }
 

@@ -1,8 +1,8 @@
 /** Revisions: numbered, never written once they have their name, the current one behind a link. */
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
-import { mkdir, rename, rm, symlink } from "node:fs/promises";
+import { rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { syncDirectory } from "../os/files/durable.ts";
+import { makeDirectoryDurably, syncDirectory } from "../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { manifestPath, revisionPath, type MachinePaths } from "./layout.ts";
 import { classifyEntry, randomTail } from "./names.ts";
@@ -33,7 +33,7 @@ export function listRevisions(paths: MachinePaths): number[] {
 /** A place in the machine's directory (made if it is not there) to build a revision in: hidden from agents. */
 export async function newRevisionPath(paths: MachinePaths): Promise<string> {
   try {
-    await mkdir(paths.directory, { recursive: true });
+    await makeDirectoryDurably(paths.directory);
   } catch (error) {
     throw new Failure(`make directory '${paths.directory}'`, reasonOf(error), { cause: error });
   }

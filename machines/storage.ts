@@ -1,12 +1,17 @@
 export type StorageKind = "btrfs" | "directory";
 
+export interface RemoveOptions {
+  isTemporary?: boolean;
+}
+
 /**
  * Makes, copies and removes the trees that machines live in.
  *
  * - No operation touches `from`. `to` must not be there, and its directory must.
  * - If an operation fails or is aborted, nothing is left at `to`; if the process dies, there may be an incomplete
  *   tree: use only names there that are known as temporary, and rename when complete.
- * - {@link remove} takes the tree away from its name at once and whole, whatever happens afterwards.
+ * - {@link remove} takes the tree away from its name at once and whole, whatever happens afterwards; also if the host
+ *   crashes.
  *
  * All of them throw a `Failure`.
  */
@@ -21,6 +26,11 @@ export interface Storage {
    * Disks may change their format (and ending: `disk.img` to `disk.qcow2`); other files must not be written.
    */
   overlay(from: string, to: string, signal?: AbortSignal): Promise<void>;
-  /** Removes a tree; none there is no error. */
-  remove(path: string): Promise<void>;
+  /**
+   * Removes a tree; none there is no error.
+   *
+   * @param options.isTemporary nobody believes in its name: after a crash of the host that may be there again, with a
+   * part of the tree.
+   */
+  remove(path: string, options?: RemoveOptions): Promise<void>;
 }

@@ -57,7 +57,7 @@ export class TemporarySnapshot implements AsyncDisposable {
     if (!this.#ours) return;
     this.#ours = false;
     try {
-      await this.#storage.remove(this.path);
+      await this.#storage.remove(this.path, { isTemporary: true });
     } catch (error) {
       this.#log.error({ path: this.path, reason: reasonOf(error) }, "a temporary snapshot is left");
     }

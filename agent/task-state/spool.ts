@@ -13,7 +13,7 @@
  */
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { syncDirectory, writeDurably } from "../../os/files/durable.ts";
+import { makeDirectoryDurably, syncDirectory, writeDurably } from "../../os/files/durable.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Assignment } from "./assignment.ts";
 
@@ -59,10 +59,12 @@ export class SpoolEntry {
   /** Forgets the entry: its result was accepted. */
   async remove(): Promise<void> {
     // The assignment goes first: what remains of a half-removed entry must not look like a task without a result.
-    const removal = rm(join(this.directory, "assignment.json"), { force: true }).then(() =>
-      rm(this.directory, { recursive: true, force: true }),
-    );
-    await attempt(`remove '${this.directory}'`, removal);
+    const removal = async () => {
+      await rm(join(this.directory, "assignment.json"), { force: true });
+      await syncDirectory(this.directory);
+      await rm(this.directory, { recursive: true, force: true });
+    };
+    await attempt(`remove '${this.directory}'`, removal());
   }
 
   /** Keeps the entry aside, with the reason why it is not sent any more. */
@@ -99,7 +101,7 @@ export class Spool {
   /** @throws {Failure} if the directory cannot be made. */
   static async open(directory: string): Promise<Spool> {
     try {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await makeDirectoryDurably(directory, 0o700);
     } catch (error) {
       throw new Failure(`make the spool '${directory}'`, reasonOf(error), { cause: error });
     }
@@ -143,7 +145,7 @@ export class Spool {
 async function putAside(directory: string, answer: string): Promise<void> {
   await writeDurably(join(directory, "answer"), answer);
   const rejected = join(dirname(directory), "rejected");
-  const move = mkdir(rejected, { recursive: true })
+  const move = makeDirectoryDurably(rejected)
     .then(() => rename(directory, join(rejected, basename(directory))))
     .then(() => syncDirectory(rejected));
   await attempt(`keep '${directory}' aside`, move);

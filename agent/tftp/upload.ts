@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { open, rename, unlink, type FileHandle } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import errors from "tftp/lib/protocol/errors.js";
+import { syncDirectory } from "../../os/files/durable.ts";
 import { refusing } from "./files.ts";
 import { Refusal, temporaryPrefix } from "./request.ts";
 
@@ -49,6 +50,8 @@ export class UploadBudget {
 const chunkBytes = 256 * 1024;
 /** So much may wait for the disk before the client is kept waiting. */
 const backlogChunks = 2;
+/** So much is written before it is synced meanwhile: the client would not wait for a whole archive at the end. */
+const unsyncedBytesMax = 64 * 1024 * 1024;
 
 /**
  * A file being received: under a temporary name until it is complete, so that its name only ever shows a whole
@@ -66,6 +69,7 @@ export class Upload {
   #failure: unknown;
   #ended = false;
   #sizeBytes = 0;
+  #unsyncedBytes = 0;
   /** Called when the backlog has gone, or writing has failed. */
   onRelief: () => void = () => {};
 
@@ -118,6 +122,7 @@ export class Upload {
     try {
       for (let chunk; (chunk = this.#waiting[0]) !== undefined && this.#failure === undefined;) {
         await writeAll(this.#handle, chunk);
+        await this.#syncMeanwhile(chunk.length);
         this.#waiting.shift();
         this.#spare.push(chunk);
         if (this.#waiting.length === backlogChunks - 1) this.onRelief();
@@ -130,16 +135,29 @@ export class Upload {
     }
   }
 
-  /** Writes the rest and gives the file its name, replacing what had it. @throws {Refusal} */
+  async #syncMeanwhile(writtenBytes: number): Promise<void> {
+    this.#unsyncedBytes += writtenBytes;
+    if (this.#unsyncedBytes < unsyncedBytesMax) return;
+    this.#unsyncedBytes = 0;
+    await this.#handle.datasync();
+  }
+
+  /**
+   * Writes the rest and gives the file its name, replacing what had it; both survive a crash of the host from then on.
+   *
+   * @throws {Refusal}
+   */
   async complete(target: string): Promise<void> {
     await refusing(async () => {
       await this.#writing;
       if (this.#failure !== undefined) throw this.#failure;
       if (!this.#budget.hasRoomForName(target)) throw new Refusal(errors.ENOSPC);
       await writeAll(this.#handle, this.#chunk.subarray(0, this.#filled));
+      await this.#handle.sync();
       await this.#handle.close();
       await rename(this.#temporary, target);
       this.#ended = true;
+      await syncDirectory(dirname(target));
       this.#budget.finished(target, this.#sizeBytes);
     });
   }

@@ -5,8 +5,8 @@ import { Transfer, type TransferSettings } from "./transfer.ts";
 import type { Upload } from "./upload.ts";
 
 /**
- * A client writes a file (RFC 1350; windows: RFC 7440). The last block is acknowledged when the file has its name,
- * so that a client that was told of success has succeeded; until `dallyMs` later a repetition of that block is
+ * A client writes a file (RFC 1350; windows: RFC 7440). The last block is acknowledged when the file has its name
+ * and is on the disk, so that a client that was told of success has succeeded; until `dallyMs` later a repetition of that block is
  * acknowledged again, because the client cannot know that the acknowledgement was lost.
  */
 export class WriteTransfer extends Transfer {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { readdir, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { makeDirectoryDurably } from "../../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { formatMachine } from "../../manifests/machine.ts";
 import { bootstrapProtocol, machinePaths, manifestPath, type MachinePaths } from "../layout.ts";
@@ -93,7 +94,7 @@ function findVolume(machines: string, name: string): string {
  */
 export async function makeMachinesDirectory(machines: string): Promise<void> {
   try {
-    await mkdir(machines, { recursive: true });
+    await makeDirectoryDurably(machines);
   } catch (error) {
     if (isSystemError(error, "EEXIST")) return;
     throw new Failure(`make directory '${machines}'`, reasonOf(error), {

@@ -1,5 +1,5 @@
-import { open, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, rename } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { Failure, reasonOf } from "../failure.ts";
 
 /**
@@ -32,5 +32,15 @@ export async function syncDirectory(path: string): Promise<void> {
     await directory.sync();
   } finally {
     await directory.close();
+  }
+}
+
+/** Makes a directory, with those above it where they are missing, so that it survives a crash of the host. */
+export async function makeDirectoryDurably(path: string, mode?: number): Promise<void> {
+  const first = await mkdir(path, { recursive: true, ...(mode === undefined ? {} : { mode }) });
+  if (first === undefined) return;
+  for (let made = resolve(path); ; made = dirname(made)) {
+    await syncDirectory(dirname(made));
+    if (made === resolve(first) || made === dirname(made)) return;
   }
 }

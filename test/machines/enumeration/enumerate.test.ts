@@ -32,7 +32,7 @@ function interfering(storage: Storage, before: (attempt: number) => Promise<void
       await storage.clone(from, to, signal);
     },
     overlay: (from, to, signal) => storage.overlay(from, to, signal),
-    remove: (path) => storage.remove(path),
+    remove: (path, options) => storage.remove(path, options),
   };
 }
 
