@@ -1,0 +1,30 @@
+/** What is mutated together, and the unit tests that are to notice. */
+export interface Room {
+  /** Files, or folders with all that is in them. */
+  readonly sources: readonly string[];
+  /** Test files, or folders with all `*.test.ts` in them. */
+  readonly tests: readonly string[];
+}
+
+export const rooms: Readonly<Record<string, Room>> = {
+  "agent-results": {
+    sources: ["agent/results"],
+    tests: ["test/agent", "test/durability"],
+  },
+  "agent-asking": { sources: ["agent/asking"], tests: ["test/agent"] },
+  "machines-locks": {
+    sources: [
+      "machines/locks.ts",
+      "machines/toolchain-lock.ts",
+      "machines/remove.ts",
+      "machines/enumeration/enumerate.ts",
+      "machines/enumeration/enumeration.ts",
+      "machines/enumeration/examine.ts",
+      "os/files/flock.ts",
+    ],
+    tests: ["test/machines", "test/os/flock.test.ts"],
+  },
+  "controller-builds": { sources: ["controller/builds"], tests: ["test/controller"] },
+  "boss-dispatch": { sources: ["boss/dispatch"], tests: ["test/boss/dispatch"] },
+  manifests: { sources: ["manifests"], tests: ["test/manifests"] },
+};
