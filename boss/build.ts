@@ -8,7 +8,7 @@ import type { BuildResult } from "../worker/protocol.ts";
 import { Durations } from "./dispatch/durations.ts";
 import { EventLog } from "./results/event-log.ts";
 import type { Host } from "./hosts/hosts.ts";
-import { Matrix } from "./matrix/matrix.ts";
+import { Matrix, type Target } from "./matrix/matrix.ts";
 import { combineObservers, type PartialObserver } from "./dispatch/observers.ts";
 import type { Plan } from "./planning/plan.ts";
 import { Pool } from "./dispatch/pool.ts";
@@ -38,11 +38,11 @@ export interface BuildSettings {
 export async function build(plan: Plan, settings: BuildSettings): Promise<BuildOutcome> {
   using _lock = await lockOutput(plan.output);
   const store = new ResultStore(plan.output, plan.commits);
-  const stale: Cell[] = [];
+  const stale: [Target, number][] = [];
   const isBuilt = (target: number, commit: number) => {
     if (store.returnCodeOf(plan.targets[target]!, commit) === undefined) return false;
     if (!settings.force && isOfSource(store, plan, target, commit)) return true;
-    stale.push({ target, commit });
+    stale.push([plan.targets[target]!, commit]);
     return false;
   };
   const matrix = new Matrix(plan.targets, plan.commits, isBuilt);
@@ -52,7 +52,6 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   const durations = new Durations(plan.output);
   const architectures = new Set<string>();
   const observer = combineObservers([
-    forgetting(store, matrix, stale),
     storing(store, matrix, plan.currentTree),
     durations.observer(matrix),
     events.observer,
@@ -60,9 +59,12 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
     settings.observe(matrix),
   ]);
   await using control = await attempt("make a directory for control sockets", temporaryDirectory("cb-"));
+  let forgotten: Promise<void> | undefined;
   const start = async (host: Host, signal: AbortSignal, replaced?: number): Promise<StartedWorker> => {
     const worker = await startWorker(host, startSettings(plan, settings, control.path, signal), replaced);
     for (const architecture of worker.architectures) architectures.add(architecture);
+    // So that a run that is interrupted leaves none of the old results among the new; not before there is a worker.
+    if (stale.length > 0) await (forgotten ??= store.forget(stale));
     return worker;
   };
   const missing = matrix.targets
@@ -72,7 +74,7 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   const pool = new Pool(matrix.targets, missing, (target) => durations.of(target));
   const { hosts, batch, buildTimeoutSeconds, signal } = settings;
   const run = new Run({ hosts, matrix, pool, batch, buildTimeoutSeconds, start, observer, signal });
-  const ended = await run.run();
+  const ended = await run.run().finally(() => store.settle());
   durations.save();
   const withoutToolchain = ended.remaining.filter((at) => !architectures.has(matrix.targets[at]!.arch));
   return { ...outcome, ...ended, withoutToolchain: ended.workers === 0 ? [] : withoutToolchain };
@@ -107,28 +109,11 @@ async function lockOutput(directory: string): Promise<Disposable> {
   });
 }
 
-interface Cell {
-  target: number;
-  commit: number;
-}
-
 /** A commit never changes; a result of the current source counts only while that is the same. */
 function isOfSource(store: ResultStore, { targets, currentTree }: Plan, target: number, commit: number) {
   return (
     currentTree === undefined || store.readFile(targets[target]!, commit, "source")?.trim() === currentTree
   );
-}
-
-/**
- * Removes results that are to be built anew, so that a run that is interrupted leaves none of the old ones among the
- * new; not before there is a worker that could build them.
- */
-function forgetting(store: ResultStore, matrix: Matrix, stale: Cell[]): PartialObserver {
-  return {
-    started: () => {
-      for (const { target, commit } of stale.splice(0)) store.forget(matrix.targets[target]!, commit);
-    },
-  };
 }
 
 /**

@@ -15,6 +15,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import lockfile from "proper-lockfile";
+import { syncDirectory } from "../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { tryLockFile } from "../os/files/flock.ts";
 import type { Log } from "../os/log.ts";
@@ -46,6 +47,7 @@ export async function openDataDirectory(path: string, exclusive: boolean, log: L
   try {
     await makeDirectory(path);
     for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true });
+    await syncDirectory(path);
   } catch (error) {
     throw new Failure(`use data directory '${path}'`, reasonOf(error), { cause: error });
   }
@@ -69,6 +71,7 @@ async function makeDirectory(path: string): Promise<void> {
     await makeDirectory(dirname(path));
     await mkdir(path);
   }
+  await syncDirectory(dirname(path));
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What is done before anything is done for a task: its directories are emptied, and it is written down. */
 import { dirname } from "node:path";
 import { attempt } from "../../os/failure.ts";
-import { syncDirectory } from "../../os/files/durable.ts";
+import { makeDirectoryDurably, syncDirectory } from "../../os/files/durable.ts";
 import { freshDirectories } from "../../os/files/directories.ts";
 import type { Task } from "../../manifests/task.ts";
 import type { Directories } from "../settings/directories.ts";
@@ -39,7 +39,9 @@ export function effectiveTask(received: ReceivedTask, trust: readonly string[]):
 export async function beginTask(context: BeginContext, received: ReceivedTask): Promise<SpoolEntry> {
   const { get, put } = context.directories;
   const task = effectiveTask(received, context.settings.trust);
+  const above = dirname(put);
+  await attempt(`make the directory '${above}'`, makeDirectoryDurably(above));
   await freshDirectories(get, put);
-  await attempt(`write '${put}' to the disk`, syncDirectory(dirname(put)));
+  await attempt(`write '${put}' to the disk`, syncDirectory(above));
   return context.spool.begin(assignmentOf(received, task));
 }

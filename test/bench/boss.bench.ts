@@ -66,7 +66,8 @@ async function measure([targetCount, commitCount, workerCount]: [number, number,
     const { user, system } = process.cpuUsage(clock.cpu);
     const results = targetCount * commitCount;
     const seconds = (clock.ended - clock.began) / 1000;
-    const alone = writeAlone(join(directory, "alone"), matrix);
+    await store.settle();
+    const alone = await writeAlone(join(directory, "alone"), matrix);
     process.stdout.write(
       `${targetCount} targets x ${commitCount} commits, ${workerCount} workers: ${Math.round(results / seconds)} results/s, ` +
         `${((user + system) / 1e6).toFixed(2)} s of processor time, ${Math.round(process.resourceUsage().maxRSS / 1024)} MB; ` +
@@ -115,7 +116,7 @@ async function runAll(
 }
 
 /** Seconds for the files of all results, and nothing else. */
-function writeAlone(directory: string, matrix: Matrix): number {
+async function writeAlone(directory: string, matrix: Matrix): Promise<number> {
   mkdirSync(directory);
   const store = new ResultStore(directory, matrix.commits);
   const began = performance.now();
@@ -125,6 +126,7 @@ function writeAlone(directory: string, matrix: Matrix): number {
         ...{ returnCode: 0, stderr: "", stdout: "", host: "w0" },
         sizes: "  72377\t   2488\t      0\t  74865\t  12471\tu-boot\n",
       });
+  await store.settle();
   return (performance.now() - began) / 1000;
 }
 

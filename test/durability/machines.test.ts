@@ -7,7 +7,7 @@ import { silentLog } from "../../os/log.ts";
 import { currentRevision, machinePaths, manifestPath, revisionPath } from "../../machines/layout.ts";
 import { readBootstrappedManifest, readMachineManifest } from "../../machines/manifest-files.ts";
 import { openStorage } from "../../machines/open-storage.ts";
-import { publishBootstrapped } from "../../machines/pending-bootstrap.ts";
+import { publishBootstrapped } from "../../machines/enumeration/pending-bootstrap.ts";
 import { removeMachine, removeRevision } from "../../machines/remove.ts";
 import { newRevisionPath, publishRevision } from "../../machines/revisions.ts";
 import { removeStaleSnapshots } from "../../machines/stale.ts";

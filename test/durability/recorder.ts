@@ -4,6 +4,7 @@
  */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import koffi from "koffi";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { Disk } from "./power-cut.ts";
 import { describeTree, fileId, readTree, writeTree, type FileId, type Tree } from "./tree.ts";
@@ -159,6 +160,22 @@ async function watch(): Promise<() => void> {
     syncBuiltinESMExports();
   };
 }
+
+/** syncfs(2) is looked up each time; what the library gives for it tells of the sync. */
+const load = koffi.load;
+koffi.load = (...parameters) => {
+  const library = load(...parameters);
+  const func = (declaration: string) => {
+    const found = library.func(declaration);
+    if (!/\bsyncfs\b/.test(declaration)) return found;
+    const report = () => {
+      active?.scan("others");
+      active?.add({ kind: "all synced" });
+    };
+    return { async: afterCallback(found.async as Call, report) };
+  };
+  return { func } as unknown as typeof library;
+};
 
 function synced(fd: number): void {
   active?.scan("others");

@@ -15,9 +15,20 @@ import { mutantsOf, type Mutant } from "./mutants.ts";
 import { rooms } from "./rooms.ts";
 import { runTests, type Outcome } from "./trial.ts";
 
-/** Longest time of the tests on one mutant: one that never ends is noticed. */
-const timeoutSeconds = 30;
-const copied = ["agent", "bin", "boss", "controller", "machines", "manifests", "os", "systemd", "test", "worker"];
+/** Longest time of the tests on one mutant, or twice as long as without one: what never ends is noticed. */
+const leastTimeoutSeconds = 30;
+const copied = [
+  "agent",
+  "bin",
+  "boss",
+  "controller",
+  "machines",
+  "manifests",
+  "os",
+  "systemd",
+  "test",
+  "worker",
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,7 +40,9 @@ const { values, positionals } = parseArgs({
 const name = positionals[0] ?? "";
 const room = rooms[name];
 if (!room) {
-  process.stderr.write(`Usage: npm run mutate -- ROOM [--seed N] [--count N]; rooms: ${Object.keys(rooms).join(", ")}\n`);
+  process.stderr.write(
+    `Usage: npm run mutate -- ROOM [--seed N] [--count N]; rooms: ${Object.keys(rooms).join(", ")}\n`,
+  );
   process.exit(2);
 }
 const files = (places: readonly string[], ending: string) =>
@@ -47,11 +60,15 @@ symlinkSync(packageFile("node_modules"), join(directory.path, "node_modules"));
 
 const digest = createHash("sha256");
 for (const file of [...sources, ...tests]) digest.update(readFileSync(file));
-const known = packageFile(".cache", "mutation", `${name}-${values.seed}-${digest.digest("hex").slice(0, 12)}.json`);
+const known = packageFile(
+  ".cache",
+  "mutation",
+  `${name}-${values.seed}-${digest.digest("hex").slice(0, 12)}.json`,
+);
 mkdirSync(packageFile(".cache", "mutation"), { recursive: true });
 const outcomes = readKnown(known);
 
-const plain = await runTests(directory.path, tests, 10 * timeoutSeconds);
+const plain = await runTests(directory.path, tests, 20 * leastTimeoutSeconds);
 if (plain.outcome !== "survived") {
   process.stderr.write(`The tests of ${name} fail without any fault:\n${plain.output}\n`);
   process.exit(1);
@@ -60,6 +77,7 @@ process.stdout.write(
   `${name}: ${sample.length} of ${all.length} mutants, seed ${values.seed}; ${tests.length} test files, ` +
     `${plain.seconds.toFixed(1)} s\n`,
 );
+const timeoutSeconds = Math.max(leastTimeoutSeconds, 2 * plain.seconds);
 const survivors: Mutant[] = [];
 const counts: Record<Outcome, number> = { killed: 0, timeout: 0, survived: 0 };
 for (const mutant of sample) {

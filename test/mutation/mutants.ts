@@ -59,13 +59,16 @@ function changesOf(node: ts.Node, source: ts.SourceFile): Change[] {
     return [["no negation", node, node.operand.getText(source)]];
   if (ts.isExpressionStatement(node)) return isSuper(node.expression) ? [] : [["no statement", node, ";"]];
   if (ts.isAwaitExpression(node)) return [["no await", node, `(${node.expression.getText(source)})`]];
-  if (ts.isNumericLiteral(node)) return [["other number", node, node.text === "0" ? "1" : `(${node.text} + 1)`]];
+  if (ts.isNumericLiteral(node))
+    return [["other number", node, node.text === "0" ? "1" : `(${node.text} + 1)`]];
   if (ts.isStringLiteral(node) && ts.isExpression(node) && !isName(node))
     return [["other string", node, node.text === "" ? '"other"' : '""']];
   if (node.kind === ts.SyntaxKind.TrueKeyword) return [["other truth", node, "false"]];
   if (node.kind === ts.SyntaxKind.FalseKeyword) return [["other truth", node, "true"]];
-  if (ts.isReturnStatement(node) && node.expression) return [["no value", node, "return undefined as never;"]];
-  if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node)) return withoutOne(node, source);
+  if (ts.isReturnStatement(node) && node.expression)
+    return [["no value", node, "return undefined as never;"]];
+  if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node))
+    return withoutOne(node, source);
   return [];
 }
 

@@ -17,14 +17,27 @@ export const rooms: Readonly<Record<string, Room>> = {
       "machines/locks.ts",
       "machines/toolchain-lock.ts",
       "machines/remove.ts",
-      "machines/enumeration/enumerate.ts",
-      "machines/enumeration/enumeration.ts",
-      "machines/enumeration/examine.ts",
+      "machines/enumeration",
       "os/files/flock.ts",
     ],
-    tests: ["test/machines", "test/os/flock.test.ts"],
+    tests: ["test/machines/locks.test.ts", "test/machines/enumeration", "test/os/flock.test.ts"],
   },
-  "controller-builds": { sources: ["controller/builds"], tests: ["test/controller"] },
+  "controller-builds": {
+    sources: [
+      "controller/builds",
+      "controller/builds.ts",
+      "controller/queue.ts",
+      "controller/sessions.ts",
+      "controller/tasks.ts",
+    ],
+    tests: ["test/controller"],
+  },
   "boss-dispatch": { sources: ["boss/dispatch"], tests: ["test/boss/dispatch"] },
-  manifests: { sources: ["manifests"], tests: ["test/manifests"] },
+  manifests: {
+    sources: ["manifests"],
+    // Without those of the command, which start processes.
+    tests: ["characters", "reading", "sanitize", "typed", "vectors", "version", "writing"].map(
+      (name) => `test/manifests/${name}.test.ts`,
+    ),
+  },
 };

@@ -24,6 +24,7 @@ test("the report is one page: a coloured matrix, changes, messages, and nothing 
   store.write(target("two"), 0, { ...good, stderr: "x.c:2: warning: odd\n" });
   store.write(target("two"), 1, { ...good, returnCode: 2, stderr: hostile });
   store.write(target("three"), 0, good);
+  await store.settle();
   const found = await findMatrix(output);
   const page = join(directory.path, "report.html");
   const pieces = reportPage(

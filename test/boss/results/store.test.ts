@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { storing } from "../../../boss/build.ts";
 import { Matrix } from "../../../boss/matrix/matrix.ts";
 import { parseSizes, portableSizes, sizeChanges } from "../../../boss/results/sizes.ts";
 import { commitDirectory, ResultStore } from "../../../boss/results/store.ts";
 import { summarize } from "../../../boss/results/summary.ts";
+import { Failure } from "../../../os/failure.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 const commit = (digit: string, subject: string) => ({ hash: digit.repeat(40), subject });
@@ -27,10 +29,13 @@ test("a result has the files of buildman's layout, and its directory nothing of 
   const path = store.pathOf(target("t"), 0);
   const config = { ".config": "A=1\n", "../../escaped": "x", done: "0\n", "u-boot.cfg": "B\n" };
   store.write(target("t"), 0, { ...built, returnCode: 2, stderr: "error: no\n", config });
+  assert.equal(store.returnCodeOf(target("t"), 0), undefined, "it is not on the disk yet");
+  await store.settle();
   assert.deepEqual(readdirSync(path).sort(), [".config", "done", "err", "host", "log", "u-boot.cfg"]);
   assert.equal(readFileSync(join(path, "done"), "utf8"), "2\n");
   assert.ok(!existsSync(join(directory.path, "escaped")));
   store.write(target("t"), 0, { ...built, sizes: "1\t2\t3\t6\t6\tt\n" });
+  await store.settle();
   assert.deepEqual(readdirSync(path).sort(), ["done", "host", "log", "sizes"]);
   assert.equal(store.returnCodeOf(target("t"), 0), 0);
   writeFileSync(join(path, "done"), "");
@@ -43,6 +48,7 @@ test("results of a commit that has another number now are found and kept", async
   const before = new ResultStore(directory.path, [one, two]);
   before.write(target("t"), 0, built);
   before.write(target("t"), 1, built);
+  await before.settle();
   const after = new ResultStore(directory.path, [two, three]);
   assert.equal(after.returnCodeOf(target("t"), 0), 0);
   assert.equal(after.returnCodeOf(target("t"), 1), undefined);
@@ -80,6 +86,7 @@ test("a size change is shown though another thread of another host built the nex
     const builder = { name: host, destination: host, workDirectory: "~" };
     result!(builder, 0, at, { ...fields, stderr: "", stdout: "", sizes });
   }
+  await store.settle();
   assert.deepEqual(summarize(store, matrix).commits[1]!.sizes, [
     { target: "t", changes: ["u-boot: text +1"] },
   ]);
@@ -99,6 +106,7 @@ test("the summary tells what each commit broke, mended and warns of, against the
   store.write(target("t"), 1, failed);
   store.write(target("t"), 3, { ...built, stderr: "x.c: In function f:\nx.c:2: warning: odd\n" });
   store.write(target("u"), 0, { ...built, returnCode: 10 });
+  await store.settle();
   const { commits: summaries, totals } = summarize(store, matrix);
   assert.deepEqual(summaries[0]!.broken, [{ target: "u", message: "no toolchain for its architecture" }]);
   assert.deepEqual(summaries[1]!.broken, [{ target: "t", message: "x.c:1: error: no such thing" }]);
@@ -114,9 +122,32 @@ test("a warning is new if the result before had none like it, wherever in its fi
   const old = "x.c:2:1: warning: old";
   const stderrs = [old, `x.c:7:1: warning: old`, `${old}\nx.c:9: warning: other`, "odd words", "odder words"];
   for (const [at, text] of stderrs.entries()) store.write(target("t"), at, { ...built, stderr: `${text}\n` });
+  await store.settle();
   const { commits: summaries } = summarize(store, new Matrix([target("t")], commits));
   assert.deepEqual(
     summaries.map(({ newWarnings }) => newWarnings.map(({ message }) => message)),
     [[old], [], ["x.c:9: warning: other"], [], []],
   );
+});
+
+test("results count about a second after they were written, without anybody asking", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const store = new ResultStore(directory.path, [commit("a", "One")]);
+  store.write(target("t"), 0, built);
+  const deadline = performance.now() + 30_000;
+  while (store.returnCodeOf(target("t"), 0) === undefined) {
+    assert.ok(performance.now() < deadline);
+    await pause(20);
+  }
+  await store.forget([[target("t"), 0]]);
+  assert.equal(store.returnCodeOf(target("t"), 0), undefined);
+});
+
+test("a result that cannot be completed is told by whoever waits for it, and by the next one", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const store = new ResultStore(directory.path, [commit("a", "One")]);
+  store.write(target("t"), 0, built);
+  rmSync(store.pathOf(target("t"), 0), { recursive: true });
+  await assert.rejects(store.settle(), Failure);
+  assert.throws(() => store.write(target("u"), 0, built), Failure);
 });
