@@ -3,7 +3,8 @@
  * lock is released), and what a drain leaves undone.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import fs, { readFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { test } from "node:test";
 import { Backoff } from "../../agent/wire/backoff.ts";
 import type { Context } from "../../agent/context.ts";
@@ -138,5 +139,35 @@ test("SIGUSR2 while a controller is asked: no other one is, and the task that it
       assert.equal(work.kind, "task");
     }
     assert.equal(asked.length, 1);
+  }
+});
+
+test("a machine whose lock cannot be written is given up, and free again: its task is abandoned with the reason", async (t) => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  await farm.bootstrapAll();
+  using signals = watchSignals();
+  const context = contextOf(farm);
+  const { ask } = context.polling as unknown as { ask: (requestTo: unknown) => Promise<ReceivedTask> };
+  const full = Object.assign(new Error("no space left on device"), { code: "ENOSPC", syscall: "ftruncate" });
+  const failing = async (requestTo: unknown) => {
+    const received = await ask(requestTo);
+    t.mock.method(fs, "ftruncateSync", () => {
+      throw full;
+    });
+    syncBuiltinESMExports();
+    return received;
+  };
+  Object.assign(context.polling, { ask: failing });
+  try {
+    await using work = await nextWork(context, newBackoffs(), signals);
+    assert.ok(work.kind === "abandoned");
+    assert.equal(work.abandoned.status, "abort");
+    assert.match(work.abandoned.reason, /^Cannot write machine lock '.*a-gcc\.lock': /);
+    using free = tryLockFile(farm.paths("a").lock);
+    assert.ok(free, "the machine's lock is free");
+  } finally {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
   }
 });

@@ -1,0 +1,61 @@
+/** The machine that a task was given for is the one that was offered, also when a task had to give way for it. */
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { test } from "node:test";
+import { claimMachine } from "../../agent/asking/acquire-machine.ts";
+import type { ReceivedTask } from "../../agent/asking/polling.ts";
+import { Backoff } from "../../agent/wire/backoff.ts";
+import { manifestPath } from "../../machines/layout.ts";
+import { parseTask } from "../../manifests/task.ts";
+import { agentDouble } from "./machine-double.ts";
+import { task as taskText } from "./running-agent.ts";
+import { holdTask } from "./task-holder.ts";
+
+/** Claims a machine whose task gives way, after something is done with the machine. */
+async function claim(meanwhile: (manifest: string) => Promise<void>) {
+  await using agent = await agentDouble(() => {}, { instanceMax: 1 });
+  const { farm, context } = agent;
+  await farm.bootstrapAll();
+  const paths = farm.paths("m");
+  await using holder = await holdTask(paths, farm.directory, 12);
+  const task = parseTask(Buffer.from(`: 1\n${taskText}`));
+  const received: ReceivedTask = {
+    controller: { url: "http://127.0.0.1:1/task", priority: 1000 },
+    response: { session: "s", uploadUrls: {}, task },
+    task,
+  };
+  const changes = { instanceMax: 1 };
+  return await farm.enumerate(async (enumeration, toolchainLock) => {
+    const [machine] = enumeration.machines;
+    assert.ok(machine?.state === "held");
+    const claimed = claimMachine({
+      ...{ context, toolchainLock, enumeration, received, machine },
+      enumerationContext: farm.context(changes),
+      interruptionBackoff: new Backoff<string>(600),
+      signal: new AbortController().signal,
+    });
+    await holder.until("SIGUSR1");
+    await meanwhile(manifestPath(paths.bootstrapped));
+    await holder.tell("release");
+    const result = await claimed;
+    if ("machine" in result) result.machine.lock[Symbol.dispose]();
+    return result;
+  }, changes);
+}
+
+test("a machine whose task has given way is the task's, if it is still the one that was offered", async () => {
+  const result = await claim(() => Promise.resolve());
+  assert.ok("machine" in result, JSON.stringify(result));
+  assert.equal(result.machine.manifest.machine.id, "m-1.1");
+});
+
+test("a machine with another id than was offered is not taken for the task", async () => {
+  const result = await claim(async (manifest) => {
+    const text = await readFile(manifest, "utf8");
+    await writeFile(manifest, text.replace("m-1.1", "m-1.2"));
+    const revision = manifest.replace("m-gcc/manifest", "m-1.1/manifest");
+    await writeFile(revision, (await readFile(revision, "utf8")).replace("m-1.1", "m-1.2"));
+  });
+  assert.ok("status" in result, "it is taken");
+  assert.deepEqual([result.status, result.reason], ["interrupt", "the machine is another than was offered"]);
+});
