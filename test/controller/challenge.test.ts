@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { constants, generateKeyPairSync, privateEncrypt } from "node:crypto";
 import { test } from "node:test";
-import { answersChallenge } from "../../controller/authentication.ts";
+import { isSignatureOf } from "../../controller/authentication/agent-keys.ts";
 
 const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const other = generateKeyPairSync("rsa", { modulusLength: 2048 });
@@ -11,7 +11,7 @@ const sign = (text: string, key = privateKey) =>
 
 test("only a signature of just this challenge, by just this key, answers it", () => {
   const challenge = "croft challenge 0123456789";
-  assert.equal(answersChallenge(publicKey, challenge, sign(challenge)), true);
+  assert.equal(isSignatureOf(publicKey, challenge, sign(challenge)), true);
   const others = {
     "another of the same length": sign("croft challenge 9876543210"),
     "the beginning of it": sign(challenge.slice(0, -1)),
@@ -21,5 +21,5 @@ test("only a signature of just this challenge, by just this key, answers it", ()
     nothing: "",
   };
   for (const [what, signature] of Object.entries(others))
-    assert.equal(answersChallenge(publicKey, challenge, signature), false, what);
+    assert.equal(isSignatureOf(publicKey, challenge, signature), false, what);
 });

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { Spool, type Assignment } from "../../agent/task-state/spool.ts";
+import type { Assignment } from "../../agent/task-state/assignment.ts";
+import { Spool } from "../../agent/task-state/spool.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { forEachRemains, record } from "./recorder.ts";
 

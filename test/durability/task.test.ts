@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Header } from "tar";
-import type { ReceivedTask } from "../../agent/asking/polling.ts";
+import type { ReceivedTask } from "../../agent/task-state/received-task.ts";
 import { directoriesOf } from "../../agent/settings/directories.ts";
 import { recover } from "../../agent/performing/recovery.ts";
 import { performTask } from "../../agent/performing/task.ts";
@@ -15,7 +15,7 @@ import { fakeMachineLock } from "../../machines/locks.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import { parseTask } from "../../manifests/task.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { agentDouble } from "../agent/machine-double.ts";
+import { agentDouble } from "../agent/performing/machine-double.ts";
 import { resultText, task as taskText } from "../agent/running-agent.ts";
 import { put } from "../agent/tftp/client.ts";
 

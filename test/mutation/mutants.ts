@@ -65,7 +65,7 @@ function changesOf(node: ts.Node, source: ts.SourceFile): Change[] {
     return [["other string", node, node.text === "" ? '"other"' : '""']];
   if (node.kind === ts.SyntaxKind.TrueKeyword) return [["other truth", node, "false"]];
   if (node.kind === ts.SyntaxKind.FalseKeyword) return [["other truth", node, "true"]];
-  if (ts.isReturnStatement(node) && node.expression)
+  if (ts.isReturnStatement(node) && node.expression && !isNothing(node.expression))
     return [["no value", node, "return undefined as never;"]];
   if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node))
     return withoutOne(node, source);
@@ -88,6 +88,11 @@ function withoutOne(
     const rest = parts.filter((part) => part !== gone).map((part) => part.getText(source));
     return ["without an element", node, open + rest.join(", ") + close];
   });
+}
+
+/** What is as good as no value. */
+function isNothing(expression: ts.Expression): boolean {
+  return /^(undefined|false|null)$/.test(expression.getText());
 }
 
 function isSuper(expression: ts.Expression): boolean {

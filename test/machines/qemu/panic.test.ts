@@ -12,7 +12,7 @@ test("a QEMU that goes on after its guest's kernel has panicked is killed", asyn
   await using directory = await temporaryDirectory("croft-test-panic-");
   // Stands for a QEMU that hangs: what it does is not asked for.
   const child = spawn("sleep", ["600"], { stdio: ["ignore", "pipe", "pipe"] });
-  const consoleFile = new BoundedFile(join(directory.path, "console.log"));
+  const consoleFile = new BoundedFile(join(directory.path, "console.log"), 4096);
   const machine = new QemuMachine({
     options: {
       name: "m",

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { test } from "node:test";
-import { claimMachine } from "../../agent/asking/acquire-machine.ts";
-import type { ReceivedTask } from "../../agent/asking/polling.ts";
-import { Backoff } from "../../agent/wire/backoff.ts";
-import { manifestPath } from "../../machines/layout.ts";
-import { parseTask } from "../../manifests/task.ts";
-import { agentDouble } from "./machine-double.ts";
-import { task as taskText } from "./running-agent.ts";
+import { acquireMachine } from "../../../agent/asking/acquire-machine.ts";
+import type { ReceivedTask } from "../../../agent/task-state/received-task.ts";
+import { Backoff } from "../../../agent/wire/backoff.ts";
+import { manifestPath } from "../../../machines/layout.ts";
+import { parseTask } from "../../../manifests/task.ts";
+import { agentDouble } from "../performing/machine-double.ts";
+import { task as taskText } from "../running-agent.ts";
 import { holdTask } from "./task-holder.ts";
 
 /** Claims a machine whose task gives way, after something is done with the machine. */
@@ -28,7 +28,7 @@ async function claim(meanwhile: (manifest: string) => Promise<void>) {
   return await farm.enumerate(async (enumeration, toolchainLock) => {
     const [machine] = enumeration.machines;
     assert.ok(machine?.state === "held");
-    const claimed = claimMachine({
+    const claimed = acquireMachine({
       ...{ context, toolchainLock, enumeration, received, machine },
       enumerationContext: farm.context(changes),
       interruptionBackoff: new Backoff<string>(600),

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { readdir, readFile, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Delivery } from "../../agent/results/delivery.ts";
-import { makeSettings } from "../../agent/settings/settings.ts";
-import { Spool } from "../../agent/task-state/spool.ts";
-import { HttpClient } from "../../agent/wire/http.ts";
-import { silentLog } from "../../os/log.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { FakeController } from "./fake-controller.ts";
+import { Delivery } from "../../../agent/results/delivery.ts";
+import { makeSettings } from "../../../agent/settings/settings.ts";
+import { Spool } from "../../../agent/task-state/spool.ts";
+import { HttpClient } from "../../../agent/wire/http.ts";
+import { silentLog } from "../../../os/log.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { FakeController } from "../fake-controller.ts";
 
 /** A spool with one result, decided so many hours ago, and a controller that answers with a status. */
 async function spooled(status: number, hours = 0) {
