@@ -14,6 +14,10 @@ import { readRecords, summary } from "./slowest.ts";
 /** Test files at a time: more than processors, as many tests wait for something most of their time. */
 const concurrency = 3;
 
+/** Of 107 bytes for a socket's path, 75 are needed below the place where the run makes its directory. */
+const longestPlaceBytes = 32;
+const otherPlace = "/tmp";
+
 export interface RunFilesOptions {
   /** Patterns of the names of tests; all if empty. */
   names: readonly string[];
@@ -28,7 +32,7 @@ export interface RunFilesOptions {
  */
 export async function runFiles(files: readonly string[], options: RunFilesOptions): Promise<number> {
   using _inUse = await useModules();
-  const parent = await realpath(tmpdir());
+  const parent = await placeForSockets();
   await sweep(parent);
   // Short: the paths of sockets made below it must stay under 108 bytes.
   const directory = await mkdtemp(join(parent, `ct-${process.pid}-`));
@@ -42,6 +46,14 @@ export async function runFiles(files: readonly string[], options: RunFilesOption
   for (const description of stuck) process.stdout.write(`cannot remove: ${description}\n`);
   if (leaks.length === 0) process.stdout.write("The tests left nothing behind on this host.\n");
   return status || (leaks.length > 0 || stuck.length > 0 ? 1 : 0);
+}
+
+/** TMPDIR, unless the sockets that tests make below it would have paths that are too long for the kernel. */
+async function placeForSockets(): Promise<string> {
+  const wanted = await realpath(tmpdir());
+  if (Buffer.byteLength(wanted) <= longestPlaceBytes) return wanted;
+  process.stdout.write(`TMPDIR is too long for the paths of sockets: the tests use ${otherPlace}\n`);
+  return otherPlace;
 }
 
 /** Removes what a run left that was killed before it could look. */

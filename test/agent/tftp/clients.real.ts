@@ -11,7 +11,7 @@ import { startServer } from "./server.ts";
 
 // More than 65535 blocks of 512 bytes, and not a whole number of blocks.
 const content = randomBytes(40 * 1024 * 1024 + 77);
-const timeoutSeconds = 120;
+const timeoutSeconds = 600;
 const anyStatus = Array.from({ length: 256 }, (_, status) => status);
 
 for (const program of programs)
