@@ -12,10 +12,10 @@ import { makeFarm, readBuild, submit, type Farm, type RunningController } from "
 import { stateOf, submitBuild, token } from "../controller/proof.ts";
 import { until } from "../controller/until.ts";
 
+const farms = new AsyncDisposableStack();
 let farm: Farm;
 let controller: RunningController;
-/** The farm whose controller is private; it knows the same key. */
-let privateFarm: Farm;
+/** A private controller that knows the same key. */
 let hidden: RunningController;
 const at = (name: string) => join(farm.directory, name);
 
@@ -29,22 +29,19 @@ function fragileProgram(): string {
 }
 
 before(async () => {
-  farm = await makeFarm();
+  farm = farms.use(await makeFarm());
   const openssl = (...args: string[]) => run(["openssl", ...args], { timeoutSeconds: 300 });
   mkdirSync(at("keys"));
   for (const name of ["agent", "stranger"]) await openssl("genrsa", "-out", at(`${name}.key`), "2048");
   await openssl("rsa", "-in", at("agent.key"), "-pubout", "-out", at("keys/agent.pem"));
   writeFileSync(at("controller.yaml"), `agents:\n  keys: ${at("keys")}\nretries: 0\n`);
   controller = await farm.start();
-  privateFarm = await makeFarm(
-    `private: true\n${token.configuration}agents: { keys: ${at("keys")} }\nretries: 0\n`,
+  const privateFarm = farms.use(
+    await makeFarm(`private: true\n${token.configuration}agents: { keys: ${at("keys")} }\nretries: 0\n`),
   );
   hidden = await privateFarm.start();
 });
-after(async () => {
-  await privateFarm[Symbol.asyncDispose]();
-  await farm[Symbol.asyncDispose]();
-});
+after(() => farms.disposeAsync());
 
 for (const [how, options] of [
   ["in process", []],
