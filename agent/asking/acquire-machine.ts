@@ -32,7 +32,7 @@ export interface Abandoned {
 }
 
 /** What it takes to acquire a machine. */
-export interface AcquisitionContext extends BeginContext {
+interface AcquisitionContext extends BeginContext {
   readonly settings: Pick<Settings, "instanceMax" | "trust">;
   readonly status: Pick<Status, "set">;
   readonly log: Log;

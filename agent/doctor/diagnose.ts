@@ -11,7 +11,7 @@ import { storageChecks } from "./storage.ts";
 import { virtualizationChecks } from "./virtualization.ts";
 
 /** In the order of the report. */
-export const allChecks: readonly Check[] = [
+const allChecks: readonly Check[] = [
   ...programChecks,
   ...virtualizationChecks,
   ...storageChecks,

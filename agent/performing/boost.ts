@@ -11,7 +11,7 @@ export interface Resources {
 const hostRamKiB = 1024 * 1024;
 
 /** What a host can give to one machine. */
-export function hostResources(): Resources {
+function hostResources(): Resources {
   const totalKiB = Math.floor(totalmem() / 1024);
   return { cpus: availableParallelism(), ramKiB: totalKiB - Math.min(hostRamKiB, Math.floor(totalKiB / 4)) };
 }

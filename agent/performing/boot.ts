@@ -114,7 +114,7 @@ async function start(options: BootOptions): Promise<Exchange> {
 }
 
 /** The memory of a machine in KiB: what the agent gives, within what the machine says it needs. */
-export function clampRam(ramKiB: number, machine: Machine): number {
+function clampRam(ramKiB: number, machine: Machine): number {
   return Math.min(Math.max(ramKiB, machine.ramMinimumKiB ?? 0), machine.ramMaximumKiB ?? Infinity);
 }
 

@@ -5,7 +5,7 @@ import type { OptionValues } from "../../os/command-line/options.ts";
 import type { NetworkChoice } from "../../machines/network/host-network.ts";
 import { defaultRuntime } from "../../machines/runtime-directory.ts";
 import { parseController, type ControllerSetting } from "./controller-setting.ts";
-import { effectiveConfiguration, type EffectiveConfiguration } from "./effective-configuration.ts";
+import type { EffectiveConfiguration } from "./effective-configuration.ts";
 
 export type { ControllerSetting } from "./controller-setting.ts";
 
@@ -66,19 +66,6 @@ export interface Settings {
 /** `T-I`, the name of this instance in directories and locks. */
 export function instanceName(settings: Settings): string {
   return `${settings.toolchain.name}-${settings.instance}`;
-}
-
-/**
- * Puts the command line's values, the configuration file's and the defaults together.
- *
- * @throws {UsageFailure} for a bad value, a bad controller, or a combination that makes no sense.
- */
-export function makeSettings(
-  given: OptionValues,
-  controllerArguments: readonly string[],
-  configurationFile = given["config"] as string | undefined,
-): Settings {
-  return settingsOf(effectiveConfiguration(given, controllerArguments, configurationFile));
 }
 
 /** @throws {UsageFailure} for a combination of values that makes no sense. */

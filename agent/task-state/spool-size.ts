@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isSystemError } from "../../os/failure.ts";
 
 /** How much lies in a part of the spool. */
-export interface SpoolPart {
+interface SpoolPart {
   entries: number;
   bytes: number;
 }

@@ -3,7 +3,7 @@ import { lstat, open, readlink, realpath, type FileHandle } from "node:fs/promis
 import { basename, dirname, join } from "node:path";
 import { isSystemError } from "../../os/failure.ts";
 import errors from "tftp/lib/protocol/errors.js";
-import { Refusal } from "./request.ts";
+import { TftpRefusal } from "./request.ts";
 
 /** A file to read from, held open so that it stays what it was when its size was told. */
 export interface ReadableFile {
@@ -17,7 +17,7 @@ export interface ReadableFile {
  * Where the file really lies is asked of the descriptor, after opening: whatever symbolic links led there, and
  * whoever changes them meanwhile, nothing outside is read. Not waiting for the other end of a named pipe.
  *
- * @throws {Refusal}
+ * @throws {TftpRefusal}
  */
 export async function openReadable(root: string, name: string): Promise<ReadableFile> {
   const handle = await refusing(() => open(join(root, name), constants.O_RDONLY | constants.O_NONBLOCK));
@@ -25,7 +25,7 @@ export async function openReadable(root: string, name: string): Promise<Readable
     const [stat, path] = await refusing(() =>
       Promise.all([handle.stat(), readlink(`/proc/self/fd/${handle.fd}`)]),
     );
-    if (!stat.isFile() || !isBelow(root, path)) throw new Refusal(errors.EACCESS);
+    if (!stat.isFile() || !isBelow(root, path)) throw new TftpRefusal(errors.EACCESS);
     return { handle, sizeBytes: stat.size };
   } catch (error) {
     await handle.close();
@@ -36,11 +36,11 @@ export async function openReadable(root: string, name: string): Promise<Readable
 /**
  * The path that an upload is to replace. Directories are not made for it.
  *
- * @throws {Refusal}
+ * @throws {TftpRefusal}
  */
 export async function findTarget(root: string, name: string): Promise<string> {
   const parent = await refusing(() => realpath(dirname(join(root, name))));
-  if (parent !== root && !isBelow(root, parent)) throw new Refusal(errors.EACCESS);
+  if (parent !== root && !isBelow(root, parent)) throw new TftpRefusal(errors.EACCESS);
   const target = join(parent, basename(name));
   const present = await refusing(async () => {
     try {
@@ -50,7 +50,7 @@ export async function findTarget(root: string, name: string): Promise<string> {
       throw error;
     }
   });
-  if (present?.isDirectory()) throw new Refusal(errors.EACCESS);
+  if (present?.isDirectory()) throw new TftpRefusal(errors.EACCESS);
   return target;
 }
 
@@ -63,18 +63,19 @@ export async function refusing<T>(operation: () => Promise<T>): Promise<T> {
   try {
     return await operation();
   } catch (error) {
-    throw toRefusal(error);
+    throw toTftpRefusal(error);
   }
 }
 
 /** The TFTP error for a system error; anything else is a bug and thrown on. */
-export function toRefusal(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  if (isSystemError(error, "ENOENT", "ENOTDIR", "ENAMETOOLONG", "ENXIO")) return new Refusal(errors.ENOENT);
+export function toTftpRefusal(error: unknown): TftpRefusal {
+  if (error instanceof TftpRefusal) return error;
+  if (isSystemError(error, "ENOENT", "ENOTDIR", "ENAMETOOLONG", "ENXIO"))
+    return new TftpRefusal(errors.ENOENT);
   if (isSystemError(error, "EACCES", "EPERM", "EISDIR", "ELOOP", "EROFS", "ENOTEMPTY"))
-    return new Refusal(errors.EACCESS);
-  if (isSystemError(error, "ENOSPC", "EDQUOT", "EFBIG")) return new Refusal(errors.ENOSPC);
-  if (isSystemError(error, "EMFILE", "ENFILE")) return new Refusal(errors.EIO, "Server is busy");
-  if (typeof (error as NodeJS.ErrnoException | null)?.code === "string") return new Refusal(errors.EIO);
+    return new TftpRefusal(errors.EACCESS);
+  if (isSystemError(error, "ENOSPC", "EDQUOT", "EFBIG")) return new TftpRefusal(errors.ENOSPC);
+  if (isSystemError(error, "EMFILE", "ENFILE")) return new TftpRefusal(errors.EIO, "Server is busy");
+  if (typeof (error as NodeJS.ErrnoException | null)?.code === "string") return new TftpRefusal(errors.EIO);
   throw error;
 }

@@ -20,12 +20,12 @@ const windowMaxBlocks = 64;
 export const temporaryPrefix = ".croft-upload-";
 
 /** A TFTP error to answer with. */
-export class Refusal extends Error {
+export class TftpRefusal extends Error {
   readonly answer: TftpError;
 
   constructor(answer: TftpError, message = answer.message) {
     super(message);
-    this.name = "Refusal";
+    this.name = "TftpRefusal";
     // The package writes messages as one byte per character.
     this.answer = { ...answer, message };
   }
@@ -59,11 +59,11 @@ export interface RequestText {
   options: RequestOptions | undefined;
 }
 
-/** Takes a request datagram apart. @throws {Refusal} if it is none. */
+/** Takes a request datagram apart. @throws {TftpRefusal} if it is none. */
 export function readRequest(datagram: Buffer): RequestText {
   const operation = datagram.readUInt16BE(0);
-  if (operation !== opcodes.RRQ && operation !== opcodes.WRQ) throw new Refusal(errors.EBADOP);
-  if (datagram.length > requestMaxBytes) throw new Refusal(errors.EBADOP, errors.EBADMSG.message);
+  if (operation !== opcodes.RRQ && operation !== opcodes.WRQ) throw new TftpRefusal(errors.EBADOP);
+  if (datagram.length > requestMaxBytes) throw new TftpRefusal(errors.EBADOP, errors.EBADMSG.message);
   try {
     const position = { offset: 2 };
     const name = readString(datagram, position);
@@ -71,14 +71,14 @@ export function readRequest(datagram: Buffer): RequestText {
     const options = readOptions(datagram, position);
     return { method: operation === opcodes.RRQ ? "get" : "put", name, mode, options };
   } catch (error) {
-    if (error === errors.EBADMSG) throw new Refusal(errors.EBADOP, errors.EBADMSG.message);
+    if (error === errors.EBADMSG) throw new TftpRefusal(errors.EBADOP, errors.EBADMSG.message);
     throw error;
   }
 }
 
-/** Checks mode and name. @throws {Refusal} */
+/** Checks mode and name. @throws {TftpRefusal} */
 export function checkRequest(text: RequestText): TftpRequest {
-  if (text.mode !== "octet") throw new Refusal(errors.EBADOP, "Only octet (binary) mode is served");
+  if (text.mode !== "octet") throw new TftpRefusal(errors.EBADOP, "Only octet (binary) mode is served");
   return { method: text.method, name: checkName(text.name), options: text.options };
 }
 
@@ -111,20 +111,20 @@ function windowLimit(blockSize: number): number {
 /**
  * A name from the wire as a relative path. One leading `/` is ignored.
  *
- * @throws {Refusal} (access violation) for anything that is not a plain path.
+ * @throws {TftpRefusal} (access violation) for anything that is not a plain path.
  */
-export function checkName(raw: string): string {
+function checkName(raw: string): string {
   let name: string;
   try {
     // Also refuses overlong forms of `/` and `.`.
     name = new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(raw, "latin1"));
   } catch {
-    throw new Refusal(errors.EACCESS);
+    throw new TftpRefusal(errors.EACCESS);
   }
   if (name.startsWith("/")) name = name.slice(1);
   // An encoded separator or dot is nothing a file here is called, but something that a later reader might decode.
   const plain = !/[\\\p{Cc}]/u.test(name) && !/%(?:2e|2f|5c|00|25)/i.test(name);
-  if (!plain || !name.split("/").every(isPlainComponent)) throw new Refusal(errors.EACCESS);
+  if (!plain || !name.split("/").every(isPlainComponent)) throw new TftpRefusal(errors.EACCESS);
   return name;
 }
 

@@ -12,9 +12,9 @@ import { isIPv4 } from "node:net";
 import errors from "tftp/lib/protocol/errors.js";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import { findTarget, openReadable, toRefusal } from "./files.ts";
+import { findTarget, openReadable, toTftpRefusal } from "./files.ts";
 import { ReadTransfer } from "./read.ts";
-import { checkRequest, readRequest, Refusal, type RequestOptions, type TftpRequest } from "./request.ts";
+import { checkRequest, readRequest, TftpRefusal, type RequestOptions, type TftpRequest } from "./request.ts";
 import type { Requesters, Verdict } from "./requesters.ts";
 import { isUnanswerable, makeSocket, sendError, TransferSocket, type Peer } from "./socket.ts";
 import type { Transfer, TransferSettings } from "./transfer.ts";
@@ -144,7 +144,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
       const request = checkRequest(text);
       ({ name } = request);
       if (this.#transfers.size - this.#dallying.size + this.#beginning >= transferMaximum)
-        throw new Refusal(errors.EIO, "Too many transfers");
+        throw new TftpRefusal(errors.EIO, "Too many transfers");
       this.#services.set(key, service);
       this.#beginning++;
       try {
@@ -154,7 +154,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
       }
     } catch (error) {
       this.#forget(key, service);
-      const refusal = toRefusal(error);
+      const refusal = toTftpRefusal(error);
       if (!this.#closing) sendError(this.#socket, refusal.answer, from);
       if (name !== "") this.#failed(name, refusal.message);
     }
@@ -218,7 +218,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   }
 
   async #beginWrite(request: TftpRequest, peer: Peer, settings: SettingsMaker): Promise<WriteTransfer> {
-    if (!this.#budget.hasRoomFor(request.options?.tsize ?? 0)) throw new Refusal(errors.ENOSPC);
+    if (!this.#budget.hasRoomFor(request.options?.tsize ?? 0)) throw new TftpRefusal(errors.ENOSPC);
     const target = await findTarget(this.#writable, request.name);
     const upload = await Upload.open(this.#writable, this.#budget);
     try {

@@ -75,7 +75,7 @@ export class TransferSocket implements PacketSocket {
     this.#to = packAddress(peer.address, peer.port);
   }
 
-  /** Makes the socket, on a free port. @throws {Refusal} for instance when no descriptors are left. */
+  /** Makes the socket, on a free port. @throws {TftpRefusal} for instance when no descriptors are left. */
   static async open(address: string, peer: Peer): Promise<TransferSocket> {
     const fd = await refusing(async () => openUdp(address, 0));
     const socket = makeSocket(receiveBufferBytes);

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import errors from "tftp/lib/protocol/errors.js";
 import { syncDirectory } from "../../os/files/durable.ts";
 import { refusing } from "./files.ts";
-import { Refusal, temporaryPrefix } from "./request.ts";
+import { TftpRefusal, temporaryPrefix } from "./request.ts";
 
 /** Most files by different names that one server takes: empty files cost inodes, not bytes. */
 const fileMaximum = 10_000;
@@ -79,7 +79,7 @@ export class Upload {
     this.#budget = budget;
   }
 
-  /** Makes the temporary file. @throws {Refusal} */
+  /** Makes the temporary file. @throws {TftpRefusal} */
   static async open(directory: string, budget: UploadBudget): Promise<Upload> {
     const path = join(directory, temporaryPrefix + randomBytes(9).toString("base64url"));
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -100,9 +100,9 @@ export class Upload {
     return this.#failure;
   }
 
-  /** Takes a copy of the data. @throws {Refusal} if it is more than the server's clients may leave. */
+  /** Takes a copy of the data. @throws {TftpRefusal} if it is more than the server's clients may leave. */
   append(data: Buffer): void {
-    if (!this.#budget.take(data.length)) throw new Refusal(errors.ENOSPC);
+    if (!this.#budget.take(data.length)) throw new TftpRefusal(errors.ENOSPC);
     this.#sizeBytes += data.length;
     let taken = 0;
     while (taken < data.length) {
@@ -145,13 +145,13 @@ export class Upload {
   /**
    * Writes the rest and gives the file its name, replacing what had it; both survive a crash of the host from then on.
    *
-   * @throws {Refusal}
+   * @throws {TftpRefusal}
    */
   async complete(target: string): Promise<void> {
     await refusing(async () => {
       await this.#writing;
       if (this.#failure !== undefined) throw this.#failure;
-      if (!this.#budget.hasRoomForName(target)) throw new Refusal(errors.ENOSPC);
+      if (!this.#budget.hasRoomForName(target)) throw new TftpRefusal(errors.ENOSPC);
       await writeAll(this.#handle, this.#chunk.subarray(0, this.#filled));
       await this.#handle.sync();
       await this.#handle.close();
@@ -166,7 +166,7 @@ export class Upload {
   async discard(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    this.#failure ??= new Refusal(errors.EIO, "Upload was ended");
+    this.#failure ??= new TftpRefusal(errors.EIO, "Upload was ended");
     this.#waiting.length = 0;
     await this.#writing;
     this.#budget.giveBack(this.#sizeBytes);

@@ -1,6 +1,6 @@
 import type { TftpError } from "tftp/lib/protocol/errors.js";
-import { toRefusal } from "./files.ts";
-import { Refusal } from "./request.ts";
+import { toTftpRefusal } from "./files.ts";
+import { TftpRefusal } from "./request.ts";
 import { Transfer, type TransferSettings } from "./transfer.ts";
 import type { Upload } from "./upload.ts";
 
@@ -57,7 +57,7 @@ export class WriteTransfer extends Transfer {
     try {
       this.#upload.append(data);
     } catch (error) {
-      return this._sendErrorAndClose(toRefusal(error).answer);
+      return this._sendErrorAndClose(toTftpRefusal(error).answer);
     }
     this.progressed();
     this.#gapReported = false;
@@ -112,7 +112,7 @@ export class WriteTransfer extends Transfer {
   }
 
   #fail(error: unknown): void {
-    const refusal = error instanceof Refusal ? error : toRefusal(error);
+    const refusal = error instanceof TftpRefusal ? error : toTftpRefusal(error);
     this._sendErrorAndClose(refusal.answer);
   }
 

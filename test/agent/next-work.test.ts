@@ -12,7 +12,7 @@ import type { Answer, HttpClient } from "../../agent/wire/http.ts";
 import { nextWork } from "../../agent/next-work.ts";
 import { Polling } from "../../agent/asking/polling.ts";
 import type { ReceivedTask } from "../../agent/task-state/received-task.ts";
-import { makeSettings } from "../../agent/settings/settings.ts";
+import { makeSettings } from "./settings/make-settings.ts";
 import { watchSignals, type SignalWatch } from "../../agent/signals.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
 import { BootstrapBackoff } from "../../machines/enumeration/bootstrap-backoff.ts";

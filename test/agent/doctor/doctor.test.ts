@@ -6,7 +6,7 @@ import { countLevels, reportText } from "../../../agent/doctor/report.ts";
 import { judgeMetadata, judgeSpace, parseBtrfsUsage } from "../../../agent/doctor/space.ts";
 import { formatBytes, GiB, MiB } from "../../../os/text/size.ts";
 import { judgeKvm } from "../../../agent/doctor/virtualization.ts";
-import { makeSettings } from "../../../agent/settings/settings.ts";
+import { makeSettings } from "../settings/make-settings.ts";
 
 const settings = makeSettings({ runtime: "/nonexistent/run" }, ["http://127.0.0.1:1/"]);
 const never = new AbortController().signal;

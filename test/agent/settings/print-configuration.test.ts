@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { makeSettings } from "../../../agent/settings/settings.ts";
+import { makeSettings } from "./make-settings.ts";
 import { packageFile } from "../../../os/files/package.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { patienceMs } from "../../fixtures/patience.ts";

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseController } from "../../../agent/settings/controller-setting.ts";
-import { makeSettings } from "../../../agent/settings/settings.ts";
+import { makeSettings } from "./make-settings.ts";
 import { UsageFailure } from "../../../os/failure.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { factsOf } from "../../../agent/status/facts.ts";
-import { makeSettings } from "../../../agent/settings/settings.ts";
+import { makeSettings } from "../settings/make-settings.ts";
 import { packageVersion } from "../../../os/files/package.ts";
 
 test("a service's log begins with the facts that are in effect, without the secrets of URLs", () => {

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, globSync, mkdirSync, readFileSync, writeFileSync
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { keyChecks } from "../../../agent/doctor/keys.ts";
-import { makeSettings } from "../../../agent/settings/settings.ts";
+import { makeSettings } from "../settings/make-settings.ts";
 import { openSigner } from "../../../agent/wire/signing.ts";
 import { Failure } from "../../../os/failure.ts";
 import { run } from "../../../os/run.ts";
