@@ -9,9 +9,9 @@ export interface Room {
 export const rooms: Readonly<Record<string, Room>> = {
   "agent-results": {
     sources: ["agent/results"],
-    tests: ["test/agent", "test/durability"],
+    tests: ["test/agent/results", "test/agent/performing", "test/durability/spool.test.ts"],
   },
-  "agent-asking": { sources: ["agent/asking"], tests: ["test/agent"] },
+  "agent-asking": { sources: ["agent/asking"], tests: ["test/agent/asking", "test/agent/next-work.test.ts"] },
   "machines-locks": {
     sources: [
       "machines/locks.ts",
@@ -20,7 +20,12 @@ export const rooms: Readonly<Record<string, Room>> = {
       "machines/enumeration",
       "os/files/flock.ts",
     ],
-    tests: ["test/machines/locks.test.ts", "test/machines/enumeration", "test/os/flock.test.ts"],
+    tests: [
+      "test/machines/locks.test.ts",
+      "test/machines/remove.test.ts",
+      "test/machines/enumeration",
+      "test/os/flock.test.ts",
+    ],
   },
   "controller-builds": {
     sources: [
