@@ -9,11 +9,12 @@
  * https://farm.example.org/agent/task     the URL as the agent calls it: see proofUrl()
  * 1767225600                              TIME: seconds since 1970, by the agent's clock
  * Zm9vYmFyYmF6cXV4enp6eg                  NONCE: 16 to 64 characters of A-Z a-z 0-9 _ -, never used twice
- * e3b0c442…                               SHA-256 of the body, in lower-case hexadecimal digits
+ * 47DEQpj8HBSa-_TImW-5JCeuQeRkm5NM…      SHA-256 of the body, in base64url without padding (43 characters)
  * ```
  *
- * What is signed is `croft-proof ` and the SHA-256 of the statement in lower-case hexadecimal digits: 76 bytes, which
- * fit into the smallest key, signed like a challenge's answer (RSA, PKCS#1 v1.5, block type 1, no digest of its own).
+ * What is signed is `croft-proof ` and the SHA-256 of the statement, in base64url again: 55 bytes. They are signed like a
+ * challenge's answer (RSA, PKCS#1 v1.5, block type 1, no digest of its own); `openssl pkeyutl -sign` takes 64 bytes at
+ * most, whatever the key.
  * SIGNATURE is that in base64.
  *
  * Invariant: an agent signs no challenge that begins with `croft-proof `, or any controller could have it sign a proof
@@ -43,7 +44,7 @@ export interface Proof {
   signature: string;
 }
 
-/** The text that is signed for a request; `sha256` gives lower-case hexadecimal digits. */
+/** The text that is signed for a request; `sha256` gives base64url without padding. */
 export function proofText(
   { method, url, body }: ProvenRequest,
   { time, nonce }: Omit<Proof, "signature">,

@@ -67,7 +67,7 @@ function signerOf(
     return Buffer.from(await sign(text, signal)).toString("base64");
   };
   return {
-    fingerprint: sha256(der),
+    fingerprint: createHash("sha256").update(der).digest("hex"),
     sign: async (challenge, signal) => {
       // Or any controller could have us sign what another one takes for our request.
       if (challenge.startsWith(proofPrefix))
@@ -83,7 +83,7 @@ function signerOf(
 }
 
 function sha256(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
+  return createHash("sha256").update(data).digest("base64url");
 }
 
 function readKey(file: string): KeyObject {

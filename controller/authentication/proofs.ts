@@ -92,5 +92,5 @@ export class AgentProofs {
 }
 
 function sha256(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
+  return createHash("sha256").update(data).digest("base64url");
 }

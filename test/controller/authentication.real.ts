@@ -71,16 +71,10 @@ describe("agents with keys", () => {
       (await sendResult(task, "success", [], await sign(task.challenge!, "stranger"))).status,
       401,
     );
-    // Each half of the comparison by itself: of another length, and of the same length.
+    // openssl signs 64 bytes at most, which a challenge has. Each half of the comparison by itself: of another length, and of the same length.
     const challenge = task.challenge!;
     const last = challenge.endsWith("0") ? "1" : "0";
-    for (const text of [
-      "another text",
-      "",
-      challenge.slice(0, -1),
-      `${challenge}0`,
-      challenge.slice(0, -1) + last,
-    ])
+    for (const text of ["another text", "", challenge.slice(0, -1), challenge.slice(0, -1) + last])
       assert.equal(
         (await sendResult(task, "success", [], await sign(text, "agent"))).status,
         401,

@@ -1,8 +1,16 @@
 /** Who is given a task: agents that prove who they are, that only say so, or that say nothing. */
 import assert from "node:assert/strict";
+import { createPublicKey } from "node:crypto";
 import { writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { AgentProofs } from "../../controller/authentication/proofs.ts";
+import { openEmbedded } from "../../controller/database/embedded.ts";
+import { migrate } from "../../controller/database/migrations.ts";
+import { openServer } from "../../controller/database/server.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { makeFarm, type Farm, type RunningController } from "./farm.ts";
 import { noPostgres, startPostgres } from "./postgres.ts";
 import {
@@ -151,8 +159,11 @@ describe("a private controller", () => {
     const local = url.replace("127.0.0.1", "localhost");
     assert.equal((await ask(url, body, proven({ url: local })(url))).status, 200);
     const elsewhere = { url: "http://other.example/agent/task" };
-    const answer = await ask(url, body, { ...proven(elsewhere)(url), host: "other.example" });
-    assert.equal(answer.status, 401);
+    const headers = { ...proven(elsewhere)(url), "content-type": "text/manifest", host: "other.example" };
+    const sent = request(url, { method: "POST", headers }).end(body); // fetch does not let us say the host
+    const [answer] = (await once(sent, "response")) as [IncomingMessage];
+    answer.resume();
+    assert.equal(answer.statusCode, 401);
   });
 
   test("shows nothing else to who knows a fingerprint", async () => {
@@ -217,7 +228,7 @@ test("a controller without keys serves any agent, whatever it proves", async () 
 });
 
 describe("private controllers on one database server", { skip: noPostgres }, () => {
-  test("take a proof once among them, also at the same time, and forget it when it has no value", async () => {
+  test("take a proof once among them, also at the same time", async () => {
     await using server = await startPostgres();
     await using farm = await farmWithKeys(
       `private: true\npublic-url: https://farm.example\ndatabase: ${server.url}\n`,
@@ -230,3 +241,33 @@ describe("private controllers on one database server", { skip: noPostgres }, () 
     }
   });
 });
+
+for (const kind of ["embedded", "server"] as const)
+  test(
+    `nonces are forgotten when they have no value any more: ${kind}`,
+    {
+      skip: kind === "server" && noPostgres,
+    },
+    async () => {
+      await using stack = new AsyncDisposableStack();
+      const directory = stack.use(await temporaryDirectory("croft-test-controller-"));
+      const database = stack.use(
+        kind === "embedded"
+          ? await openEmbedded(join(directory.path, "database"))
+          : await openServer(stack.use(await startPostgres()).url, assert.ifError),
+      );
+      await migrate(database);
+      for (const age of [121, 300])
+        await database.query("insert into croft.proofs values ('f', $1, $2)", [`age ${age}`, now() - age]);
+      const known = { fingerprint: agent.fingerprint, key: createPublicKey(agent.publicPem) };
+      const [url, nonce] = ["http://farm.example/agent/task", "n".repeat(22)];
+      const proofs = new AgentProofs(database);
+      const request = { method: "POST", urls: [url], body };
+      assert.equal(await proofs.refusal(known, proofOf(agent, { url, body, nonce }), request), undefined);
+      const rows = await database.query<{ nonce: string }>("select nonce from croft.proofs order by nonce");
+      assert.deepEqual(
+        rows.map((row) => row.nonce),
+        ["age 121", nonce],
+      );
+    },
+  );

@@ -4,7 +4,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatTaskRequest } from "../../manifests/task-request.ts";
 
-const sha256 = (data: string | Uint8Array) => createHash("sha256").update(data).digest("hex");
+const sha256 = (data: string | Uint8Array, encoding: "hex" | "base64url" = "hex") =>
+  createHash("sha256").update(data).digest(encoding);
 
 /** A token's configuration and header. */
 export const token = {
@@ -55,7 +56,7 @@ export interface Signed {
 /** The header's value. */
 export function proofOf(key: Key, { method = "POST", url, body, time = now(), nonce }: Signed): string {
   const once = nonce ?? randomBytes(16).toString("base64url");
-  const digest = sha256(`${method}\n${url}\n${time}\n${once}\n${sha256(body)}\n`);
+  const digest = sha256(`${method}\n${url}\n${time}\n${once}\n${sha256(body, "base64url")}\n`, "base64url");
   return `${time} ${once} ${rawSignature(key, `croft-proof ${digest}`)}`;
 }
 

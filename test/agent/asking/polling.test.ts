@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { openSigner } from "../../../agent/wire/signing.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { makeKey } from "../../controller/proof.ts";
 import { HttpClient, Unreachable } from "../../../agent/wire/http.ts";
 import { Polling } from "../../../agent/asking/polling.ts";
 import { silentLog } from "../../../os/log.ts";
@@ -65,4 +70,34 @@ test("a request for a task is retried once, however often others are: machines a
   });
   assert.equal(await polling.ask(() => request, new AbortController().signal), undefined);
   assert.equal(controller.received.length, 2);
+});
+
+test("each attempt of a signed request has a proof of its own: the controller would take a second one for a replay", async () => {
+  await using directory = await temporaryDirectory("croft-test-");
+  const file = join(directory.path, "agent.key");
+  writeFileSync(file, makeKey().privatePem);
+  await using controller = await FakeController.start();
+  controller.answer = () => ({ status: 503 });
+  const limits = { requestTimeoutSeconds: 300, requestRetries: 4 };
+  const polling = new Polling({
+    controllers: [{ url: controller.url("/task"), priority: 0 }],
+    client: new HttpClient({ agent: "test", connectTimeoutSeconds: 30, ...limits }),
+    ...{ signer: await openSigner(file), ...limits, log: silentLog() },
+  });
+  assert.equal(await polling.ask(() => request, new AbortController().signal), undefined);
+  const proofs = controller.received.map(({ headers }) => String(headers["croft-proof"]));
+  assert.equal(proofs.length, 2);
+  assert.equal(new Set(proofs.map((proof) => proof.split(" ")[1])).size, 2, proofs.join("\n"));
+});
+
+test("no controller gets a proof signed as its challenge", async () => {
+  await using directory = await temporaryDirectory("croft-test-");
+  const file = join(directory.path, "agent.key");
+  writeFileSync(file, makeKey().privatePem);
+  const signer = await openSigner(file);
+  await assert.rejects(
+    signer.sign(`croft-proof ${"0".repeat(64)}`),
+    /would pass for a proof to another controller/,
+  );
+  await signer.sign("croft");
 });

@@ -71,6 +71,11 @@ for (const [how, external, key] of [
     assert.deepEqual(signature, Buffer.from(theirs));
     const recover = ["pkeyutl", "-verifyrecover", "-pubin", "-inkey", at("public.pem")];
     assert.equal(Buffer.from(await openssl(recover, signature)).toString(), challenge);
+    const proof = await signer.prove({ method: "POST", url: "http://farm.example/", body: Buffer.from("x") });
+    const proven = Buffer.from(
+      await openssl(recover, Buffer.from(proof.split(" ")[2]!, "base64")),
+    ).toString();
+    assert.match(proven, /^croft-proof [\w-]{43}$/);
     const der = await openssl(["rsa", "-in", at("key.pem"), "-pubout", "-outform", "DER"]);
     const digest = Buffer.from(await openssl(["dgst", "-sha256", "-r"], der)).toString();
     assert.equal(signer.fingerprint, digest.split(" ")[0]);
@@ -113,6 +118,13 @@ describe("a key in a token", () => {
     const inFile = await openSigner(at("key.pem"));
     assert.equal(inToken.fingerprint, inFile.fingerprint);
     assert.equal(await inToken.sign(challenge), await inFile.sign(challenge));
+    const request = { method: "POST", url: "http://farm.example/", body: Buffer.from("x") };
+    const [, , signature] = (await inToken.prove(request)).split(" ");
+    const recover = ["pkeyutl", "-verifyrecover", "-pubin", "-inkey", at("public.pem")];
+    assert.match(
+      Buffer.from(await openssl(recover, Buffer.from(signature!, "base64"))).toString(),
+      /^croft-proof [\w-]{43}$/,
+    );
   });
 
   test("does not sign with a wrong PIN, which is in no message", async () => {
