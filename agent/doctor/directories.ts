@@ -1,8 +1,8 @@
 /** Directories and locks that an agent writes to. */
-import { randomBytes } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { access, constants, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { randomTail } from "../../os/files/random-tail.ts";
 import { isSystemError, reasonOf } from "../../os/failure.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
 import { instanceName, type Settings } from "../settings/settings.ts";
@@ -91,7 +91,7 @@ async function tryToWrite(directory: string): Promise<void> {
 }
 
 function trialFile(directory: string): string {
-  return join(directory, `.croft-doctor-${process.pid}-${randomBytes(4).toString("hex")}`);
+  return join(directory, `.croft-doctor-${process.pid}-${randomTail()}`);
 }
 
 /** Another file beside the lock is locked: the lock itself is left to the agents. */

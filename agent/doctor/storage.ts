@@ -1,7 +1,7 @@
 /** The machines directory: file system, space, snapshots that are really made, machines. */
-import { randomBytes } from "node:crypto";
 import { mkdir, readdir, rm, statfs, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { randomTail } from "../../os/files/random-tail.ts";
 import { isSystemError, reasonOf } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { run } from "../../os/run.ts";
@@ -74,7 +74,7 @@ async function trySnapshot(
   signal: AbortSignal,
 ): Promise<Finding> {
   // Hidden: nobody takes it for a machine.
-  const trial = join(place, `.croft-doctor-${process.pid}-${randomBytes(4).toString("hex")}`);
+  const trial = join(place, `.croft-doctor-${process.pid}-${randomTail()}`);
   let storage: Storage | undefined;
   const [machine, task] = [join(trial, "machine"), join(trial, "task")];
   try {

@@ -14,6 +14,7 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { makeDirectoryDurably, syncDirectory, writeDurably } from "../../os/files/durable.ts";
+import { randomTail } from "../../os/files/random-tail.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Assignment } from "./assignment.ts";
 
@@ -110,8 +111,7 @@ export class Spool {
 
   /** Writes down what was promised, before anything is done for it. */
   async begin(assignment: Assignment): Promise<SpoolEntry> {
-    const tail = Math.random().toString(36).slice(2, 8).padEnd(6, "0");
-    const name = `${new Date().toISOString().replace(/[-:.]/g, "")}-${tail}`;
+    const name = `${new Date().toISOString().replace(/[-:.]/g, "")}-${randomTail()}`;
     const directory = join(this.directory, name);
     try {
       await mkdir(directory, { mode: 0o700 });

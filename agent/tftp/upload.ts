@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { open, rename, unlink, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import errors from "tftp/lib/protocol/errors.js";
 import { syncDirectory } from "../../os/files/durable.ts";
+import { randomTail } from "../../os/files/random-tail.ts";
 import { refusing } from "./files.ts";
 import { TftpRefusal, temporaryPrefix } from "./request.ts";
 
@@ -81,7 +81,7 @@ export class Upload {
 
   /** Makes the temporary file. @throws {TftpRefusal} */
   static async open(directory: string, budget: UploadBudget): Promise<Upload> {
-    const path = join(directory, temporaryPrefix + randomBytes(9).toString("base64url"));
+    const path = join(directory, temporaryPrefix + randomTail());
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     return new Upload(await refusing(() => open(path, flags, 0o644)), path, budget);
   }

@@ -1,8 +1,8 @@
 /** What agents ask: tasks, results and live logs, in manifests. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { randomUUID } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { randomTail } from "../../os/files/random-tail.ts";
 import { writeDurably } from "../../os/files/durable.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import { parseResultRequest, type ResultRequest } from "../../manifests/result-request.ts";
@@ -176,7 +176,7 @@ function refuseManifest(reply: FastifyReply, error: unknown) {
 
 /** The newest few results that could not be read stay for the operator, whoever sent them. */
 async function keepRejected({ directory, log }: Controller, body: Buffer): Promise<void> {
-  const name = `${new Date().toISOString().replaceAll(":", "-")}-${randomUUID().slice(0, 8)}.manifest`;
+  const name = `${new Date().toISOString().replaceAll(":", "-")}-${randomTail()}.manifest`;
   await writeDurably(join(directory.rejected, name), body);
   log.warn({ file: join(directory.rejected, name) }, "a result is no valid manifest; it is kept for a look");
   const names = (await readdir(directory.rejected)).sort();
