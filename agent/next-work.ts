@@ -14,7 +14,7 @@ import { readNamedManifest } from "../machines/manifest-files.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
-import type { Backoff } from "./wire/backoff.ts";
+import type { Backoff } from "../os/backoff.ts";
 import type { TaskMachine } from "./performing/build.ts";
 import { acquireMachine, type Abandoned, type Acquired } from "./asking/acquire-machine.ts";
 import type { Context } from "./context.ts";

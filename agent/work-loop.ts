@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { assertFailure, Failure } from "../os/failure.ts";
 import { BootstrapBackoff } from "../machines/enumeration/bootstrap-backoff.ts";
 import type { PendingBootstrap } from "../machines/enumeration/pending-bootstrap.ts";
-import { Backoff } from "./wire/backoff.ts";
+import { Backoff } from "../os/backoff.ts";
 import { bootstrapMachine } from "./performing/bootstrap.ts";
 import type { Context } from "./context.ts";
 import { faultPauseMaxSeconds } from "./results/farm-fault.ts";

@@ -6,7 +6,7 @@ import { MachineExamination } from "../../machines/enumeration/examine.ts";
 import type { EnumerationContext } from "../../machines/enumeration/enumeration-context.ts";
 import type { MachineLock } from "../../machines/locks.ts";
 import type { ToolchainLock } from "../../machines/toolchain-lock.ts";
-import type { Backoff } from "../wire/backoff.ts";
+import type { Backoff } from "../../os/backoff.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Status } from "../status/status.ts";
 import { beginTask, type BeginContext } from "../task-state/begin-task.ts";

@@ -9,7 +9,7 @@ import { isLocalRepository } from "../../manifests/task.ts";
 import { formatTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
 import { parseTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import type { Task } from "../../manifests/task.ts";
-import { Backoff } from "../wire/backoff.ts";
+import { Backoff } from "../../os/backoff.ts";
 import { Grace } from "../wire/grace.ts";
 import { Unreachable, type Answer, type HttpClient } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";

@@ -8,7 +8,7 @@ import { assertFailure, attempt, Failure, isSystemError, reasonOf } from "../../
 import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
-import { Backoff } from "../wire/backoff.ts";
+import { Backoff } from "../../os/backoff.ts";
 import { Rejection, type HttpClient, type RequestLimits } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
 import { withOperation } from "./result.ts";

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { assertFailure } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import type { Status } from "../status/status.ts";
-import { Backoff } from "../wire/backoff.ts";
+import { Backoff } from "../../os/backoff.ts";
 import type { Delivery } from "./delivery.ts";
 import { faultPauseMaxSeconds } from "./farm-fault.ts";
 

@@ -1,5 +1,6 @@
 /** Follows builds from the command line: their logs as they grow, and how they end. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Backoff } from "../../os/backoff.ts";
 import { Failure } from "../../os/failure.ts";
 import { ConnectionFailure, type BuildAnswer, type Connection } from "./connection.ts";
 import { readEvents, type ServerEvent } from "./event-reader.ts";
@@ -8,7 +9,7 @@ import { TerminalText } from "../../os/text/terminal-text.ts";
 /** Exit status of a command that waited for a build that failed. */
 export const failedBuildStatus = 3;
 
-const longestPauseMs = 10_000;
+const longestPauseSeconds = 10;
 
 /** What is told of a build while it is watched. */
 export interface Watcher {
@@ -22,12 +23,12 @@ export interface Watcher {
 export async function watchBuild(connection: Connection, id: number, watcher: Watcher): Promise<BuildAnswer> {
   let lastId = "";
   let attempt = 0;
-  let pause = 1000;
+  const pauses = new Backoff<number>(longestPauseSeconds);
   for (;;) {
     try {
       const headers: Record<string, string> = lastId === "" ? {} : { "last-event-id": lastId };
       for await (const event of readEvents(connection.stream(`/api/v1/builds/${id}/events`, headers))) {
-        pause = 1000;
+        pauses.succeeded(id);
         lastId = event.id || lastId;
         if (event.event === "end") return JSON.parse(event.data) as BuildAnswer;
         attempt = tell(watcher, event, attempt);
@@ -37,8 +38,7 @@ export async function watchBuild(connection: Connection, id: number, watcher: Wa
       if (!(error instanceof ConnectionFailure)) throw error;
       watcher.interrupted?.(error.message);
     }
-    await sleep(pause);
-    pause = Math.min(pause * 2, longestPauseMs);
+    await sleep(pauses.failed(id) * 1000);
   }
 }
 

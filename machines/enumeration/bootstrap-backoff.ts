@@ -1,3 +1,5 @@
+import { Backoff } from "../../os/backoff.ts";
+
 /** A bootstrap as far as failures of it are remembered. */
 export interface BootstrapAttempt {
   /** Directory of the machine. */
@@ -11,31 +13,29 @@ export interface BootstrapAttempt {
  * one broken machine does not keep the instance from building on the others.
  */
 export class BootstrapBackoff {
-  readonly #now: () => number;
-  readonly #failures = new Map<string, { subject: string; count: number; until: number }>();
+  readonly #pauses: Backoff<string>;
+  /** What failed last, by directory. */
+  readonly #subjects = new Map<string, string>();
 
   /** @param now milliseconds of a clock that never goes back. */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
+  constructor(now?: () => number) {
+    this.#pauses = new Backoff(60 * 60, now, 60);
   }
 
   /** Notes a failure; returns for how many minutes the machine is left alone. */
   failed({ directory, subject }: BootstrapAttempt): number {
-    const last = this.#failures.get(directory);
-    const count = last?.subject === subject ? last.count + 1 : 1;
-    const minutes = Math.min(2 ** (count - 1), 60);
-    this.#failures.set(directory, { subject, count, until: this.#now() + minutes * 60_000 });
-    return minutes;
+    if (this.#subjects.get(directory) !== subject) this.#pauses.succeeded(directory);
+    this.#subjects.set(directory, subject);
+    return this.#pauses.failed(directory) / 60;
   }
 
   succeeded({ directory }: BootstrapAttempt): void {
-    this.#failures.delete(directory);
+    this.#pauses.succeeded(directory);
+    this.#subjects.delete(directory);
   }
 
   /** For how long the machine is still left alone; 0: not. */
   remainingSeconds({ directory, subject }: BootstrapAttempt): number {
-    const last = this.#failures.get(directory);
-    if (last?.subject !== subject) return 0;
-    return Math.max(0, (last.until - this.#now()) / 1000);
+    return this.#subjects.get(directory) === subject ? this.#pauses.remainingSeconds(directory) : 0;
   }
 }

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import fs, { readFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { test } from "node:test";
-import { Backoff } from "../../agent/wire/backoff.ts";
+import { Backoff } from "../../os/backoff.ts";
 import type { Context } from "../../agent/context.ts";
 import type { Answer, HttpClient } from "../../agent/wire/http.ts";
 import { nextWork } from "../../agent/next-work.ts";

@@ -4,7 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { acquireMachine } from "../../../agent/asking/acquire-machine.ts";
 import type { ReceivedTask } from "../../../agent/task-state/received-task.ts";
-import { Backoff } from "../../../agent/wire/backoff.ts";
+import { Backoff } from "../../../os/backoff.ts";
 import { manifestPath } from "../../../machines/layout.ts";
 import { parseTask } from "../../../manifests/task.ts";
 import { agentDouble } from "../performing/machine-double.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Backoff } from "../../../agent/wire/backoff.ts";
+import { Backoff } from "../../os/backoff.ts";
 
 test("pauses double up to the maximum, for each key by itself, and a success ends them", () => {
   let now = 0;
