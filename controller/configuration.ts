@@ -4,8 +4,8 @@ import Type, { type Static } from "typebox";
 import { readCheckedConfiguration } from "../os/command-line/checked-configuration.ts";
 import { UsageFailure, reasonOf } from "../os/failure.ts";
 import { parseListenAddress } from "../os/network/listen-address.ts";
-import { specificationFor } from "./builds.ts";
-import { checkSpecification } from "./tasks.ts";
+import { specificationFor } from "./builds/builds.ts";
+import { checkSpecification } from "./builds/tasks.ts";
 
 const closed = { additionalProperties: false } as const;
 const name = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_+.@-]{0,99}$" });

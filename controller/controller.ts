@@ -4,21 +4,21 @@ import { Failure, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { readAgentKeys } from "./authentication/agent-keys.ts";
 import { AgentProofs } from "./authentication/proofs.ts";
-import { BlobStore } from "./blobs.ts";
-import { Builds } from "./builds.ts";
-import { Changes } from "./changes.ts";
+import { BlobStore } from "./files/blobs.ts";
+import { Builds } from "./builds/builds.ts";
+import { Changes } from "./builds/changes.ts";
 import type { ControllerConfiguration } from "./configuration.ts";
-import { openDataDirectory, type DataDirectory } from "./data-directory.ts";
+import { openDataDirectory, type DataDirectory } from "./files/data-directory.ts";
 import type { Database } from "./database/database.ts";
 import { openEmbedded } from "./database/embedded.ts";
 import { migrate } from "./database/migrations.ts";
 import { openServer } from "./database/server.ts";
-import { startLeaseWatch } from "./lease-watch.ts";
-import { LiveLogs } from "./live-logs.ts";
-import { BuildQueue } from "./queue.ts";
-import { Artifacts } from "./artifacts.ts";
-import { Results } from "./results.ts";
-import { Sessions } from "./sessions.ts";
+import { startLeaseWatch } from "./builds/lease-watch.ts";
+import { LiveLogs } from "./files/live-logs.ts";
+import { BuildQueue } from "./builds/queue.ts";
+import { Artifacts } from "./builds/artifacts.ts";
+import { Results } from "./builds/results.ts";
+import { Sessions } from "./builds/sessions.ts";
 
 /** What requests are answered with. */
 export interface Controller {

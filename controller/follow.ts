@@ -1,8 +1,8 @@
 /** Follows a build: its live log as it grows, attempt by attempt, and its state, until it has ended. */
-import type { Build } from "./builds.ts";
-import { ChangeWaiter } from "./changes.ts";
+import type { Build } from "./builds/builds.ts";
+import { ChangeWaiter } from "./builds/changes.ts";
 import type { Controller } from "./controller.ts";
-import type { Session } from "./sessions.ts";
+import type { Session } from "./builds/sessions.ts";
 
 /** Where a follower is: everything of earlier sessions, and so many bytes of this one. */
 export interface LogPosition {

@@ -1,8 +1,8 @@
 /** Builds as JSON. */
-import type { Artifact } from "./artifacts.ts";
-import type { Build } from "./builds.ts";
+import type { Artifact } from "./builds/artifacts.ts";
+import type { Build } from "./builds/builds.ts";
 import type { Controller } from "./controller.ts";
-import type { Session } from "./sessions.ts";
+import type { Session } from "./builds/sessions.ts";
 
 /** An operation of an attempt; a row of the operations table. */
 export interface Operation {

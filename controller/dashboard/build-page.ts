@@ -2,7 +2,7 @@
 import { formatBytes } from "../../os/text/size.ts";
 import type { Controller } from "../controller.ts";
 import { queueSeconds, secondsBetween, type BuildDetails, type Operation } from "../representation.ts";
-import type { Session } from "../sessions.ts";
+import type { Session } from "../builds/sessions.ts";
 import { html, type Markup } from "./html.ts";
 import { ago, chip, duration, page } from "./layout.ts";
 import { logExcerpt, type LogExcerpt } from "./log-excerpt.ts";

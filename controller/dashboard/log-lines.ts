@@ -1,6 +1,6 @@
 /** Pieces of a log as numbered HTML lines. */
 import { escapeHtml } from "../../os/text/html.ts";
-import { severityOf, type Severity } from "../diagnostics.ts";
+import { severityOf, type Severity } from "../builds/diagnostics.ts";
 import { AnsiRenderer } from "./ansi.ts";
 import { Markup } from "./html.ts";
 

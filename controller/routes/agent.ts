@@ -10,8 +10,8 @@ import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request
 import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import { isSignatureOf } from "../authentication/agent-keys.ts";
 import type { Controller } from "../controller.ts";
-import { isCurrent, type Session } from "../sessions.ts";
-import { taskFor } from "../tasks.ts";
+import { isCurrent, type Session } from "../builds/sessions.ts";
+import { taskFor } from "../builds/tasks.ts";
 import { refuse, type Served } from "./served.ts";
 
 const taskRequestLimitBytes = 1 << 20;

@@ -5,7 +5,7 @@ import Type from "typebox";
 import { Failure } from "../../os/failure.ts";
 import { resultStatuses } from "../../manifests/result-status.ts";
 import { isLocalUrl } from "../../manifests/repository.ts";
-import { ConflictFailure, type Submission } from "../builds.ts";
+import { ConflictFailure, type Submission } from "../builds/builds.ts";
 import { buildJson, detailsJson, readDetails } from "../representation.ts";
 import { mayChange, mayRead } from "./access.ts";
 import { refuse, type Served } from "./served.ts";

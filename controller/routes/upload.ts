@@ -4,9 +4,9 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Multipart, MultipartFile } from "@fastify/multipart";
-import type { ReceivedFile } from "../artifacts.ts";
+import type { ReceivedFile } from "../builds/artifacts.ts";
 import type { Controller } from "../controller.ts";
-import { isCurrent, type Session } from "../sessions.ts";
+import { isCurrent, type Session } from "../builds/sessions.ts";
 import { isAuthentic } from "./agent.ts";
 import { refuse } from "./served.ts";
 

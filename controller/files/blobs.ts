@@ -4,7 +4,7 @@ import { createReadStream, existsSync } from "node:fs";
 import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
-import { syncDirectory } from "../os/files/durable.ts";
+import { syncDirectory } from "../../os/files/durable.ts";
 import type { DataDirectory } from "./data-directory.ts";
 
 /** Content that is stored, or received and not yet stored. */

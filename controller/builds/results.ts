@@ -1,13 +1,13 @@
 /** Takes the results of builds: logs into the blob store, then everything else in one transaction. */
 import { createHash } from "node:crypto";
-import type { BlobStore } from "./blobs.ts";
+import type { BlobStore } from "../files/blobs.ts";
 import type { Build } from "./builds.ts";
 import type { Changes } from "./changes.ts";
-import type { Database, Sql } from "./database/database.ts";
+import type { Database, Sql } from "../database/database.ts";
 import { countDiagnostics } from "./diagnostics.ts";
 import type { BuildQueue } from "./queue.ts";
 import { isCurrent, type Session } from "./sessions.ts";
-import type { Log } from "../os/log.ts";
+import type { Log } from "../../os/log.ts";
 
 /** The result of an attempt, as its manifest says. */
 export interface BuildResult {

@@ -4,8 +4,8 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import { PgBoss } from "pg-boss";
-import type { Log } from "../os/log.ts";
-import type { Database } from "./database/database.ts";
+import type { Log } from "../../os/log.ts";
+import type { Database } from "../database/database.ts";
 
 /** What all builds of one queue have in common. */
 export interface QueueKey {

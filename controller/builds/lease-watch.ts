@@ -1,7 +1,7 @@
 /** The loop that ends leases: an agent that died gives no sign. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { reasonOf } from "../os/failure.ts";
-import type { Log } from "../os/log.ts";
+import { reasonOf } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
 import type { Sessions } from "./sessions.ts";
 
 /** Also the precision of leases where another controller changes them. */

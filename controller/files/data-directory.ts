@@ -15,10 +15,10 @@ import { mkdir, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import lockfile from "proper-lockfile";
-import { syncDirectory } from "../os/files/durable.ts";
-import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
-import { tryLockFile } from "../os/files/flock.ts";
-import type { Log } from "../os/log.ts";
+import { syncDirectory } from "../../os/files/durable.ts";
+import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { tryLockFile } from "../../os/files/flock.ts";
+import type { Log } from "../../os/log.ts";
 
 /** A data directory in use; disposing of it lets another controller have it. */
 export interface DataDirectory extends AsyncDisposable {

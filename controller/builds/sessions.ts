@@ -15,10 +15,10 @@
 import { randomBytes } from "node:crypto";
 import type { Build } from "./builds.ts";
 import type { Changes } from "./changes.ts";
-import type { Database, Sql } from "./database/database.ts";
+import type { Database, Sql } from "../database/database.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import type { BuildQueue, QueueKey } from "./queue.ts";
-import type { Log } from "../os/log.ts";
+import type { Log } from "../../os/log.ts";
 
 /** What an agent offers. */
 export interface Offer {

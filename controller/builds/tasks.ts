@@ -1,8 +1,8 @@
 /** A build as the task manifest that an agent performs. */
-import { Failure, reasonOf } from "../os/failure.ts";
-import { formatTask, type Task } from "../manifests/task.ts";
-import { guessRepositoryType } from "../manifests/repository.ts";
-import { argumentList } from "../manifests/values.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { formatTask, type Task } from "../../manifests/task.ts";
+import { guessRepositoryType } from "../../manifests/repository.ts";
+import { argumentList } from "../../manifests/values.ts";
 import type { Specification } from "./builds.ts";
 
 /** The task for a machine. */

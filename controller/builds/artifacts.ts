@@ -1,6 +1,6 @@
 /** Files that builds made. */
-import type { BlobStore, Incoming } from "./blobs.ts";
-import type { Database } from "./database/database.ts";
+import type { BlobStore, Incoming } from "../files/blobs.ts";
+import type { Database } from "../database/database.ts";
 import { isCurrent, type Session } from "./sessions.ts";
 
 /** A row of the artifacts table, with the build it belongs to. */

@@ -1,8 +1,8 @@
 /** Builds as people and programs see them: submitted, listed, cancelled, built again. */
-import { Failure } from "../os/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import type { Changes } from "./changes.ts";
-import type { Target } from "./configuration.ts";
-import type { Database, Sql } from "./database/database.ts";
+import type { Target } from "../configuration.ts";
+import type { Database, Sql } from "../database/database.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import type { BuildQueue } from "./queue.ts";
 import { checkSpecification } from "./tasks.ts";
