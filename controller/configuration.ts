@@ -4,7 +4,7 @@ import Type, { type Static } from "typebox";
 import { readCheckedConfiguration } from "../os/command-line/checked-configuration.ts";
 import { UsageFailure, reasonOf } from "../os/failure.ts";
 import { parseListenAddress } from "../os/network/listen-address.ts";
-import { specificationFor } from "./builds/builds.ts";
+import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -48,21 +48,6 @@ const schema = Type.Object(
   },
   closed,
 );
-
-/** What a build is made for: which machines may build it, and how. */
-export interface Target {
-  name: string;
-  /** Pattern of the names of machines that will do. */
-  machine: string;
-  /** Pattern of the toolchain's name. */
-  toolchain: string;
-  triplet: string;
-  environment?: string;
-  /** Arguments for every build of this target. */
-  configuration?: string;
-  warnings: readonly string[];
-  timeoutSeconds: number;
-}
 
 /** The configuration in effect. */
 export interface ControllerConfiguration {

@@ -1,6 +1,6 @@
 /** Builds as JSON. */
 import type { Artifact } from "./builds/artifacts.ts";
-import type { Build } from "./builds/builds.ts";
+import type { Build } from "./builds/build.ts";
 import type { Controller } from "./controller.ts";
 import type { Session } from "./builds/sessions.ts";
 

@@ -1,71 +1,12 @@
 /** Builds as people and programs see them: submitted, listed, cancelled, built again. */
 import { Failure } from "../../os/failure.ts";
 import type { Changes } from "./changes.ts";
-import type { Target } from "../configuration.ts";
 import type { Database, Sql } from "../database/database.ts";
+import type { Build, BuildState } from "./build.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import type { BuildQueue } from "./queue.ts";
+import { specificationFor, type Specification, type Submission, type Target } from "./specification.ts";
 import { checkSpecification } from "./tasks.ts";
-
-/** What a task is made from; kept with the build. */
-export interface Specification {
-  name: string;
-  version: string;
-  repository: string;
-  repositoryType?: "pkg" | "dir" | "git";
-  target: string;
-  triplet: string;
-  machine: string;
-  toolchain: string;
-  environment?: string;
-  targetConfiguration?: string;
-  packageConfiguration?: string;
-  warnings: readonly string[];
-  interactive?: string;
-  priority: number;
-  timeoutSeconds: number;
-}
-
-/** What a submission asks for; one build for each target that a pattern names. */
-export interface Submission {
-  name: string;
-  version: string;
-  repository: string;
-  repositoryType?: "pkg" | "dir" | "git";
-  targets: readonly string[];
-  machine?: string;
-  environment?: string;
-  configuration?: string;
-  interactive?: string;
-  priority: number;
-}
-
-export type BuildState = "queued" | "building" | "finished" | "cancelled";
-
-/** A row of the builds table. */
-export interface Build {
-  id: number;
-  name: string;
-  version: string;
-  target: string;
-  repository: string;
-  specification: Specification;
-  queue: string;
-  priority: number;
-  queue_priority: number;
-  state: BuildState;
-  status: string | null;
-  job: string;
-  session: number | null;
-  attempts: number;
-  aborts: number;
-  submitted_by: string | null;
-  rebuild_of: number | null;
-  created_at: Date;
-  queued_at: Date;
-  started_at: Date | null;
-  finished_at: Date | null;
-}
 
 /** What a list may be narrowed to. */
 export interface BuildFilter {
@@ -230,26 +171,4 @@ export class Builds {
     });
     this.#changes.announce("state", id);
   }
-}
-
-/** What a submission asks for and its target adds. */
-export function specificationFor(submission: Submission, target: Target): Specification {
-  const environment = submission.environment ?? target.environment;
-  return {
-    name: submission.name,
-    version: submission.version,
-    repository: submission.repository,
-    ...(submission.repositoryType === undefined ? {} : { repositoryType: submission.repositoryType }),
-    target: target.name,
-    triplet: target.triplet,
-    machine: submission.machine ?? target.machine,
-    toolchain: target.toolchain,
-    ...(environment === undefined ? {} : { environment }),
-    ...(target.configuration === undefined ? {} : { targetConfiguration: target.configuration }),
-    ...(submission.configuration === undefined ? {} : { packageConfiguration: submission.configuration }),
-    warnings: target.warnings,
-    ...(submission.interactive === undefined ? {} : { interactive: submission.interactive }),
-    priority: submission.priority,
-    timeoutSeconds: target.timeoutSeconds,
-  };
 }

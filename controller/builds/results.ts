@@ -1,7 +1,7 @@
 /** Takes the results of builds: logs into the blob store, then everything else in one transaction. */
 import { createHash } from "node:crypto";
 import type { BlobStore } from "../files/blobs.ts";
-import type { Build } from "./builds.ts";
+import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import { countDiagnostics } from "./diagnostics.ts";

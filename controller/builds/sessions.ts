@@ -13,7 +13,7 @@
  * whoever changes a build or its sessions holds the build's row.
  */
 import { randomBytes } from "node:crypto";
-import type { Build } from "./builds.ts";
+import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import { matchesPattern } from "./name-pattern.ts";

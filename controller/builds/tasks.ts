@@ -3,7 +3,7 @@ import { Failure, reasonOf } from "../../os/failure.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
 import { guessRepositoryType } from "../../manifests/repository.ts";
 import { argumentList } from "../../manifests/values.ts";
-import type { Specification } from "./builds.ts";
+import type { Specification } from "./specification.ts";
 
 /** The task for a machine. */
 export function taskFor(what: Specification, machine: string): Task {

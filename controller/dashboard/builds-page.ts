@@ -1,5 +1,6 @@
 /** The list of builds. */
-import type { Build, BuildFilter, BuildState } from "../builds/builds.ts";
+import type { Build, BuildState } from "../builds/build.ts";
+import type { BuildFilter } from "../builds/builds.ts";
 import { queueSeconds, secondsBetween } from "../representation.ts";
 import { ago, chip, duration, page } from "./layout.ts";
 import { html, type Markup } from "./html.ts";

@@ -1,0 +1,71 @@
+/** What is to be built: what a submission asks for, and what its target adds. */
+
+/** What a build is made for: which machines may build it, and how. */
+export interface Target {
+  name: string;
+  /** Pattern of the names of machines that will do. */
+  machine: string;
+  /** Pattern of the toolchain's name. */
+  toolchain: string;
+  triplet: string;
+  environment?: string;
+  /** Arguments for every build of this target. */
+  configuration?: string;
+  warnings: readonly string[];
+  timeoutSeconds: number;
+}
+
+/** What a submission asks for; one build for each target that a pattern names. */
+export interface Submission {
+  name: string;
+  version: string;
+  repository: string;
+  repositoryType?: "pkg" | "dir" | "git";
+  targets: readonly string[];
+  machine?: string;
+  environment?: string;
+  configuration?: string;
+  interactive?: string;
+  priority: number;
+}
+
+/** What a task is made from; kept with the build. */
+export interface Specification {
+  name: string;
+  version: string;
+  repository: string;
+  repositoryType?: "pkg" | "dir" | "git";
+  target: string;
+  triplet: string;
+  machine: string;
+  toolchain: string;
+  environment?: string;
+  targetConfiguration?: string;
+  packageConfiguration?: string;
+  warnings: readonly string[];
+  interactive?: string;
+  priority: number;
+  timeoutSeconds: number;
+}
+
+/** What a submission asks for and its target adds. */
+export function specificationFor(submission: Submission, target: Target): Specification {
+  const environment = submission.environment ?? target.environment;
+  return {
+    name: submission.name,
+    version: submission.version,
+    repository: submission.repository,
+    ...(submission.repositoryType === undefined ? {} : { repositoryType: submission.repositoryType }),
+    target: target.name,
+    triplet: target.triplet,
+    machine: submission.machine ?? target.machine,
+    toolchain: target.toolchain,
+    ...(environment === undefined ? {} : { environment }),
+    ...(target.configuration === undefined ? {} : { targetConfiguration: target.configuration }),
+    ...(submission.configuration === undefined ? {} : { packageConfiguration: submission.configuration }),
+    warnings: target.warnings,
+    ...(submission.interactive === undefined ? {} : { interactive: submission.interactive }),
+    priority: submission.priority,
+    timeoutSeconds: target.timeoutSeconds,
+  };
+}
