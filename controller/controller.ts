@@ -13,6 +13,7 @@ import type { Database } from "./database/database.ts";
 import { openEmbedded } from "./database/embedded.ts";
 import { migrate } from "./database/migrations.ts";
 import { openServer } from "./database/server.ts";
+import { startUpkeep } from "./database/upkeep.ts";
 import { startLeaseWatch } from "./builds/lease-watch.ts";
 import { LiveLogs } from "./files/live-logs.ts";
 import { BuildQueue } from "./builds/queue.ts";
@@ -53,16 +54,10 @@ export async function openController(
   const agentKeys =
     configuration.agentKeys === undefined ? undefined : readAgentKeys(configuration.agentKeys);
   await using stack = new AsyncDisposableStack();
-  const embedded = configuration.database === "embedded";
-  const directory = stack.use(await openDataDirectory(configuration.data, embedded, log));
-  const database = stack.use(
-    embedded
-      ? await openEmbedded(directory.database)
-      : await openServer(configuration.database, (error) =>
-          log.warn({ err: error }, "a database connection broke"),
-        ),
-  );
-  const queue = stack.use(await prepare(database, log));
+  const exclusive = configuration.database === "embedded";
+  const directory = stack.use(await openDataDirectory(configuration.data, exclusive, log));
+  const database = await openDatabase(configuration.database, directory, log, stack);
+  const queue = new BuildQueue(database);
   const changes = new Changes();
   const blobs = new BlobStore(directory);
   const settings = {
@@ -91,10 +86,29 @@ export async function openController(
   return { ...parts, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-async function prepare(database: Database, log: Log): Promise<BuildQueue> {
+/** The database with its tables up to date; the stack gets what must be closed. */
+async function openDatabase(
+  url: string,
+  directory: DataDirectory,
+  log: Log,
+  stack: AsyncDisposableStack,
+): Promise<Database> {
+  if (url === "embedded") {
+    const database = stack.use(await openEmbedded(directory.database));
+    await prepare(database);
+    stack.use(startUpkeep(database, log));
+    return database;
+  }
+  const database = stack.use(
+    await openServer(url, (error) => log.warn({ err: error }, "a database connection broke")),
+  );
+  await prepare(database);
+  return database;
+}
+
+async function prepare(database: Database): Promise<void> {
   try {
     await migrate(database);
-    return await BuildQueue.open(database, log);
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("prepare the database", reasonOf(error), { cause: error });

@@ -16,7 +16,6 @@ export interface Build {
   queue_priority: number;
   state: BuildState;
   status: string | null;
-  job: string;
   session: number | null;
   attempts: number;
   aborts: number;

@@ -1,7 +1,7 @@
 /** Builds as people and programs see them: submitted, listed, cancelled, built again. */
 import { Failure } from "../../os/failure.ts";
 import type { Changes } from "./changes.ts";
-import type { Database, Sql } from "../database/database.ts";
+import type { Database } from "../database/database.ts";
 import type { Build, BuildState } from "./build.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import type { BuildQueue } from "./queue.ts";
@@ -79,39 +79,11 @@ export class Builds {
     const builds = await this.#database.transaction(async (sql) => {
       const made: Build[] = [];
       for (const [index, specification] of specifications.entries())
-        made.push(await this.#insert(sql, specification, queues[index]!, by, of));
+        made.push(await this.#queue.add(sql, queues[index]!, specification, by, of));
       return made;
     });
     for (const { id } of builds) this.#changes.announce("state", id);
     return builds;
-  }
-
-  async #insert(
-    sql: Sql,
-    what: Specification,
-    queue: string,
-    by: string | null,
-    of: number | null,
-  ): Promise<Build> {
-    const job = await this.#queue.add(queue, what.priority);
-    const [build] = await sql.query<Build>(
-      `insert into croft.builds (name, version, target, repository, specification, queue, priority, queue_priority,
-         state, job, submitted_by, rebuild_of)
-       values ($1, $2, $3, $4, $5, $6, $7, $7, 'queued', $8, $9, $10) returning *`,
-      [
-        what.name,
-        what.version,
-        what.target,
-        what.repository,
-        JSON.stringify(what),
-        queue,
-        what.priority,
-        job,
-        by,
-        of,
-      ],
-    );
-    return build!;
   }
 
   async find(id: number): Promise<Build | undefined> {
@@ -161,7 +133,7 @@ export class Builds {
       const [build] = await sql.query<Build>("select * from croft.builds where id = $1 for update", [id]);
       if (build?.state !== "queued" && build?.state !== "building")
         throw new ConflictFailure(`cancel build ${id}`, `it is ${build?.state ?? "gone"}`);
-      await this.#queue.finish(build.queue, build.job);
+      await this.#queue.leave(sql, build);
       await sql.query("update croft.builds set state = 'cancelled', finished_at = now() where id = $1", [id]);
       await sql.query(
         `update croft.sessions set state = 'cancelled', ended_at = now()

@@ -1,11 +1,21 @@
 /**
- * The queue of builds: pg-boss, one queue for each combination of target, machine pattern and mode, because a
- * claim cannot filter by machine. Calls made inside `database.transaction` belong to that transaction.
+ * The queue of builds: the rows of `croft.builds` in state `queued`. There is one queue for each combination of target,
+ * machine pattern, toolchain pattern and mode, so that what an agent can take is found by looking at the first build of
+ * each, however many wait behind it.
+ *
+ * Order. Across queues the highest priority comes first, then the queue whose last turn is longest ago. In a queue the
+ * order is `queue_priority desc, rank, id`, as in the index `builds_queued`. Ranks let submitters take turns (start-time
+ * fair queueing): a new build has the rank max(last rank given out, submitter's last rank) + 1, both of its queue and
+ * priority. So one submitter's builds have growing ranks, and another's first build stands beside the head. A build that
+ * is queued again has the rank 0: it was at the head once, and its submitter's turn was taken.
+ *
+ * Invariants: whoever changes a build's state holds its row, and takes the queue's row after it; `running` of a queue
+ * is the number of its builds in state `building`.
  */
-import { createHash, randomUUID } from "node:crypto";
-import { PgBoss } from "pg-boss";
-import type { Log } from "../../os/log.ts";
-import type { Database } from "../database/database.ts";
+import { createHash } from "node:crypto";
+import type { Database, Sql } from "../database/database.ts";
+import type { Build } from "./build.ts";
+import type { Specification } from "./specification.ts";
 
 /** What all builds of one queue have in common. */
 export interface QueueKey {
@@ -16,58 +26,27 @@ export interface QueueKey {
   interactive: boolean;
 }
 
-/** A job taken from a queue. */
-export interface Claim {
-  job: string;
-  /** Counts the claims of the job; with the job's id it names this one. */
-  claim: number;
+/** A queue in which a build waits that may be given out. */
+export interface WaitingQueue extends QueueKey {
+  name: string;
 }
 
-/** Leases are kept in the sessions table, which log chunks extend; the queue's own expiry is only a backstop. */
-const queueSettings = {
-  expireInSeconds: 24 * 3600 - 1,
-  retentionSeconds: 10 * 365 * 24 * 3600,
-  deleteAfterSeconds: 24 * 3600,
-  retryLimit: 1_000_000,
-  retryDelay: 0,
-} as const;
-
-/** Made by the migrations; the library makes the tables in it. */
-const queueSchema = "croft_queue";
+/** Builds that were interrupted go before all others; priorities of submissions are far below. */
+export const headPriority = 1_000_000;
 
 /** The queues of a controller. */
-export class BuildQueue implements AsyncDisposable {
+export class BuildQueue {
   readonly #database: Database;
-  readonly #boss: PgBoss;
   readonly #known = new Set<string>();
 
-  private constructor(database: Database, boss: PgBoss) {
+  constructor(database: Database) {
     this.#database = database;
-    this.#boss = boss;
-  }
-
-  static async open(database: Database, log: Log): Promise<BuildQueue> {
-    const boss = new PgBoss({
-      db: database.forQueue,
-      backend: database.kind === "embedded" ? "pglite" : "postgres",
-      schema: queueSchema,
-      createSchema: false, // its own creation fails where two controllers start at once
-      schedule: false,
-      reindex: false,
-      monitorVacuum: false,
-      superviseIntervalSeconds: 60,
-    });
-    boss.on("error", (error) => log.error({ err: error }, "the queue reports an error"));
-    boss.on("warning", (warning) => log.warn({ warning }, "the queue warns"));
-    await boss.start();
-    return new BuildQueue(database, boss);
   }
 
   /** Makes sure that a queue exists. */
   async ensure(key: QueueKey): Promise<string> {
     const name = nameOf(key);
     if (this.#known.has(name)) return name;
-    await this.#boss.createQueue(name, queueSettings);
     await this.#database.query(
       `insert into croft.queues (name, target, machine, toolchain, interactive) values ($1, $2, $3, $4, $5)
        on conflict do nothing`,
@@ -77,35 +56,101 @@ export class BuildQueue implements AsyncDisposable {
     return name;
   }
 
-  async add(queue: string, priority: number): Promise<string> {
-    const job = randomUUID();
-    await this.#boss.send(queue, {}, { id: job, priority });
-    return job;
+  /** Queues a new build. */
+  async add(
+    sql: Sql,
+    queue: string,
+    what: Specification,
+    submitter: string | null,
+    rebuildOf: number | null,
+  ): Promise<Build> {
+    const [build] = await sql.query<Build>(
+      `with turn as (
+         insert into croft.turns (queue, priority, submitter, rank) values ($6, $7, coalesce($8::text, ''),
+           coalesce((select rank from croft.served where queue = $6 and priority = $7), 0) + 1)
+         on conflict (queue, priority, submitter) do update set rank = greatest(excluded.rank, turns.rank + 1)
+         returning rank)
+       insert into croft.builds (name, version, target, repository, specification, queue, priority, queue_priority,
+         state, submitted_by, rebuild_of, rank)
+       values ($1, $2, $3, $4, $5, $6, $7, $7, 'queued', $8, $9, (select rank from turn)) returning *`,
+      [
+        what.name,
+        what.version,
+        what.target,
+        what.repository,
+        JSON.stringify(what),
+        queue,
+        what.priority,
+        submitter,
+        rebuildOf,
+      ],
+    );
+    return build!;
   }
 
-  /** Takes the first job of a queue. */
-  async claim(queue: string): Promise<Claim | undefined> {
-    const [job] = await this.#boss.fetch(queue, { batchSize: 1, includeMetadata: true });
-    return job && { job: job.id, claim: job.retryCount };
+  /** The queues that may give out a build, in the order of their turns. Reads without locks: see {@link take}. */
+  async waiting(): Promise<WaitingQueue[]> {
+    return await this.#database.query<WaitingQueue>(
+      `select q.name, q.target, q.machine, q.toolchain, q.interactive
+       from croft.queues q cross join lateral (
+         select queue_priority, id from croft.builds where queue = q.name and state = 'queued'
+         order by queue_priority desc, rank, id limit 1
+       ) as first
+       where not q.paused and (q.running_limit is null or q.running < q.running_limit)
+       order by first.queue_priority desc, q.last_turn nulls first, first.id`,
+    );
   }
 
-  /** Puts a claimed job back; it keeps its place among jobs of its priority. */
-  async putBack(queue: string, { job, claim }: Claim, priority: number): Promise<void> {
-    await this.#boss.fail(queue, { id: job, retryCount: claim }, null);
-    await this.#boss.update(queue, undefined, { id: job, priority });
+  /**
+   * Takes the first build of a queue that nobody else is taking; it is `building` from then on.
+   *
+   * @returns undefined if none is left, or the queue was paused or reached its limit meanwhile.
+   */
+  async take(sql: Sql, queue: string): Promise<Build | undefined> {
+    const [first] = await sql.query<Build & { rank: number }>(
+      `select * from croft.builds where queue = $1 and state = 'queued'
+       order by queue_priority desc, rank, id limit 1 for update skip locked`,
+      [queue],
+    );
+    if (!first) return undefined;
+    const [open] = await sql.query(
+      `update croft.queues set running = running + 1, last_turn = clock_timestamp()
+       where name = $1 and not paused and (running_limit is null or running < running_limit) returning name`,
+      [queue],
+    );
+    if (!open) return undefined;
+    if (first.rank > 0)
+      await sql.query(
+        `insert into croft.served (queue, priority, rank) values ($1, $2, $3)
+         on conflict (queue, priority) do update set rank = greatest(served.rank, excluded.rank)`,
+        [queue, first.priority, first.rank],
+      );
+    const [taken] = await sql.query<Build>(
+      `update croft.builds set state = 'building', attempts = attempts + 1, started_at = now(), finished_at = null
+       where id = $1 returning *`,
+      [first.id],
+    );
+    return taken;
   }
 
-  /** Ends a job, claimed or still queued. */
-  async finish(queue: string, job: string): Promise<void> {
-    await this.#boss.complete(queue, job, null, { includeQueued: true });
+  /** Queues a build again, before those of the same priority that wait for their first turn. */
+  async putBack(sql: Sql, build: Build, priority: number, aborts = build.aborts): Promise<void> {
+    await this.leave(sql, build);
+    await sql.query(
+      `update croft.builds set state = 'queued', queue_priority = $2, rank = 0, aborts = $3, queued_at = now()
+       where id = $1`,
+      [build.id, priority, aborts],
+    );
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#boss.stop({ graceful: false, close: false });
+  /** Makes room for another build of the queue, if this one was being built; its state is then changed by the caller. */
+  async leave(sql: Sql, build: Build): Promise<void> {
+    if (build.state === "building")
+      await sql.query("update croft.queues set running = running - 1 where name = $1", [build.queue]);
   }
 }
 
-/** Queue names are limited in length and letters, so patterns go in as a hash. */
+/** Patterns go into the name as a hash. */
 function nameOf(key: QueueKey): string {
   const rest = JSON.stringify([key.target, key.machine, key.toolchain, key.interactive]);
   const hash = createHash("sha256").update(rest).digest("hex").slice(0, 16);

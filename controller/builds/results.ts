@@ -5,7 +5,7 @@ import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import { countDiagnostics } from "./diagnostics.ts";
-import type { BuildQueue } from "./queue.ts";
+import { headPriority, type BuildQueue } from "./queue.ts";
 import { isCurrent, type Session } from "./sessions.ts";
 import type { Log } from "../../os/log.ts";
 
@@ -21,9 +21,6 @@ export interface BuildResult {
 
 /** `stored` also stands for a result that had been stored before; `gone`: the session is not the build's any more. */
 export type ResultOutcome = "stored" | "gone";
-
-/** Builds that were interrupted go before all others; priorities of submissions are far below. */
-const headPriority = 1_000_000;
 
 interface StoredOperation {
   name: string;
@@ -118,17 +115,12 @@ export class Results {
     const aborts = build.aborts + (status === "abort" ? 1 : 0);
     if (status === "interrupt" || (status === "abort" && aborts <= this.#retries)) {
       const priority = status === "interrupt" ? headPriority : build.priority;
-      // An expired session's job is in the queue already, at its own priority.
-      await this.#queue.putBack(build.queue, { job: build.job, claim: session.claim }, priority);
-      await sql.query(
-        `update croft.builds set state = 'queued', queue_priority = $2, aborts = $3, queued_at = now()
-         where id = $1`,
-        [build.id, priority, aborts],
-      );
+      // An expired session's build is in the queue already, at its own priority.
+      await this.#queue.putBack(sql, build, priority, aborts);
       this.#log.info({ build: build.id, agent: session.agent, status }, "queued again");
       return;
     }
-    await this.#queue.finish(build.queue, build.job);
+    await this.#queue.leave(sql, build);
     await sql.query(
       `update croft.builds set state = 'finished', status = $2, aborts = $3, finished_at = now(),
          version = case when version = '0' then $4 else version end where id = $1`,

@@ -9,7 +9,7 @@
  * ```
  *
  * Invariants: a build has at most one session in `active` or `expired`, its latest; a result is stored, the build's
- * state changed and its job ended or put back in one transaction, so that an answer means all of it is on disk;
+ * state changed in one transaction, so that an answer means all of it is on disk;
  * whoever changes a build or its sessions holds the build's row.
  */
 import { randomBytes } from "node:crypto";
@@ -38,7 +38,6 @@ export interface Session {
   token: string;
   build: number;
   attempt: number;
-  claim: number;
   agent: string;
   toolchain: string;
   machine: string;
@@ -62,10 +61,6 @@ export function isCurrent(session: Session): boolean {
 export interface Assignment {
   build: Build;
   session: Session;
-}
-
-interface Candidate extends QueueKey {
-  queue: string;
 }
 
 /** Gives builds to agents and takes them back when their lease is over. */
@@ -109,22 +104,14 @@ export class Sessions {
     ]);
   }
 
-  /** The queued build of highest priority that the agent can take, the oldest first. */
+  /** The queued build of highest priority that the agent can take, in the order that {@link BuildQueue} explains. */
   async assign(offer: Offer): Promise<Assignment | undefined> {
     await this.expire();
-    const candidates = await this.#database.query<Candidate>(
-      `select queue, target, machine, toolchain, interactive from (
-         select distinct on (q.name) q.name as queue, q.target, q.machine, q.toolchain, q.interactive,
-           b.queue_priority, b.id
-         from croft.builds b join croft.queues q on q.name = b.queue where b.state = 'queued'
-         order by q.name, b.queue_priority desc, b.id
-       ) as firsts order by queue_priority desc, id`,
-    );
-    for (const candidate of candidates) {
-      const machine = machineFor(candidate, offer);
+    for (const queue of await this.#queue.waiting()) {
+      const machine = machineFor(queue, offer);
       if (machine === undefined) continue;
       const assignment = await this.#database.transaction((sql) =>
-        this.#take(sql, candidate.queue, machine, offer),
+        this.#take(sql, queue.name, machine, offer),
       );
       if (!assignment) continue;
       this.#changes.announce("state", assignment.build.id);
@@ -134,49 +121,28 @@ export class Sessions {
   }
 
   async #take(sql: Sql, queue: string, machine: string, offer: Offer): Promise<Assignment | undefined> {
-    for (;;) {
-      const claim = await this.#queue.claim(queue);
-      if (!claim) return undefined;
-      const [build] = await sql.query<Build>("select * from croft.builds where job = $1 for update", [
-        claim.job,
-      ]);
-      if (!build || build.state === "finished" || build.state === "cancelled") {
-        await this.#queue.finish(queue, claim.job);
-        continue;
-      }
-      // The queue's own expiry gave it out though its agent still gives signs of life: the claim is that agent's.
-      const [held] = await sql.query(
-        `update croft.sessions set claim = $2 where build = $1 and state = 'active' and expires_at > now()
-         returning id`,
-        [build.id, claim.claim],
-      );
-      if (held) continue;
-      await sql.query(
-        `update croft.sessions set state = 'superseded', ended_at = coalesce(ended_at, now())
-         where build = $1 and state in ('active', 'expired')`,
-        [build.id],
-      );
-      const session = await this.#open(sql, build, claim.claim, machine, offer);
-      const [building] = await sql.query<Build>(
-        `update croft.builds set state = 'building', session = $2, attempts = attempts + 1,
-           started_at = now(), finished_at = null where id = $1 returning *`,
-        [build.id, session.id],
-      );
-      return { build: building!, session };
-    }
+    const build = await this.#queue.take(sql, queue);
+    if (!build) return undefined;
+    await sql.query(
+      `update croft.sessions set state = 'superseded', ended_at = coalesce(ended_at, now())
+       where build = $1 and state = 'expired'`,
+      [build.id],
+    );
+    const session = await this.#open(sql, build, machine, offer);
+    await sql.query("update croft.builds set session = $2 where id = $1", [build.id, session.id]);
+    return { build: { ...build, session: session.id }, session };
   }
 
-  async #open(sql: Sql, build: Build, claim: number, machine: string, offer: Offer): Promise<Session> {
+  async #open(sql: Sql, build: Build, machine: string, offer: Offer): Promise<Session> {
     const lease = build.specification.timeoutSeconds + this.#marginSeconds;
     const [session] = await sql.query<Session>(
-      `insert into croft.sessions (token, build, attempt, claim, agent, toolchain, machine, fingerprint, challenge,
-         state, lease_seconds, expires_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, now() + $10::integer * interval '1 second') returning *`,
+      `insert into croft.sessions (token, build, attempt, agent, toolchain, machine, fingerprint, challenge, state,
+         lease_seconds, expires_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, now() + $9::integer * interval '1 second') returning *`,
       [
         randomBytes(24).toString("base64url"),
         build.id,
-        build.attempts + 1,
-        claim,
+        build.attempts,
         offer.agent,
         offer.toolchain,
         machine,
@@ -243,16 +209,12 @@ export class Sessions {
       [token],
     );
     if (!build || !session) return false;
-    await this.#queue.putBack(build.queue, { job: build.job, claim: session.claim }, build.priority);
-    await sql.query(
-      "update croft.builds set state = 'queued', queue_priority = priority, queued_at = now() where id = $1",
-      [id],
-    );
+    await this.#queue.putBack(sql, build, build.priority);
     return true;
   }
 }
 
-function machineFor(candidate: Candidate, offer: Offer): string | undefined {
+function machineFor(candidate: QueueKey, offer: Offer): string | undefined {
   const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");
   if (!accepted || !matchesPattern(candidate.toolchain, offer.toolchain)) return undefined;
   return offer.machines.find((name) => matchesPattern(candidate.machine, name));

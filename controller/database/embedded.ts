@@ -12,12 +12,11 @@ import { rename, rm } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { NodeFS } from "@electric-sql/pglite/nodefs";
-import { fromPglite } from "pg-boss";
 import { setFlagsFromString } from "node:v8";
 import { syncDirectory } from "../../os/files/durable.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { run } from "../../os/run.ts";
-import { CurrentTransaction, type Database, type Sql } from "./database.ts";
+import type { Database, Sql } from "./database.ts";
 
 /** Small: one process, one connection, and the page cache of the kernel below. */
 const settings = [
@@ -49,12 +48,25 @@ class DurableFiles extends NodeFS {
   }
 }
 
+/** How an embedded database was used; {@link startUpkeep} goes by it. */
+export interface DatabaseUse {
+  /** Since somebody set it to 0; those of an earlier process are not known. */
+  changedRows: number;
+  /** When the last statement ended: `performance.now()`. */
+  lastAtMs: number;
+}
+
+/** The embedded database. */
+export interface EmbeddedDatabase extends Database {
+  readonly use: DatabaseUse;
+}
+
 /**
  * Opens the embedded database, which is made first if it is not there.
  *
  * @throws {Failure} if the directory cannot be used.
  */
-export async function openEmbedded(directory: string): Promise<Database> {
+export async function openEmbedded(directory: string): Promise<EmbeddedDatabase> {
   let pglite: PGlite;
   try {
     if (!existsSync(directory)) await makeInChild(directory);
@@ -62,17 +74,20 @@ export async function openEmbedded(directory: string): Promise<Database> {
   } catch (error) {
     throw new Failure(`open the database in '${directory}'`, reasonOf(error), { cause: error });
   }
+  const use: DatabaseUse = { changedRows: 0, lastAtMs: performance.now() };
   const sqlOf = (connection: Pick<PGlite, "query">): Sql => ({
-    query: async <Row>(text: string, values: readonly unknown[] = []) =>
-      (await connection.query<Row>(text, [...values])).rows,
+    query: async <Row>(text: string, values: readonly unknown[] = []) => {
+      const { rows, affectedRows = 0 } = await connection.query<Row>(text, [...values]);
+      use.changedRows += affectedRows;
+      use.lastAtMs = performance.now();
+      return rows;
+    },
   });
-  const current = new CurrentTransaction();
   let open = true;
   return {
-    kind: "embedded",
+    use,
     ...sqlOf(pglite),
-    transaction: (work) => pglite.transaction((connection) => current.run(sqlOf(connection as never), work)),
-    forQueue: current.forQueue(fromPglite(pglite)),
+    transaction: (work) => pglite.transaction((connection) => work(sqlOf(connection as never))),
     [Symbol.asyncDispose]: async () => {
       if (!open) return;
       open = false;

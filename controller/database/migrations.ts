@@ -94,6 +94,40 @@ const steps: readonly string[] = [
   );
   create index proofs_by_time on croft.proofs (time);
   `,
+  // Builds are claimed from their own table; until then a queue library kept a job for each in tables of its own.
+  `
+  alter table croft.queues
+    add column paused boolean not null default false,
+    add column running_limit integer,   -- how many of its builds may run at once, if that is limited
+    add column running integer not null default 0,
+    add column last_turn timestamptz;   -- when it last gave out a build
+  create table croft.turns (
+    queue text not null references croft.queues,
+    priority integer not null,
+    submitter text not null,            -- empty for who needs no token
+    rank integer not null,              -- of the submitter's latest build
+    primary key (queue, priority, submitter)
+  );
+  create table croft.served (
+    queue text not null references croft.queues,
+    priority integer not null,
+    rank integer not null,              -- the highest that was given out
+    primary key (queue, priority)
+  );
+  alter table croft.builds add column rank integer not null default 0;
+  update croft.builds b set rank = place.rank from (
+    select id, row_number() over (partition by queue, priority order by id) as rank from croft.builds
+    where state = 'queued' and queue_priority = priority
+  ) as place where place.id = b.id;
+  insert into croft.turns select queue, priority, coalesce(submitted_by, ''), max(rank) from croft.builds
+    where rank > 0 group by 1, 2, 3;
+  update croft.queues q set running =
+    (select count(*) from croft.builds b where b.queue = q.name and b.state = 'building');
+  create index builds_queued on croft.builds (queue, queue_priority desc, rank, id) where state = 'queued';
+  alter table croft.builds drop column job, alter column rank drop default;
+  alter table croft.sessions drop column claim;
+  drop schema if exists croft_queue cascade;
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */
@@ -109,7 +143,6 @@ export async function migrate(database: Database): Promise<void> {
     // Before anything else: "if not exists" is no protection from another session that is making the same.
     await sql.query("select pg_advisory_xact_lock($1)", [migrationLock]);
     await sql.query("create schema if not exists croft");
-    await sql.query("create schema if not exists croft_queue");
     await sql.query("create table if not exists croft.schema_version (version integer not null)");
     const [row] = await sql.query<{ version: number }>("select version from croft.schema_version");
     const from = row?.version ?? 0;

@@ -1,7 +1,7 @@
 /** A PostgreSQL server, shared by any number of controllers. */
-import { Pool, type PoolClient, type Result } from "pg";
+import { Pool, type PoolClient } from "pg";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
-import { CurrentTransaction, type Database, type Sql } from "./database.ts";
+import type { Database, Sql } from "./database.ts";
 
 /**
  * Connects to a `postgres://` URL.
@@ -22,16 +22,11 @@ export async function openServer(url: string, onError: (error: Error) => void): 
       (await connection.query(text, [...values])).rows as Row[],
   });
   const direct = sqlOf(pool);
-  const current = new CurrentTransaction();
   let open = true;
   return {
-    kind: "server",
     query: (text, values) => retried(() => direct.query(text, values), isReading(text)),
     transaction: (work) =>
-      retried(() => inTransaction(pool, onError, (connection) => current.run(sqlOf(connection), work))),
-    forQueue: current.forQueue({
-      executeSql: (text, values) => (values ? retried(() => pool.query(text, values)) : script(pool, text)),
-    }),
+      retried(() => inTransaction(pool, onError, (connection) => work(sqlOf(connection)))),
     [Symbol.asyncDispose]: async () => {
       if (!open) return;
       open = false;
@@ -48,8 +43,7 @@ const passingErrors = ["40P01", "40001", "57P01"];
 const mostTries = 5;
 
 /**
- * Tries again what has done nothing yet. A claim locks a job and then its build, a result the build and then its job:
- * one of the two may have to wait.
+ * Tries again what has done nothing yet.
  *
  * @param harmless it may also be done again when nobody knows whether it was done, as the connection broke.
  */
@@ -108,20 +102,6 @@ async function inTransaction<T>(
   } finally {
     connection.off("error", listener);
     connection.release(broken);
-  }
-}
-
-/** Runs statements without values, maybe a transaction of their own, which a failure would leave open. */
-async function script(pool: Pool, text: string): Promise<Result> {
-  const connection = await pool.connect();
-  let failure: Error | undefined;
-  try {
-    return await connection.query(text);
-  } catch (error) {
-    failure = error as Error;
-    throw error;
-  } finally {
-    connection.release(failure);
   }
 }
 
