@@ -79,7 +79,6 @@ export class AgentProofs {
     return row!;
   }
 
-  /** The embedded database never gives back the room of deleted rows by itself. */
   async #prune(): Promise<void> {
     if (performance.now() < this.#pruneAt) return;
     this.#pruneAt = performance.now() + pruneEveryMs;
@@ -87,7 +86,6 @@ export class AgentProofs {
       "delete from croft.proofs where time < extract(epoch from clock_timestamp()) - $1::integer",
       [keptSeconds],
     );
-    if (this.#database.kind === "embedded") await this.#database.query("vacuum croft.proofs");
   }
 }
 

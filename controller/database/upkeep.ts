@@ -8,8 +8,8 @@ import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import type { EmbeddedDatabase } from "./embedded.ts";
 
-/** The tables that change with every claim and result. */
-const tables = ["queues", "turns", "served", "builds", "sessions"];
+/** The tables that change with every request, claim or result. */
+const tables = ["queues", "turns", "served", "builds", "sessions", "proofs"];
 
 /** When to do it. */
 export interface UpkeepSettings {

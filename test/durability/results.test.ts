@@ -6,8 +6,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ResultStore } from "../../boss/results/store.ts";
-import { BlobStore } from "../../controller/blobs.ts";
-import { openDataDirectory } from "../../controller/data-directory.ts";
+import { BlobStore } from "../../controller/files/blobs.ts";
+import { openDataDirectory } from "../../controller/files/data-directory.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 

@@ -4,7 +4,7 @@ import { readdir, readFile, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Delivery } from "../../../agent/results/delivery.ts";
-import { makeSettings } from "../../../agent/settings/settings.ts";
+import { makeSettings } from "../settings/make-settings.ts";
 import { Spool } from "../../../agent/task-state/spool.ts";
 import { HttpClient } from "../../../agent/wire/http.ts";
 import { silentLog } from "../../../os/log.ts";
