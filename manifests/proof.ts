@@ -60,7 +60,7 @@ export function proofText(
  *
  * @throws {TypeError} for what is no absolute URL.
  */
-export function proofUrl(text: string): string {
+function proofUrl(text: string): string {
   const url = new URL(text);
   url.username = url.password = url.hash = "";
   return url.href;

@@ -8,7 +8,7 @@ export { isFailure, resultStatuses, worstStatus, type ResultStatus } from "./res
 export { sanitizeResultText } from "./text/sanitize.ts";
 
 /** One operation of a build: `configure`, `update`, `test`, `install`… */
-export interface OperationResult {
+interface OperationResult {
   name: string;
   status: ResultStatus;
   log: string;

@@ -3,7 +3,7 @@ import { InvalidValue, type ValueReader } from "./fields.ts";
 
 export const text: ValueReader<string> = (value) => value;
 
-export const nonEmpty: ValueReader<string> = (value) => {
+const nonEmpty: ValueReader<string> = (value) => {
   if (value === "") throw new InvalidValue("it is empty");
   return value;
 };

@@ -9,7 +9,7 @@ export type Log = Logger<keyof typeof customLevels>;
 export type LogFormat = "terminal" | "systemd" | "json";
 
 /** Verbosity 0 to 6 (agent.md) as pino levels: 0 errors, 1 and 2 information and milestones, 3 and 4 debug, then trace. */
-export const verbosityLevels = ["error", "info", "milestone", "step", "output", "trace", "deep"] as const;
+const verbosityLevels = ["error", "info", "milestone", "step", "output", "trace", "deep"] as const;
 
 const customLevels = { milestone: 29, step: 25, output: 20, deep: 5 };
 

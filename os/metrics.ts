@@ -6,7 +6,7 @@
 /** Values of a metric's labels by name. */
 export type Labels = Readonly<Record<string, string>>;
 
-export type MetricType = "counter" | "gauge" | "histogram";
+type MetricType = "counter" | "gauge" | "histogram";
 
 /** What a metric is, for its documentation. */
 export interface MetricDescription {

@@ -12,7 +12,7 @@
 import { Fields } from "./fields.ts";
 
 /** What each line of a worker begins with. */
-export const responsePrefix = "BM> ";
+const responsePrefix = "BM> ";
 
 /** `[null]`: the current source, as it lies in the work directory; otherwise commits, as hashes or names. */
 export type Commits = readonly string[] | readonly [null];

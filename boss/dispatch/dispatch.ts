@@ -42,7 +42,7 @@ export interface DispatchActions {
   note(worker: string, text: string): void;
 }
 
-export type WorkerPhase = "idle" | "preparing" | "building" | "finishing";
+type WorkerPhase = "idle" | "preparing" | "building" | "finishing";
 
 interface Worker {
   readonly offer: WorkerOffer;

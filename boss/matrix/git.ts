@@ -19,7 +19,7 @@ export function gitEnvironment(): NodeJS.ProcessEnv {
 }
 
 /** Runs git in the source tree; its standard output. */
-export async function git(
+async function git(
   source: string,
   args: readonly string[],
   options: { env?: Readonly<Record<string, string>>; input?: string } = {},
@@ -69,16 +69,6 @@ export async function selectCommits(source: string, selection: CommitSelection):
   const commits = readCommits(text);
   if (commits.length === 0) throw new UsageFailure(`find commits '${what}' in '${source}'`, "there are none");
   return commits;
-}
-
-/** The name of the branch that is checked out; undefined if none is. */
-export async function currentBranch(source: string): Promise<string | undefined> {
-  try {
-    return (await git(source, ["symbolic-ref", "--short", "-q", "HEAD"])).trim() || undefined;
-  } catch (error) {
-    if (error instanceof ProgramFailure && error.status === 1) return undefined;
-    throw error;
-  }
 }
 
 /** The last commit, by its full hash. */

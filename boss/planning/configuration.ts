@@ -53,7 +53,7 @@ const schema = Type.Object(
 /** The file as it stands, checked. */
 export type BossFile = Static<typeof schema>;
 
-export const defaultFileName = "croft.yaml";
+const defaultFileName = "croft.yaml";
 
 /**
  * Reads the configuration; without a file to read, an empty one.

@@ -30,7 +30,7 @@ export interface Offer {
   machines: readonly string[];
 }
 
-export type SessionState = "active" | "finished" | "expired" | "superseded" | "cancelled";
+type SessionState = "active" | "finished" | "expired" | "superseded" | "cancelled";
 
 /** A row of the sessions table. */
 export interface Session {

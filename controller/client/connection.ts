@@ -5,7 +5,7 @@ import { Failure, UsageFailure, reasonOf } from "../../os/failure.ts";
 import { addOptions, givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 
 /** Options of every command that talks to a controller. */
-export const connectionOptions: readonly OptionDeclaration[] = [
+const connectionOptions: readonly OptionDeclaration[] = [
   {
     name: "controller",
     kind: "string",
@@ -65,7 +65,7 @@ export function connectionOf(command: Command): Connection {
 }
 
 /** Connects to a controller at a URL without a slash at the end; nothing is sent yet. */
-export function connect(base: string, token?: string): Connection {
+function connect(base: string, token?: string): Connection {
   const client: Got = got.extend({
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
     timeout: { lookup: 10_000, connect: 10_000, response: 60_000 },

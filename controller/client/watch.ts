@@ -7,12 +7,12 @@ import { readEvents, type ServerEvent } from "./event-reader.ts";
 import { TerminalText } from "../../os/text/terminal-text.ts";
 
 /** Exit status of a command that waited for a build that failed. */
-export const failedBuildStatus = 3;
+const failedBuildStatus = 3;
 
 const longestPauseSeconds = 10;
 
 /** What is told of a build while it is watched. */
-export interface Watcher {
+interface Watcher {
   attempt?(attempt: { attempt: number; agent: string; machine: string }): void;
   log?(text: string): void;
   /** The connection broke and is made again. */
@@ -20,7 +20,7 @@ export interface Watcher {
 }
 
 /** Watches a build until it has ended, however often the connection breaks. */
-export async function watchBuild(connection: Connection, id: number, watcher: Watcher): Promise<BuildAnswer> {
+async function watchBuild(connection: Connection, id: number, watcher: Watcher): Promise<BuildAnswer> {
   let lastId = "";
   let attempt = 0;
   const pauses = new Backoff<number>(longestPauseSeconds);

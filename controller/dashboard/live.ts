@@ -20,7 +20,7 @@ export function positionText(session: number, { offset, line, style }: LinePosit
 }
 
 /** Reads {@link positionText}; undefined if it is none. */
-export function readPosition(text: string): ({ session: number } & LinePosition) | undefined {
+function readPosition(text: string): ({ session: number } & LinePosition) | undefined {
   const match = /^(\d{1,10}):(\d{1,15}):(\d{1,12}):([0-9;]{0,60})$/.exec(text);
   if (!match) return undefined;
   return { session: Number(match[1]), offset: Number(match[2]), line: Number(match[3]), style: match[4]! };

@@ -49,7 +49,7 @@ class DurableFiles extends NodeFS {
 }
 
 /** How an embedded database was used; {@link startUpkeep} goes by it. */
-export interface DatabaseUse {
+interface DatabaseUse {
   /** Since somebody set it to 0; those of an earlier process are not known. */
   changedRows: number;
   /** When the last statement ended: `performance.now()`. */

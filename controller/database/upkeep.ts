@@ -12,7 +12,7 @@ import type { EmbeddedDatabase } from "./embedded.ts";
 const tables = ["queues", "turns", "served", "builds", "sessions", "proofs"];
 
 /** When to do it. */
-export interface UpkeepSettings {
+interface UpkeepSettings {
   /** After so many changed rows; after ten times as many also if the database is never idle. */
   changedRows: number;
   /** And so long after the last time. */

@@ -19,7 +19,7 @@ import { listRevisions } from "../revisions.ts";
 import type { Suspension } from "../runtime-directory.ts";
 
 /** `outdated`: from another revision than the current one. */
-export type BootstrapState = "yes" | "no" | "outdated" | "unusable";
+type BootstrapState = "yes" | "no" | "outdated" | "unusable";
 
 /** A line of `croft machine list`. */
 export interface MachineSummary {

@@ -28,7 +28,7 @@ export const runtimeOption: OptionDeclaration = {
 };
 
 /** Options of `croft machine resume`, `kill` and `console`. */
-export const operatorOptions: readonly OptionDeclaration[] = [
+const operatorOptions: readonly OptionDeclaration[] = [
   {
     name: "toolchain-name",
     kind: "string",

@@ -16,7 +16,7 @@ import type { StorageKind } from "../storage.ts";
 const diskGiB = { minimal: 1, debian: 8 };
 
 /** Options of `croft machine create`. */
-export const createOptions: readonly OptionDeclaration[] = [
+const createOptions: readonly OptionDeclaration[] = [
   {
     name: "machines",
     kind: "path",

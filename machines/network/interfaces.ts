@@ -60,7 +60,7 @@ export async function changeInterfaces(commands: readonly string[], signal?: Abo
 }
 
 /** Understands the output of `ip -json -details address|link show`. */
-export function parseInterfaces(json: string): Interface[] {
+function parseInterfaces(json: string): Interface[] {
   const links = (json.trim() === "" ? [] : JSON.parse(json)) as IpLink[];
   return links
     .filter(({ ifname }) => ifname !== undefined) // older versions print an empty object for what they leave out

@@ -2,9 +2,9 @@ import { Command, CommanderError } from "commander";
 import { Failure } from "../failure.ts";
 
 /** Wrong usage of a command line. */
-export const usageStatus = 2;
+const usageStatus = 2;
 /** A bug: something was thrown that is no {@link Failure}. */
-export const bugStatus = 70;
+const bugStatus = 70;
 
 /** A command that throws instead of ending the process, so that {@link runCommand} decides on the exit status. */
 export function makeCommand(name: string, summary: string): Command {

@@ -67,7 +67,7 @@ export function checkNotEmpty(text: string): string | undefined {
 }
 
 /** Checks one value of an option as it stands on the command line; a flag has none. */
-export function readOptionText(option: OptionDeclaration, text: string): ReadValue {
+function readOptionText(option: OptionDeclaration, text: string): ReadValue {
   if (option.kind !== "integer") return readOptionValue(option, text);
   return readOptionValue(option, /^\d{1,15}$/.test(text) ? Number(text) : text);
 }
@@ -168,6 +168,6 @@ export function withDefaults(values: OptionValues, options: readonly OptionDecla
 }
 
 /** `build-timeout` to `buildTimeout`. */
-export function camelCase(name: string): string {
+function camelCase(name: string): string {
   return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }

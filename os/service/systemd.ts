@@ -51,7 +51,7 @@ export async function sendState(state: string): Promise<void> {
 }
 
 /** A sender through a library in process, or through the program if there is no such library. */
-export async function openSender(library: string): Promise<SendState> {
+async function openSender(library: string): Promise<SendState> {
   const { default: koffi } = await import("koffi"); // only services need it
   try {
     const notify = koffi.load(library).func("int sd_notify(int, const char *)") as (

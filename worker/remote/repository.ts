@@ -6,7 +6,7 @@ import type { Processes } from "./processes.ts";
 import { Worktree, type Git, type GitOptions } from "./worktree.ts";
 
 /** The worker's folder in its work directory; git does not see it. (A source may have a `.croft/` of its own.) */
-export const ownFolder = ".croft-worker";
+const ownFolder = ".croft-worker";
 
 /** A large tree on a busy disk. */
 const gitTimeoutSeconds = 900;
