@@ -26,6 +26,8 @@ export interface RunningController extends AsyncDisposable {
 export interface Farm extends AsyncDisposable {
   readonly directory: string;
   start(...options: string[]): Promise<RunningController>;
+  /** Starts one with further environment variables. */
+  startWith(environment: NodeJS.ProcessEnv): Promise<RunningController>;
 }
 
 /** Makes a farm; the configuration is YAML. */
@@ -34,14 +36,16 @@ export async function makeFarm(configuration = ""): Promise<Farm> {
   const file = join(directory.path, "controller.yaml");
   await writeFile(file, configuration);
   const running: RunningController[] = [];
+  const start = async (options: readonly string[], environment?: NodeJS.ProcessEnv) => {
+    const data = join(directory.path, "data");
+    const controller = await startController(["--config", file, "--data", data, ...options], environment);
+    running.push(controller);
+    return controller;
+  };
   return {
     directory: directory.path,
-    start: async (...options) => {
-      const data = join(directory.path, "data");
-      const controller = await startController(["--config", file, "--data", data, ...options]);
-      running.push(controller);
-      return controller;
-    },
+    start: (...options) => start(options),
+    startWith: (environment) => start([], environment),
     [Symbol.asyncDispose]: async () => {
       for (const controller of running) await controller[Symbol.asyncDispose]();
       await directory[Symbol.asyncDispose]();
@@ -50,9 +54,13 @@ export async function makeFarm(configuration = ""): Promise<Farm> {
 }
 
 /** Starts `croft controller` on a free port and waits until it is ready; throws what it says if it ends instead. */
-export async function startController(options: readonly string[]): Promise<RunningController> {
+export async function startController(
+  options: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<RunningController> {
   const argv = [packageFile("bin", "main.ts"), "controller", "--listen", "127.0.0.1:0", ...options];
-  const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
+  const env = { ...process.env, ...environment };
+  const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"], env });
   let log = "";
   child.stderr.on("data", (piece: Buffer) => (log += piece.toString()));
   const ended = once(child, "exit") as Promise<[number | null]>;

@@ -104,6 +104,8 @@ for (const [kind, skip] of kinds)
       assert.deepEqual(await database.query(schemas), []);
       const counts = { queued: 16, building: 1, finished: 1, cancelled: 1 };
       assert.deepEqual(await controller.builds.count(), counts);
+      if (kind === "embedded")
+        assert.deepEqual(await database.query("show wal_sync_method"), [{ wal_sync_method: "fsync" }]);
       const [active] = await database.query<{ token: string }>(
         "select token from croft.sessions where state = 'active'",
       );
