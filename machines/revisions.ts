@@ -1,5 +1,5 @@
 /** Revisions: numbered, never written once they have their name, the current one behind a link. */
-import { lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { makeDirectoryDurably, syncDirectory } from "../os/files/durable.ts";
@@ -96,15 +96,5 @@ export async function switchLink(paths: MachinePaths, revision: number): Promise
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw new Failure(`make '${target}' the current revision`, reasonOf(error), { cause: error });
-  }
-}
-
-/** Number of the current revision, if the link names one of this machine. */
-export function currentRevisionNumber(paths: MachinePaths): number | undefined {
-  try {
-    const entry = classifyEntry(paths.name, basename(readlinkSync(paths.current)));
-    return entry?.kind === "revision" ? entry.revision : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import type { Fields } from "./fields.ts";
 import type { ParseOptions } from "./parse-options.ts";
-import { formatSections, parseSingle, type Entry } from "./sections.ts";
+import { parseSingle, type Entry } from "./sections.ts";
 import { version } from "./version.ts";
 
 /** What a machine reports after its bootstrap. */
@@ -17,11 +17,6 @@ export function readBootstrap(fields: Fields): Bootstrap {
 /** @throws {ManifestError} */
 export function parseBootstrap(bytes: Uint8Array, options: ParseOptions = {}): Bootstrap {
   return parseSingle(bytes, options, "bootstrap manifest", readBootstrap);
-}
-
-/** @throws {ManifestWriteError} */
-export function formatBootstrap(bootstrap: Bootstrap): Uint8Array {
-  return formatSections([bootstrapEntries(bootstrap)]);
 }
 
 export function bootstrapEntries(bootstrap: Bootstrap): Entry[] {

@@ -83,11 +83,6 @@ export function parseMachine(bytes: Uint8Array, options: ParseOptions = {}): Mac
   return parseSingle(bytes, options, "machine manifest", readMachine);
 }
 
-/** @throws {ManifestWriteError} */
-export function formatMachineHeader(header: MachineHeader): Uint8Array {
-  return formatSections([machineHeaderEntries(header)]);
-}
-
 /**
  * Writes a list of machine headers.
  *

@@ -65,10 +65,6 @@ export class HostSession implements AsyncDisposable {
     return this.#lastComplaint;
   }
 
-  get isClosed(): boolean {
-    return this.#over;
-  }
-
   /**
    * Runs a script there.
    *

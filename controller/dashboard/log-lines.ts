@@ -47,11 +47,6 @@ export class LogLines {
     return { offset: this.#offset, line: this.#line, style: this.#renderer.state };
   }
 
-  /** Where the next piece must start, in bytes. */
-  get wanted(): number {
-    return this.#offset + this.#partial.length;
-  }
-
   /** Takes a piece and gives the lines that are complete now. */
   write(piece: Buffer): Markup {
     let bytes = this.#partial.length > 0 ? Buffer.concat([this.#partial, piece]) : piece;

@@ -5,7 +5,7 @@
  * is known, so an agent that missed an answer sends again; a chunk beyond the end is refused with the offset wanted.
  * Nothing is synced: this is for watching, the result has the logs that count.
  */
-import { appendFile, open, rm, stat } from "node:fs/promises";
+import { appendFile, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { DataDirectory } from "./data-directory.ts";
 
@@ -70,9 +70,5 @@ export class LiveLogs {
     const buffer = Buffer.alloc(length);
     const { bytesRead } = await held.read(buffer, 0, length, offset);
     return buffer.subarray(0, bytesRead);
-  }
-
-  async remove(session: number): Promise<void> {
-    await rm(this.path(session), { force: true });
   }
 }

@@ -5,22 +5,6 @@ export function splitComment(text: string): { value: string; comment: string } {
   return text.includes("\n") ? splitLines(text) : splitLine(text);
 }
 
-/** Joins a value and its comment so that {@link splitComment} gives them back. */
-export function mergeComment(value: string, comment: string): string {
-  if (!value.includes("\n") && !comment.includes("\n")) {
-    const escaped = value.replace(/[;\\]/g, "\\$&");
-    return comment === "" ? escaped : `${escaped}; ${comment}`;
-  }
-  const escaped = value.split("\n").map(escapeLine).join("\n");
-  if (comment === "") return escaped;
-  return `${escaped}${value === "" ? "" : "\n"};\n${comment}`;
-}
-
-/** Only LF ends a line here; `$` of a multi-line pattern would also see U+2028 and its like. */
-function escapeLine(line: string): string {
-  return /^\\*;$/.test(line) ? "\\".repeat(Math.max(1, line.length - 1)) + line : line;
-}
-
 function splitLine(text: string): { value: string; comment: string } {
   let value = "";
   let at = 0;

@@ -65,10 +65,3 @@ export class LineSplitter {
     return line;
   }
 }
-
-/** The lines of a stream, at the reader's pace. */
-export async function* linesOf(stream: AsyncIterable<Buffer>, maxBytes?: number): AsyncGenerator<Line, void> {
-  const splitter = new LineSplitter(maxBytes);
-  for await (const chunk of stream) yield* splitter.push(chunk);
-  yield* splitter.end();
-}

@@ -3,12 +3,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { silentLog } from "../../os/log.ts";
 import { currentRevision, machinePaths, manifestPath, revisionPath } from "../../machines/layout.ts";
-import {
-  currentRevisionNumber,
-  listRevisions,
-  newRevisionPath,
-  publishRevision,
-} from "../../machines/revisions.ts";
+import { listRevisions, newRevisionPath, publishRevision } from "../../machines/revisions.ts";
 import { openStorage } from "../../machines/open-storage.ts";
 import { debianMachine } from "../fixtures/images.ts";
 import type { Screen } from "./screen.ts";
@@ -43,9 +38,9 @@ export async function provideMachine(
     const temporary = await newRevisionPath(paths);
     await storage.clone(made, temporary, signal);
     await publishRevision(storage, paths, temporary);
-    const current = currentRevisionNumber(paths);
     for (const revision of listRevisions(paths))
-      if (revision !== current) await storage.remove(revisionPath(paths, revision));
+      if (revisionPath(paths, revision) !== currentRevision(paths))
+        await storage.remove(revisionPath(paths, revision));
   });
   return false;
 }

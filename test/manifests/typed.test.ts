@@ -1,16 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { formatBootstrap, parseBootstrap } from "../../manifests/bootstrap.ts";
+import { bootstrapEntries, parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
 import { formatBootstrappedMachine, parseBootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import {
   formatMachine,
-  formatMachineHeader,
+  formatMachineHeaders,
   parseMachine,
   parseMachineHeader,
+  type MachineHeader,
 } from "../../manifests/machine.ts";
 import type { ParseOptions } from "../../manifests/parse-options.ts";
 import { formatResult, parseResult } from "../../manifests/result.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
+import { formatSections } from "../../manifests/sections.ts";
 import { formatTask, parseTask } from "../../manifests/task.ts";
 import { formatTaskRequest, parseTaskRequest } from "../../manifests/task-request.ts";
 import { formatTaskResponse, parseTaskResponse } from "../../manifests/task-response.ts";
@@ -27,10 +29,20 @@ function fails(parse: Parse, text: string, message: string, options: ParseOption
 
 describe("what is formatted is parsed to the same", () => {
   const cases: [string, unknown, (value: never) => Uint8Array, Parse][] = [
-    ["machine header", full.header, formatMachineHeader, parseMachineHeader],
+    [
+      "machine header",
+      full.header,
+      (header: MachineHeader) => formatMachineHeaders([header]),
+      parseMachineHeader,
+    ],
     ["machine", full.machine, formatMachine, parseMachine],
     ["machine without options", { ...full.machine, options: [] }, formatMachine, parseMachine],
-    ["bootstrap", full.bootstrap, formatBootstrap, parseBootstrap],
+    [
+      "bootstrap",
+      full.bootstrap,
+      (value: Bootstrap) => formatSections([bootstrapEntries(value)]),
+      parseBootstrap,
+    ],
     ["bootstrapped machine", full.bootstrappedMachine, formatBootstrappedMachine, parseBootstrappedMachine],
     ["task", full.task, formatTask, parseTask],
     ["task of few values", full.plainTask, formatTask, parseTask],

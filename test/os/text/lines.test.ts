@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { LineSplitter, linesOf } from "../../../os/text/lines.ts";
+import { LineSplitter } from "../../../os/text/lines.ts";
 
 /** The texts of the lines that a splitter makes of chunks. */
 function split(chunks: Iterable<Buffer>, maxBytes?: number): string[] {
@@ -65,15 +65,5 @@ describe("lines of a stream", () => {
       Buffer.prototype.copy = copy;
     }
     assert.ok(copied <= 3 * size, `${copied} bytes copied`);
-  });
-
-  it("are read from a stream one by one", async () => {
-    const stream = (async function* () {
-      yield Buffer.from("a\nb");
-      yield Buffer.from("c\n");
-    })();
-    const lines: string[] = [];
-    for await (const { text } of linesOf(stream)) lines.push(text);
-    assert.deepEqual(lines, ["a", "bc"]);
   });
 });
