@@ -53,4 +53,27 @@ describe("the embedded database", { timeout: 240_000 }, () => {
     }
     assert.ok(sizes.at(-1)! <= sizes[1]! * 1.1, `bytes after each 500 claims: ${sizes.join(", ")}`);
   });
+
+  test("does not grow by proofs of agents that come and go", async () => {
+    await using directory = await temporaryDirectory("croft-test-upkeep-");
+    await using database = await openEmbedded(join(directory.path, "database"));
+    await migrate(database);
+    const settings = { changedRows: 500, everyMs: 1e9, idleMs: 1, checkMs: 10 };
+    await using _upkeep = startUpkeep(database, silentLog(), settings);
+    const sizes: number[] = [];
+    for (let round = 0; round < 6; round++) {
+      await database.query(
+        "insert into croft.proofs select 'f', $1 || n, n from generate_series(1, 5000) as n",
+        [`${round}-`],
+      );
+      await database.query("delete from croft.proofs");
+      await until(() => Promise.resolve(database.use.changedRows < settings.changedRows), "a vacuum");
+      const [row] = await database.query<{ bytes: number }>(
+        "select pg_total_relation_size('croft.proofs')::integer as bytes",
+      );
+      sizes.push(row!.bytes);
+    }
+    // An index keeps pages that were emptied last until the next time.
+    assert.ok(sizes.at(-1)! <= sizes[1]! * 1.5, `bytes after each 5000 proofs: ${sizes.join(", ")}`);
+  });
 });
