@@ -8,8 +8,8 @@ import { parseArgs } from "node:util";
 import { Failure, reasonOf } from "../os/failure.ts";
 import { formatDuration } from "../os/text/duration.ts";
 import { packageRoot } from "../os/files/package.ts";
-import { currentCommit, LongParts, type LongPart } from "./setup/long-parts.ts";
-import { runFiles } from "./setup/run-files.ts";
+import { currentCommit, LongParts, type LongPart } from "./runner/long-parts.ts";
+import { runFiles } from "./runner/run-files.ts";
 
 /** Longest time of a part, which takes up to 30 minutes on two quiet processors. */
 const timeoutSeconds = 3 * 3600;

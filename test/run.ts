@@ -6,7 +6,7 @@ import { globSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { reasonOf } from "../os/failure.ts";
 import { packageRoot } from "../os/files/package.ts";
-import { runFiles } from "./setup/run-files.ts";
+import { runFiles } from "./runner/run-files.ts";
 
 /** Longest time of one test, and of one file, in seconds: ten times what the longest takes on a quiet host. */
 const timeoutSeconds = 1800;

@@ -85,11 +85,7 @@ export class OwnProcess implements Requesters, Disposable {
 
   async #look(pid: number, asked: readonly Waiting[]): Promise<Verdict[]> {
     try {
-      const table = await readUdpTable();
-      const sources = findUdpSockets(
-        table,
-        asked.map(({ peer }) => peer),
-      );
+      const sources = await socketsOfPeers(asked.map(({ peer }) => peer));
       const own = sources.some((sockets) => sockets.length > 0) ? await socketsOf(pid) : new Set<string>();
       return sources.map((sockets) => verdictOn(sockets, own));
     } catch (error) {
@@ -107,6 +103,17 @@ export class OwnProcess implements Requesters, Disposable {
     this.#known.resolve(undefined);
     for (const { decide } of this.#waiting.splice(0)) decide("unknown");
   }
+}
+
+/**
+ * A table of more than a page is read in pieces, and the kernel finds the next piece by counting: while sockets close
+ * meanwhile, it passes over others. So what is not there is looked for once more.
+ */
+async function socketsOfPeers(peers: readonly Peer[]): Promise<UdpSocket[][]> {
+  const found = findUdpSockets(await readUdpTable(), peers);
+  if (found.every((sockets) => sockets.length > 0)) return found;
+  const again = findUdpSockets(await readUdpTable(), peers);
+  return found.map((sockets, i) => (sockets.length > 0 ? sockets : again[i]!));
 }
 
 /** A port that is shared with another process is not the machine's. */

@@ -9,7 +9,7 @@ import { parseTask } from "../../manifests/task.ts";
 import { FakeController } from "../agent/fake-controller.ts";
 import { AgentHome, resultText, task } from "../agent/running-agent.ts";
 import { makeFarm, readBuild, submit, type Farm, type RunningController } from "../controller/farm.ts";
-import { stateOf, submitBuild, token } from "../controller/proof.ts";
+import { stateOf, submitBuild, token } from "../controller/authentication/proof.ts";
 import { until } from "../controller/until.ts";
 
 const farms = new AsyncDisposableStack();

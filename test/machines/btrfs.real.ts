@@ -9,7 +9,7 @@ import { tryMachineLock } from "../../machines/locks.ts";
 import { isRemoved } from "../../machines/names.ts";
 import { openStorage } from "../../machines/open-storage.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
-import { loopDevicesOf, mountsUnder } from "../setup/leaks.ts";
+import { loopDevicesOf, mountsUnder } from "../runner/leaks.ts";
 import { makeFarm } from "./farm.ts";
 import { testStorage } from "./storage-behaviour.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openSigner } from "../../../agent/wire/signing.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
-import { makeKey } from "../../controller/proof.ts";
+import { makeKey } from "../../controller/authentication/proof.ts";
 import { HttpClient, Unreachable } from "../../../agent/wire/http.ts";
 import { Polling } from "../../../agent/asking/polling.ts";
 import { silentLog } from "../../../os/log.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { packageFile } from "../../os/files/package.ts";
 import { killGroup } from "../../os/run.ts";
-import { useModules } from "./in-use.ts";
+import { useModules } from "../setup/in-use.ts";
 import { findLeaks, listUnmarked, markVariable, removeLeaks, type Marks } from "./leaks.ts";
 import { readRecords, summary } from "./slowest.ts";
 

@@ -42,7 +42,7 @@ test("not here", { skip: "no such thing" }, () => {});
 test("later", (t) => t.skip());
 `,
   );
-  const reporter = packageFile("test", "setup", "record.ts");
+  const reporter = packageFile("test", "runner", "record.ts");
   const env = { ...process.env };
   delete env["NODE_TEST_CONTEXT"];
   const argv = [process.execPath, "--test", `--test-reporter=${reporter}`, file];

@@ -2,7 +2,7 @@
 import { constants, createHash, generateKeyPairSync, privateEncrypt, randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatTaskRequest } from "../../manifests/task-request.ts";
+import { formatTaskRequest } from "../../../manifests/task-request.ts";
 
 const sha256 = (data: string | Uint8Array, encoding: "hex" | "base64url" = "hex") =>
   createHash("sha256").update(data).digest(encoding);

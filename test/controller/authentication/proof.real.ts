@@ -6,13 +6,13 @@ import { once } from "node:events";
 import { request, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { AgentProofs } from "../../controller/authentication/proofs.ts";
-import { openEmbedded } from "../../controller/database/embedded.ts";
-import { migrate } from "../../controller/database/migrations.ts";
-import { openServer } from "../../controller/database/server.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { makeFarm, type Farm, type RunningController } from "./farm.ts";
-import { noPostgres, startPostgres } from "./postgres.ts";
+import { AgentProofs } from "../../../controller/authentication/proofs.ts";
+import { openEmbedded } from "../../../controller/database/embedded.ts";
+import { migrate } from "../../../controller/database/migrations.ts";
+import { openServer } from "../../../controller/database/server.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { makeFarm, type Farm, type RunningController } from "../farm.ts";
+import { noPostgres, startPostgres } from "../postgres.ts";
 import {
   ask,
   makeKey,

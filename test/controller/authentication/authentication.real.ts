@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { run } from "../../os/run.ts";
+import { run } from "../../../os/run.ts";
 import {
   makeFarm,
   postTaskRequest,
@@ -14,7 +14,7 @@ import {
   type Farm,
   type ReceivedTask,
   type RunningController,
-} from "./farm.ts";
+} from "../farm.ts";
 import { makeKey, writeKeys } from "./proof.ts";
 
 const openssl = (...args: string[]) => run(["openssl", ...args], { timeoutSeconds: 300 });
