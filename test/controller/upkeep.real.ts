@@ -25,9 +25,9 @@ const specification = {
 
 /** Gives out and takes back, many times. */
 async function claim(database: EmbeddedDatabase, queue: BuildQueue, name: string): Promise<void> {
-  for (let batch = 0; batch < 20; batch++)
+  for (let batch = 0; batch < 5; batch++)
     await database.transaction(async (sql) => {
-      for (let count = 0; count < 25; count++)
+      for (let count = 0; count < 100; count++)
         await queue.putBack(sql, (await queue.take(sql, name))!, count % 3);
     });
 }
@@ -37,13 +37,13 @@ describe("the embedded database", { timeout: 240_000 }, () => {
     await using directory = await temporaryDirectory("croft-test-upkeep-");
     await using database = await openEmbedded(join(directory.path, "database"));
     await migrate(database);
-    const settings = { changedRows: 500, everyMs: 1e9, idleMs: 1, checkMs: 10 };
+    const settings = { changedRows: 1500, everyMs: 1e9, idleMs: 1, checkMs: 10 };
     await using _upkeep = startUpkeep(database, silentLog(), settings);
     const queue = new BuildQueue(database);
     const name = await queue.ensure({ target: "default", machine: "*", toolchain: "*", interactive: false });
     await database.transaction((sql) => queue.add(sql, name, specification, null, null));
     const sizes: number[] = [];
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < 5; round++) {
       await claim(database, queue, name);
       await until(() => Promise.resolve(database.use.changedRows < settings.changedRows), "a vacuum");
       const [row] = await database.query<{ bytes: number }>(
