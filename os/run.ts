@@ -1,6 +1,10 @@
 import { spawn, type SpawnOptions } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { Failure } from "./failure.ts";
+import { LineSplitter } from "./text/lines.ts";
+
+/** What is passed on of a longer line. */
+const longestLineBytes = 64 * 1024;
 
 /** How to run a program; see {@link run}. */
 export interface RunOptions {
@@ -13,7 +17,7 @@ export interface RunOptions {
   input?: string | Uint8Array;
   /** A file as standard input, however large. */
   inputFile?: string;
-  /** Called with each line of either stream, without its newline. */
+  /** Called with each line of either stream, without its newline; of one over 64 KiB, with its beginning. */
   onLine?: (line: string) => void;
   /** How much of each stream is kept, in bytes (the end of it); default 1 MiB. */
   keepBytes?: number;
@@ -124,7 +128,7 @@ export function killGroup(pid: number | undefined, signal: NodeJS.Signals): void
 function collect(stream: NodeJS.ReadableStream, keepBytes: number, onLine?: (line: string) => void) {
   let chunks: Buffer[] = [];
   let size = 0;
-  let partial = "";
+  const lines = new LineSplitter(longestLineBytes);
   stream.on("data", (chunk: Buffer) => {
     chunks.push(chunk);
     size += chunk.length;
@@ -133,13 +137,10 @@ function collect(stream: NodeJS.ReadableStream, keepBytes: number, onLine?: (lin
       chunks = [tail];
       size = tail.length;
     }
-    if (!onLine) return;
-    const lines = (partial + chunk.toString("utf8")).split("\n");
-    partial = lines.pop()!.slice(-65536);
-    for (const line of lines) onLine(line);
+    if (onLine) for (const { text } of lines.push(chunk)) onLine(text);
   });
   stream.on("end", () => {
-    if (onLine && partial !== "") onLine(partial);
+    if (onLine) for (const { text } of lines.end()) onLine(text);
   });
   const bytes = () => Buffer.concat(chunks).subarray(-keepBytes);
   return { bytes, text: () => bytes().toString("utf8") };

@@ -16,6 +16,20 @@ test("a program's output, status and lines are what it gave", async () => {
   assert.deepEqual(lines.sort(), ["a", "b", "c"]);
 });
 
+test("a character that is cut by the end of a piece of output comes whole in its line", async () => {
+  const lines: string[] = [];
+  const input = `${"x\n".repeat(32_767)}xé\n`; // pipes are read in pieces of 65,536 bytes
+  await run(["cat"], { timeoutSeconds: 60, input, onLine: (line) => lines.push(line) });
+  assert.equal(lines.at(-1), "xé");
+});
+
+test("of a line without end its beginning is passed on", async () => {
+  const lines: string[] = [];
+  const command = "head -c 200000 /dev/zero | tr '\\0' x; echo; echo next";
+  await run(["sh", "-c", command], { timeoutSeconds: 60, onLine: (line) => lines.push(line) });
+  assert.deepEqual(lines, ["x".repeat(65_536), "next"]);
+});
+
 test("a failure carries argv, status and the end of the output", async () => {
   await assert.rejects(
     run(["sh", "-c", "echo why it failed >&2; exit 7"], { timeoutSeconds: 10 }),
