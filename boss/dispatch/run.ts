@@ -7,6 +7,7 @@
  */
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
+import { isDiskFull } from "../../worker/disk-full.ts";
 import type { BuildResult, Response } from "../../worker/protocol.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { Host } from "../hosts/hosts.ts";
@@ -15,9 +16,6 @@ import type { Pool } from "./pool.ts";
 import type { StartedWorker } from "../hosts/start.ts";
 import { BusyFailure } from "../hosts/start.ts";
 
-/** What programs, git and Node.js say of it: at the end of a line, where no compiler quotes a source that has it. */
-const diskFull =
-  /(?:^|[:(] ?)'?(?:no space left on device|disk quota exceeded|out of diskspace)'?[.)\s]*$|\bENOSPC: no space left on device,/im;
 /** How often deadlines are looked at. */
 const watchMilliseconds = 250;
 /** A longer gap between two looks means that the boss itself did not run. */
@@ -288,9 +286,4 @@ export class Run {
   #fail(error: unknown): void {
     this.#over.reject(error);
   }
-}
-
-/** Whether what programs say, line by line, tells that a disk is full. */
-export function isDiskFull(text: string): boolean {
-  return diskFull.test(text);
 }

@@ -5,6 +5,7 @@
 import { statfsSync } from "node:fs";
 import { loadavg } from "node:os";
 import { Failure } from "../../os/failure.ts";
+import { diskFullText } from "../disk-full.ts";
 import { returnCodes, type BuildResult, type Response, type Target } from "../protocol.ts";
 import { JobPool } from "./job-pool.ts";
 import { Ended } from "./processes.ts";
@@ -154,12 +155,12 @@ export class Round {
     this.#exceptions++;
     const text =
       error instanceof Failure ? error.message : error instanceof Error ? error.stack : String(error);
-    this.#options.log(`${board}: ${text}${isFull(this.#options.repository.workDir) ? `: ${diskFull}` : ""}`);
+    this.#options.log(
+      `${board}: ${text}${isFull(this.#options.repository.workDir) ? `: ${diskFullText}` : ""}`,
+    );
   }
 }
 
-/** What programs say of it, and a boss looks for; git often tells only that it could not write. */
-const diskFull = "No space left on device";
 /** Nothing can be built with less. */
 const leastBytes = 1024 * 1024;
 
