@@ -1,9 +1,9 @@
 /** What the boss asks of git in the source tree. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Failure, UsageFailure } from "../../os/failure.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { ProgramFailure, run } from "../../os/run.ts";
+import { commitTree, writeWorkTree, type RunGit } from "../../worker/work-tree.ts";
 import type { MatrixCommit } from "./matrix.ts";
 
 const timeoutSeconds = 300;
@@ -91,21 +91,12 @@ export async function treeOf(source: string, commit: string): Promise<string> {
  * index and no file of the tree is touched.
  */
 export async function commitWorkTree(source: string): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "croft-index-"));
-  try {
-    const env = { GIT_INDEX_FILE: join(directory, "index") };
-    const head = await headCommit(source);
-    await git(source, ["read-tree", head], { env });
-    await git(source, ["add", "--all"], { env });
-    const tree = (await git(source, ["write-tree"], { env })).trim();
-    if (tree === (await treeOf(source, head))) return head;
-    const author = { GIT_AUTHOR_NAME: "croft", GIT_AUTHOR_EMAIL: "croft@localhost" };
-    const committer = { GIT_COMMITTER_NAME: "croft", GIT_COMMITTER_EMAIL: "croft@localhost" };
-    const args = ["commit-tree", "--no-gpg-sign", "-p", head, "-m", "uncommitted changes", tree];
-    return (await git(source, args, { env: { ...author, ...committer } })).trim();
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  await using directory = await temporaryDirectory("croft-index-");
+  const run: RunGit = async (args, env = {}) => (await git(source, args, { env })).trim();
+  const head = await headCommit(source);
+  const tree = await writeWorkTree(run, join(directory.path, "index"));
+  if (tree === (await treeOf(source, head))) return head;
+  return await commitTree(run, tree, "uncommitted changes", { parent: head });
 }
 
 /**

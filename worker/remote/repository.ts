@@ -1,6 +1,8 @@
-import { appendFile, copyFile, mkdir, readFile, realpath, rm } from "node:fs/promises";
+import { appendFile, mkdir, readFile, realpath, rm } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { attempt, Failure, isSystemError } from "../../os/failure.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
+import { commitTree, writeWorkTree, type RunGit } from "../work-tree.ts";
 import { cleanEnvironment } from "./environment.ts";
 import type { Processes } from "./processes.ts";
 import { Worktree, type Git, type GitOptions } from "./worktree.ts";
@@ -13,8 +15,6 @@ const gitTimeoutSeconds = 900;
 
 /** No hook of the repository has a part in this, and no automatic housekeeping goes on in the background. */
 const gitOptions = ["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false"];
-
-const author = { NAME: "croft", EMAIL: "croft@localhost", DATE: "@0 +0000" };
 
 /** The git repository in a work directory: what is pushed there is built from it. */
 export class Repository implements Git {
@@ -51,24 +51,10 @@ export class Repository implements Git {
 
   /** The current source, with all its changes and without what git ignores, as a commit on no branch. */
   async currentSource(): Promise<string> {
-    const index = join(await this.gitDirectory(), "croft-index");
-    const identity = Object.entries(author).flatMap(([name, value]) => [
-      [`GIT_AUTHOR_${name}`, value],
-      [`GIT_COMMITTER_${name}`, value],
-    ]);
-    const env = { GIT_INDEX_FILE: index, ...Object.fromEntries(identity) } as NodeJS.ProcessEnv;
     await this.#hideOwnFolder();
-    try {
-      // What the index knows of unchanged files saves reading them all.
-      await copyFile(join(await this.gitDirectory(), "index"), index).catch((error: unknown) => {
-        if (!isSystemError(error, "ENOENT")) throw error;
-      });
-      await this.git(["add", "--all"], { env });
-      const tree = await this.git(["write-tree"], { env });
-      return await this.git(["commit-tree", "-m", "current source", tree], { env });
-    } finally {
-      await rm(index, { force: true });
-    }
+    const git: RunGit = (args, env) => this.git(args, withoutUndefined({ env }));
+    const tree = await writeWorkTree(git, join(await this.gitDirectory(), "croft-index"));
+    return await commitTree(git, tree, "current source", { date: "@0 +0000" });
   }
 
   /** The worktrees of the threads, made or, as an earlier session left them, taken over. */
