@@ -9,6 +9,7 @@ import { run } from "../../os/run.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../fixtures/source-history.ts";
 import { patienceMs } from "../fixtures/patience.ts";
 import { isRunning } from "../fixtures/processes.ts";
+import { until } from "../controller/until.ts";
 import { countDone, processesWith } from "./results/results.ts";
 import { runBoss, RunningBoss } from "./running-boss.ts";
 import { childrenOf, startHosts, type SshHosts } from "./ssh-hosts.ts";
@@ -164,6 +165,9 @@ test("kill -9 of the boss ends all workers and compilers, frees the locks, and t
   const args = buildArguments(hosts, history, "alpha,beta", "--max-builds", "2");
   await using boss = new RunningBoss(args, hosts, history.directory);
   await boss.until(({ event }) => event === "result", 2);
+  // A result counts once it is on the disk, about a second after it has come.
+  const results = join(hosts.directory, "results");
+  await until(() => Promise.resolve(countDone(results) >= 2), "results that are done");
   for (const name of ["alpha", "beta"])
     await boss.until(({ event, host }) => event === "given" && host === name);
   const there = ["alpha", "beta"].flatMap((name) => processesOf(hosts, name)).filter((pid) => !isSshd(pid));
@@ -173,12 +177,11 @@ test("kill -9 of the boss ends all workers and compilers, frees the locks, and t
   await assertGone(there);
   for (const name of ["alpha", "beta"])
     tryLockFile(join(workDirectory(hosts, name), ".croft-lock"))![Symbol.dispose]();
-  const before = countDone(join(hosts.directory, "results"));
-  assert.ok(before >= 2);
+  const before = countDone(results);
   const next = await runBoss(args, hosts, history.directory);
   assert.equal(next.status, 0, next.stderr);
   assert.equal(next.boss.summary.already, before);
-  assert.equal(countDone(join(hosts.directory, "results")), 12);
+  assert.equal(countDone(results), 12);
 });
 
 test("Ctrl-C ends the run in order: status 130, nothing runs on, and the next run goes on", async () => {
