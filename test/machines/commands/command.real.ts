@@ -98,8 +98,8 @@ test("showing a machine lists revisions with sizes, what was bootstrapped, and w
     ["a-gcc-3-abcdef"],
   );
   const text = (await machine(farm, "show", "a")).stdout;
-  assert.match(text, /^ {2}\* {2}a-1\.2 +\d+\.\d MiB +a-1\.2 +A machine for tests$/m);
-  assert.match(text, /^ +a-gcc +\d+\.\d MiB +a-1\.2 +croft 1\.2\.0, gcc 12\.2\.0$/m);
+  assert.match(text, /^ {2}\* {2}a-1\.2 +\d+\.\d KiB +a-1\.2 +A machine for tests$/m);
+  assert.match(text, /^ +a-gcc +\d+\.\d KiB +a-1\.2 +croft 1\.2\.0, gcc 12\.2\.0$/m);
   assert.match(text, /^ {2}summary: A machine for tests$/m);
   const none = await machine(farm, "show", "a", "--json", "--toolchain-name", "other");
   assert.deepEqual((JSON.parse(none.stdout) as MachineReport).bootstrapped, []);
