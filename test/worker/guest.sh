@@ -20,6 +20,8 @@ else
   mkdir "$given/disk/upper" "$given/disk/work"
   mount -t overlay -o "lowerdir=/,upperdir=$given/disk/upper,workdir=$given/disk/work" guest "$root"
   ln -sf "$shell" "$root/bin/sh"
+  # A host where croft is installed shows the guest nothing of it; the overlay keeps the host's own files.
+  for directory in etc var/lib run usr/lib; do rm -rf "$root/$directory/croft"; done
 fi
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
