@@ -1,37 +1,36 @@
-/**
- * Metrics in the text format of Prometheus, version 0.0.4
- * (https://prometheus.io/docs/instrumenting/exposition_formats/).
- */
+/** Metrics in the text format of Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/), by prom-client. */
+import * as prometheus from "prom-client";
 
 /** Values of a metric's labels by name. */
 export type Labels = Readonly<Record<string, string>>;
 
-type MetricType = "counter" | "gauge" | "histogram";
-
 /** What a metric is, for its documentation. */
 export interface MetricDescription {
   readonly name: string;
-  readonly type: MetricType;
+  readonly type: "counter" | "gauge" | "histogram";
   /** One sentence. */
   readonly help: string;
   readonly labels: readonly string[];
 }
 
 /** `Content-Type` of {@link MetricRegistry.format}. */
-export const metricsContentType = "text/plain; version=0.0.4; charset=utf-8";
+export const metricsContentType = prometheus.Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** The metrics of a process, in the order in which they were made. */
 export class MetricRegistry {
-  readonly #metrics: Metric[] = [];
+  readonly descriptions: MetricDescription[] = [];
+  readonly #registry = new prometheus.Registry();
   readonly #collectors: (() => void | Promise<void>)[] = [];
 
   /** A value that only grows; its name ends in `_total`. */
   counter(name: string, help: string, labels: readonly string[] = []): Counter {
-    return this.#add(new Counter({ name, type: "counter", help, labels }));
+    const configuration = this.#describe({ name, type: "counter", help, labels });
+    return new Counter(configuration, new prometheus.Counter(configuration));
   }
 
   gauge(name: string, help: string, labels: readonly string[] = []): Gauge {
-    return this.#add(new Gauge({ name, type: "gauge", help, labels }));
+    const configuration = this.#describe({ name, type: "gauge", help, labels });
+    return new Gauge(configuration, new prometheus.Gauge(configuration));
   }
 
   /** @param bounds upper bounds of the buckets, growing; the one without bound is added. */
@@ -41,7 +40,8 @@ export class MetricRegistry {
     bounds: readonly number[],
     labels: readonly string[] = [],
   ): Histogram {
-    return this.#add(new Histogram({ name, type: "histogram", help, labels }, bounds));
+    const configuration = this.#describe({ name, type: "histogram", help, labels });
+    return new Histogram(configuration, new prometheus.Histogram({ ...configuration, buckets: [...bounds] }));
   }
 
   /** Has this called before each {@link format}: for what is looked up rather than counted. */
@@ -49,122 +49,62 @@ export class MetricRegistry {
     this.#collectors.push(collect);
   }
 
-  get descriptions(): readonly MetricDescription[] {
-    return this.#metrics.map(({ description }) => description);
-  }
-
   /** The text that is scraped. */
   async format(): Promise<string> {
     for (const collect of this.#collectors) await collect();
-    return this.#metrics.map((metric) => metric.format()).join("");
+    return await this.#registry.metrics();
   }
 
-  #add<T extends Metric>(metric: T): T {
-    const { name, labels } = metric.description;
-    if (![name, ...labels].every((word) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(word)))
-      throw new Error(`'${name}' has a name or label that Prometheus does not take`);
-    if (this.#metrics.some((other) => other.description.name === name))
-      throw new Error(`there are two metrics '${name}'`);
-    this.#metrics.push(metric);
-    return metric;
+  #describe(description: MetricDescription) {
+    this.descriptions.push(description);
+    const { name, help, labels } = description;
+    return { name, help, labelNames: [...labels], registers: [this.#registry] };
   }
 }
 
-abstract class Metric {
-  readonly description: MetricDescription;
+/** What all kinds of metrics have; `Kept` is what prom-client keeps of one. */
+class Metric<Kept> {
+  protected readonly kept: Kept;
+  readonly #name: string;
+  readonly #labelNames: readonly string[];
 
-  constructor(description: MetricDescription) {
-    this.description = description;
+  constructor({ name, labelNames }: { name: string; labelNames: readonly string[] }, kept: Kept) {
+    this.#name = name;
+    this.#labelNames = labelNames;
+    this.kept = kept;
   }
 
-  /** Lines of the values, without comments. */
-  protected abstract samples(): string[];
-
-  format(): string {
-    const { name, type, help } = this.description;
-    const escaped = help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
-    return [`# HELP ${name} ${escaped}`, `# TYPE ${name} ${type}`, ...this.samples(), ""].join("\n");
-  }
-
-  /** `{a="1",b="2"}`, the same for the same labels; they must be those that were declared. */
-  protected key(labels: Labels): string {
-    const names = this.description.labels;
+  /** The library takes a value without a label that was declared, and makes a series of its own of it. */
+  protected all(labels: Labels): Labels {
+    const names = this.#labelNames;
     if (Object.keys(labels).length !== names.length || names.some((name) => labels[name] === undefined))
-      throw new Error(`metric '${this.description.name}' takes the labels ${names.join(", ") || "(none)"}`);
-    return names.length === 0 ? "" : `{${names.map((name) => pair(name, labels[name]!)).join(",")}}`;
+      throw new Error(`metric '${this.#name}' takes the labels ${names.join(", ") || "(none)"}`);
+    return labels;
   }
 }
 
-abstract class SimpleMetric extends Metric {
-  protected readonly values = new Map<string, number>();
-
-  /** The value, 0 if it has none. */
-  value(labels: Labels = {}): number {
-    return this.values.get(this.key(labels)) ?? 0;
-  }
-
-  protected samples(): string[] {
-    return [...this.values].map(([key, value]) => `${this.description.name}${key} ${number(value)}`);
-  }
-}
-
-export class Counter extends SimpleMetric {
+export class Counter extends Metric<prometheus.Counter> {
   /** @param by at least 0; 0 makes the series known, so that its first increase is seen as one. */
   add(labels: Labels = {}, by = 1): void {
-    if (!(by >= 0)) throw new Error(`counter '${this.description.name}' cannot grow by ${by}`);
-    const key = this.key(labels);
-    this.values.set(key, (this.values.get(key) ?? 0) + by);
+    this.kept.inc(this.all(labels), by);
   }
 }
 
-export class Gauge extends SimpleMetric {
+export class Gauge extends Metric<prometheus.Gauge> {
   set(value: number, labels: Labels = {}): void {
-    this.values.set(this.key(labels), value);
+    this.kept.set(this.all(labels), value);
   }
 
   /** Forgets the values for all labels. */
   clear(): void {
-    this.values.clear();
+    this.kept.reset();
   }
 }
 
-export class Histogram extends Metric {
-  readonly #bounds: readonly number[];
-  readonly #series = new Map<string, { labels: Labels; counts: number[]; sum: number }>();
-
-  constructor(description: MetricDescription, bounds: readonly number[]) {
-    super(description);
-    this.#bounds = [...bounds, Infinity];
-  }
-
+export class Histogram extends Metric<prometheus.Histogram> {
   observe(value: number, labels: Labels = {}): void {
-    const key = this.key(labels);
-    let series = this.#series.get(key);
-    if (!series) this.#series.set(key, (series = { labels, counts: this.#bounds.map(() => 0), sum: 0 }));
-    series.sum += value;
-    series.counts[this.#bounds.findIndex((bound) => value <= bound)]!++;
+    this.kept.observe(this.all(labels), value);
   }
-
-  protected samples(): string[] {
-    const { name } = this.description;
-    return [...this.#series].flatMap(([key, { counts, sum }]) => {
-      let total = 0;
-      const buckets = counts.map((count, index) => {
-        total += count;
-        const bound = pair("le", number(this.#bounds[index]!));
-        return `${name}_bucket${key === "" ? `{${bound}}` : key.replace(/\}$/, `,${bound}}`)} ${total}`;
-      });
-      return [...buckets, `${name}_sum${key} ${number(sum)}`, `${name}_count${key} ${total}`];
-    });
-  }
-}
-
-function pair(name: string, value: string): string {
-  return `${name}="${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
-}
-
-function number(value: number): string {
-  return value === Infinity ? "+Inf" : value === -Infinity ? "-Inf" : String(value);
 }
 
 /** Adds what every process tells of itself, by the names that are common among Prometheus' clients. */
@@ -173,9 +113,12 @@ export function addProcessMetrics(registry: MetricRegistry): void {
   const cpu = registry.counter("process_cpu_seconds_total", "Processor time of the process, in seconds.");
   const start = registry.gauge("process_start_time_seconds", "Start of the process, in seconds since 1970.");
   start.set(Math.round(performance.timeOrigin) / 1000);
+  let toldSeconds = 0;
   registry.onCollect(() => {
     const { user, system } = process.cpuUsage();
     memory.set(process.memoryUsage.rss());
-    cpu.add({}, Math.max(0, (user + system) / 1e6 - cpu.value()));
+    const usedSeconds = (user + system) / 1e6;
+    cpu.add({}, Math.max(0, usedSeconds - toldSeconds));
+    toldSeconds = Math.max(usedSeconds, toldSeconds);
   });
 }

@@ -37,6 +37,7 @@ export class AgentMetrics {
   /** By URL, as configured. */
   readonly controllers = new Map<string, ControllerState>();
   readonly machines = new MachineView();
+  readonly #built = new Map<ResultStatus, number>();
   #settings: Settings;
   readonly #status: Status;
   readonly #spool: SpoolMeter;
@@ -175,6 +176,7 @@ export class AgentMetrics {
   /** By work-loop.ts. */
   built(status: ResultStatus): void {
     this.#builds.add({ status });
+    this.#built.set(status, (this.#built.get(status) ?? 0) + 1);
   }
 
   /** By work-loop.ts. */
@@ -193,7 +195,7 @@ export class AgentMetrics {
   }
 
   get buildsByStatus(): Partial<Record<ResultStatus, number>> {
-    return Object.fromEntries(resultStatuses.map((status) => [status, this.#builds.value({ status })]));
+    return Object.fromEntries(resultStatuses.map((status) => [status, this.#built.get(status) ?? 0]));
   }
 
   async #collect(): Promise<void> {

@@ -1,5 +1,6 @@
 /** What becomes of the text of untrusted machines: on pages, on terminals, in events. */
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { runInNewContext } from "node:vm";
 import { readEvents } from "../../controller/client/event-reader.ts";
@@ -183,6 +184,24 @@ describe("small matters", () => {
     for (const [length, expected] of whole.entries())
       assert.equal(wholeCharacters(bytes.subarray(0, length)), expected, `${length} bytes`);
     assert.equal(wholeCharacters(Buffer.from([0x80, 0x80, 0x80, 0x80])), 4);
+  });
+
+  test("events are read whatever ends their lines, and what is none is passed over", async () => {
+    const text =
+      "\ufeffdata: a\r\rdata\rdata:  b\r\n\r\nevent: x\n\nid: 1\u0000\ndata: c\nnonsense\n: data: d\n\nid\ndata: e\n\n";
+    const bytes = Buffer.from(text);
+    for (let size = 1; size <= bytes.length; size++) {
+      const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) =>
+        bytes.subarray(at * size, at * size + size),
+      );
+      const read = [];
+      for await (const { event, data } of readEvents(Readable.from(pieces))) read.push(`${event}: ${data}`);
+      assert.deepEqual(
+        read,
+        ["message: a", "message: \n b", "message: c", "message: e"],
+        `pieces of ${size}`,
+      );
+    }
   });
 
   test("events are read in any pieces", async () => {

@@ -40,11 +40,11 @@ test("a histogram without labels has only that of the bucket", async () => {
 test("mistakes in the use of metrics are found", () => {
   const registry = new MetricRegistry();
   const counter = registry.counter("croft_test_total", "Counts.", ["who"]);
-  assert.throws(() => registry.gauge("croft_test_total", "Again."), /two metrics/);
-  assert.throws(() => registry.gauge("croft-test", "A dash."), /does not take/);
+  assert.throws(() => registry.gauge("croft_test_total", "Again."), /already been registered/);
+  assert.throws(() => registry.gauge("croft-test", "A dash."), /Invalid metric name/);
   assert.throws(() => counter.add({}), /takes the labels who/);
   assert.throws(() => counter.add({ who: "x", why: "y" }), /takes the labels who/);
-  assert.throws(() => counter.add({ who: "x" }, -1), /cannot grow/);
+  assert.throws(() => counter.add({ who: "x" }, -1), /not possible to decrease/);
 });
 
 test("what is looked up is looked up for each scrape", async () => {
