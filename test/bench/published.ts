@@ -1,4 +1,4 @@
-import { cp, mkdir, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { packageFile } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
@@ -15,7 +15,7 @@ export async function publishTo(directory: string, tests: readonly string[] = []
   await cp(packageFile("package.json"), join(directory, "package.json"));
   for (const name of ["node_modules", "worker"]) await symlink(packageFile(name), join(directory, name));
   const base = packageFile("tsconfig.build.json");
-  const rooms = ["bin", "agent", "machines", "manifests", "controller", "boss", "worker", "host"];
+  const { include: rooms } = JSON.parse(await readFile(base, "utf8")) as { include: string[] };
   const settings = {
     extends: base,
     compilerOptions: { rootDir: packageFile(), outDir: join(directory, "dist") },
