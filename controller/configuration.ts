@@ -4,6 +4,7 @@ import Type, { type Static } from "typebox";
 import { readCheckedConfiguration } from "../os/command-line/checked-configuration.ts";
 import { UsageFailure, reasonOf } from "../os/failure.ts";
 import { parseListenAddress } from "../os/network/listen-address.ts";
+import { withoutUndefined } from "../os/without-undefined.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 
@@ -93,7 +94,7 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
   if (file.private) checkPrivate(given.config, file);
   return {
     listen: parseListen(given.listen ?? file.listen ?? "127.0.0.1:8420"),
-    ...(publicUrl === undefined ? {} : { publicUrl: publicUrl.replace(/\/+$/, "") }),
+    ...withoutUndefined({ publicUrl: publicUrl?.replace(/\/+$/, "") }),
     data: resolve(given.data ?? file.data ?? "croft-data"),
     database: file.database ?? "embedded",
     ...(keys === undefined ? {} : { agentKeys: resolve(keys) }),
@@ -144,8 +145,7 @@ function targetsOf(declared: readonly Static<typeof target>[]): Target[] {
       machine: one.machine ?? "*",
       toolchain: one.toolchain ?? "*",
       triplet: one.target ?? hostTriplet(),
-      ...(one.environment === undefined ? {} : { environment: one.environment }),
-      ...(one.config === undefined ? {} : { configuration: one.config }),
+      ...withoutUndefined({ environment: one.environment, configuration: one.config }),
       warnings: one.warnings ?? [],
       timeoutSeconds: one.timeout ?? 5400,
     };

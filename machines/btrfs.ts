@@ -3,6 +3,7 @@ import { lstat } from "node:fs/promises";
 import { Failure, isSystemError } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { ProgramFailure, run } from "../os/run.ts";
+import { withoutUndefined } from "../os/without-undefined.ts";
 import type { DirectoryStorage } from "./directory-storage.ts";
 import type { RemoveOptions, Storage } from "./storage.ts";
 
@@ -61,7 +62,7 @@ export class BtrfsStorage implements Storage {
   async #btrfs(args: readonly string[], signal?: AbortSignal): Promise<void> {
     await run(["btrfs", ...args], {
       timeoutSeconds,
-      ...(signal ? { signal } : {}),
+      ...withoutUndefined({ signal }),
       onLine: (line) => this.#log.output({ line }, "btrfs"),
     });
   }

@@ -4,6 +4,7 @@ import { syncDirectory } from "../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
+import { withoutUndefined } from "../os/without-undefined.ts";
 import { isRemoved, removedName } from "./names.ts";
 import type { RemoveOptions, Storage } from "./storage.ts";
 
@@ -102,7 +103,7 @@ export class DirectoryStorage implements Storage {
   ): Promise<void> {
     await run(argv, {
       timeoutSeconds,
-      ...(signal ? { signal } : {}),
+      ...withoutUndefined({ signal }),
       onLine: (line) => this.#log.output({ line }, argv[0]!),
     });
   }

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { Failure, isSystemError, reasonOf, assertFailure } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { listMachines } from "./layout.ts";
 import { classifyEntry, isRemoved } from "./names.ts";
@@ -43,7 +43,7 @@ export async function removeStaleSnapshots(options: StaleSnapshotOptions): Promi
     try {
       await removeTreeOfSubvolumes(storage, path);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       log.error({ path }, error.message);
     }
   }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Type, type Static } from "typebox";
 import { readCheckedConfiguration } from "../../os/command-line/checked-configuration.ts";
 import { UsageFailure } from "../../os/failure.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { checkDestination, checkHostName, type Host } from "../hosts/hosts.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -82,7 +83,7 @@ export function configuredHosts(file: BossFile, workDirectory: string): Host[] {
       name,
       destination,
       workDirectory: settings?.["work-dir"] ?? workDirectory,
-      ...(maxBuilds === undefined ? {} : { maxBuilds }),
+      ...withoutUndefined({ maxBuilds }),
     };
   });
 }

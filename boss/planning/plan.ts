@@ -2,6 +2,7 @@
 import { basename, join, resolve } from "node:path";
 import { UsageFailure } from "../../os/failure.ts";
 import type { OptionValues } from "../../os/command-line/options.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
 import { configuredHosts, readBossFile, type BossFile } from "./configuration.ts";
 import { commitWorkTree, headCommit, selectCommits, tipsOf, treeOf } from "../matrix/git.ts";
@@ -73,7 +74,7 @@ export function localHost(project: Project, maxBuilds: number | undefined): Host
     name: localName,
     destination: undefined,
     workDirectory: `~/.cache/croft/work/${localName}-${name}`,
-    ...(maxBuilds === undefined ? {} : { maxBuilds }),
+    ...withoutUndefined({ maxBuilds }),
   };
 }
 
@@ -138,9 +139,7 @@ async function chooseCommits(
   if (uncommitted)
     throw new UsageFailure("build", "--uncommitted is for the current source, without commits");
   const commits = await selectCommits(source, {
-    ...(range === undefined ? {} : { range }),
-    ...(count === undefined ? {} : { count }),
-    ...(branch === undefined ? {} : { branch }),
+    ...withoutUndefined({ range, count, branch }),
   });
   return {
     commits,
@@ -161,5 +160,5 @@ function parseToolchains(given: readonly string[]): Record<string, string> {
 function workerRecipe(recipe: NonNullable<BossFile["recipe"]>): unknown {
   if (typeof recipe === "string") return recipe;
   const { "config-files": config, ...rest } = recipe;
-  return { ...rest, ...(config === undefined ? {} : { config }) };
+  return { ...rest, ...withoutUndefined({ config }) };
 }

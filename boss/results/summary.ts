@@ -1,4 +1,5 @@
 /** What a matrix of results says: per commit, what it broke and fixed, its warnings, and how sizes changed. */
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Matrix } from "../matrix/matrix.ts";
 import { parseSizes, sizeChanges, type ImageSize } from "./sizes.ts";
 import type { ResultStore } from "./store.ts";
@@ -37,7 +38,7 @@ export function readCell(store: ResultStore, matrix: Matrix, target: number, com
   const stderr = store.readFile(matrix.targets[target]!, commit, "err") ?? "";
   const host = store.readFile(matrix.targets[target]!, commit, "host")?.trim();
   const warnings = stderr.split("\n").filter((line) => /\bwarning\b/i.test(line));
-  const base = { returnCode, warnings, ...(host ? { host } : {}) };
+  const base = { returnCode, warnings, ...withoutUndefined({ host: host || undefined }) };
   if (returnCode !== 0)
     return { ...base, status: "failed", message: firstError(stderr) ?? reasonOfCode(returnCode) };
   const message = warnings[0]?.trim() ?? firstLine(stderr);

@@ -1,3 +1,4 @@
+import { withoutUndefined } from "../../os/without-undefined.ts";
 /** What is to be built: what a submission asks for, and what its target adds. */
 
 /** What a build is made for: which machines may build it, and how. */
@@ -55,16 +56,18 @@ export function specificationFor(submission: Submission, target: Target): Specif
     name: submission.name,
     version: submission.version,
     repository: submission.repository,
-    ...(submission.repositoryType === undefined ? {} : { repositoryType: submission.repositoryType }),
+    ...withoutUndefined({ repositoryType: submission.repositoryType }),
     target: target.name,
     triplet: target.triplet,
     machine: submission.machine ?? target.machine,
     toolchain: target.toolchain,
-    ...(environment === undefined ? {} : { environment }),
-    ...(target.configuration === undefined ? {} : { targetConfiguration: target.configuration }),
-    ...(submission.configuration === undefined ? {} : { packageConfiguration: submission.configuration }),
+    ...withoutUndefined({
+      environment,
+      targetConfiguration: target.configuration,
+      packageConfiguration: submission.configuration,
+    }),
     warnings: target.warnings,
-    ...(submission.interactive === undefined ? {} : { interactive: submission.interactive }),
+    ...withoutUndefined({ interactive: submission.interactive }),
     priority: submission.priority,
     timeoutSeconds: target.timeoutSeconds,
   };

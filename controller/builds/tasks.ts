@@ -1,5 +1,6 @@
 /** A build as the task manifest that an agent performs. */
 import { Failure, reasonOf } from "../../os/failure.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
 import { guessRepositoryType } from "../../manifests/repository.ts";
 import { argumentList } from "../../manifests/values.ts";
@@ -20,12 +21,12 @@ export function taskFor(what: Specification, machine: string): Task {
     machine,
     auxiliaryMachines: {},
     target: what.triplet,
-    ...(what.environment === undefined ? {} : { environment: what.environment }),
+    ...withoutUndefined({ environment: what.environment }),
     auxiliaryEnvironments: {},
     targetConfig: argumentList(what.targetConfiguration ?? ""),
     packageConfig: argumentList(what.packageConfiguration ?? ""),
     warningRegex: [...what.warnings],
-    ...(what.interactive === undefined ? {} : { interactive: what.interactive }),
+    ...withoutUndefined({ interactive: what.interactive }),
   };
 }
 

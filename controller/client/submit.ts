@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { UsageFailure } from "../../os/failure.ts";
 import { givenValues, type OptionDeclaration, type OptionValues } from "../../os/command-line/options.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
 import { printLog, statusOf, waitForBuild } from "./watch.ts";
 
@@ -74,7 +75,7 @@ function submissionOf(values: OptionValues): object {
     repository,
     name: values["name"] ?? nameFrom(repository),
     ...picked(values, "version", "type", "machine", "environment", "config"),
-    ...(values["target"] === undefined ? {} : { targets: values["target"] }),
+    ...withoutUndefined({ targets: values["target"] }),
     ...(values["priority"] === undefined ? {} : { priority: Number(values["priority"]) }),
   };
 }

@@ -4,6 +4,7 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { randomTail } from "../../os/files/random-tail.ts";
 import { writeDurably } from "../../os/files/durable.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import { parseResultRequest, type ResultRequest } from "../../manifests/result-request.ts";
 import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
@@ -69,7 +70,7 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
     agent: task.agent,
     toolchain: task.toolchainName,
     interactive: task.interactiveMode ?? "false",
-    ...(task.fingerprint === undefined ? {} : { fingerprint: task.fingerprint }),
+    ...withoutUndefined({ fingerprint: task.fingerprint }),
     machines: task.machines.filter(({ role }) => role !== "auxiliary").map(({ name }) => name),
   });
   reply.type("text/manifest");
@@ -79,7 +80,7 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   controller.log.info({ build: build.id, agent: task.agent, machine: session.machine }, "given to an agent");
   const response: TaskResponse = {
     session: session.token,
-    ...(session.challenge === null ? {} : { challenge: session.challenge }),
+    ...withoutUndefined({ challenge: session.challenge ?? undefined }),
     resultUrl: `${base}/agent/result`,
     uploadUrls: Object.fromEntries(
       controller.configuration.uploadTypes.map((type) => [
@@ -131,9 +132,7 @@ async function takeResult(controller: Controller, request: FastifyRequest, reply
     version,
     status,
     operations,
-    ...(workerChecksum === undefined ? {} : { workerChecksum }),
-    ...(dependencyChecksum === undefined ? {} : { dependencyChecksum }),
-    ...(parsed.agentChecksum === undefined ? {} : { agentChecksum: parsed.agentChecksum }),
+    ...withoutUndefined({ workerChecksum, dependencyChecksum, agentChecksum: parsed.agentChecksum }),
   });
   if (outcome === "gone") return refuse(reply, 410, `the session is ${session.state}`);
   return reply.code(204).send();

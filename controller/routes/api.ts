@@ -2,7 +2,8 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
-import { Failure } from "../../os/failure.ts";
+import { assertFailure } from "../../os/failure.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { resultStatuses } from "../../manifests/result-status.ts";
 import { isLocalUrl } from "../../manifests/repository.ts";
 import { ConflictFailure } from "../builds/builds.ts";
@@ -85,9 +86,9 @@ function addSubmission(server: Server, served: Served): void {
         name,
         version,
         repository,
-        ...(type === undefined ? {} : { repositoryType: type }),
+        ...withoutUndefined({ repositoryType: type }),
         targets,
-        ...(config === undefined ? {} : { configuration: config }),
+        ...withoutUndefined({ configuration: config }),
         ...rest,
         priority,
       };
@@ -157,7 +158,7 @@ async function answer(reply: FastifyReply, status: number, work: () => Promise<o
     if (value === undefined) return refuse(reply, 404, "there is no such build");
     return reply.code(status).send(value);
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     return refuse(reply, error instanceof ConflictFailure ? 409 : 400, error.message, error.hints);
   }
 }

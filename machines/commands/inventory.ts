@@ -1,7 +1,8 @@
 /** What is known of the machines of a host, for people: without locks, and without touching anything. */
 import { lstatSync, readFileSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { Failure } from "../../os/failure.ts";
+import { Failure, assertFailure } from "../../os/failure.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../../manifests/machine.ts";
 import {
@@ -144,7 +145,7 @@ function addEntry(report: MachineReport, paths: MachinePaths, name: string, tool
   report.bootstrapped.push({
     toolchain: entry.toolchain,
     ...reportTree(path, () => readBootstrappedManifest(own)),
-    ...(holder ? { holder } : {}),
+    ...withoutUndefined({ holder }),
   });
 }
 
@@ -165,7 +166,7 @@ function attempting(report: { problem?: string }) {
     try {
       return action();
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       report.problem ??= error.message;
       return undefined;
     }

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
-import { Failure } from "../../os/failure.ts";
+import { Failure, assertFailure } from "../../os/failure.ts";
 import {
   addOptions,
   givenValues,
@@ -134,7 +134,7 @@ async function runningMachines(root: string): Promise<{ all: Found[]; inUse: Mon
       const machine = name.endsWith(`-${instance}`) ? name.slice(0, -instance.length - 1) : name;
       found.push({ instance, directory, machine, runs, held: readSuspension(directory) });
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       if (error instanceof MonitorInUse) inUse = error;
     }
   }

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure, isSystemError } from "../../os/failure.ts";
+import { Failure, isSystemError, assertFailure } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { compareVersions } from "../../manifests/version.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../../manifests/machine.ts";
@@ -90,7 +91,7 @@ export class MachineExamination {
     try {
       return tryMachineLock(this.#toolchainLock, this.#paths);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       if (isSystemError(error.cause, "ENOENT", "ENOTDIR")) return undefined; // the machine has been removed
       return this.#leaveOut(error);
     }
@@ -111,7 +112,7 @@ export class MachineExamination {
     try {
       await this.#context.storage.remove(this.#paths.bootstrapped);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       this.#leaveOut(error);
     }
   }
@@ -128,7 +129,7 @@ export class MachineExamination {
     try {
       bootstrapped = readBootstrappedManifest(this.#paths);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       return this.#leaveOut(error, `Remove '${this.#paths.bootstrapped}' to have it bootstrapped again.`);
     }
     const reason = this.#reasonToBootstrap(machine, bootstrapped);
@@ -183,9 +184,9 @@ export class MachineExamination {
       instance,
       mode: "clone",
       log: this.#log,
-      ...(signal ? { signal } : {}),
+      ...withoutUndefined({ signal }),
     }).catch((error: unknown) => {
-      if (!(error instanceof Failure)) throw error;
+      assertFailure(error);
       throw new Gone("no snapshot", { cause: error });
     });
     await using onFailure = new AsyncDisposableStack();
@@ -219,7 +220,7 @@ export class MachineExamination {
   }
 
   #leaveOut(reason: unknown, hint?: string): undefined {
-    const fields = { machine: this.#paths.name, volume: this.#paths.volume, ...(hint ? { hint } : {}) };
+    const fields = { machine: this.#paths.name, volume: this.#paths.volume, ...withoutUndefined({ hint }) };
     this.#log.error(
       fields,
       `machine is left out: ${reason instanceof Error ? reason.message : String(reason)}`,

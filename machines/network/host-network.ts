@@ -4,7 +4,7 @@
  */
 import { BlockList, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
-import { Failure } from "../../os/failure.ts";
+import { assertFailure } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import type { MachineNetwork } from "../virtual-machine.ts";
 import { explain, readBridge, type Bridge } from "./bridge.ts";
@@ -118,7 +118,7 @@ async function disconnectAfterwards({ name }: Bridge, offset: number, log: Log):
   try {
     await explain(name, disconnect(offset));
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     log.error(
       { interface: interfaceName(offset), reason: error.message },
       "machine's connection not removed",

@@ -8,6 +8,7 @@ import { truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ProgramFailure, run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { hostArchitecture, platforms, type Architecture } from "./architecture.ts";
 
 /** Smaller disks have no geometry that the firmware would boot from. */
@@ -81,7 +82,7 @@ export async function tryGuest(
     ...args("guest"),
   ];
   const begin = performance.now();
-  const limits = { timeoutSeconds, cwd: directory.path, ...(signal ? { signal } : {}) };
+  const limits = { timeoutSeconds, cwd: directory.path, ...withoutUndefined({ signal }) };
   try {
     const ended = await run(argv, { ...limits, accept: [status] });
     if (ended.status !== status) return { failure: "QEMU ended before the guest had run" };
@@ -112,7 +113,7 @@ export interface QemuProgram {
 export async function inspectQemu(qemu: string | undefined, signal?: AbortSignal): Promise<QemuProgram> {
   const architecture = hostArchitecture();
   const program = qemu ?? `qemu-system-${architecture}`;
-  const limits = { timeoutSeconds: 10, ...(signal ? { signal } : {}) };
+  const limits = { timeoutSeconds: 10, ...withoutUndefined({ signal }) };
   const { machine, devices: own } = platforms[architecture];
   const ask = async (...args: string[]) => (await run([program, ...args], limits)).stdout;
   const [said, deviceHelp, networkHelp] = await Promise.all([

@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option as CommanderOption } from "commander";
+import { withoutUndefined } from "../without-undefined.ts";
 
 /** One option of a command. */
 export interface OptionDeclaration {
@@ -57,7 +58,7 @@ export function integerOption(
   return {
     ...{ name, kind: "integer", value, minimum: 1, prose },
     ...(value === "SECONDS" ? { maximum: 7 * 24 * 3600 } : {}),
-    ...(byDefault === undefined ? {} : { default: byDefault }),
+    ...withoutUndefined({ default: byDefault }),
   };
 }
 

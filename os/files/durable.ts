@@ -1,5 +1,6 @@
 import { mkdir, open, rename } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { withoutUndefined } from "../without-undefined.ts";
 import { Failure, reasonOf } from "../failure.ts";
 
 /**
@@ -37,7 +38,7 @@ export async function syncDirectory(path: string): Promise<void> {
 
 /** Makes a directory, with those above it where they are missing, so that it survives a crash of the host. */
 export async function makeDirectoryDurably(path: string, mode?: number): Promise<void> {
-  const first = await mkdir(path, { recursive: true, ...(mode === undefined ? {} : { mode }) });
+  const first = await mkdir(path, { recursive: true, ...withoutUndefined({ mode }) });
   if (first === undefined) return;
   for (let made = resolve(path); ; made = dirname(made)) {
     await syncDirectory(dirname(made));

@@ -1,6 +1,6 @@
 import { appendFile, mkdir, readFile, realpath, rm } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
-import { attempt, Failure, isSystemError } from "../../os/failure.ts";
+import { attempt, Failure, isSystemError, assertFailure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { commitTree, writeWorkTree, type RunGit } from "../work-tree.ts";
 import { cleanEnvironment } from "./environment.ts";
@@ -124,7 +124,7 @@ export class Repository implements Git {
   async #anyCommit(commits: readonly string[]): Promise<string> {
     for (const commit of [...commits, "HEAD"]) {
       const hash = await this.resolve(commit).catch((error: unknown) => {
-        if (!(error instanceof Failure)) throw error;
+        assertFailure(error);
       });
       if (hash !== undefined) return hash;
     }

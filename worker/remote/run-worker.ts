@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { Failure, UsageFailure } from "../../os/failure.ts";
+import { UsageFailure, assertFailure } from "../../os/failure.ts";
 import { expandHome } from "./toolchain.ts";
 import { Session } from "./session.ts";
 
@@ -40,7 +40,7 @@ export async function runWorker(options: WorkerOptions): Promise<never> {
     });
     await session.run();
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    assertFailure(error);
     process.stderr.write(`croft worker: ${error.message}\n`);
     status = error.exitStatus;
   }
