@@ -47,7 +47,7 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   };
   const matrix = new Matrix(plan.targets, plan.commits, isBuilt);
   const already = plan.targets.length * plan.commits.length - matrix.missingCount;
-  const outcome = { matrix, store, already, ...noted() };
+  const outcome = { matrix, store, already, ...nothingYet() };
   using events = new EventLog(plan.output, matrix.missingCount);
   const durations = new Durations(plan.output);
   const architectures = new Set<string>();
@@ -55,7 +55,7 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
     storing(store, matrix, plan.currentTree),
     durations.observer(matrix),
     events.observer,
-    noting(outcome),
+    recordingIn(outcome),
     settings.observe(matrix),
   ]);
   await using control = await attempt("make a directory for control sockets", temporaryDirectory("cb-"));
@@ -140,14 +140,15 @@ function storedResult(host: Host, { return_code, stderr, stdout, sizes, config }
   };
 }
 
-function noted() {
+/** What a run has to tell of targets and hosts beside its results. */
+function nothingYet() {
   const givenUp = new Map<number, string>();
   const absent: BuildOutcome["absent"] = [];
   const lost: BuildOutcome["lost"] = [];
   return { givenUp, absent, lost };
 }
 
-function noting(outcome: ReturnType<typeof noted>): PartialObserver {
+function recordingIn(outcome: ReturnType<typeof nothingYet>): PartialObserver {
   return {
     gaveUp: (target, reason) => void outcome.givenUp.set(target, reason),
     notStarted: (host, reason, busy) => void outcome.absent.push({ host: host.name, reason, busy }),

@@ -93,7 +93,7 @@ export class Run {
       matrix,
       pool,
       {
-        send: (name, message) => this.#running.get(name)?.worker.session.send(message),
+        send: (name, message) => this.#running.get(name)?.worker.connection.send(message),
         store: (name, target, commit, result) =>
           this.#guarded(() => observer.result(this.#host(name), target, commit, result)),
         given: (name, target) => observer.given(this.#host(name), target),
@@ -165,11 +165,11 @@ export class Run {
       observer.notStarted(host, reasonOf(error), error instanceof BusyFailure);
       return this.#settle();
     }
-    if (this.#ended.signal.aborted) return worker.session.drop();
+    if (this.#ended.signal.aborted) return worker.connection.drop();
     this.#workers++;
     const running: Running = { host, worker, heardAt: this.#now() };
     this.#running.set(host.name, running);
-    void worker.session.closed.then((reason) => this.#lose(running, reason));
+    void worker.connection.closed.then((reason) => this.#lose(running, reason));
     const threads = Math.max(1, worker.threads); // one that claims to have none may build all the same
     const slots = Math.min(host.maxBuilds ?? threads, threads); // more would only wait there
     this.#guarded(() => {
@@ -212,7 +212,7 @@ export class Run {
     const { host, worker } = running;
     if (this.#running.get(host.name) !== running) return;
     this.#running.delete(host.name);
-    const { lastComplaint } = worker.session;
+    const { lastComplaint } = worker.connection;
     const why = lastComplaint && !reason.includes(lastComplaint) ? `${reason} (${lastComplaint})` : reason;
     const restarting = restart && !this.#restarted.has(host.name) && !this.#ended.signal.aborted;
     this.#options.observer.lost(host, why, restarting);
@@ -223,7 +223,7 @@ export class Run {
   }
 
   async #dropAndRestart({ host, worker }: Running, restart: boolean): Promise<void> {
-    await worker.session.drop();
+    await worker.connection.drop();
     this.#count(host, worker);
     if (!restart) return;
     this.#restarted.add(host.name);
@@ -254,19 +254,19 @@ export class Run {
     this.#ended.abort();
     const all = [...this.#running.values()];
     this.#running.clear(); // what they say from now on does not count
-    for (const { worker } of all) worker.session.send({ cmd: "quit" });
-    const closed = Promise.all(all.map(({ worker }) => worker.session.closed));
+    for (const { worker } of all) worker.connection.send({ cmd: "quit" });
+    const closed = Promise.all(all.map(({ worker }) => worker.connection.closed));
     using late = new Deadline(quitSeconds);
     await Promise.race([closed, late.passed]);
-    await Promise.all(all.map(({ worker }) => worker.session.drop()));
+    await Promise.all(all.map(({ worker }) => worker.connection.drop()));
     for (const { host, worker } of all) this.#count(host, worker);
     await Promise.allSettled(this.#ending);
   }
 
-  #count(host: Host, { session }: StartedWorker): void {
+  #count(host: Host, { connection }: StartedWorker): void {
     const counts = this.#traffic.get(host.name) ?? { sent: 0, received: 0 };
-    counts.sent += session.bytesSent;
-    counts.received += session.bytesReceived;
+    counts.sent += connection.bytesSent;
+    counts.received += connection.bytesReceived;
     this.#traffic.set(host.name, counts);
   }
 

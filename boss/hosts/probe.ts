@@ -1,8 +1,8 @@
-/** What `croft boss hosts` and `croft boss kill` ask of hosts: all at once, one short session each. */
+/** What `croft boss hosts` and `croft boss kill` ask of hosts: all at once, one short connection each. */
 import { reasonOf } from "../../os/failure.ts";
 import type { Host } from "./hosts.ts";
 import { killScript, probeScript } from "./scripts.ts";
-import { HostSession } from "./session.ts";
+import { HostConnection } from "./connection.ts";
 import type { SshSettings } from "./ssh.ts";
 import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
 
@@ -65,10 +65,10 @@ async function probe(
   toolchains: Readonly<Record<string, string>>,
 ): Promise<HostReport> {
   try {
-    await using session = new HostSession(host, ssh);
+    await using connection = new HostConnection(host, ssh);
     const seconds = ssh.connectTimeoutSeconds + answerTimeoutSeconds;
-    const found = await session.evaluate(toolchainScript(compilersFor(toolchains)), seconds);
-    const answers = await session.evaluate(probeScript(host.workDirectory), seconds);
+    const found = await connection.evaluate(toolchainScript(compilersFor(toolchains)), seconds);
+    const answers = await connection.evaluate(probeScript(host.workDirectory), seconds);
     const facts = new Map(
       (answers.at(-1) ?? "").split(";").map((fact) => {
         const at = fact.indexOf("=");
@@ -98,8 +98,8 @@ function readFacts(facts: ReadonlyMap<string, string>): Partial<HostReport> {
 }
 
 async function ask(host: Host, ssh: SshSettings, script: string): Promise<string[]> {
-  await using session = new HostSession(host, ssh);
-  return await session.evaluate(script, ssh.connectTimeoutSeconds + answerTimeoutSeconds);
+  await using connection = new HostConnection(host, ssh);
+  return await connection.evaluate(script, ssh.connectTimeoutSeconds + answerTimeoutSeconds);
 }
 
 function oneLine(error: unknown): string {

@@ -12,7 +12,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { shippedWorker, type ShippedWorker } from "../../worker/remote/shipped.ts";
 import type { Host } from "./hosts.ts";
 import { installProgramCommand, runtimeScript, unpackCommand } from "./scripts.ts";
-import type { HostSession } from "./session.ts";
+import type { HostConnection } from "./connection.ts";
 import { quote, quotePath, remoteCommand, type SshSettings } from "./ssh.ts";
 
 const cache = "~/.cache/croft";
@@ -33,18 +33,18 @@ export interface ProvideSettings {
  * @throws {Failure} if it cannot be copied, or nothing there can run it.
  */
 export async function provideWorker(
-  session: HostSession,
+  connection: HostConnection,
   workDirectory: string,
   settings: ProvideSettings,
 ): Promise<string> {
-  const { host } = session;
+  const { host } = connection;
   const worker = await shippedWorker();
   if (host.destination === undefined)
     return startCommand(quote(process.execPath), quote(join(packageRoot, worker.entry)), workDirectory);
   const directory = `${cache}/worker-${worker.version}`;
   const runtime = `${cache}/node-${process.version}`;
   const script = runtimeScript(directory, runtime);
-  const [answer = ""] = await session.evaluate(script, settings.answerTimeoutSeconds, settings.signal);
+  const [answer = ""] = await connection.evaluate(script, settings.answerTimeoutSeconds, settings.signal);
   const [, present, platform, found = "none"] = answer.split(" ");
   if (present !== "yes") {
     await using archive = await archiveOf(worker);

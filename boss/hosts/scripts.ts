@@ -1,5 +1,5 @@
 /**
- * What runs on a host besides the worker: POSIX shell, evaluated by the host's session (session.ts). Each prints one
+ * What runs on a host besides the worker: POSIX shell, evaluated by the host's connection (connection.ts). Each prints one
  * line with the marker when it is done, so that banners and chatter of a login shell do no harm.
  */
 import { quote, quotePath } from "./ssh.ts";
@@ -8,10 +8,10 @@ import { quote, quotePath } from "./ssh.ts";
 export const marker = "CROFT> ";
 
 /**
- * The session's own loop, as one line for whatever login shell there is: reads the length of a script, the script,
+ * The loop of a connection's shell, as one line for whatever login shell there is: reads the length of a script, the script,
  * and evaluates it. It ends when the connection does.
  */
-export const sessionLoop =
+export const shellLoop =
   'exec sh -c \'while read -r n; do s=$(dd bs=1 count="$n" 2>/dev/null; echo .); eval "${s%.}"; done\'';
 
 /** Shell that prints an answer; `text` is one quoted word. */
@@ -20,7 +20,7 @@ export const answer = (text: string) => `printf '\\n${marker}%s\\n' ${text}`;
 /**
  * Takes the work directory: makes it, locks it, and makes it a clean repository that can be pushed to.
  *
- * The lock is an flock on descriptor 9 of the session's shell. The worker replaces that shell and inherits it, so it is
+ * The lock is an flock on descriptor 9 of the connection's shell. The worker replaces that shell and inherits it, so it is
  * free when the worker is gone, however that ended. `busy <pid>` is the answer if another boss has it.
  *
  * @param replaced process of a worker that the boss has given up: one that is stopped does not notice that.
@@ -85,7 +85,7 @@ ${answer('"runtime $worker $(uname -s)-$(uname -m) $node"')}
 `;
 }
 
-/** Replaces the session's shell by the worker. */
+/** Replaces the connection's shell by the worker. */
 export function execScript(command: string): string {
   return `exec ${command}\n`;
 }

@@ -1,7 +1,7 @@
 /**
  * The system's ssh, so that the user's own configuration, agent and jump hosts apply.
  *
- * A host has one connection: that of its session (session.ts), which is the master; all others (git push, the copying of
+ * A host has one connection: that of connection.ts, which is the master; all others (git push, the copying of
  * files) go through its control socket, and end with it.
  */
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 /**
  * Starting a worker on a host, in four phases: prepare the work directory, push the commits, start the worker, configure
  * it. Hosts go through them independently of each other, all at once; one that fails is left out, and its lock is free
- * as soon as its session is closed.
+ * as soon as its connection is closed.
  */
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
@@ -12,7 +12,7 @@ import type { Host } from "./hosts.ts";
 import { provideWorker } from "./provide-worker.ts";
 import { checkoutScript, execScript, prepareScript } from "./scripts.ts";
 import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
-import { HostSession, type WorkerListener } from "./session.ts";
+import { HostConnection, type WorkerListener } from "./connection.ts";
 import { quote, sshArguments, type SshSettings } from "./ssh.ts";
 import { hostArchitecture } from "../matrix/matrix.ts";
 import { TrafficLog } from "./traffic-log.ts";
@@ -52,7 +52,7 @@ export class BusyFailure extends Failure {
 /** A configured worker that waits for work. */
 export interface StartedWorker {
   host: Host;
-  session: HostSession;
+  connection: HostConnection;
   /** Of its process there, if that is known. */
   pid?: number;
   threads: number;
@@ -64,7 +64,7 @@ export interface StartedWorker {
 }
 
 interface Prepared {
-  /** Of the session's shell, and later the worker. */
+  /** Of the connection's shell, and later the worker. */
   pid: number;
   threads: number;
   bogomips: number;
@@ -84,17 +84,17 @@ export async function startWorker(
 ): Promise<StartedWorker> {
   await using stack = new AsyncDisposableStack();
   const log = stack.use(new TrafficLog(settings.logDirectory, host.name));
-  const session = stack.use(new HostSession(host, settings.ssh, log));
-  void session.closed.then(() => log[Symbol.dispose]());
-  const prepared = await prepare(session, settings, replaced);
-  await push(session, prepared, settings);
-  const toolchains = await presentToolchains(session, settings);
+  const connection = stack.use(new HostConnection(host, settings.ssh, log));
+  void connection.closed.then(() => log[Symbol.dispose]());
+  const prepared = await prepare(connection, settings, replaced);
+  await push(connection, prepared, settings);
+  const toolchains = await presentToolchains(connection, settings);
   const { workerCommand } = settings;
   const command =
     workerCommand === undefined
-      ? await provideWorker(session, prepared.workDirectory, settings)
+      ? await provideWorker(connection, prepared.workDirectory, settings)
       : `sh -c ${quote(workerCommand)}`; // it may be more than one program with its arguments
-  const worker = await launchWorker(session, command, toolchains, settings);
+  const worker = await launchWorker(connection, command, toolchains, settings);
   stack.move();
   return { ...worker, pid: prepared.pid, capacity: worker.threads * (prepared.bogomips || 1) };
 }
@@ -106,27 +106,27 @@ export type LaunchSettings = Pick<
 >;
 
 /**
- * The last two phases: starts the worker in a session, and configures it.
+ * The last two phases: starts the worker in a connection, and configures it.
  *
  * @param command of the shell there.
  * @param toolchains that are there.
  * @throws {Failure} if it does not answer as it should.
  */
 export async function launchWorker(
-  session: HostSession,
+  connection: HostConnection,
   command: string,
   toolchains: Readonly<Record<string, string>>,
   settings: LaunchSettings,
 ): Promise<StartedWorker> {
-  const { host } = session;
+  const { host } = connection;
   const inbox = new Inbox((line) => settings.onComplaint(host, line));
-  session.becomeWorker(execScript(command), inbox);
-  const { nthreads: threads } = await inbox.next("ready", session, settings);
-  session.send({ cmd: "configure", settings: settings.settings, toolchains });
-  await inbox.next("configure_done", session, settings);
+  connection.becomeWorker(execScript(command), inbox);
+  const { nthreads: threads } = await inbox.next("ready", connection, settings);
+  connection.send({ cmd: "configure", settings: settings.settings, toolchains });
+  await inbox.next("configure_done", connection, settings);
   return {
     host,
-    session,
+    connection,
     threads,
     capacity: threads,
     architectures: new Set([hostArchitecture, ...Object.keys(toolchains)]),
@@ -134,9 +134,13 @@ export async function launchWorker(
   };
 }
 
-async function prepare(session: HostSession, settings: StartSettings, replaced?: number): Promise<Prepared> {
-  const { host } = session;
-  const [answer = ""] = await session.evaluate(
+async function prepare(
+  connection: HostConnection,
+  settings: StartSettings,
+  replaced?: number,
+): Promise<Prepared> {
+  const { host } = connection;
+  const [answer = ""] = await connection.evaluate(
     prepareScript(host.workDirectory, replaced),
     settings.ssh.connectTimeoutSeconds + settings.answerTimeoutSeconds,
     settings.signal,
@@ -154,8 +158,8 @@ async function prepare(session: HostSession, settings: StartSettings, replaced?:
   };
 }
 
-async function push(session: HostSession, prepared: Prepared, settings: StartSettings): Promise<void> {
-  const { host } = session;
+async function push(connection: HostConnection, prepared: Prepared, settings: StartSettings): Promise<void> {
+  const { host } = connection;
   const { destination } = host;
   const url = destination === undefined ? prepared.workDirectory : `${destination}:${prepared.workDirectory}`;
   const refs = settings.tips.map((tip, position) =>
@@ -175,7 +179,11 @@ async function push(session: HostSession, prepared: Prepared, settings: StartSet
     const said = pushComplaint(error.output) || reasonOf(error);
     throw new Failure(`push the commits to host ${host.name}`, said, { cause: error });
   }
-  const [answer = ""] = await session.evaluate(checkoutScript, settings.pushTimeoutSeconds, settings.signal);
+  const [answer = ""] = await connection.evaluate(
+    checkoutScript,
+    settings.pushTimeoutSeconds,
+    settings.signal,
+  );
   if (answer !== "done")
     throw new Failure(`check out the commits on host ${host.name}`, answer.replace(/^failed /, ""));
 }
@@ -191,11 +199,11 @@ function pushComplaint(output: string): string {
 
 /** Only compilers that are there are sent: of an architecture the configured one, else one with a usual name. */
 async function presentToolchains(
-  session: HostSession,
+  connection: HostConnection,
   { toolchains, answerTimeoutSeconds, signal }: StartSettings,
 ): Promise<Record<string, string>> {
   const script = toolchainScript(compilersFor(toolchains));
-  const answers = await session.evaluate(script, answerTimeoutSeconds, signal);
+  const answers = await connection.evaluate(script, answerTimeoutSeconds, signal);
   return readToolchains(answers);
 }
 
@@ -241,10 +249,10 @@ class Inbox implements WorkerListener {
   /** Waits for an answer; others that come before it mean nothing yet. */
   async next<Kind extends Response["resp"]>(
     kind: Kind,
-    session: HostSession,
+    connection: HostConnection,
     { answerTimeoutSeconds, signal }: LaunchSettings,
   ): Promise<Extract<Response, { resp: Kind }>> {
-    const fail = (reason: string) => new Failure(`start the worker on host ${session.host.name}`, reason);
+    const fail = (reason: string) => new Failure(`start the worker on host ${connection.host.name}`, reason);
     using deadline = new Deadline(answerTimeoutSeconds, signal);
     try {
       for (;;) {
@@ -254,7 +262,7 @@ class Inbox implements WorkerListener {
         if (message?.resp === kind) return message as Extract<Response, { resp: Kind }>;
         if (message) continue;
         const arrived = new Promise<void>((resolve) => (this.#onMessage = resolve));
-        const outcome = await Promise.race([arrived, session.closed, deadline.passed]);
+        const outcome = await Promise.race([arrived, connection.closed, deadline.passed]);
         signal.throwIfAborted();
         if (this.#waiting.length > 0) continue;
         if (outcome === "late") throw fail(`no '${kind}' within ${answerTimeoutSeconds} s`);

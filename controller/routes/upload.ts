@@ -18,7 +18,7 @@ interface UploadParameters {
 const sessionOver = "the session is over";
 
 /** Why an upload is refused. */
-class Refusal extends Error {
+class UploadError extends Error {
   readonly status: number;
 
   constructor(status: number, reason: string) {
@@ -33,7 +33,7 @@ export function addUploadRoute(server: FastifyInstance, controller: Controller):
     try {
       return await takeUpload(controller, request, reply);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof UploadError)) throw error;
       return refuse(reply, error.status, error.message);
     }
   });
@@ -46,10 +46,10 @@ async function takeUpload(
 ) {
   const { session: token, type } = request.params;
   if (!controller.configuration.uploadTypes.includes(type))
-    throw new Refusal(404, `there is no upload type '${type}'`);
+    throw new UploadError(404, `there is no upload type '${type}'`);
   const session = await controller.sessions.find(token);
-  if (!session || !isCurrent(session)) throw new Refusal(410, sessionOver);
-  if (!request.isMultipart()) throw new Refusal(415, "the body must be multipart/form-data");
+  if (!session || !isCurrent(session)) throw new UploadError(410, sessionOver);
+  if (!request.isMultipart()) throw new UploadError(415, "the body must be multipart/form-data");
   await using received = new AsyncDisposableStack();
   const files: ReceivedFile[] = [];
   const upload = new UploadReader(controller, session);
@@ -58,8 +58,8 @@ async function takeUpload(
     if (file) files.push({ name: file.name, incoming: received.use(file.incoming) });
   }
   upload.finish();
-  if (files.length === 0) throw new Refusal(400, "there is no file in it");
-  if (!(await controller.artifacts.add(session, type, files))) throw new Refusal(410, sessionOver);
+  if (files.length === 0) throw new UploadError(400, "there is no file in it");
+  if (!(await controller.artifacts.add(session, type, files))) throw new UploadError(410, sessionOver);
   await controller.sessions.extend(session);
   controller.changes.announce("state", session.build);
   return reply.code(204).send();
@@ -82,7 +82,7 @@ class UploadReader {
     if (part.type === "file") return await this.#receive(part);
     const value = typeof part.value === "string" ? part.value : "";
     if (part.fieldname === "session" && value !== this.#session.token)
-      throw new Refusal(400, "the field 'session' is not the URL's");
+      throw new UploadError(400, "the field 'session' is not the URL's");
     if (part.fieldname === "challenge") this.#signature = value;
     if (part.fieldname === "sha256") this.#digest = value.toLowerCase();
     return undefined;
@@ -91,16 +91,16 @@ class UploadReader {
   async #receive(part: MultipartFile): Promise<ReceivedFile> {
     this.#authenticate();
     const name = part.filename;
-    if (!isFileName(name)) throw new Refusal(400, "the file has no usable name");
+    if (!isFileName(name)) throw new UploadError(400, "the file has no usable name");
     const digest = this.#digest;
     this.#digest = undefined;
     if (digest === undefined || !/^[0-9a-f]{64}$/.test(digest))
-      throw new Refusal(400, `there is no SHA-256 in a field 'sha256' before the file '${name}'`);
+      throw new UploadError(400, `there is no SHA-256 in a field 'sha256' before the file '${name}'`);
     const incoming = await this.#controller.blobs.receive(part.file);
     if (part.file.truncated || incoming.digest !== digest) {
       await incoming[Symbol.asyncDispose]();
-      if (part.file.truncated) throw new Refusal(413, `the file '${name}' is too large`);
-      throw new Refusal(400, `the content of '${name}' does not have the SHA-256 announced`);
+      if (part.file.truncated) throw new UploadError(413, `the file '${name}' is too large`);
+      throw new UploadError(400, `the content of '${name}' does not have the SHA-256 announced`);
     }
     return { name, incoming };
   }
@@ -111,7 +111,7 @@ class UploadReader {
 
   #authenticate(): void {
     this.#authentic ||= isAuthentic(this.#controller, this.#session, this.#signature);
-    if (!this.#authentic) throw new Refusal(401, "the challenge is not signed with the agent's key");
+    if (!this.#authentic) throw new UploadError(401, "the challenge is not signed with the agent's key");
   }
 }
 

@@ -11,7 +11,7 @@ import { Matrix } from "../../boss/matrix/matrix.ts";
 import { combineObservers } from "../../boss/dispatch/observers.ts";
 import { Pool } from "../../boss/dispatch/pool.ts";
 import { Run } from "../../boss/dispatch/run.ts";
-import { HostSession } from "../../boss/hosts/session.ts";
+import { HostConnection } from "../../boss/hosts/connection.ts";
 import { storing } from "../../boss/build.ts";
 import { quote } from "../../boss/hosts/ssh.ts";
 import { launchWorker, type StartedWorker } from "../../boss/hosts/start.ts";
@@ -92,7 +92,7 @@ async function runAll(
   const started = await Promise.all(
     hosts.map((host) =>
       launchWorker(
-        new HostSession(host, ssh),
+        new HostConnection(host, ssh),
         `${quote(process.execPath)} ${quote(worker)} 8`,
         {},
         {

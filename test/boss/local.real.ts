@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { Host } from "../../boss/hosts/hosts.ts";
 import { checkoutScript, execScript, killScript, prepareScript } from "../../boss/hosts/scripts.ts";
-import { HostSession } from "../../boss/hosts/session.ts";
+import { HostConnection } from "../../boss/hosts/connection.ts";
 import { readToolchains, toolchainScript } from "../../boss/hosts/toolchains.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
 import { run } from "../../os/run.ts";
@@ -149,11 +149,11 @@ test("what killed git processes have left on a host does not stand in the way of
   const work = join(directory.path, "it's a $(work) dir");
   makeSourceHistory(source, { a: {} }, [{}]);
   for (let time = 0; time < 2; time++) {
-    await using session = new HostSession(here(work), ssh);
-    const [answer] = await session.evaluate(prepareScript(work), 30);
+    await using connection = new HostConnection(here(work), ssh);
+    const [answer] = await connection.evaluate(prepareScript(work), 30);
     assert.match(answer!, /^prepared \d+ \d+ [\d.]+ .*\$\(work\) dir$/);
     git(source, ["push", "--quiet", "--force", work, "HEAD:refs/heads/work"]);
-    assert.deepEqual(await session.evaluate(checkoutScript, 30), ["done"]);
+    assert.deepEqual(await connection.evaluate(checkoutScript, 30), ["done"]);
     git(work, ["worktree", "add", "--force", "--detach", join(directory.path, `tree-${time}`)]);
     for (const left of ["index", "HEAD", "config", "packed-refs", "refs/heads/work", "worktrees/tree-0/HEAD"])
       writeFileSync(join(work, ".git", `${left}.lock`), "");
@@ -164,11 +164,11 @@ test("what killed git processes have left on a host does not stand in the way of
 test("kill ends the worker that has the lock, and no process that only has its number", async () => {
   await using directory = await temporaryDirectory("croft-test-local-");
   const kill = async () => {
-    await using session = new HostSession(here(directory.path), ssh);
-    return (await session.evaluate(killScript(directory.path), 30))[0]!;
+    await using connection = new HostConnection(here(directory.path), ssh);
+    return (await connection.evaluate(killScript(directory.path), 30))[0]!;
   };
   assert.equal(await kill(), "none");
-  await using worker = new HostSession(here(directory.path), ssh);
+  await using worker = new HostConnection(here(directory.path), ssh);
   await worker.evaluate(prepareScript(directory.path), 30);
   assert.match(await kill(), /^killed \d+$/);
   await worker.closed;
@@ -184,17 +184,17 @@ test("kill ends the worker that has the lock, and no process that only has its n
 });
 
 test("architectures with any characters are looked for as they are named", async () => {
-  await using session = new HostSession(here("/"), ssh);
+  await using connection = new HostConnection(here("/"), ssh);
   const names = [`a"b`, "$(exit)", "it's"];
   const script = toolchainScript(Object.fromEntries(names.map((name) => [name, ["sh"]])));
-  assert.deepEqual(Object.keys(readToolchains(await session.evaluate(script, 30))), names);
+  assert.deepEqual(Object.keys(readToolchains(await connection.evaluate(script, 30))), names);
 });
 
 test("a worker that ends, or is ended, is gone though something that it started holds its output open", async () => {
   await using directory = await temporaryDirectory("croft-test-local-");
   const ready = join(directory.path, "pid");
-  await using session = new HostSession(here(directory.path), ssh);
-  session.becomeWorker(
+  await using connection = new HostConnection(here(directory.path), ssh);
+  connection.becomeWorker(
     execScript(
       `sh -c 'trap "" TERM; setsid sh -c "echo \\$\\$ > ${ready}; echo BM\\> x; exec sleep 60" & exec sleep 60'`,
     ),
@@ -204,8 +204,8 @@ test("a worker that ends, or is ended, is gone though something that it started 
   await started.promise;
   const holder = Number(readFileSync(ready, "utf8"));
   try {
-    await session.drop();
-    assert.match(await Promise.race([session.closed, Promise.resolve("open")]), /^the connection /);
+    await connection.drop();
+    assert.match(await Promise.race([connection.closed, Promise.resolve("open")]), /^the connection /);
     assert.ok(isRunning(holder), "it has not ended by itself meanwhile");
   } finally {
     if (existsSync(`/proc/${holder}`)) process.kill(holder, "SIGKILL");

@@ -9,7 +9,7 @@ import { Matrix } from "../../boss/matrix/matrix.ts";
 import { combineObservers } from "../../boss/dispatch/observers.ts";
 import { Pool } from "../../boss/dispatch/pool.ts";
 import { Run } from "../../boss/dispatch/run.ts";
-import { HostSession } from "../../boss/hosts/session.ts";
+import { HostConnection } from "../../boss/hosts/connection.ts";
 import { quote } from "../../boss/hosts/ssh.ts";
 import { launchWorker, type StartedWorker } from "../../boss/hosts/start.ts";
 import type { BuildResult } from "../../worker/protocol.ts";
@@ -47,7 +47,7 @@ async function runWith(
   const starts = new Map<string, number>();
   const start = async (host: Host, signal: AbortSignal): Promise<StartedWorker> => {
     await using stack = new AsyncDisposableStack();
-    const session = stack.use(new HostSession(host, ssh));
+    const connection = stack.use(new HostConnection(host, ssh));
     const times = (starts.get(host.name) ?? 0) + 1;
     starts.set(host.name, times);
     const settings = {
@@ -56,7 +56,7 @@ async function runWith(
       onComplaint: () => {},
       signal,
     };
-    const worker = await launchWorker(session, commandOf(host, times), options.toolchains ?? {}, settings);
+    const worker = await launchWorker(connection, commandOf(host, times), options.toolchains ?? {}, settings);
     stack.move();
     return worker;
   };

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { UsageFailure, assertFailure } from "../../os/failure.ts";
 import { expandHome } from "./toolchain.ts";
-import { Session } from "./session.ts";
+import { Conversation } from "./conversation.ts";
 
 /** How often a target that is being built is told to be so, unless the boss wants it more often. */
 const heartbeatSeconds = 30;
@@ -29,7 +29,7 @@ export async function runWorker(options: WorkerOptions): Promise<never> {
       controller.abort();
     });
   try {
-    using session = new Session({
+    using conversation = new Conversation({
       input: process.stdin,
       output: process.stdout,
       log: (text) => process.stderr.write(`croft worker: ${text}\n`),
@@ -38,7 +38,7 @@ export async function runWorker(options: WorkerOptions): Promise<never> {
       heartbeatSeconds,
       signal: controller.signal,
     });
-    await session.run();
+    await conversation.run();
   } catch (error) {
     assertFailure(error);
     process.stderr.write(`croft worker: ${error.message}\n`);

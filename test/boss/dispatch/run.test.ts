@@ -7,7 +7,7 @@ import { combineObservers } from "../../../boss/dispatch/observers.ts";
 import { Pool } from "../../../boss/dispatch/pool.ts";
 import { Run, type RunOptions } from "../../../boss/dispatch/run.ts";
 import { isDiskFull } from "../../../worker/disk-full.ts";
-import type { HostSession, WorkerListener } from "../../../boss/hosts/session.ts";
+import type { HostConnection, WorkerListener } from "../../../boss/hosts/connection.ts";
 import type { StartedWorker } from "../../../boss/hosts/start.ts";
 import type { BuildResult, Command, Response } from "../../../worker/protocol.ts";
 
@@ -50,12 +50,12 @@ test("a boss that was stopped for long does not blame the workers, but one that 
     const sent: Command["cmd"][] = [];
     let listener: WorkerListener | undefined;
     const closed = Promise.withResolvers<string>();
-    const session = {
+    const connection = {
       ...{ closed: closed.promise, lastComplaint: "", bytesSent: 0, bytesReceived: 0 },
       send: ({ cmd }: Command) => void sent.push(cmd),
       drop: () => Promise.resolve(closed.resolve("dropped")),
-    } as unknown as HostSession;
-    const worker = { host, session, threads: 0, capacity: 1, architectures: new Set<string>() };
+    } as unknown as HostConnection;
+    const worker = { host, connection, threads: 0, capacity: 1, architectures: new Set<string>() };
     const listening = Promise.withResolvers<void>();
     const listen = (to: WorkerListener) => {
       listener = to;
@@ -104,7 +104,7 @@ test("a build for which a disk was full is done elsewhere; that fills another on
       build_board: { ...result, stderr: "ld: final link failed: No space left on device\n" },
       build_done: { resp: "build_done", exceptions: 0 },
     };
-    const session = {
+    const connection = {
       ...{ closed: closed.promise, lastComplaint: "", bytesSent: 0, bytesReceived: 0 },
       send: ({ cmd }: Command) => {
         const answer = answers[cmd];
@@ -112,9 +112,9 @@ test("a build for which a disk was full is done elsewhere; that fills another on
         if (cmd === "quit") closed.resolve("quit");
       },
       drop: () => Promise.resolve(closed.resolve("dropped")),
-    } as unknown as HostSession;
+    } as unknown as HostConnection;
     const listen = (to: WorkerListener) => void (listener = to);
-    const worker = { host: on, session, threads: 1, capacity: 1, architectures: new Set<string>() };
+    const worker = { host: on, connection, threads: 1, capacity: 1, architectures: new Set<string>() };
     return Promise.resolve({ ...worker, listen });
   };
   const observer = combineObservers([

@@ -6,7 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { LineSplitter } from "../../../os/text/lines.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
 import { formatCommand, parseResponse, type BuildResult, type Settings } from "../../../worker/protocol.ts";
-import { Session } from "../../../worker/remote/session.ts";
+import { Conversation } from "../../../worker/remote/conversation.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../../fixtures/source-history.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
@@ -212,10 +212,10 @@ describe("how a target is built", () => {
   });
 });
 
-/** A session of one target in this process, up to `build_done`. */
+/** A conversation about one target in this process, up to `build_done`. */
 async function inProcess(history: SourceHistory, recipe: { build: string }, heartbeatSeconds: number) {
   const [input, output] = [new PassThrough(), new PassThrough()];
-  using session = new Session({
+  using conversation = new Conversation({
     ...{ input, output, log: assert.fail, workDir: history.directory, threads: 1, heartbeatSeconds },
   });
   const done = Promise.withResolvers<void>();
@@ -229,7 +229,7 @@ async function inProcess(history: SourceHistory, recipe: { build: string }, hear
       if (parsed.message.resp === "build_done") done.resolve();
     }
   });
-  const ended = session.run();
+  const ended = conversation.run();
   input.write(formatCommand({ cmd: "configure", settings: { recipe }, toolchains: {} }));
   const commits = history.commits.slice(0, 1);
   input.write(formatCommand({ cmd: "build_boards", boards: [{ board: "a" }], commits }));

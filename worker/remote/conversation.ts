@@ -4,7 +4,7 @@
  *
  * Commands are done one after the other, so that each is answered in its turn; `quit` and the end of the input are
  * seen at once, whatever is going on. A command that is wrong or cannot be done is answered with `error`, and the
- * session goes on. However the session ends, all that it started ends with it (worker/remote/guard.ts).
+ * conversation goes on. However the conversation ends, all that it started ends with it (worker/remote/guard.ts).
  */
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,8 +20,8 @@ import { Repository } from "./repository.ts";
 import { Round } from "./round.ts";
 import { expandHome } from "./toolchain.ts";
 
-/** What a session needs. */
-export interface SessionOptions {
+/** What a conversation needs. */
+export interface ConversationOptions {
   input: Readable;
   output: Writable;
   /** The worker's own messages, without newline. */
@@ -31,7 +31,7 @@ export interface SessionOptions {
   /** Targets at a time, and jobs in all. */
   threads: number;
   heartbeatSeconds: number;
-  /** Ends the session, and all that it started, at once. */
+  /** Ends the conversation, and all that it started, at once. */
   signal?: AbortSignal;
 }
 
@@ -41,9 +41,9 @@ const longestCommandBytes = 64 * 1024 * 1024;
 /** Commands that are read ahead. */
 const mostPending = 10_000;
 
-/** A session; see {@link Session.run}. */
-export class Session implements Disposable {
-  readonly #options: SessionOptions;
+/** A conversation with a boss; see {@link Conversation.run}. */
+export class Conversation implements Disposable {
+  readonly #options: ConversationOptions;
   readonly #guard = new Guard(() => this.#loseGuard());
   readonly #processes = new Processes(this.#guard);
   readonly #over = Promise.withResolvers<void>();
@@ -55,7 +55,7 @@ export class Session implements Disposable {
   #pending = 0;
   #ending = false;
 
-  constructor(options: SessionOptions) {
+  constructor(options: ConversationOptions) {
     this.#options = options;
     this.#repository = new Repository(resolve(options.workDir), this.#processes);
   }
@@ -119,12 +119,12 @@ export class Session implements Disposable {
   async #answer(parsed: ReturnType<typeof parseCommand>): Promise<void> {
     try {
       if (parsed.kind === "nothing") return;
-      if (parsed.kind === "unknown") throw new Refused(`unknown command: ${parsed.name}`);
-      if (parsed.kind === "invalid") throw new Refused(parsed.reason);
+      if (parsed.kind === "unknown") throw new CommandError(`unknown command: ${parsed.name}`);
+      if (parsed.kind === "invalid") throw new CommandError(parsed.reason);
       await this.#perform(parsed.message);
     } catch (error) {
       if (error instanceof Ended) return;
-      if (!(error instanceof Failure) && !(error instanceof Refused))
+      if (!(error instanceof Failure) && !(error instanceof CommandError))
         this.#options.log(error instanceof Error ? error.stack! : String(error));
       await this.#send({ resp: "error", msg: error instanceof Error ? error.message : String(error) });
     }
@@ -143,7 +143,7 @@ export class Session implements Disposable {
         await this.#prepare(command.commits, command.max_boards);
         return await this.#send({ resp: "build_prepare_done" });
       case "build_board":
-        if (!this.#round) throw new Refused("no builder (send build_prepare first)");
+        if (!this.#round) throw new CommandError("no builder (send build_prepare first)");
         return this.#round.add(command);
       case "build_done":
         return await this.#finish();
@@ -202,7 +202,7 @@ export class Session implements Disposable {
   }
 
   #refuseWhileBuilding(): void {
-    if (this.#round?.busy) throw new Refused("builds are running (send build_done first)");
+    if (this.#round?.busy) throw new CommandError("builds are running (send build_done first)");
   }
 
   /** Resolves when the output has taken the response. */
@@ -215,7 +215,7 @@ export class Session implements Disposable {
 }
 
 /** A command that is not done; its message is the answer. */
-class Refused extends Error {}
+class CommandError extends Error {}
 
 function tooLong(missing: number): ReturnType<typeof parseCommand> {
   const reason = `invalid JSON: the line is ${missing} bytes longer than ${longestCommandBytes}`;

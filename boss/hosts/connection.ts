@@ -11,7 +11,7 @@ import { LineSplitter } from "../../os/text/lines.ts";
 import { killGroup } from "../../os/run.ts";
 import { formatCommand, parseResponse, type Command, type Response } from "../../worker/protocol.ts";
 import type { Host } from "./hosts.ts";
-import { marker, sessionLoop } from "./scripts.ts";
+import { marker, shellLoop } from "./scripts.ts";
 import { remoteCommand, type SshSettings } from "./ssh.ts";
 import type { TrafficLog } from "./traffic-log.ts";
 
@@ -36,7 +36,7 @@ export interface WorkerListener {
   complaint(line: string): void;
 }
 
-export class HostSession implements AsyncDisposable {
+export class HostConnection implements AsyncDisposable {
   readonly host: Host;
   /** Settles when the process has ended and everything it wrote has been read; why, in words. */
   readonly closed: Promise<string>;
@@ -53,7 +53,7 @@ export class HostSession implements AsyncDisposable {
   constructor(host: Host, ssh: SshSettings, log?: TrafficLog) {
     this.host = host;
     this.#log = log;
-    const [program, ...args] = remoteCommand(host, ssh, "master", sessionLoop);
+    const [program, ...args] = remoteCommand(host, ssh, "master", shellLoop);
     // A group of its own: the terminal's Ctrl-C is for the boss, which ends workers in its own order.
     this.#child = spawn(program!, args, { detached: true, stdio: ["pipe", "pipe", "pipe"] });
     this.#child.stdin!.on("error", () => {}); // told by `closed`
