@@ -64,7 +64,7 @@ function exitStatus(outcome: BuildOutcome, { totals }: Summary, werror: boolean)
 function jsonSummary(outcome: BuildOutcome, summary: Summary): Record<string, unknown> {
   const { matrix, remaining, givenUp, withoutToolchain, absent, lost, traffic, already, interrupted } =
     outcome;
-  const name = (target: number) => matrix.targets[target]!.name;
+  const name = (target: number) => matrix.targetAt(target).name;
   return {
     event: "summary",
     time: new Date().toISOString(),
@@ -78,7 +78,7 @@ function jsonSummary(outcome: BuildOutcome, summary: Summary): Record<string, un
     lost,
     traffic,
     commits: summary.commits.map((commit, position) => ({
-      commit: matrix.commits[position]!.hash,
+      commit: matrix.commitAt(position).hash,
       ...commit,
     })),
   };

@@ -76,7 +76,7 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   const run = new Run({ hosts, matrix, pool, batch, buildTimeoutSeconds, start, observer, signal });
   const ended = await run.run().finally(() => store.settle());
   durations.save();
-  const withoutToolchain = ended.remaining.filter((at) => !architectures.has(matrix.targets[at]!.arch));
+  const withoutToolchain = ended.remaining.filter((at) => !architectures.has(matrix.targetAt(at).arch));
   return { ...outcome, ...ended, withoutToolchain: ended.workers === 0 ? [] : withoutToolchain };
 }
 
@@ -125,7 +125,7 @@ export function storing(store: ResultStore, matrix: Matrix, currentTree?: string
   const source = currentTree === undefined ? {} : { source: currentTree };
   return {
     result: (host, target, commit, result) =>
-      store.write(matrix.targets[target]!, commit, { ...storedResult(host, result), ...source }),
+      store.write(matrix.targetAt(target), commit, { ...storedResult(host, result), ...source }),
   };
 }
 

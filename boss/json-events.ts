@@ -5,7 +5,7 @@ import type { PartialObserver } from "./dispatch/observers.ts";
 export function jsonEvents(matrix: Matrix, write: (line: string) => void): PartialObserver {
   const tell = (event: string, fields: Record<string, unknown>) =>
     write(`${JSON.stringify({ event, time: new Date().toISOString(), ...fields })}\n`);
-  const targetName = (target: number) => matrix.targets[target]!.name;
+  const targetName = (target: number) => matrix.targetAt(target).name;
   return {
     starting: (host) => tell("starting", { host: host.name }),
     started: (host, threads, slots) => tell("started", { host: host.name, threads, slots }),
@@ -16,7 +16,7 @@ export function jsonEvents(matrix: Matrix, write: (line: string) => void): Parti
       tell("result", {
         host: host.name,
         target: targetName(target),
-        commit: matrix.commits[commit]!.hash,
+        commit: matrix.commitAt(commit).hash,
         returnCode: result.return_code,
         warnings: result.return_code === 0 && result.stderr !== "",
       }),

@@ -70,7 +70,7 @@ export class Progress implements Disposable {
         this.#results++;
         if (result.return_code !== 0) this.#failed++;
       },
-      gaveUp: (target, reason) => this.line(`${this.#matrix.targets[target]!.name} is given up: ${reason}`),
+      gaveUp: (target, reason) => this.line(`${this.#matrix.targetAt(target).name} is given up: ${reason}`),
     };
   }
 
@@ -101,7 +101,7 @@ export class Progress implements Disposable {
     const hosts = [...this.#busy].map(([name, targets]) => {
       const [first] = targets;
       const more = targets.size > 1 ? `+${targets.size - 1}` : "";
-      return `${name}: ${first === undefined ? "idle" : this.#matrix.targets[first]!.name}${more}`;
+      return `${name}: ${first === undefined ? "idle" : this.#matrix.targetAt(first).name}${more}`;
     });
     const text = [
       `${this.#results}/${this.#total}`,

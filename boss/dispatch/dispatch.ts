@@ -279,7 +279,7 @@ export class Dispatch {
 
   /** What a worker is told of a target: with the commits that are missing, if that is not all. */
   #orderFor(target: number): Target {
-    const { name: board, arch } = this.#matrix.targets[target]!;
+    const { name: board, arch } = this.#matrix.targetAt(target);
     const missing = this.#matrix.missingCommits(target);
     return { board, arch, ...(missing.length < this.#matrix.commits.length ? { commits: missing } : {}) };
   }

@@ -29,7 +29,7 @@ export class Durations {
       given: (_host: Host, target: number) => void this.#begun.set(target, performance.now()),
       complete: (_host: Host, target: number) => {
         const seconds = (performance.now() - (this.#begun.get(target) ?? performance.now())) / 1000;
-        this.#seconds.set(matrix.targets[target]!.name, Math.round(seconds * 1000) / 1000);
+        this.#seconds.set(matrix.targetAt(target).name, Math.round(seconds * 1000) / 1000);
       },
     };
   }

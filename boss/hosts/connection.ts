@@ -3,8 +3,8 @@
  * worker. One process and one connection for both, so that the lock that the shell has taken is the worker's, and both
  * end with the connection.
  */
-import { spawn, type ChildProcess } from "node:child_process";
-import type { Readable } from "node:stream";
+import { spawn, type ChildProcessByStdio } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { LineSplitter } from "../../os/text/lines.ts";
@@ -42,7 +42,7 @@ export class HostConnection implements AsyncDisposable {
   readonly closed: Promise<string>;
   bytesSent = 0;
   bytesReceived = 0;
-  readonly #child: ChildProcess;
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #log: TrafficLog | undefined;
   #events: WorkerListener | undefined;
   #onAnswer: ((line: string) => void) | undefined;
@@ -56,7 +56,7 @@ export class HostConnection implements AsyncDisposable {
     const [program, ...args] = remoteCommand(host, ssh, "master", shellLoop);
     // A group of its own: the terminal's Ctrl-C is for the boss, which ends workers in its own order.
     this.#child = spawn(program!, args, { detached: true, stdio: ["pipe", "pipe", "pipe"] });
-    this.#child.stdin!.on("error", () => {}); // told by `closed`
+    this.#child.stdin.on("error", () => {}); // told by `closed`
     this.closed = this.#observe();
   }
 
@@ -114,7 +114,7 @@ export class HostConnection implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
-    this.#child.stdin!.end();
+    this.#child.stdin.end();
     for (const [seconds, signal] of [
       [closeSeconds, "SIGTERM"],
       [termSeconds, "SIGKILL"],
@@ -134,7 +134,7 @@ export class HostConnection implements AsyncDisposable {
   #write(text: string): void {
     if (this.#over) return;
     this.bytesSent += Buffer.byteLength(text);
-    const input = this.#child.stdin!;
+    const input = this.#child.stdin;
     if (input.writableCorked === 0) {
       input.cork(); // what is said in one go travels in one go
       process.nextTick(() => input.uncork());
@@ -160,16 +160,16 @@ export class HostConnection implements AsyncDisposable {
 
   async #observe(): Promise<string> {
     const child = this.#child;
-    this.#readLines(child.stdout!, (line) => this.#receive(line));
-    this.#readLines(child.stderr!, (line) => this.#complain(line), complaintMaxBytes);
+    this.#readLines(child.stdout, (line) => this.#receive(line));
+    this.#readLines(child.stderr, (line) => this.#complain(line), complaintMaxBytes);
     const reason = await new Promise<string>((resolve) => {
       child.once("error", (error) => {
         if (child.pid === undefined) resolve(`ssh cannot be run: ${reasonOf(error)}`);
       });
       child.once("exit", () => {
         setTimeout(() => {
-          child.stdout!.destroy();
-          child.stderr!.destroy();
+          child.stdout.destroy();
+          child.stderr.destroy();
         }, outputSeconds * 1000).unref();
       });
       child.once("close", (code, signal) =>

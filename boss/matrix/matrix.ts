@@ -53,6 +53,16 @@ export class Matrix {
       }
   }
 
+  /** @throws {RangeError} if no target has this position. */
+  targetAt(position: number): Target {
+    return elementAt(this.targets, position);
+  }
+
+  /** @throws {RangeError} if no commit has this position. */
+  commitAt(position: number): MatrixCommit {
+    return elementAt(this.commits, position);
+  }
+
   /** Position of a target, by its name. */
   positionOf(name: string): number | undefined {
     return this.#positions.get(name);
@@ -98,4 +108,10 @@ export function checkTargetName(name: string): string | undefined {
   return /^[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,199}$/.test(name)
     ? undefined
     : "expected letters, digits, '.', '_', '+', ':' and '-'";
+}
+
+function elementAt<T>(list: readonly T[], position: number): T {
+  const element = list[position];
+  if (element === undefined) throw new RangeError(`nothing has the position ${position} of ${list.length}`);
+  return element;
 }

@@ -65,7 +65,7 @@ function cellHtml(cell: Cell, id: string): string {
 function* changes(matrix: Matrix, summary: Summary): Generator<string, void> {
   yield "<h2>Changes</h2>\n<ol>\n";
   for (const [position, commit] of summary.commits.entries()) {
-    const { hash, subject } = matrix.commits[position]!;
+    const { hash, subject } = matrix.commitAt(position);
     const items = [
       ...commit.broken.map(({ target, message }) => `broken: ${target}: ${message}`),
       ...commit.fixed.map((target) => `fixed: ${target}`),
@@ -80,9 +80,9 @@ function* changes(matrix: Matrix, summary: Summary): Generator<string, void> {
 }
 
 function messageHtml(store: ResultStore, matrix: Matrix, target: number, commit: number, cell: Cell): string {
-  const { name } = matrix.targets[target]!;
-  const { hash } = matrix.commits[commit]!;
-  const text = store.readFile(matrix.targets[target]!, commit, "err") ?? "";
+  const { name } = matrix.targetAt(target);
+  const { hash } = matrix.commitAt(commit);
+  const text = store.readFile(matrix.targetAt(target), commit, "err") ?? "";
   const shown = text.length > outputMaxCharacters ? `${text.slice(0, outputMaxCharacters)}\n…` : text;
   const where = `${name} at ${hash === null ? "the current source" : hash.slice(0, 12)}`;
   const host = cell.host === undefined ? "" : ` on ${cell.host}`;

@@ -10,7 +10,7 @@ const shownMax = 20;
 export function formatSummary(matrix: Matrix, summary: Summary): string {
   const lines: string[] = [];
   for (const [position, commit] of summary.commits.entries()) {
-    const { hash, subject } = matrix.commits[position]!;
+    const { hash, subject } = matrix.commitAt(position);
     const name = hash === null ? subject : `${hash.slice(0, 12)} ${subject}`;
     lines.push(`${String(position + 1).padStart(2, "0")}: ${name}`, ...commitLines(commit));
   }
@@ -37,7 +37,7 @@ function limited(lines: string[]): string[] {
 /** What went wrong besides builds: hosts, workers, targets that nobody built; and the traffic. */
 export function formatEvents(outcome: BuildOutcome): string {
   const { matrix } = outcome;
-  const name = (target: number) => matrix.targets[target]!.name;
+  const name = (target: number) => matrix.targetAt(target).name;
   const lines = [
     ...outcome.absent.map(
       ({ host, reason, busy }) => `host ${host} ${busy ? "was busy" : "did not take part"}: ${reason}`,
@@ -58,10 +58,10 @@ export function formatEvents(outcome: BuildOutcome): string {
 }
 
 function groupByArchitecture({ matrix, withoutToolchain }: BuildOutcome): string[] {
-  const groups = Map.groupBy(withoutToolchain, (target) => matrix.targets[target]!.arch);
+  const groups = Map.groupBy(withoutToolchain, (target) => matrix.targetAt(target).arch);
   return [...groups].map(
     ([arch, targets]) =>
-      `left out, as no host has a toolchain for ${arch}: ${nameSome(targets.map((at) => matrix.targets[at]!.name))}`,
+      `left out, as no host has a toolchain for ${arch}: ${nameSome(targets.map((at) => matrix.targetAt(at).name))}`,
   );
 }
 
@@ -74,7 +74,7 @@ function remainingLines({
 }: BuildOutcome): string[] {
   const others = remaining.filter((at) => !givenUp.has(at) && !withoutToolchain.includes(at));
   if (others.length === 0) return [];
-  const names = nameSome(others.map((at) => matrix.targets[at]!.name));
+  const names = nameSome(others.map((at) => matrix.targetAt(at).name));
   const why = interrupted ? "the run was interrupted" : "no worker is left";
   return [`not built, as ${why}: ${names}`, "Run the same command again to build what is missing."];
 }

@@ -33,10 +33,10 @@ export interface Summary {
 
 /** Reads one result from the store. */
 export function readCell(store: ResultStore, matrix: Matrix, target: number, commit: number): Cell {
-  const returnCode = store.returnCodeOf(matrix.targets[target]!, commit);
+  const returnCode = store.returnCodeOf(matrix.targetAt(target), commit);
   if (returnCode === undefined) return { status: "missing", warnings: [] };
-  const stderr = store.readFile(matrix.targets[target]!, commit, "err") ?? "";
-  const host = store.readFile(matrix.targets[target]!, commit, "host")?.trim();
+  const stderr = store.readFile(matrix.targetAt(target), commit, "err") ?? "";
+  const host = store.readFile(matrix.targetAt(target), commit, "host")?.trim();
   const warnings = stderr.split("\n").filter((line) => /\bwarning\b/i.test(line));
   const base = { returnCode, warnings, ...withoutUndefined({ host: host || undefined }) };
   if (returnCode !== 0)

@@ -14,8 +14,9 @@
  * The guard inherits nothing else from the worker: Node.js marks the descriptors that it was started with itself
  * close-on-exec (so a lock that came with one of them ends with the worker, and neither guard nor builds keep it).
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import type { Writable } from "node:stream";
 import { Failure, reasonOf } from "../../os/failure.ts";
 
 /** `+GROUP` registers, `-GROUP` releases, `=DIRECTORY` is removed after the last group. */
@@ -53,7 +54,7 @@ export class Guard implements Disposable {
   readonly mark: Readonly<Record<string, string>> = { CROFT_WORKER: randomUUID() };
   readonly #groups = new Set<number>();
   #directory: string | undefined;
-  #child: ChildProcess;
+  #child: ChildProcessByStdio<Writable, null, null>;
   readonly #onLost: () => void;
   #shortLives = 0;
   #closed = false;
@@ -85,12 +86,12 @@ export class Guard implements Disposable {
   /** Ends the guard, which kills the groups that are still registered. */
   [Symbol.dispose](): void {
     this.#closed = true;
-    this.#child.stdin?.end();
+    this.#child.stdin.end();
     this.#child.unref();
   }
 
   /** Starts a guard, and another should that one be killed; it is told all that is to be guarded. */
-  #start(): ChildProcess {
+  #start(): ChildProcessByStdio<Writable, null, null> {
     const start = Date.now();
     const child = spawn(
       "/bin/sh",
@@ -101,7 +102,7 @@ export class Guard implements Disposable {
         stdio: ["pipe", "ignore", "ignore"], // an inherited standard output would keep the connection open
       },
     );
-    child.stdin?.on("error", () => {}); // told by the write's own callback
+    child.stdin.on("error", () => {}); // told by the write's own callback
     child.once("error", () => this.#onLost());
     child.once("exit", () => {
       if (this.#closed) return;
@@ -109,14 +110,14 @@ export class Guard implements Disposable {
       if (this.#shortLives > mostShortLives) this.#onLost();
       else this.#child = this.#start();
     });
-    for (const group of this.#groups) child.stdin?.write(`+${group}\n`);
-    if (this.#directory !== undefined) child.stdin?.write(`=${this.#directory}\n`);
+    for (const group of this.#groups) child.stdin.write(`+${group}\n`);
+    if (this.#directory !== undefined) child.stdin.write(`=${this.#directory}\n`);
     return child;
   }
 
   #tell(line: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#child.stdin!.write(line, (error) => {
+      this.#child.stdin.write(line, (error) => {
         if (error)
           reject(new Failure("guard a process", `the guard has ended: ${reasonOf(error)}`, { cause: error }));
         else resolve();

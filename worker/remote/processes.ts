@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { killGroup } from "../../os/run.ts";
@@ -109,20 +109,24 @@ interface Ending {
 }
 
 /** Waits for a program's end and, not for ever, for that of its output. */
-async function ending(child: ChildProcess, group: number, keepBytes: number): Promise<Ending> {
+async function ending(
+  child: ChildProcessWithoutNullStreams,
+  group: number,
+  keepBytes: number,
+): Promise<Ending> {
   const stdout = new BoundedOutput(keepBytes);
   const stderr = new BoundedOutput(keepBytes);
-  child.stdout!.on("data", (chunk: Buffer) => stdout.push(chunk));
-  child.stderr!.on("data", (chunk: Buffer) => stderr.push(chunk));
-  child.stdin!.on("error", () => {}); // the gate may have been killed
+  child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+  child.stdin.on("error", () => {}); // the gate may have been killed
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const [status, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
     child.once("exit", (code, by) => resolve([code, by])),
   );
   killGroup(group, "SIGKILL"); // what the program has left in the background
   const timer = setTimeout(() => {
-    child.stdout!.destroy();
-    child.stderr!.destroy();
+    child.stdout.destroy();
+    child.stderr.destroy();
   }, outputGraceSeconds * 1000);
   await closed;
   clearTimeout(timer);
