@@ -105,11 +105,11 @@ test("a build that fills its disk is an error, told as such", async () => {
   assert.match(log, /No space left on device/);
 });
 
-test("a build that prints 40 MB ends with a bounded log that says what was cut", async () => {
+test("a build that prints 16 MB ends with a bounded log that says what was cut", async () => {
   const { view, log } = await build("loud", {
     update: script(
       "echo first line",
-      "yes 'a line of a very talkative build, which nobody will ever read' | head -c 40000000",
+      "yes 'a line of a very talkative build, which nobody will ever read' | head -c 16000000",
       "echo last line",
     ),
   });

@@ -22,6 +22,9 @@ import { checkJournal, countOf, shellHolder } from "./lock-journal.ts";
 
 const deadlineSeconds = 1500;
 
+/** How often the machine is locked while others fight for it. */
+const times = Number(process.env["CROFT_LOCK_TIMES"] ?? 300);
+
 interface Ground extends AsyncDisposable {
   directory: string;
   toolchainLock: string;
@@ -64,7 +67,7 @@ async function makeGround(): Promise<Ground> {
   };
 }
 
-test("two agents' processes and shells with flock(1): 1,000 times locked, never by two, though files are removed and holders killed", async () => {
+test("two agents' processes and shells with flock(1): locked again and again, never by two, though files are removed and holders killed", async () => {
   await using ground = await makeGround();
   const killed = new Set<number>();
   const ends: Promise<unknown>[] = [];
@@ -85,7 +88,7 @@ test("two agents' processes and shells with flock(1): 1,000 times locked, never 
   const shellEnds = shells.map((shell) => once(shell, "exit"));
   const deadline = Date.now() + deadlineSeconds * 1000;
   let acquisitions = checkJournal(ground.journal, killed);
-  for (let turn = 0; countOf(acquisitions, "machine") < 1000; turn++) {
+  for (let turn = 0; countOf(acquisitions, "machine") < times; turn++) {
     assert.ok(Date.now() < deadline, `${countOf(acquisitions, "machine")} times only`);
     await sleep(Math.random() * 300);
     const victim = current[turn % 2]!;
@@ -108,7 +111,7 @@ test("two agents' processes and shells with flock(1): 1,000 times locked, never 
     countOf(acquisitions, "machine", [shells[0]!.pid!]),
     countOf(acquisitions, "machine"),
   ];
-  assert.ok(byShell > 100 && all - byShell > 100, `${byShell} of ${all} by the shell`);
+  assert.ok(byShell > times / 10 && all - byShell > times / 10, `${byShell} of ${all} by the shell`);
   assert.ok(killed.size > 0);
 });
 

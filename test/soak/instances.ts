@@ -4,9 +4,6 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { until, SoakFarm, type BuildView, type SoakController } from "./farm.ts";
 
-const machines = 6;
-const instances = 4;
-
 interface Submitted {
   controller: SoakController;
   id: number;
@@ -16,7 +13,10 @@ interface Submitted {
 }
 
 /** @returns a line of figures. */
-export async function buildWithInstances(builds: number): Promise<string> {
+export async function buildWithInstances(
+  builds: number,
+  { machines, instances }: { machines: number; instances: number },
+): Promise<string> {
   await using farm = await SoakFarm.make({
     machines,
     instances,

@@ -97,7 +97,7 @@ test("a machine that ends before its manifest has failed, and one that has sent 
 test("no manifest in time: held; resumed by the operator it runs on until it ends", async () => {
   const { result, machines } = await bootstrap(
     async (machine) => {
-      await machine.askForTask("worker");
+      await machine.showSignOfLife("worker");
       await machine.untilHeld();
       machine.resumeByOperator();
       // What it sends now is no bootstrap: nobody listens any more.
@@ -135,7 +135,7 @@ test("with --no-suspend it is powered off, and its console kept", async () => {
 });
 
 test("while it is held, the lock says that it is not to be interrupted; the end of the agent ends the machine", async () => {
-  await using agent = await agentDouble((machine) => machine.askForTask("worker").then(() => undefined), {
+  await using agent = await agentDouble((machine) => machine.showSignOfLife("worker"), {
     bootstrapTimeoutSeconds: 0.1,
   });
   await using pending = await pendingOf(agent);

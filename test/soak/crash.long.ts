@@ -1,0 +1,3 @@
+/** The controller killed under load 20 times instead of twice */
+process.env["CROFT_CRASH_ROUNDS"] = "20";
+await import("../controller/crash.real.ts");
