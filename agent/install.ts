@@ -144,6 +144,10 @@ function tellNext(installation: Installation, wanted: Wanted, settings: Settings
     );
   installation.say("Next:");
   if (settings.controllers.length === 0) installation.say(`  put the URL of a controller into ${file}`);
+  if (names.length > 1)
+    installation.say(
+      `  make ${names.length} machines, as one serves one build at a time: croft machine create NAME`,
+    );
   if (!now) installation.say(`  systemctl enable --now ${target} ${names.join(" ")}`);
   installation.say(`  systemctl status 'croft-agent@*'; journalctl -u 'croft-agent@*' -f`);
 }

@@ -1,6 +1,7 @@
 /** The `croft` command: a table of subcommands, each loaded only when it is called. */
 import type { Command } from "commander";
 import { endOnBugs, makeCommand, runCommand } from "../os/command-line/command.ts";
+import { nearestWord } from "../os/command-line/nearest.ts";
 import { UsageFailure } from "../os/failure.ts";
 import { packageVersion } from "../os/files/package.ts";
 
@@ -62,22 +63,28 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const [name, ...args] = process.argv.slice(2);
-const subcommand = name === undefined ? undefined : subcommands[name];
+const [name, ...args] = asked(process.argv.slice(2));
+const subcommand = name !== undefined && Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
 process.exitCode = subcommand
   ? await runCommand(await subcommand.load(), args)
-  : await runCommand(overview(), process.argv.slice(2));
+  : await runCommand(overview(), name === undefined ? [] : [name, ...args]);
+
+/** `croft help COMMAND…` asks for what `croft COMMAND… --help` tells. */
+function asked(given: readonly string[]): readonly string[] {
+  return given[0] === "help" ? [...given.slice(1), "--help"] : given;
+}
 
 function overview(): Command {
   const croft = makeCommand("croft", "a build farm: clean virtual machines, results that are never lost");
   croft.version(packageVersion).usage("COMMAND [OPTIONS]").helpCommand(false);
   for (const [command, { summary }] of Object.entries(subcommands))
     croft.command(command).description(summary);
-  croft.addHelpText("after", "\nEach command explains itself: croft COMMAND --help");
+  croft.addHelpText("after", "\nEach command explains itself: croft help COMMAND, or croft COMMAND --help");
   croft.argument("[command]").action((unknown?: string) => {
-    if (unknown === undefined) croft.help({ error: true });
+    if (unknown === undefined) return croft.help({ error: true });
+    const meant = nearestWord(unknown, Object.keys(subcommands));
     throw new UsageFailure(`run 'croft ${unknown}'`, "there is no such command", {
-      hints: ["See: croft --help"],
+      hints: [meant === undefined ? "See: croft --help" : `Did you mean: croft ${meant}`],
     });
   });
   return croft;

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../os/command-line/command.ts";
 import { makeLog, type Log, type LogFormat } from "../os/log.ts";
 import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../os/command-line/options.ts";
+import { notifySystemd } from "../os/service/systemd.ts";
 import { readControllerConfiguration, type ControllerConfiguration } from "./configuration.ts";
 import { installCommand } from "./install.ts";
 import { openController } from "./controller.ts";
@@ -72,6 +73,7 @@ async function serve(configuration: ControllerConfiguration, log: Log): Promise<
   await using server = await startServer(controller);
   warnIfOpen(configuration, log);
   process.stdout.write(`croft controller: ${server.url}/\n`);
+  await notifySystemd({ ready: true, status: `listening: ${server.url}/` });
   log.info({ signal: await asked }, "stopping");
 }
 

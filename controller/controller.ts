@@ -20,6 +20,7 @@ import { BuildQueue } from "./builds/queue.ts";
 import { Artifacts } from "./builds/artifacts.ts";
 import { Results } from "./builds/results.ts";
 import { Sessions } from "./builds/sessions.ts";
+import { WaitingReasons } from "./builds/waiting.ts";
 
 /** What requests are answered with. */
 export interface Controller {
@@ -30,6 +31,7 @@ export interface Controller {
   readonly changes: Changes;
   readonly builds: Builds;
   readonly sessions: Sessions;
+  readonly waiting: WaitingReasons;
   readonly results: Results;
   readonly artifacts: Artifacts;
   readonly blobs: BlobStore;
@@ -75,6 +77,7 @@ export async function openController(
     changes,
     builds: new Builds(database, queue, configuration.targets, changes),
     sessions,
+    waiting: new WaitingReasons(database),
     results: new Results(database, queue, blobs, changes, configuration.retries, log),
     artifacts: new Artifacts(database, blobs),
     blobs,

@@ -23,6 +23,8 @@ export interface BuildDetails {
   sessions: Session[];
   operations: Operation[];
   artifacts: Artifact[];
+  /** Why it waits, if it is queued. */
+  waiting: string | undefined;
 }
 
 /** Reads a build with its attempts, operations and artifacts. */
@@ -35,7 +37,8 @@ export async function readDetails(controller: Controller, id: number): Promise<B
     [id],
   );
   const [sessions, artifacts] = [await controller.sessions.of(id), await controller.artifacts.of(id)];
-  return { build, sessions, operations, artifacts };
+  const waiting = await controller.waiting.of(build);
+  return { build, sessions, operations, artifacts, waiting };
 }
 
 /** Seconds from one time to another, or to now. */
@@ -78,7 +81,7 @@ export function buildJson(build: Build, base: string) {
 }
 
 /** One build with everything about it. */
-export function detailsJson({ build, sessions, operations, artifacts }: BuildDetails, base: string) {
+export function detailsJson({ build, sessions, operations, artifacts, waiting }: BuildDetails, base: string) {
   const api = `${base}/api/v1/builds/${build.id}`;
   const attemptOf = new Map(sessions.map(({ id, attempt }) => [id, attempt]));
   const operationsOf = (session: number | null) =>
@@ -96,6 +99,7 @@ export function detailsJson({ build, sessions, operations, artifacts }: BuildDet
   const finished = build.state === "finished" ? build.session : null;
   return {
     ...buildJson(build, base),
+    waiting: waiting ?? null,
     operations: operationsOf(finished),
     attempts: sessions.map((session) => ({
       attempt: session.attempt,

@@ -19,6 +19,7 @@ import { addLogRoutes } from "./routes/log.ts";
 import { refuse, type Served } from "./routes/served.ts";
 import { addStatusRoutes } from "./routes/status.ts";
 import { addUploadRoute } from "./routes/upload.ts";
+import { stayBelow } from "./dashboard/below-path.ts";
 import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
 
 /** How many results of the largest size may be in memory, or as many bytes in smaller ones. */
@@ -98,6 +99,7 @@ function makeServer(served: Served): FastifyInstance {
     preservePath: true, // artifacts may lie in directories; the upload route checks their names
   });
   server.addHook("onRequest", refuseForeignPages(served));
+  stayBelow(server, controller.configuration.publicUrl);
   server.setNotFoundHandler((request, reply) => refuseAsAsked(request, reply, 404, "There is no such page"));
   server.setErrorHandler<FastifyError>((error, request, reply) => {
     const status = error.statusCode ?? 500;

@@ -134,6 +134,16 @@ export function isLocalRepository(task: Pick<Task, "repositoryUrl">): boolean {
   return isLocalUrl(task.repositoryUrl);
 }
 
+/** Where a worker of ours can stand still: before an operation, after what ended badly, or nowhere. */
+const breakpoints = ["fetch", "configure", "update", "test", "install", "error", "warning", "none"];
+
+/** What is wrong with a breakpoint, or undefined; what has a dot is a step of another worker. */
+export function breakpointProblem(interactive: string): string | undefined {
+  const { breakpoint } = splitInteractive(interactive);
+  if (breakpoints.includes(breakpoint) || breakpoint.includes(".")) return undefined;
+  return `'${breakpoint}' is no breakpoint: there are ${breakpoints.join(", ")}`;
+}
+
 /** The breakpoint (an operation, `error`, `warning` or `none`) and the login in a task's `interactive`. */
 export function splitInteractive(value: string): { breakpoint: string; login?: string } {
   const blank = value.indexOf(" ");

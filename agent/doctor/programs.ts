@@ -1,4 +1,5 @@
 /** Node.js, and programs that an agent calls. */
+import { missingPrograms } from "../../machines/image/create-image.ts";
 import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
@@ -35,6 +36,7 @@ export const programChecks: readonly Check[] = [
       await answers("qemu-img", ["qemu-img", "--version"], signal, "apt-get install qemu-utils"),
     ],
   },
+  { name: "machine create", run: () => Promise.resolve([creation()]) },
   {
     name: "openssl",
     run: async ({ openssl }, signal) =>
@@ -77,6 +79,17 @@ export const programChecks: readonly Check[] = [
     },
   },
 ];
+
+/** What making machines takes; a host that got its machines from elsewhere does without. */
+export function creation(directories?: readonly string[]): Finding {
+  const { programs, packages } = missingPrograms(directories);
+  if (programs.length === 0) return ok("machine create", "all its programs are here");
+  return warning(
+    "machine create",
+    `it lacks ${programs.join(", ")}`,
+    `apt-get install ${packages.join(" ")}`,
+  );
+}
 
 /** A program that can be run, with the first line of what it says. */
 async function answers(

@@ -113,6 +113,19 @@ export class Builds {
     );
   }
 
+  /**
+   * Makes sure that a target is one: configured, or of a build.
+   *
+   * @throws {Failure} naming those that are configured.
+   */
+  async checkTarget(target: string): Promise<void> {
+    if (this.#targets.some(({ name }) => name === target)) return;
+    if ((await this.list({ target, limit: 1 })).length > 0) return;
+    throw new Failure("list builds", `there is no target '${target}'`, {
+      hints: [`Targets: ${this.#targets.map(({ name }) => name).join(", ")}`],
+    });
+  }
+
   /** How many builds there are in each state. */
   async count(): Promise<Record<BuildState, number>> {
     const rows = await this.#database.query<{ state: BuildState; count: number }>(

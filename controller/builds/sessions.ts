@@ -16,19 +16,9 @@ import { randomBytes } from "node:crypto";
 import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
-import { matchesPattern } from "./name-pattern.ts";
-import type { BuildQueue, QueueKey } from "./queue.ts";
+import { machineFor, type Offer } from "./offer.ts";
+import type { BuildQueue } from "./queue.ts";
 import type { Log } from "../../os/log.ts";
-
-/** What an agent offers. */
-export interface Offer {
-  agent: string;
-  toolchain: string;
-  interactive: "false" | "true" | "both";
-  fingerprint?: string;
-  /** Names of the build machines, the agent's favourite first. */
-  machines: readonly string[];
-}
 
 type SessionState = "active" | "finished" | "expired" | "superseded" | "cancelled";
 
@@ -212,10 +202,4 @@ export class Sessions {
     await this.#queue.putBack(sql, build, build.priority);
     return true;
   }
-}
-
-function machineFor(candidate: QueueKey, offer: Offer): string | undefined {
-  const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");
-  if (!accepted || !matchesPattern(candidate.toolchain, offer.toolchain)) return undefined;
-  return offer.machines.find((name) => matchesPattern(candidate.machine, name));
 }

@@ -34,6 +34,8 @@ export interface BuildAnswer {
   createdAt: string;
   queueSeconds: number;
   buildSeconds: number | null;
+  /** Why it waits, if it is queued; not in lists. */
+  waiting?: string | null;
 }
 
 /** A controller to ask. */

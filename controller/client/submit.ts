@@ -9,7 +9,15 @@ import { printLog, statusOf, waitForBuild } from "./watch.ts";
 
 /** The options of `croft submit`. */
 export const submitOptions: readonly OptionDeclaration[] = [
-  { name: "repository", kind: "string", value: "URL", prose: "what to build (required)" },
+  { name: "repository", kind: "string", value: "URL", prose: "the same as URL" },
+  { name: "branch", kind: "string", value: "NAME", prose: "this branch or tag of a git repository" },
+  {
+    name: "commit",
+    kind: "string",
+    value: "ID",
+    check: checkCommit,
+    prose: "this commit of a git repository; with --branch, of that branch",
+  },
   { name: "name", kind: "string", value: "NAME", prose: "the package's name (default: from the URL)" },
   { name: "version", kind: "string", value: "VERSION", prose: "its version (default: 0, unknown)" },
   {
@@ -35,9 +43,19 @@ export const submitOptions: readonly OptionDeclaration[] = [
   },
   { name: "environment", kind: "string", value: "NAME", prose: "environment inside of the machine" },
   { name: "config", kind: "string", value: "ARGUMENTS", prose: "arguments for the package's configuration" },
+  {
+    name: "interactive",
+    kind: "string",
+    value: "BREAKPOINT",
+    prose: "stand still there for a person: before an operation, or after an error or warning; or none",
+  },
   { name: "wait", kind: "flag", prose: "wait for the end; exit status 3 if a build fails" },
   { name: "follow", kind: "flag", prose: "as --wait, and print the log as it grows" },
 ];
+
+function checkCommit(text: string): string | undefined {
+  return /^[0-9a-f]{4,64}$/i.test(text) ? undefined : "expected hexadecimal digits";
+}
 
 function checkPriority(text: string): string | undefined {
   return /^-?\d{1,5}$/.test(text) && Math.abs(Number(text)) <= 10_000
@@ -47,13 +65,16 @@ function checkPriority(text: string): string | undefined {
 
 /** The command, for the table of commands. */
 export function submitCommand(): Command {
-  const command = makeCommand("croft submit", "queue a build for each target");
-  return addClientOptions(command, submitOptions).action(async () => {
+  const command = makeCommand("croft submit", "queue a build for each target").argument(
+    "[URL]",
+    "what to build: a git repository, perhaps with #BRANCH, or an archive",
+  );
+  return addClientOptions(command, submitOptions).action(async (url?: string) => {
     const values = givenValues(command, submitOptions);
     const connection = connectionOf(command);
     const { builds } = await connection.post<{ builds: BuildAnswer[] }>(
       "/api/v1/builds",
-      submissionOf(values),
+      submissionOf(url, values),
     );
     for (const { id, url, name, target } of builds)
       process.stdout.write(`build ${id}, ${name} for ${target}: ${url}\n`);
@@ -65,19 +86,32 @@ export function submitCommand(): Command {
   });
 }
 
-function submissionOf(values: OptionValues): object {
-  const repository = values["repository"];
-  if (typeof repository !== "string")
-    throw new UsageFailure("submit", "what to build is not given", {
-      hints: ["Name it with --repository URL."],
-    });
+function submissionOf(url: string | undefined, values: OptionValues): object {
+  const repository = repositoryOf(url, values);
   return {
     repository,
     name: values["name"] ?? nameFrom(repository),
-    ...picked(values, "version", "type", "machine", "environment", "config"),
+    ...picked(values, "version", "type", "machine", "environment", "config", "interactive"),
     ...withoutUndefined({ targets: values["target"] }),
     ...(values["priority"] === undefined ? {} : { priority: Number(values["priority"]) }),
   };
+}
+
+/** The URL with the branch and commit as its fragment: `#BRANCH`, `#COMMIT` or `#BRANCH@COMMIT`. */
+function repositoryOf(url: string | undefined, values: OptionValues): string {
+  const { repository = url, branch, commit } = values;
+  if (typeof repository !== "string")
+    throw new UsageFailure("submit", "what to build is not given", { hints: ["Try: croft submit URL"] });
+  if (url !== undefined && repository !== url)
+    throw new UsageFailure("submit", `both '${url}' and --repository '${repository}' are to be built`);
+  const fragment = [branch, commit].filter((part) => part !== undefined).join("@");
+  if (fragment === "") return repository;
+  if (repository.includes("#"))
+    throw new UsageFailure(
+      "submit",
+      `'${repository}' names its branch already: leave out --branch and --commit`,
+    );
+  return `${repository}#${fragment}`;
 }
 
 function picked(values: OptionValues, ...names: string[]): OptionValues {

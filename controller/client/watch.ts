@@ -17,10 +17,48 @@ interface Watcher {
   log?(text: string): void;
   /** The connection broke and is made again. */
   interrupted?(reason: string): void;
+  /** It is queued, for a reason that was not told yet. */
+  waiting?(reason: string): void;
+}
+
+/** How often a build that waits is asked for its reason. */
+const waitingPollMs = 15_000;
+
+/** Watches a build until it has ended, and tells why it waits until it does not. */
+async function watchBuild(connection: Connection, id: number, watcher: Watcher): Promise<BuildAnswer> {
+  const ended = new AbortController();
+  const telling = tellReasons(connection, id, watcher, ended.signal);
+  try {
+    return await followBuild(connection, id, watcher);
+  } finally {
+    ended.abort();
+    await telling;
+  }
+}
+
+/** Tells each reason for which a build waits, as it changes, until the build is given to an agent. */
+async function tellReasons(
+  connection: Connection,
+  id: number,
+  watcher: Watcher,
+  signal: AbortSignal,
+): Promise<void> {
+  let told: string | undefined;
+  try {
+    for (;;) {
+      const { state, waiting } = await connection.get<BuildAnswer>(`/api/v1/builds/${id}`);
+      if (signal.aborted || state !== "queued") return;
+      if (typeof waiting === "string" && waiting !== told) watcher.waiting?.(waiting);
+      told = waiting ?? told;
+      await sleep(waitingPollMs, undefined, { signal });
+    }
+  } catch {
+    // The end of the watch, or no answer: the watch itself says so.
+  }
 }
 
 /** Watches a build until it has ended, however often the connection breaks. */
-async function watchBuild(connection: Connection, id: number, watcher: Watcher): Promise<BuildAnswer> {
+async function followBuild(connection: Connection, id: number, watcher: Watcher): Promise<BuildAnswer> {
   let lastId = "";
   let attempt = 0;
   const pauses = new Backoff<number>(longestPauseSeconds);
@@ -60,6 +98,7 @@ export async function printLog(connection: Connection, id: number): Promise<Buil
     attempt: ({ attempt, machine, agent }) => output.heading(`attempt ${attempt} on ${machine} at ${agent}`),
     log: (text) => output.write(text),
     interrupted: (reason) => note(`connection lost (${reason}); connecting again`),
+    waiting: (reason) => note(`build ${id} waits: ${reason}`),
   });
   if (!output.wroteLog) {
     const decoder = new TextDecoder(); // a character may be cut by the end of a piece
@@ -74,6 +113,7 @@ export async function printLog(connection: Connection, id: number): Promise<Buil
 export async function waitForBuild(connection: Connection, id: number): Promise<BuildAnswer> {
   const build = await watchBuild(connection, id, {
     interrupted: (reason) => note(`connection lost (${reason}); connecting again`),
+    waiting: (reason) => note(`build ${id} waits: ${reason}`),
   });
   process.stdout.write(`${endingOf(build)}\n`);
   return build;

@@ -31,7 +31,7 @@ export async function buildPage(
   );
 }
 
-function summary({ build }: BuildDetails, session: Session | undefined): Markup {
+function summary({ build, waiting: reason }: BuildDetails, session: Session | undefined): Markup {
   const { specification } = build;
   const waiting = build.state === "queued" ? build.queued_at : null;
   const took = build.state === "queued" ? null : secondsBetween(build.started_at, build.finished_at);
@@ -51,6 +51,7 @@ function summary({ build }: BuildDetails, session: Session | undefined): Markup 
       ${fact("Repository", repository(build.repository))}
       ${fact("Submitted", html`${ago(build.created_at)}${build.submitted_by !== null && html` by ${build.submitted_by}`}`)}
       ${fact("Waited", duration(queueSeconds(build), waiting))}
+      ${reason !== undefined && fact("It waits", reason)}
       ${fact("Built in", duration(took, build.state === "building" ? build.started_at : null))}
       ${build.rebuild_of !== null && fact("Again", html`<a href="/builds/${build.rebuild_of}">#${build.rebuild_of}</a>`)}
     </dl>`;

@@ -46,10 +46,11 @@ function filters({ counts, filter }: BuildList): Markup {
       ${tab("cancelled", "Cancelled", counts.cancelled)}
     </nav>
     ${
-      (filter.name !== undefined || filter.target !== undefined) &&
+      [filter.name, filter.target, filter.status].some((value) => value !== undefined) &&
       html`<p class="narrowed">
         Only ${filter.name !== undefined && html`package <b>${filter.name}</b>`}
-        ${filter.target !== undefined && html`target <b>${filter.target}</b>`} ·
+        ${filter.target !== undefined && html`target <b>${filter.target}</b>`}
+        ${filter.status !== undefined && html`status <b>${filter.status}</b>`} ·
         <a href="${address({ state: filter.state })}">show all</a>
       </p>`
     }`;
@@ -60,7 +61,7 @@ function nothing(filter: BuildList["filter"]): Markup {
     return html`<p class="empty">No build is like that.</p>`;
   return html`<div class="empty">
     <p>No build yet. Submit the first one:</p>
-    <pre>croft submit --repository https://example.org/hello.git --follow</pre>
+    <pre>croft submit https://example.org/hello.git --follow</pre>
   </div>`;
 }
 

@@ -102,5 +102,5 @@ function renderLine(
 ): string {
   const id = escapeHtml(lineId(anchor, line));
   const kind = problem ? ` class="${problem.severity}"` : "";
-  return `<div id="${id}"${kind}><a href="#${id}">${line}</a><code>${renderer.render(bytes.toString("utf8"))}\n</code></div>`;
+  return `<div id="${id}"${kind}><a href="#${id}" tabindex="-1">${line}</a><code>${renderer.render(bytes.toString("utf8"))}\n</code></div>`;
 }

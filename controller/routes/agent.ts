@@ -11,6 +11,7 @@ import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request
 import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import { isSignatureOf } from "../authentication/agent-keys.ts";
 import type { Controller } from "../controller.ts";
+import type { Offer } from "../builds/offer.ts";
 import { isCurrent, type Session } from "../builds/sessions.ts";
 import { taskFor } from "../builds/tasks.ts";
 import { refuse, type Served } from "./served.ts";
@@ -66,15 +67,18 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   }
   const refusal = await refusalOf(served, task.fingerprint, request, request.body);
   if (refusal) return refuse(reply, ...refusal);
-  const assignment = await controller.sessions.assign({
+  const offer: Offer = {
     agent: task.agent,
     toolchain: task.toolchainName,
     interactive: task.interactiveMode ?? "false",
     ...withoutUndefined({ fingerprint: task.fingerprint }),
     machines: task.machines.filter(({ role }) => role !== "auxiliary").map(({ name }) => name),
-  });
+  };
+  controller.waiting.note(offer);
+  const assignment = await controller.sessions.assign(offer);
   reply.type("text/manifest");
   if (!assignment) return reply.send(Buffer.from(formatTaskResponse({ session: "", uploadUrls: {} })));
+  controller.waiting.forget(offer);
   const { build, session } = assignment;
   const base = publicUrl(request);
   controller.log.info({ build: build.id, agent: task.agent, machine: session.machine }, "given to an agent");

@@ -6,6 +6,7 @@ import { assertFailure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { resultStatuses } from "../../manifests/result-status.ts";
 import { isLocalUrl } from "../../manifests/repository.ts";
+import { breakpointProblem } from "../../manifests/task.ts";
 import { ConflictFailure } from "../builds/builds.ts";
 import type { Submission } from "../builds/specification.ts";
 import { buildJson, detailsJson, readDetails } from "../representation.ts";
@@ -82,6 +83,8 @@ function addSubmission(server: Server, served: Served): void {
       } = request.body;
       if (isLocalUrl(repository))
         return refuse(reply, 400, `the repository '${repository}' is local; agents build from a URL only`);
+      const trouble = rest.interactive === undefined ? undefined : breakpointProblem(rest.interactive);
+      if (trouble !== undefined) return refuse(reply, 400, trouble);
       const submission: Submission = {
         name,
         version,
@@ -103,13 +106,16 @@ function addSubmission(server: Server, served: Served): void {
 function addReading(server: Server, served: Served): void {
   const { builds } = served.controller;
   const reading = { onRequest: mayRead(served) };
-  server.get("/api/v1/builds", { ...reading, schema: { querystring: listSchema } }, async (request) => {
-    const { limit = 50, ...filter } = request.query;
-    const found = await builds.list({ ...filter, limit: limit + 1 });
-    const page = found.slice(0, limit);
-    const next = found.length > limit ? page.at(-1)!.id : null;
-    return { builds: page.map((build) => buildJson(build, served.publicUrl(request))), next };
-  });
+  server.get("/api/v1/builds", { ...reading, schema: { querystring: listSchema } }, (request, reply) =>
+    answer(reply, 200, async () => {
+      const { limit = 50, ...filter } = request.query;
+      if (filter.target !== undefined) await builds.checkTarget(filter.target);
+      const found = await builds.list({ ...filter, limit: limit + 1 });
+      const page = found.slice(0, limit);
+      const next = found.length > limit ? page.at(-1)!.id : null;
+      return { builds: page.map((build) => buildJson(build, served.publicUrl(request))), next };
+    }),
+  );
 
   server.get(
     "/api/v1/builds/:id",

@@ -171,16 +171,24 @@ function environment(): NodeJS.ProcessEnv {
  *
  * @throws {Failure} that names the programs and the packages that have them.
  */
-export function checkPrograms(directories = environment()["PATH"]!.split(delimiter)): void {
+export function checkPrograms(directories?: readonly string[]): void {
+  const { programs: missing, packages } = missingPrograms(directories);
+  if (missing.length === 0) return;
+  throw new Failure("make a machine", `this host lacks ${missing.join(", ")}`, {
+    hints: [`On Debian: apt-get install ${packages.join(" ")}`],
+  });
+}
+
+/** The programs that this host lacks for making machines, and the Debian packages that have them. */
+export function missingPrograms(directories: readonly string[] = environment()["PATH"]!.split(delimiter)): {
+  programs: string[];
+  packages: string[];
+} {
   const all: Record<string, string> = isRoot() ? programs : { ...programs, newuidmap: "uidmap" };
   const missing = Object.keys(all).filter(
     (program) => !directories.some((directory) => isExecutable(join(directory, program))),
   );
-  if (missing.length === 0) return;
-  const packages = [...new Set(missing.map((program) => all[program]))];
-  throw new Failure("make a machine", `this host lacks ${missing.join(", ")}`, {
-    hints: [`On Debian: apt-get install ${packages.join(" ")}`],
-  });
+  return { programs: missing, packages: [...new Set(missing.map((program) => all[program]!))] };
 }
 
 function isExecutable(path: string): boolean {

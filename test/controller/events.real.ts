@@ -57,13 +57,16 @@ describe("a build that is followed", () => {
   });
 
   test("is watched by `croft submit --follow`, which ends with the build's status", async () => {
-    const outcome = command("submit", "--repository", "https://example.org/tool.git", "--follow");
-    let task = await requestTask(url);
-    await until(
-      async () => (task = task.session === "" ? await requestTask(url) : task).session !== "",
-      "a task",
+    const outcome = command(
+      ...["submit", "https://example.org/tool.git", "--branch", "v1@a", "--commit", "12ab", "--follow"],
+      ...["--interactive", "test"],
     );
+    const ask = () => requestTask(url, { interactiveMode: "both", interactiveLogin: "here" });
+    let task = await ask();
+    await until(async () => (task = task.session === "" ? await ask() : task).session !== "", "a task");
     assert.equal(task.task?.name, "tool");
+    assert.equal(task.task?.repositoryUrl, "https://example.org/tool.git#v1@a@12ab");
+    assert.equal(task.task?.interactive, "test");
     await sendLog(task, 0, "\u001b[31mred\u001b[0m \u001b]0;title\u0007fine\n");
     await sendResult(task, "error", [["update", "error", "x\n"]]);
     const { status, stdout } = await outcome;
@@ -73,6 +76,18 @@ describe("a build that is followed", () => {
       stdout,
       /\n==> attempt 1 on debian_13 at host-1\nred fine\n==> build \d+, tool\/1\.2\.3 for default: error/,
     );
+  });
+
+  test("that waits says why as long as it is followed", async () => {
+    let said = "";
+    const outcome = command("submit", "https://x.org/y.git", "--machine", "vax*", "--wait", (text) => {
+      said += text;
+    });
+    await until(() => Promise.resolve(said.includes(" waits: ")), "the reason");
+    assert.match(said, /^croft: build \d+ waits: no agent (offers a machine 'vax\*'|asks)/m);
+    const id = /^build (\d+)/m.exec(said)![1]!;
+    assert.equal((await command("cancel", id)).status, 0);
+    assert.equal((await outcome).status, 3);
   });
 
   test("keeps being watched while its controller is replaced", async () => {
@@ -143,13 +158,28 @@ describe("a build that is followed", () => {
     assert.match(local.stderr, /is local/);
     const target = await command("submit", "--repository", "https://x.org/y.git", "--target", "vax");
     assert.match(target.stderr, /there is no target 'vax'\n {2}Targets: default\n/);
+    const unknownTarget = await command("builds", "--target", "nonsense");
+    assert.equal(unknownTarget.status, 1);
+    assert.match(
+      unknownTarget.stderr,
+      /^croft: Cannot list builds: there is no target 'nonsense'\n {2}Targets: default\n$/,
+    );
+    const wrongBreakpoint = await command("submit", "https://x.org/y.git", "--interactive", "tests");
+    assert.equal(wrongBreakpoint.status, 1);
+    assert.match(
+      wrongBreakpoint.stderr,
+      /'tests' is no breakpoint: there are fetch, configure, update, test,/,
+    );
+    const twice = await command("submit", "https://x.org/y.git#main", "--branch", "other");
+    assert.equal(twice.status, 2);
+    assert.match(twice.stderr, /names its branch already/);
     const listed = await command("builds", "--json", "--state", "finished");
     assert.ok(Array.isArray((JSON.parse(listed.stdout) as { builds: unknown[] }).builds));
   });
 
   type Outcome = { status: number | null; stdout: string; stderr: string };
 
-  /** Runs `croft` against the controller; a function among the arguments gets what it prints. */
+  /** Runs `croft` against the controller; a function among the arguments gets what it prints, and says. */
   async function command(...args: (string | ((text: string) => void))[]): Promise<Outcome> {
     const listener = args.find((argument) => typeof argument === "function");
     const argv = args.filter((argument) => typeof argument === "string");
@@ -160,7 +190,10 @@ describe("a build that is followed", () => {
       outcome.stdout += piece.toString();
       listener?.(piece.toString());
     });
-    child.stderr.on("data", (piece: Buffer) => (outcome.stderr += piece.toString()));
+    child.stderr.on("data", (piece: Buffer) => {
+      outcome.stderr += piece.toString();
+      listener?.(piece.toString());
+    });
     [outcome.status] = (await once(child, "close")) as [number | null];
     return outcome;
   }

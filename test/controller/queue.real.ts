@@ -153,6 +153,41 @@ for (const [database, skip] of kinds)
       await assertCounted(controller);
     });
 
+    test("tells why a build waits: its queue, what agents lack, who goes first", async () => {
+      const first = await submit(controller, "first");
+      const second = await submit(controller, "second");
+      const because = (build = first) => controller.waiting.of(build);
+      const agent = (name: string, machines: string[]) =>
+        controller.waiting.note({ ...offer, agent: name, machines });
+      await controller.database.query("update croft.queues set paused = true");
+      assert.equal(await because(), "its queue is paused");
+      await controller.database.query("update croft.queues set paused = false, running_limit = 0");
+      assert.equal(await because(), "0 of its kind are being built, as many as may be at once");
+      await controller.database.query("update croft.queues set running_limit = null");
+      assert.equal(await because(), "no agent asks this controller for tasks");
+      const what = {
+        name: "x",
+        version: "0",
+        repository: "https://x.org/x.git",
+        targets: ["*"],
+        priority: 0,
+      };
+      const [special] = await controller.builds.submit({ ...what, machine: "alpine*" }, null);
+      agent("one", ["debian"]);
+      assert.equal(await because(special), "no agent offers a machine 'alpine*' (offered: debian)");
+      assert.equal(await because(), "it is given to the next agent that asks");
+      assert.equal(await because(second), "1 build goes before it");
+      const [interactive] = await controller.builds.submit({ ...what, interactive: "test" }, null);
+      assert.equal(
+        await because(interactive),
+        "no agent with such a machine takes interactive builds (--interactive)",
+      );
+      const { build } = await take(controller);
+      controller.waiting.forget({ ...offer, agent: "one" });
+      assert.equal(await because(second), "all agents that could build it are busy (1)");
+      assert.equal(await because((await controller.builds.find(build.id))!), undefined);
+    });
+
     test("gives each build once, whoever asks at the same time, and keeps its limit", async () => {
       for (let number = 1; number <= 60; number++)
         await submit(controller, `x${number}`, `who-${number % 3}`);

@@ -90,7 +90,7 @@ describe("a log in pieces", () => {
     const whole = new LogLines("x").write(log).text;
     assert.match(
       whole,
-      /<div id="x-L3"><a href="#x-L3">3<\/a><code><span class="f1">three ü<\/span>\n<\/code><\/div>$/,
+      /<div id="x-L3"><a href="#x-L3" tabindex="-1">3<\/a><code><span class="f1">three ü<\/span>\n<\/code><\/div>$/,
     );
     for (let cut = 0; cut <= log.length; cut++) {
       const first = new LogLines("x");

@@ -20,6 +20,12 @@ test("help and version go to standard output with status 0", () => {
   assert.deepEqual(croft("--version"), { status: 0, stdout: `${packageVersion}\n`, stderr: "" });
 });
 
+test("croft help COMMAND tells what croft COMMAND --help does, of parts of a command too", () => {
+  assert.deepEqual(croft("help"), croft("--help"));
+  assert.deepEqual(croft("help", "submit"), croft("submit", "--help"));
+  assert.deepEqual(croft("help", "machine", "list"), croft("machine", "list", "--help"));
+});
+
 test("each command in the overview explains itself", () => {
   const names = [...croft("--help").stdout.matchAll(/^ {2}([a-z]+) {2,}/gm)].map(([, name]) => name!);
   assert.ok(names.length >= 8, names.join());
@@ -50,7 +56,9 @@ for (const [args, message] of [
     ["agent", "--config", "/nonexistent", "http://a"],
     "Cannot read configuration '/nonexistent': no such file or directory",
   ],
-  [["nonsense"], "Cannot run 'croft nonsense': there is no such command"],
+  [["nonsense"], "Cannot run 'croft nonsense': there is no such command\n  See: croft --help\n"],
+  [["sumbit"], "Cannot run 'croft sumbit': there is no such command\n  Did you mean: croft submit\n"],
+  [["constructor"], "Cannot run 'croft constructor': there is no such command\n"],
 ] as [string[], string][])
   test(`croft ${args.join(" ")}: one clear error, status 2`, () => {
     const { status, stdout, stderr } = croft(...args);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runChecks, ok, problem, warning, type Check } from "../../../agent/doctor/check.ts";
 import { judgeClock } from "../../../agent/doctor/controllers.ts";
+import { creation } from "../../../agent/doctor/programs.ts";
 import { countLevels, reportText } from "../../../agent/doctor/report.ts";
 import { judgeMetadata, judgeSpace, parseBtrfsUsage } from "../../../agent/doctor/space.ts";
 import { formatBytes, GiB, MiB } from "../../../os/text/size.ts";
@@ -37,6 +38,16 @@ test("a check that does not even listen to its deadline holds up nothing", async
   const checks: Check[] = [{ name: "deaf", deadlineSeconds: 0.05, run: () => new Promise(() => {}) }];
   const [finding] = await runChecks(checks, settings, never, { graceSeconds: 0.05 });
   assert.equal(finding!.level, "problem");
+});
+
+test("what making machines lacks is told, with the packages that have it; agents work without", () => {
+  const { level, text, fix } = creation([]);
+  assert.equal(level, "warning");
+  assert.match(
+    text,
+    /^it lacks apt-get, cpio, depmod, dpkg-deb, mkfs\.ext4, mmdebstrap, setpriv, unshare, xz/,
+  );
+  assert.match(fix!, /^apt-get install apt cpio kmod dpkg e2fsprogs mmdebstrap util-linux xz-utils/);
 });
 
 test("each finding is one line, with what to do; the last line counts", () => {

@@ -1,0 +1,20 @@
+/** What agents offer, and whether that is what a build needs. */
+import { matchesPattern } from "./name-pattern.ts";
+import type { QueueKey } from "./queue.ts";
+
+/** What an agent offers. */
+export interface Offer {
+  agent: string;
+  toolchain: string;
+  interactive: "false" | "true" | "both";
+  fingerprint?: string;
+  /** Names of the build machines, the agent's favourite first. */
+  machines: readonly string[];
+}
+
+/** The offered machine that builds of a queue are for, if the agent will take them. */
+export function machineFor(candidate: QueueKey, offer: Offer): string | undefined {
+  const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");
+  if (!accepted || !matchesPattern(candidate.toolchain, offer.toolchain)) return undefined;
+  return offer.machines.find((name) => matchesPattern(candidate.machine, name));
+}

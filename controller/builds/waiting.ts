@@ -1,0 +1,101 @@
+/** Why a queued build waits: what agents offer, who builds, what stands before it. */
+import type { Database } from "../database/database.ts";
+import type { Build } from "./build.ts";
+import { machineFor, type Offer } from "./offer.ts";
+import type { WaitingQueue } from "./queue.ts";
+
+/** An idle agent asks every minute; one that has not been heard for longer is busy or gone. */
+const freshMs = 150_000;
+/** Agents remembered; one that names itself anew each time must not fill memory. */
+const mostAgents = 10_000;
+const mostNamed = 5;
+
+interface QueueState extends WaitingQueue {
+  paused: boolean;
+  running: number;
+  running_limit: number | null;
+}
+
+/** What agents have offered to this controller of late. */
+export class WaitingReasons {
+  readonly #database: Database;
+  readonly #now: () => number;
+  readonly #offers = new Map<string, { offer: Offer; atMs: number }>();
+
+  /** @param now a clock that is never set, in milliseconds */
+  constructor(database: Database, now: () => number = () => performance.now()) {
+    this.#database = database;
+    this.#now = now;
+  }
+
+  /** Remembers what an agent offered. */
+  note(offer: Offer): void {
+    this.#offers.delete(offer.agent);
+    this.#offers.set(offer.agent, { offer, atMs: this.#now() });
+    const [oldest] = this.#offers.keys();
+    if (this.#offers.size > mostAgents) this.#offers.delete(oldest!);
+  }
+
+  /** Forgets what an agent offered: it has something to do. */
+  forget({ agent }: Offer): void {
+    this.#offers.delete(agent);
+  }
+
+  /** Why a build waits, in words that go on after "it waits: "; undefined if it is not queued. */
+  async of(build: Build): Promise<string | undefined> {
+    if (build.state !== "queued") return undefined;
+    const [queue] = await this.#database.query<QueueState>("select * from croft.queues where name = $1", [
+      build.queue,
+    ]);
+    if (!queue) return undefined;
+    if (queue.paused) return "its queue is paused";
+    if (queue.running_limit !== null && queue.running >= queue.running_limit)
+      return `${queue.running} of its kind are being built, as many as may be at once`;
+    return (await this.#lackOf(queue)) ?? (await this.#placeOf(build));
+  }
+
+  /** What the agents lack that would have to take it. */
+  async #lackOf(queue: QueueState): Promise<string | undefined> {
+    const fresh = [...this.#offers.values()].filter(({ atMs }) => this.#now() - atMs < freshMs);
+    if (fresh.some(({ offer }) => machineFor(queue, offer) !== undefined)) return undefined;
+    const building = await this.#database.query<{ machine: string; toolchain: string }>(
+      "select machine, toolchain from croft.sessions where state = 'active'",
+    );
+    const busy = building.filter(({ machine, toolchain }) =>
+      machineFor(queue, { agent: "", toolchain, machines: [machine], interactive: "both" }),
+    ).length;
+    if (busy > 0) return `all agents that could build it are busy (${busy})`;
+    if (fresh.length === 0) return "no agent asks this controller for tasks";
+    const offered = [...new Set(fresh.flatMap(({ offer }) => offer.machines))];
+    if (!offered.some((name) => machineFor(queue, anyAgentWith(queue, name)) !== undefined))
+      return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;
+    if (queue.interactive) return "no agent with such a machine takes interactive builds (--interactive)";
+    return `no agent with such a machine has a toolchain '${queue.toolchain}', or takes builds that are not interactive`;
+  }
+
+  async #placeOf(build: Build): Promise<string> {
+    const [row] = await this.#database.query<{ before: number }>(
+      `select count(*)::integer as before from croft.builds b, croft.builds own
+       where own.id = $1 and b.queue = own.queue and b.state = 'queued'
+         and (-b.queue_priority, b.rank, b.id) < (-own.queue_priority, own.rank, own.id)`,
+      [build.id],
+    );
+    const before = row?.before ?? 0;
+    if (before === 0) return "it is given to the next agent that asks";
+    return `${before} build${before === 1 ? " goes" : "s go"} before it`;
+  }
+}
+
+function anyAgentWith(queue: QueueState, machine: string): Offer {
+  return {
+    agent: "",
+    toolchain: queue.toolchain.replaceAll(/[*?]/g, "x"),
+    machines: [machine],
+    interactive: "both",
+  };
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, mostNamed).join(", ");
+  return names.length > mostNamed ? `${shown}, …` : shown || "none";
+}
