@@ -30,7 +30,8 @@ function packagedRuntime() {
     return join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), "bin/node");
   } catch {
     process.stderr.write(
-      `croft: Cannot start: Node.js ${oldest} or newer is needed, this is ${process.version}, and the package ${name} is not installed\n`,
+      `croft: Cannot start: Node.js ${oldest} or newer is needed, this is ${process.version}, and the package ${name} is not installed\n` +
+        "  npm leaves it out with --omit=optional: install croft again without that, or a newer Node.js.\n",
     );
     process.exit(1);
   }

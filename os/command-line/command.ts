@@ -21,9 +21,13 @@ export function makeCommand(name: string, summary: string): Command {
  * @returns the exit status: 0; a {@link Failure}'s own after printing it in one line; 2 for wrong usage; 70 with
  * the stack for anything else. An action may set `process.exitCode` itself.
  */
-export async function runCommand(command: Command, args: readonly string[]): Promise<number> {
+export async function runCommand(
+  command: Command | Promise<Command>,
+  args: readonly string[],
+): Promise<number> {
   try {
-    await command.parseAsync([...args], { from: "user" });
+    const ready = await command; // what it throws while it is loaded is told as what it throws later
+    await ready.parseAsync([...args], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageStatus;

@@ -1,0 +1,67 @@
+/** What there is after `croft`: each command is loaded only when it is called. */
+import type { Command } from "commander";
+
+export interface Subcommand {
+  /** In the words of `croft --help`. */
+  summary: string;
+  /** It needs the compiled parts of packages: system calls that Node.js does not have. */
+  isCompiled?: true;
+  load: () => Promise<Command>;
+}
+
+/** By name. */
+export const subcommands: Record<string, Subcommand> = {
+  agent: {
+    summary: "poll controllers for tasks and perform each in a clean virtual machine",
+    isCompiled: true,
+    load: async () => (await import("../agent/command.ts")).agentCommand(),
+  },
+  controller: {
+    summary: "give agents their tasks and people their results: server, queue, dashboard",
+    isCompiled: true,
+    load: async () => (await import("../controller/command.ts")).controllerCommand(),
+  },
+  doctor: {
+    summary: "check whether this host has what an agent needs",
+    isCompiled: true,
+    load: async () => (await import("../agent/doctor/command.ts")).doctorCommand(),
+  },
+  submit: {
+    summary: "queue a build at a controller; wait for it, follow its log",
+    load: async () => (await import("../controller/client/submit.ts")).submitCommand(),
+  },
+  builds: {
+    summary: "list a controller's builds",
+    load: async () => (await import("../controller/client/builds.ts")).buildsCommand(),
+  },
+  log: {
+    summary: "print or follow the log of a build",
+    load: async () => (await import("../controller/client/builds.ts")).logCommand(),
+  },
+  cancel: {
+    summary: "cancel a build",
+    load: async () => (await import("../controller/client/builds.ts")).cancelCommand(),
+  },
+  rebuild: {
+    summary: "queue a build again",
+    load: async () => (await import("../controller/client/builds.ts")).rebuildCommand(),
+  },
+  boss: {
+    summary: "build a matrix of targets and commits on many hosts, by ssh",
+    isCompiled: true,
+    load: async () => (await import("../boss/command.ts")).bossCommand(),
+  },
+  machine: {
+    summary: "make, list, show and remove build machines; look into those that run or are suspended",
+    isCompiled: true,
+    load: async () => (await import("../machines/commands/command.ts")).machineCommand(),
+  },
+  worker: {
+    summary: "build what a boss asks for over ssh",
+    load: async () => (await import("../worker/remote/command.ts")).workerCommand(),
+  },
+  manifest: {
+    summary: "look at manifests, and make them",
+    load: async () => (await import("./manifest.ts")).manifestCommand(),
+  },
+};
