@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { packageFile } from "../../os/files/package.ts";
+import { tutorialScript } from "./tutorial.ts";
 import { startHosts } from "./ssh-hosts.ts";
 
 test("the tutorial's commands do what it says", async () => {
@@ -13,12 +14,7 @@ test("the tutorial's commands do what it says", async () => {
   symlinkSync(packageFile("bin", "croft"), join(bin, "croft"));
   const desk = join(hosts.directory, "desk");
   mkdirSync(desk);
-  const text = readFileSync(packageFile("docs", "boss.md"), "utf8");
-  const tutorial = text.slice(text.indexOf("## Tutorial"), text.indexOf("## U-Boot and Linux"));
-  const script = [...tutorial.matchAll(/^```\n(.*?)^```$/gms)]
-    .flatMap(([, block]) => commandsOf(block!))
-    .join("\n")
-    .replace("you@beta.example", "beta");
+  const script = tutorialScript();
   assert.match(script, /croft boss build --count 3/);
   const author = { GIT_AUTHOR_NAME: "A", GIT_AUTHOR_EMAIL: "a@example.org" };
   const committer = { GIT_COMMITTER_NAME: "A", GIT_COMMITTER_EMAIL: "a@example.org" };
@@ -41,19 +37,3 @@ test("the tutorial's commands do what it says", async () => {
   assert.match(stdout, /^hello.c:1:\d+: error: .two. undeclared/m);
   assert.match(readFileSync(join(desk, "hello", "matrix.html"), "utf8"), /<td class="failed"/);
 });
-
-/** The lines after `$ `, with their here-documents. */
-function commandsOf(block: string): string[] {
-  const commands: string[] = [];
-  let inDocument = false;
-  for (const line of block.split("\n")) {
-    if (line.startsWith("$ ")) {
-      commands.push(line.slice(2));
-      inDocument = line.includes("<<'END'");
-    } else if (inDocument) {
-      commands.push(line);
-      if (line === "END") inDocument = false;
-    }
-  }
-  return commands;
-}

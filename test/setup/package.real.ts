@@ -1,4 +1,4 @@
-/** What is published: packed, installed where nothing else is, and run. */
+/** What is published: packed, and installed in a project; installed globally it is used in test/package/. */
 import assert from "node:assert/strict";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
@@ -77,14 +77,6 @@ describe("the published package", () => {
     await works((...args) => ["npx", "--no-install", "croft", ...args], project);
     await shipsItsWorker(join(project, "node_modules", "croft"), join(directory.path, "host"));
   });
-
-  test("works installed globally", async () => {
-    const prefix = join(directory.path, "global");
-    await mkdir(prefix);
-    await npm(directory.path, "install", "--global", "--prefix", prefix, tarball);
-    await works((...args) => [join(prefix, "bin/croft"), ...args], directory.path);
-    assert.match(await readFile(join(prefix, "share/man/man1/croft-agent.1"), "utf8"), /^\.TH "CROFT/m);
-  });
 });
 
 async function works(croft: (...args: string[]) => string[], cwd: string): Promise<void> {
@@ -93,9 +85,6 @@ async function works(croft: (...args: string[]) => string[], cwd: string): Promi
   assert.match(await said(["--help"]), /^Usage: croft COMMAND[^]*\n {2}agent /);
   assert.equal(await said(["--version"]), `${packageVersion}\n`);
   assert.deepEqual(JSON.parse(await said(["manifest", "tokens", "-"], ": 1\nname: croft\n")), PAIRS);
-  // Every command can be loaded, with what it needs.
-  for (const command of ["agent", "controller", "submit", "builds", "machine", "worker", "boss", "doctor"])
-    assert.match(await said([command, "--help"]), /^Usage: croft /);
 }
 
 /** What a boss copies to hosts is complete in the published package, too. */

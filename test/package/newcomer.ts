@@ -1,0 +1,160 @@
+/** Somebody who has installed croft, types commands, and expects what the documents say. */
+import assert from "node:assert/strict";
+import { packageVersion } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
+import { packSource, script, type Sources } from "../worker/sources.ts";
+import { declaredCommands } from "./declared-commands.ts";
+
+const anyStatus = Array.from({ length: 256 }, (_, status) => status);
+const shownLines = 12;
+/** What makes a command do something else than what it is for. */
+const isAside = /--(help|print-config|dump-[a-z]+|dry-run|uninstall)\b/;
+
+export interface Expected {
+  /** Exit status; any other fails. Null: whatever it is. */
+  status?: number | null;
+  seconds?: number;
+}
+
+/** A shell somewhere. What is typed there, and what came of it, is told line by line. */
+export class Newcomer {
+  /** Words after `croft` of what was typed and did what was expected. */
+  readonly did = new Set<string>();
+  /** Exit status of the last line. */
+  status = 0;
+  readonly #shell: readonly string[];
+  readonly #tell: (text: string) => void;
+  readonly #env: NodeJS.ProcessEnv | undefined;
+
+  constructor(shell: readonly string[], tell: (text: string) => void, env?: NodeJS.ProcessEnv) {
+    this.#shell = shell;
+    this.#tell = tell;
+    this.#env = env;
+  }
+
+  /** Types a line, and returns what it prints, both streams together as they came. */
+  async types(line: string, { status = 0, seconds = 600 }: Expected = {}): Promise<string> {
+    const began = Date.now();
+    const result = await run([...this.#shell, `{ ${line}\n} 2>&1`], {
+      ...{ timeoutSeconds: seconds, accept: anyStatus },
+      ...(this.#env && { env: this.#env }),
+    });
+    const said = result.stdout;
+    this.status = result.status;
+    const lines = said.trimEnd().split("\n");
+    const shown = lines.length > shownLines ? ["…", ...lines.slice(-shownLines)] : lines;
+    this.#tell(`$ ${line}\n${shown.map((text) => `    ${text.slice(0, 200)}\n`).join("")}`);
+    this.#tell(`  → ${result.status} (${Math.round((Date.now() - began) / 1000)} s)\n`);
+    if (status !== null) assert.equal(result.status, status, `${line}\n${said}`);
+    if (status !== null && !isAside.test(line))
+      for (const [words] of line.matchAll(/\bcroft( [a-z]+)+/g)) this.did.add(words);
+    return said;
+  }
+
+  /** @throws {AssertionError} if there is a command whose main path was not gone. */
+  async assertDidEverything(): Promise<void> {
+    const { working } = await declaredCommands();
+    const done = (command: string) => [...this.did].some((did) => `${did} `.startsWith(`${command} `));
+    assert.deepEqual(
+      working.filter((command) => !done(command)),
+      [],
+      "commands without a main path in this test",
+    );
+  }
+}
+
+/** The farm that {@link usesFarm} uses; options as they are typed. */
+export interface FarmInUse {
+  url: string;
+  sources: Sources;
+  /** A minimal machine. */
+  machine: string;
+  /** `--machines DIR` and `--runtime DIR`, where they are not the usual ones. */
+  machines?: string;
+  runtime?: string;
+}
+
+/** Every command that there is explains itself, and is where one looks for it. */
+export async function readsHelp(newcomer: Newcomer): Promise<void> {
+  const helps = new Map([["croft", await newcomer.types("croft --help")]]);
+  for (const command of (await declaredCommands()).all) {
+    const [, group, name] = /^(.*) ([a-z]+)$/.exec(command)!;
+    assert.match(helps.get(group!)!, new RegExp(`^  ${name} `, "m"));
+    const help = await newcomer.types(`${command} --help`);
+    assert.ok(help.startsWith(`Usage: ${command} `), help);
+    helps.set(command, help);
+  }
+}
+
+/** Looks at manifests. */
+export async function looksAtManifests(newcomer: Newcomer): Promise<void> {
+  assert.equal(await newcomer.types("croft --version"), `${packageVersion}\n`);
+  const tokens = await newcomer.types(`printf ': 1\\nname: croft\\n' | croft manifest tokens -`);
+  assert.deepEqual((JSON.parse(tokens) as { ok: boolean }).ok, true);
+  const made = await newcomer.types(`echo '[["","1"],["name","x"]]' | croft manifest serialize -`);
+  assert.match(made, /^name: x$/m);
+  const wrong = `printf ': 1\\nname: x\\n' | croft manifest check --type task -`;
+  assert.match(await newcomer.types(wrong, { status: 1 }), /^<stdin>:1:1: .*is missing$/m);
+}
+
+/** Builds in a machine, looks at results, and at a machine that misbehaves. */
+export async function usesFarm(newcomer: Newcomer, farm: FarmInUse): Promise<void> {
+  const at = `--controller ${farm.url}`;
+  const submit = await buildsFine(newcomer, farm);
+  assert.match(await newcomer.types(`croft builds ${at}`), /\bfine\b.*success/);
+  assert.match(await newcomer.types(`croft log ${at} 1`), /^fine$/m);
+  await takesArtifacts(newcomer, farm.url);
+  await newcomer.types(`croft rebuild ${at} 1`);
+  await newcomer.types(`croft cancel ${at} 2`);
+  await newcomer.types(`croft log ${at} --follow 2`, { status: 3 });
+  assert.match(await newcomer.types(`croft builds ${at} --state cancelled`), /^2 /m);
+  await holdsMachine(newcomer, farm, submit);
+}
+
+/** Builds a source. @returns the command for it, without `--follow` or `--wait`. */
+export async function buildsFine(newcomer: Newcomer, { url, sources }: FarmInUse): Promise<string> {
+  const install = script('mkdir -p "$DESTDIR/usr" && echo done > "$DESTDIR/usr/greeting"');
+  const source = { ".croft/update": script("echo fine"), ".croft/install": install };
+  await packSource(sources, source, "fine-1.0.tar.gz");
+  const repository = `${sources.url.replace("127.0.0.1", "10.0.2.2")}/`;
+  const submit = `croft submit --controller ${url} --repository ${repository} --name fine --version 1.0 --type pkg`;
+  assert.match(await newcomer.types(`${submit} --follow`), /^==> update: success/m);
+  newcomer.did.add("croft controller").add("croft agent"); // whose work this was
+  return submit;
+}
+
+/** What the first build has made. */
+async function takesArtifacts(newcomer: Newcomer, url: string): Promise<void> {
+  const fetch = `fetch("${url}/api/v1/builds/1").then((answer) => answer.text()).then(console.log)`;
+  const said = await newcomer.types(`node --eval '${fetch}'`);
+  const { artifacts } = JSON.parse(said) as { artifacts: { name: string }[] };
+  assert.match(artifacts.map(({ name }) => name).join(" "), /\.tar\.gz$/);
+}
+
+/** A worker that fails: the machine is held, looked into, and ended. */
+async function holdsMachine(newcomer: Newcomer, farm: FarmInUse, submit: string): Promise<void> {
+  const { machine, machines = "", runtime = "" } = farm;
+  assert.match(
+    await newcomer.types(`${submit} --environment nowhere --wait`, { seconds: 900, status: 3 }),
+    /abnormal/,
+  );
+  const list = `croft machine list ${machines} ${runtime}`;
+  const held = `i=0; until ${list} | grep "for you"; do sleep 1; i=$((i + 1)); [ $i -lt 120 ] || exit 1; done`;
+  assert.match(await newcomer.types(held), /for you \(the result is abnormal\)/);
+  await newcomer.types(`croft machine resume ${machine} ${runtime}`);
+  // Whoever reads the console goes once it has been seen that somebody answers there.
+  const typing = `while sleep 2; do printf '\\recho I was $((1 + 1))here\\r' || exit; done`;
+  const console = `timeout 300 croft machine console ${machine} ${runtime}`;
+  await newcomer.types(`(${typing}) | ${console} | grep --max-count=1 "I was 2here"`);
+  assert.match(await newcomer.types(`croft machine kill ${machine} ${runtime}`), /has ended/);
+}
+
+/** Builds on the hosts alpha and beta, which ssh knows. */
+export async function usesBoss(newcomer: Newcomer, tutorial: string, source: string): Promise<void> {
+  await newcomer.types(tutorial);
+  const boss = `cd ${source} && croft boss`;
+  assert.match(await newcomer.types(`${boss} hosts`), /^beta .* idle$/m);
+  await newcomer.types(`${boss} kill`);
+  assert.match(await newcomer.types(`${boss} report`), /Return two/);
+  await newcomer.types("croft worker --remote --threads 1 < /dev/null");
+}
