@@ -1,20 +1,18 @@
 /** `npm run docs`: writes the generated parts of the manual again; a test proves that they are current. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { agentPage, sharedSections } from "../agent/settings/manual.ts";
-import { bossPage } from "../boss/manual.ts";
+import { sharedSections } from "../agent/settings/manual.ts";
 import { formatMarkdown, replacePart } from "../os/manual/markdown.ts";
-import type { ManualPage } from "../os/manual/page.ts";
 import { dateOf, formatRoff } from "../os/manual/roff.ts";
 import { packageFile } from "../os/files/package.ts";
+import { manualPages } from "./pages.ts";
 
-const pages: readonly ManualPage[] = [agentPage, bossPage];
 const manual = packageFile("docs", "agent.md");
 
 /** The files as they should be, by path, made from what is there: a page that stays the same keeps its date. */
-export function manualFiles(today: string): Map<string, string> {
+export async function manualFiles(today: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const page of pages) {
+  for (const page of await manualPages()) {
     const path = packageFile("docs", "man", `${page.name}.${page.section}`);
     const before = read(path);
     const unchanged = formatRoff(page, dateOf(before) ?? today);
@@ -35,5 +33,5 @@ function read(path: string): string {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  for (const [path, content] of manualFiles(new Date().toISOString().slice(0, 10)))
+  for (const [path, content] of await manualFiles(new Date().toISOString().slice(0, 10)))
     writeFileSync(path, content);
