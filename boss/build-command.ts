@@ -19,6 +19,7 @@ export async function runBuild(
   signal: AbortSignal,
 ): Promise<number> {
   const plan = await makePlan(values, names);
+  for (const note of plan.notes) process.stderr.write(`${printable(note)}\n`);
   const json = values["json"] === true;
   const local =
     values["no-local"] === true ? [] : [localHost(plan.project, values["max-builds"] as number | undefined)];

@@ -48,7 +48,7 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   const matrix = new Matrix(plan.targets, plan.commits, isBuilt);
   const already = plan.targets.length * plan.commits.length - matrix.missingCount;
   const outcome = { matrix, store, already, ...nothingYet() };
-  using events = new EventLog(plan.output, matrix.missingCount);
+  using events = new EventLog(plan.output, matrix);
   const durations = new Durations(plan.output);
   const architectures = new Set<string>();
   const observer = combineObservers([
@@ -87,6 +87,7 @@ function startSettings(plan: Plan, settings: BuildSettings, controlDirectory: st
   return {
     ssh: { controlDirectory, connectTimeoutSeconds },
     source: plan.project.source,
+    repository: plan.repository,
     tips: plan.tips,
     toolchains: plan.toolchains,
     settings: { heartbeat, ...plan.settings },

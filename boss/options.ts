@@ -57,7 +57,7 @@ const matrix: readonly OptionDeclaration[] = [
     kind: "string",
     short: "b",
     value: "NAME",
-    prose: "the branch to build, by default HEAD",
+    prose: "the branch to build: its last N commits, else those that its upstream does not have; or a range",
   },
   { name: "uncommitted", kind: "flag", prose: "build the current source with its uncommitted changes" },
   {

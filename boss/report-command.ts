@@ -2,7 +2,7 @@ import { basename, join } from "node:path";
 import { writeFile } from "node:fs/promises";
 import { attempt } from "../os/failure.ts";
 import type { OptionValues } from "../os/command-line/options.ts";
-import { describeCommits } from "./matrix/git.ts";
+import { describeCommits } from "./matrix/commits.ts";
 import { findMatrix } from "./results/found-matrix.ts";
 import { readProject } from "./planning/plan.ts";
 import { reportPage } from "./results/report-html.ts";

@@ -2,6 +2,7 @@
  * What runs on a host besides the worker: POSIX shell, evaluated by the host's connection (connection.ts). Each prints one
  * line with the marker when it is done, so that banners and chatter of a login shell do no harm.
  */
+import type { SourceRepository } from "../matrix/git.ts";
 import { quote, quotePath } from "./ssh.ts";
 
 /** Begins the lines that are answers. */
@@ -24,8 +25,15 @@ export const answer = (text: string) => `printf '\\n${marker}%s\\n' ${text}`;
  * free when the worker is gone, however that ended. `busy <pid>` is the answer if another boss has it.
  *
  * @param replaced process of a worker that the boss has given up: one that is stopped does not notice that.
+ * @param source that the commits will come from.
  */
-export function prepareScript(workDirectory: string, replaced?: number): string {
+export function prepareScript(
+  workDirectory: string,
+  replaced?: number,
+  source: SourceRepository = { objectFormat: "sha1", isShallow: false },
+): string {
+  const init =
+    source.objectFormat === "sha1" ? "git init -q" : `git init -q --object-format=${source.objectFormat}`;
   return `
 replaced=${replaced ?? ""}
 work=${quotePath(workDirectory)}
@@ -44,12 +52,17 @@ if ! flock -n 9; then
   else ${answer('"busy $pid"')}; exit 0; fi
 fi
 printf '%s\\n' "$$" > .croft-lock
-[ -d .git ] || git init -q . 9>&- || fail "$work cannot be made a git repository"
+[ -d .git ] || ${init} . 9>&- || fail "$work cannot be made a git repository"
 # Nobody else is here: these are of git processes that were killed with their worker or boss.
 rm -f .git/*.lock .git/refs/heads/*.lock .git/refs/croft/*.lock .git/worktrees/*/*.lock
 mkdir -p .git/info && { grep -qsx /.croft-lock .git/info/exclude || echo /.croft-lock >> .git/info/exclude; } ||
   fail "$work/.git/info/exclude cannot be written"
-git config receive.denyCurrentBranch updateInstead && git config receive.autogc false && git config gc.auto 0 ||
+format=$(git rev-parse --show-object-format 2>/dev/null || echo sha1)
+[ "$format" = ${source.objectFormat} ] ||
+  fail "$work is a repository of $format, and the source one of ${source.objectFormat}: move it away"
+${source.isShallow ? "" : forgetShallow}
+git config receive.shallowUpdate true &&
+  git config receive.denyCurrentBranch updateInstead && git config receive.autogc false && git config gc.auto 0 ||
   fail "$work/.git/config cannot be written"
 if git rev-parse -q --verify HEAD >/dev/null; then
   git checkout -q --detach -f 9>&- && git reset -q --hard 9>&- || fail "$work cannot be cleaned"
@@ -60,6 +73,16 @@ bogomips=$(sed -n 's/^[Bb]ogo[Mm][Ii][Pp][Ss][^:]*: *//p' /proc/cpuinfo 2>/dev/n
 ${answer(`"prepared $$ $threads \${bogomips:-0} $work"`)}
 `;
 }
+
+/**
+ * After pushes from a shallow clone: without refs, all of the history comes with the next push from a whole one; a commit
+ * that is there without its parents would else pass for one that has them.
+ */
+const forgetShallow = `if [ -s .git/shallow ]; then
+  git checkout -q --detach -f 9>&- 2>/dev/null
+  git for-each-ref --format='delete %(refname)' | git update-ref --stdin && rm -f .git/shallow ||
+    fail "$work is a shallow clone that cannot be made a whole one"
+fi`;
 
 /** Checks out what has been pushed. */
 export const checkoutScript = `

@@ -6,7 +6,7 @@
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { ProgramFailure, run } from "../../os/run.ts";
-import { gitEnvironment } from "../matrix/git.ts";
+import { gitEnvironment, type SourceRepository } from "../matrix/git.ts";
 import type { Response } from "../../worker/protocol.ts";
 import type { Host } from "./hosts.ts";
 import { provideWorker } from "./provide-worker.ts";
@@ -21,6 +21,7 @@ export interface StartSettings {
   ssh: SshSettings;
   /** The repository that the commits are pushed from. */
   source: string;
+  repository: SourceRepository;
   /** Commits to push, the first as the branch `work`. */
   tips: readonly string[];
   /** Architecture to compiler. */
@@ -141,7 +142,7 @@ async function prepare(
 ): Promise<Prepared> {
   const { host } = connection;
   const [answer = ""] = await connection.evaluate(
-    prepareScript(host.workDirectory, replaced),
+    prepareScript(host.workDirectory, replaced, settings.repository),
     settings.ssh.connectTimeoutSeconds + settings.answerTimeoutSeconds,
     settings.signal,
   );

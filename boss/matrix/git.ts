@@ -1,10 +1,9 @@
 /** What the boss asks of git in the source tree. */
 import { join } from "node:path";
-import { Failure, UsageFailure } from "../../os/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { ProgramFailure, run } from "../../os/run.ts";
 import { commitTree, writeWorkTree, type RunGit } from "../../worker/work-tree.ts";
-import type { MatrixCommit } from "./matrix.ts";
 
 const timeoutSeconds = 300;
 
@@ -19,7 +18,7 @@ export function gitEnvironment(): NodeJS.ProcessEnv {
 }
 
 /** Runs git in the source tree; its standard output. */
-async function git(
+export async function git(
   source: string,
   args: readonly string[],
   options: { env?: Readonly<Record<string, string>>; input?: string } = {},
@@ -33,42 +32,29 @@ async function git(
   return stdout;
 }
 
-/** Which commits to build. */
-export interface CommitSelection {
-  /** A revision range (`main..topic`), or a single revision. */
-  range?: string;
-  /** This many commits up to the branch's (or HEAD's) last one. */
-  count?: number;
-  branch?: string;
+/** What git prints, trimmed; undefined if it fails. */
+export async function tryGit(source: string, args: readonly string[]): Promise<string | undefined> {
+  try {
+    return (await git(source, args)).trim();
+  } catch (error) {
+    if (error instanceof ProgramFailure) return undefined;
+    throw error;
+  }
 }
 
-/**
- * Finds the commits, oldest first.
- *
- * @throws {UsageFailure} if there are none.
- */
-export async function selectCommits(source: string, selection: CommitSelection): Promise<MatrixCommit[]> {
-  const { range, count, branch } = selection;
-  const what = range ?? branch ?? "HEAD";
-  if (what.startsWith("-")) throw new UsageFailure(`build '${what}'`, "it is no name of commits");
-  const limit = count ?? (range?.includes("..") ? undefined : 1);
-  const args = [...logOfCommits, "--topo-order", ...(limit === undefined ? [] : [`-${limit}`])];
-  let text: string;
-  try {
-    text = await git(source, [...args, what, "--"]);
-  } catch (error) {
-    if (!(error instanceof ProgramFailure)) throw error;
-    const said =
-      error.output
-        .trim()
-        .split("\n")
-        .at(-1)
-        ?.replace(/^fatal: /, "") ?? error.message;
-    throw new UsageFailure(`find commits '${what}' in '${source}'`, said, { cause: error });
-  }
-  const commits = readCommits(text);
-  if (commits.length === 0) throw new UsageFailure(`find commits '${what}' in '${source}'`, "there are none");
-  return commits;
+/** What a host's repository has to fit to. */
+export interface SourceRepository {
+  /** `sha1`, or `sha256`. */
+  objectFormat: string;
+  /** Without the history before some commits. */
+  isShallow: boolean;
+}
+
+/** What kind of repository it is. */
+export async function repositoryOf(source: string): Promise<SourceRepository> {
+  const isShallow = (await tryGit(source, ["rev-parse", "--is-shallow-repository"])) === "true";
+  const format = await tryGit(source, ["rev-parse", "--show-object-format"]);
+  return { objectFormat: format === "sha256" ? format : "sha1", isShallow };
 }
 
 /** The last commit, by its full hash. */
@@ -117,26 +103,4 @@ export async function tipsOf(source: string, hashes: readonly string[]): Promise
     last,
     ...(await git(source, ["merge-base", "--independent", ...beside])).split("\n").filter(Boolean),
   ];
-}
-
-/** What git knows of commits, the oldest first; undefined if it does not know them all. */
-export async function describeCommits(
-  source: string,
-  hashes: readonly string[],
-): Promise<MatrixCommit[] | undefined> {
-  try {
-    const args = [...logOfCommits, "--no-walk", "--date-order", "--stdin"];
-    return readCommits(await git(source, args, { input: hashes.join("\n") }));
-  } catch (error) {
-    if (error instanceof ProgramFailure) return undefined;
-    throw error;
-  }
-}
-
-/** What {@link readCommits} reads, the oldest first, whatever the user's settings are. */
-const logOfCommits = ["log", "--no-show-signature", "--reverse", "--format=%H %s"];
-
-function readCommits(log: string): MatrixCommit[] {
-  const lines = log.split("\n").filter((line) => line !== "");
-  return lines.map((line) => ({ hash: line.slice(0, 40), subject: line.slice(41) }));
 }

@@ -10,7 +10,7 @@ export interface Target {
 
 /** One column of the matrix. */
 export interface MatrixCommit {
-  /** 40 hexadecimal digits; null for the current source. */
+  /** 40 hexadecimal digits, or 64 of SHA-256; null for the current source. */
   readonly hash: string | null;
   /** First line of its message. */
   readonly subject: string;

@@ -5,7 +5,15 @@ import type { OptionValues } from "../../os/command-line/options.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
 import { configuredHosts, readBossFile, type BossFile } from "./configuration.ts";
-import { commitWorkTree, headCommit, selectCommits, tipsOf, treeOf } from "../matrix/git.ts";
+import { selectCommits } from "../matrix/commits.ts";
+import {
+  commitWorkTree,
+  headCommit,
+  repositoryOf,
+  tipsOf,
+  treeOf,
+  type SourceRepository,
+} from "../matrix/git.ts";
 import { localName, parseHosts, type Host } from "../hosts/hosts.ts";
 import { checkTargetName, hostArchitecture, type MatrixCommit, type Target } from "../matrix/matrix.ts";
 
@@ -23,8 +31,11 @@ export interface Plan {
   project: Project;
   targets: Target[];
   commits: MatrixCommit[];
+  repository: SourceRepository;
   /** Commits to push, the first as the branch `work`. */
   tips: string[];
+  /** What the user has to know of the choice of commits. */
+  notes: string[];
   /** Hash of the tree, if the current source is built. */
   currentTree?: string;
   toolchains: Record<string, string>;
@@ -90,6 +101,7 @@ export async function makePlan(values: OptionValues, names: readonly string[]): 
     project,
     targets,
     ...(await chooseCommits(values, source)),
+    repository: await repositoryOf(source),
     toolchains,
     settings: { ...(recipe === undefined ? {} : { recipe: workerRecipe(recipe) }), ...file.settings },
     workerCommand: (values["worker-command"] as string | undefined) ?? file["worker-command"],
@@ -124,7 +136,7 @@ export function chooseTargets(names: readonly string[], file: BossFile): Target[
 async function chooseCommits(
   values: OptionValues,
   source: string,
-): Promise<Pick<Plan, "commits" | "tips" | "currentTree">> {
+): Promise<Pick<Plan, "commits" | "tips" | "currentTree" | "notes">> {
   const range = values["commits"] as string | undefined;
   const count = values["count"] as number | undefined;
   const branch = values["branch"] as string | undefined;
@@ -134,15 +146,14 @@ async function chooseCommits(
   if (range === undefined && count === undefined && branch === undefined) {
     const tip = uncommitted ? await commitWorkTree(source) : await headCommit(source);
     const currentTree = await treeOf(source, tip);
-    return { commits: [{ hash: null, subject: "current source" }], tips: [tip], currentTree };
+    return { commits: [{ hash: null, subject: "current source" }], tips: [tip], currentTree, notes: [] };
   }
   if (uncommitted)
     throw new UsageFailure("build", "--uncommitted is for the current source, without commits");
-  const commits = await selectCommits(source, {
-    ...withoutUndefined({ range, count, branch }),
-  });
+  const selection = withoutUndefined({ range, count, branch });
+  const { commits, notes } = await selectCommits(source, selection);
   return {
-    commits,
+    ...{ commits, notes },
     tips: await tipsOf(
       source,
       commits.map(({ hash }) => hash!),

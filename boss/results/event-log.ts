@@ -2,6 +2,7 @@ import { closeSync, writeSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import type { PartialObserver } from "../dispatch/observers.ts";
+import type { Matrix } from "../matrix/matrix.ts";
 import { openLog } from "../hosts/traffic-log.ts";
 
 const statusSeconds = 60;
@@ -15,16 +16,18 @@ export class EventLog implements Disposable {
   readonly #fd: number;
   readonly #timer: NodeJS.Timeout;
   readonly #workers = new Map<string, { done: number; sent: number }>();
+  readonly #matrix: Matrix;
   readonly #total: number;
   #results = 0;
   #times = processorTimes();
 
   /** @throws {Failure} if the log cannot be opened. */
-  constructor(directory: string, total: number) {
+  constructor(directory: string, matrix: Matrix) {
     this.#fd = openLog(join(directory, ".croft.log"));
-    this.#total = total;
+    this.#matrix = matrix;
+    this.#total = matrix.missingCount;
     this.#timer = setInterval(() => this.#status(), statusSeconds * 1000).unref();
-    this.add(`START ${total} results to be built`);
+    this.add(`START ${this.#total} results to be built`);
     this.observer = this.#observe();
   }
 
@@ -60,7 +63,7 @@ export class EventLog implements Disposable {
       given: (host) => void counts(host.name).sent++,
       complete: (host) => void counts(host.name).done++,
       result: () => void this.#results++,
-      gaveUp: (target, reason) => this.add(`GIVEN UP target ${target}: ${reason}`),
+      gaveUp: (target, reason) => this.add(`GIVEN UP ${this.#matrix.targetAt(target).name}: ${reason}`),
       note: (host, text) => this.add(`NOTE ${host.name}: ${text}`),
     };
   }

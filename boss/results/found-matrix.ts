@@ -2,7 +2,7 @@ import { readdirSync, type Dirent } from "node:fs";
 import { join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { checkTargetName, hostArchitecture, Matrix, type MatrixCommit } from "../matrix/matrix.ts";
-import { ResultStore } from "./store.ts";
+import { commitOfDirectory, ResultStore } from "./store.ts";
 
 /** Results that are there, as a store and its matrix. */
 export interface FoundMatrix {
@@ -29,10 +29,10 @@ export async function findMatrix(
   const directories = listDirectories(output);
   const found = directories
     .flatMap((name) => {
-      const parts = /^(\d{2,})_g([0-9a-f]{40})_(.*)$/.exec(name);
-      return parts ? [{ name, position: Number(parts[1]), hash: parts[2]!, subject: parts[3]! }] : [];
+      const commit = commitOfDirectory(name);
+      return commit ? [{ name, ...commit }] : [];
     })
-    .sort((a, b) => a.position - b.position);
+    .sort((a, b) => a.number - b.number);
   const isCurrent = (current || found.length === 0) && directories.includes("current");
   if (current && !isCurrent)
     throw new Failure(`report on '${output}'`, "there are no results of the current source");

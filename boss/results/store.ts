@@ -1,7 +1,7 @@
 /**
  * Results on disk, in the layout of U-Boot's buildman, whose summary can read them:
  *
- *     <output>/[<branch>/]<NN>_g<40 hex>_<subject>/<target>/     or, without commits, <output>/current/<target>/
+ *     <output>/[<branch>/]<NN>_g<hash>_<subject>/<target>/     or, without commits, <output>/current/<target>/
  *
  * with `done` (return code), `err` (standard error, absent if empty), `log` (standard output), `sizes`, `host`, the
  * configuration files of a failed build, and, of the current source, `source` (the tree that was built). A directory
@@ -67,6 +67,14 @@ export function commitDirectory(commit: MatrixCommit, position: number): string 
   return `${String(position + 1).padStart(2, "0")}_g${commit.hash}_${subject}`;
 }
 
+/** What a commit's directory tells of it; undefined if the name is none of a commit's. */
+export function commitOfDirectory(
+  name: string,
+): { number: number; hash: string; subject: string } | undefined {
+  const [, number, hash, subject] = /^(\d{2,})_g([0-9a-f]{40}|[0-9a-f]{64})_(.*)$/s.exec(name) ?? [];
+  return hash === undefined ? undefined : { number: Number(number), hash, subject: subject! };
+}
+
 export class ResultStore {
   readonly directory: string;
   readonly #commits: readonly string[];
@@ -97,7 +105,7 @@ export class ResultStore {
   #adopt(commits: readonly MatrixCommit[]): void {
     const byHash = new Map<string, string>();
     for (const name of readdirSync(this.directory)) {
-      const hash = /^\d{2,}_g([0-9a-f]{40})_/.exec(name)?.[1];
+      const hash = commitOfDirectory(name)?.hash;
       if (hash !== undefined) byHash.set(hash, join(this.directory, name));
     }
     for (const [position, { hash }] of commits.entries()) {

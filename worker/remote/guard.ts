@@ -92,7 +92,7 @@ export class Guard implements Disposable {
 
   /** Starts a guard, and another should that one be killed; it is told all that is to be guarded. */
   #start(): ChildProcessByStdio<Writable, null, null> {
-    const start = Date.now();
+    const start = performance.now();
     const child = spawn(
       "/bin/sh",
       ["-c", script, "croft-guard", `CROFT_WORKER=${this.mark["CROFT_WORKER"]}`],
@@ -106,7 +106,7 @@ export class Guard implements Disposable {
     child.once("error", () => this.#onLost());
     child.once("exit", () => {
       if (this.#closed) return;
-      this.#shortLives = Date.now() - start < shortLife ? this.#shortLives + 1 : 0;
+      this.#shortLives = performance.now() - start < shortLife ? this.#shortLives + 1 : 0;
       if (this.#shortLives > mostShortLives) this.#onLost();
       else this.#child = this.#start();
     });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { mock, test } from "node:test";
+import { Matrix } from "../../../boss/matrix/matrix.ts";
 import { EventLog } from "../../../boss/results/event-log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
@@ -11,7 +12,9 @@ test("each minute a STATUS line tells what every worker has done and was given, 
   await using directory = await temporaryDirectory("croft-test-events-");
   mock.timers.enable({ apis: ["setInterval"] });
   try {
-    const log = new EventLog(directory.path, 6);
+    const targets = ["one", "two", "three"].map((name) => ({ name, arch: "sandbox" }));
+    const commits = ["a", "b"].map((digit) => ({ hash: digit.repeat(40), subject: digit }));
+    const log = new EventLog(directory.path, new Matrix(targets, commits));
     const { observer } = log;
     for (const name of ["alpha", "beta"]) observer.started!(host(name), 4, 4);
     for (const target of [0, 1, 2]) observer.given!(host("alpha"), target);
@@ -24,7 +27,9 @@ test("each minute a STATUS line tells what every worker has done and was given, 
     const time = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`;
     const line = new RegExp(`^${time} STATUS alpha=1/3 beta=0/0 cpu=\\d{1,3}% total=2/6$`, "m");
     assert.match(readFileSync(path, "utf8"), line);
+    observer.gaveUp!(2, "nobody could");
     log[Symbol.dispose]();
+    assert.match(readFileSync(path, "utf8"), new RegExp(`^${time} GIVEN UP three: nobody could$`, "m"));
     assert.match(readFileSync(path, "utf8"), new RegExp(`${time} END\\n$`));
   } finally {
     mock.timers.reset();

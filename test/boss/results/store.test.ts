@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { storing } from "../../../boss/build.ts";
 import { Matrix } from "../../../boss/matrix/matrix.ts";
+import { findMatrix } from "../../../boss/results/found-matrix.ts";
 import { parseSizes, portableSizes, sizeChanges } from "../../../boss/results/sizes.ts";
 import { commitDirectory, ResultStore } from "../../../boss/results/store.ts";
 import { summarize } from "../../../boss/results/summary.ts";
@@ -53,6 +54,21 @@ test("results of a commit that has another number now are found and kept", async
   assert.equal(after.returnCodeOf(target("t"), 0), 0);
   assert.equal(after.returnCodeOf(target("t"), 1), undefined);
   assert.ok(after.pathOf(target("t"), 0).includes("/01_g2"));
+});
+
+test("results of SHA-256 commits are found, and keep their place", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const commits = ["1", "2"].map((digit) => ({ hash: digit.repeat(64), subject: digit }));
+  const before = new ResultStore(directory.path, commits);
+  before.write(target("t"), 1, built);
+  await before.settle();
+  const after = new ResultStore(directory.path, commits.slice(1));
+  assert.equal(after.returnCodeOf(target("t"), 0), 0);
+  const found = await findMatrix(directory.path);
+  assert.deepEqual(
+    found.matrix.commits.map(({ hash }) => hash),
+    [commits[1]!.hash],
+  );
 });
 
 test("sizes are the same wherever an image was built, and changes are told", () => {

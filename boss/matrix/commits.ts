@@ -1,0 +1,108 @@
+/** Which commits are built, and in which order. */
+import { UsageFailure } from "../../os/failure.ts";
+import { ProgramFailure } from "../../os/run.ts";
+import { git, repositoryOf, tryGit } from "./git.ts";
+import type { MatrixCommit } from "./matrix.ts";
+
+/** Which commits to build. */
+export interface CommitSelection {
+  /** A revision range (`main..topic`), or a single revision. */
+  range?: string;
+  /** This many commits up to the last one. */
+  count?: number;
+  /** A branch's name, or a range as well. */
+  branch?: string;
+}
+
+/** Commits to build, and what has to be said about the choice. */
+export interface SelectedCommits {
+  /** Oldest first. */
+  commits: MatrixCommit[];
+  notes: string[];
+}
+
+/**
+ * Finds the commits. Of a branch without a count, those that its upstream does not have.
+ *
+ * @throws {UsageFailure} if there are none.
+ */
+export async function selectCommits(source: string, selection: CommitSelection): Promise<SelectedCommits> {
+  const { range, count, branch } = selection;
+  const named = range ?? branch ?? "HEAD";
+  if (named.startsWith("-")) throw new UsageFailure(`build '${named}'`, "it is no name of commits");
+  const { revisions, limit, notes } = await meaningOf(source, named, selection);
+  const args = [...logOfCommits, "--reverse", "--topo-order", ...(limit === undefined ? [] : [`-${limit}`])];
+  const text = await git(source, [...args, revisions, "--"]).catch((error: unknown) => {
+    if (!(error instanceof ProgramFailure)) throw error;
+    throw new UsageFailure(`find commits '${revisions}' in '${source}'`, complaintOf(error), {
+      cause: error,
+    });
+  });
+  const commits = readCommits(text);
+  if (commits.length === 0)
+    throw new UsageFailure(`find commits '${revisions}' in '${source}'`, "there are none");
+  if (count !== undefined && commits.length < count && (await repositoryOf(source)).isShallow)
+    notes.push(`Only ${commits.length} of ${count} commits are there, as '${source}' is a shallow clone.`);
+  return { commits, notes };
+}
+
+/** What a name stands for: a range as it is, a branch from its upstream on, a single commit. */
+async function meaningOf(source: string, named: string, { count, branch }: CommitSelection) {
+  const notes: string[] = [];
+  if (await isRange(source, named)) return { revisions: named, limit: count, notes };
+  if (branch === undefined || count !== undefined) return { revisions: named, limit: count ?? 1, notes };
+  const upstream = await upstreamOf(source, branch);
+  if (upstream !== undefined) return { revisions: `${upstream}..${branch}`, limit: undefined, notes };
+  notes.push(`Branch '${branch}' has no upstream: only its last commit is built (--count N builds more).`);
+  return { revisions: branch, limit: 1, notes };
+}
+
+/** True for what names several commits, such as `A..B`, `A...B` and `A^!`. */
+async function isRange(source: string, named: string): Promise<boolean> {
+  const revisions = await tryGit(source, ["rev-parse", "--revs-only", named]);
+  return revisions === undefined ? named.includes("..") : revisions.split("\n").length > 1;
+}
+
+async function upstreamOf(source: string, branch: string): Promise<string | undefined> {
+  const args = ["rev-parse", "--verify", "--quiet", "--abbrev-ref", "--symbolic-full-name"];
+  return (await tryGit(source, [...args, `${branch}@{upstream}`])) || undefined;
+}
+
+function complaintOf(error: ProgramFailure): string {
+  const last = error.output.trim().split("\n").at(-1);
+  return last?.replace(/^fatal: /, "") ?? error.message;
+}
+
+/**
+ * What git knows of commits, in the order of the history (that of {@link selectCommits}), whatever their dates say;
+ * undefined if it does not know them all.
+ */
+export async function describeCommits(
+  source: string,
+  hashes: readonly string[],
+): Promise<MatrixCommit[] | undefined> {
+  try {
+    // What all of them have behind them is not gone through.
+    const base = await tryGit(source, ["merge-base", "--octopus", ...hashes]);
+    const parents = base ? await tryGit(source, ["rev-parse", `${base}^@`]) : undefined;
+    const behind = parents ? parents.split("\n").map((hash) => `^${hash}`) : [];
+    const input = [...hashes, ...behind].join("\n");
+    const text = await git(source, [...logOfCommits, "--reverse", "--topo-order", "--stdin"], { input });
+    const asked = new Set<string | null>(hashes);
+    return readCommits(text).filter(({ hash }) => asked.has(hash));
+  } catch (error) {
+    if (error instanceof ProgramFailure) return undefined;
+    throw error;
+  }
+}
+
+/** What {@link readCommits} reads, whatever the user's settings are. */
+const logOfCommits = ["log", "--no-show-signature", "--format=%H %s"];
+
+function readCommits(log: string): MatrixCommit[] {
+  const lines = log.split("\n").filter((line) => line !== "");
+  return lines.map((line) => {
+    const end = line.indexOf(" "); // hashes have 40 digits, or 64
+    return { hash: line.slice(0, end), subject: line.slice(end + 1) };
+  });
+}
