@@ -1,5 +1,5 @@
 /** Longer timers of Node.js overflow, and would end at once. */
-const timerMaxMilliseconds = 2 ** 31 - 1;
+export const timerMaxMilliseconds = 2 ** 31 - 1;
 
 /**
  * A time that a wait may take: `using deadline = new Deadline(60); await Promise.race([it, deadline.passed])`.

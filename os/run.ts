@@ -1,7 +1,11 @@
-import { spawn, type SpawnOptions } from "node:child_process";
+import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { Failure } from "./failure.ts";
+import type { Readable } from "node:stream";
+import { timerMaxMilliseconds } from "./deadline.ts";
+import { Failure, isSystemError } from "./failure.ts";
 import { LineSplitter } from "./text/lines.ts";
+import { fromWholeCharacter } from "./text/whole-characters.ts";
+import { withoutUndefined } from "./without-undefined.ts";
 
 /** What is passed on of a longer line. */
 const longestLineBytes = 64 * 1024;
@@ -60,58 +64,147 @@ export class ProgramFailure extends Failure {
   }
 }
 
+/** After TERM, a program has this long to end before KILL. */
+const termSeconds = 2;
+/** After KILL, so long: what waits for a dead file server cannot be ended, and is left behind. */
+const killSeconds = 5;
+/** A program that has ended may have left its output open to something it started: read until it is silent for so long. */
+const silenceSeconds = 2;
+
 /**
  * Runs a program to its end: an argument vector (never a shell string), in a process group of its own that is
  * killed as a whole on timeout or abort (TERM, two seconds later KILL).
  *
+ * It ends within the timeout and a few seconds, whatever the program has started and whoever holds its output: what
+ * runs on after a program that has ended by itself is left alone, and no longer listened to once it is silent.
+ *
  * @throws {ProgramFailure} with argv, exit status and the end of the output.
  */
 export async function run(argv: readonly string[], options: RunOptions): Promise<RunResult> {
+  options.signal?.throwIfAborted();
+  const child = start(argv, options);
+  const { stdout, stderr, stdin } = child;
+  const failedToStart = new Promise<never>((_, reject) =>
+    child.once("error", (error) => {
+      if (child.pid === undefined) reject(notStarted(argv, error)); // else a signal could not be sent
+    }),
+  );
+  // Without descriptors for its streams, a program is not started, and has no streams.
+  if (!stdout || !stderr) return await failedToStart;
+  const keep = options.keepBytes ?? 1024 * 1024;
+  const kept = {
+    stdout: collect(stdout, keep, options.onLine),
+    stderr: collect(stderr, keep, options.onLine),
+  };
+  stdin?.on("error", () => {}); // the program may end before it has read its input
+  stdin?.end(options.input ?? "");
+  const ending = await Promise.race([
+    failedToStart,
+    endOf(child, options, () => kept.stdout.total + kept.stderr.total),
+  ]);
+  const output = kept.stdout.text() + kept.stderr.text();
+  const { status, signal, ended } = ending;
+  if (ended !== undefined) throw new ProgramFailure(argv, ended, null, output);
+  if (status === null) throw new ProgramFailure(argv, `ended by ${signal}`, null, output);
+  if (status !== 0 && !options.accept?.includes(status))
+    throw new ProgramFailure(argv, `exit status ${status}`, status, output);
+  return { status, stdout: kept.stdout.text(), stdoutBytes: kept.stdout.bytes(), stderr: kept.stderr.text() };
+}
+
+function start(argv: readonly string[], { cwd, env, inputFile }: RunOptions): ChildProcess {
   const [program, ...args] = argv;
   if (program === undefined) throw new TypeError("empty argument vector");
-  options.signal?.throwIfAborted();
-  const inputFile = options.inputFile === undefined ? undefined : openSync(options.inputFile, "r");
-  const settings: SpawnOptions = { detached: true, stdio: [inputFile ?? "pipe", "pipe", "pipe"] };
-  if (options.cwd !== undefined) settings.cwd = options.cwd;
-  if (options.env !== undefined) settings.env = options.env;
-  const child = spawn(program, args, settings);
-  const keep = options.keepBytes ?? 1024 * 1024;
-  const stdout = collect(child.stdout!, keep, options.onLine);
-  const stderr = collect(child.stderr!, keep, options.onLine);
-  if (inputFile !== undefined) closeSync(inputFile);
-  child.stdin?.on("error", () => {}); // the program may end before it has read its input
-  child.stdin?.end(options.input ?? "");
+  const input = inputFile === undefined ? undefined : openSync(inputFile, "r");
+  try {
+    const stdio: SpawnOptions["stdio"] = [input ?? "pipe", "pipe", "pipe"];
+    return spawn(program, args, { detached: true, stdio, ...withoutUndefined({ cwd, env }) });
+  } catch (error) {
+    if (isSystemError(error, "E2BIG")) throw notStarted(argv, error);
+    throw error;
+  } finally {
+    if (input !== undefined) closeSync(input);
+  }
+}
 
+function notStarted(argv: readonly string[], error: unknown): ProgramFailure {
+  const reason = isSystemError(error, "ENOENT") ? "no such program" : (error as Error).message;
+  return new ProgramFailure(argv, reason, null, "", error);
+}
+
+interface Ending {
+  status: number | null;
+  signal: NodeJS.Signals | null;
+  /** Why the program was ended, if it was. */
+  ended?: string;
+}
+
+/**
+ * Waits for a program's end, and for that of its output; ends it on timeout or abort.
+ *
+ * Its group is signalled only while the program runs, and in the moment that it has ended: afterwards the group's
+ * number may be that of somebody else's.
+ *
+ * @param received how much it has printed so far.
+ */
+async function endOf(child: ChildProcess, options: RunOptions, received: () => number): Promise<Ending> {
+  using timers = new DisposableStack();
+  const after = (seconds: number, action: () => void) => {
+    const timer = setTimeout(action, Math.min(seconds * 1000, timerMaxMilliseconds));
+    timers.defer(() => clearTimeout(timer));
+  };
+  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const result = Promise.withResolvers<Ending>();
+  let exited: Ending | undefined;
   let ended: string | undefined;
   const end = (why: string) => {
-    ended ??= why;
+    if (exited) return destroyOutput(child); // it has ended in time; who holds its output has not
+    if (ended !== undefined) return;
+    ended = why;
     killGroup(child.pid, "SIGTERM");
-    setTimeout(() => killGroup(child.pid, "SIGKILL"), 2000).unref();
+    after(termSeconds, () => {
+      if (exited) return;
+      killGroup(child.pid, "SIGKILL");
+      after(killSeconds, () => {
+        if (exited) return;
+        child.unref();
+        child.stdin?.destroy();
+        destroyOutput(child);
+        result.resolve({ status: null, signal: null, ended: `${why}, and it cannot be killed` });
+      });
+    });
   };
-  const timer = setTimeout(
-    () => end(`no end after ${options.timeoutSeconds} s`),
-    options.timeoutSeconds * 1000,
-  );
+  child.once("exit", (status, signal) => {
+    if (timers.disposed) return; // it was given up
+    exited = { status, signal, ...withoutUndefined({ ended }) };
+    if (ended !== undefined) killGroup(child.pid, "SIGKILL"); // what is left of its group
+    timers.use(untilSilent(received, () => destroyOutput(child)));
+    void closed.then(() => result.resolve(exited!));
+  });
+  after(options.timeoutSeconds, () => end(`no end after ${options.timeoutSeconds} s`));
   const onAbort = () => end("interrupted");
   options.signal?.addEventListener("abort", onAbort, { once: true });
-  try {
-    const [status, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
-      child.once("error", (error: NodeJS.ErrnoException) => {
-        const reason = error.code === "ENOENT" ? "no such program" : error.message;
-        reject(new ProgramFailure(argv, reason, null, "", error));
-      });
-      child.once("close", (code, by) => resolve([code, by]));
-    });
-    const output = stdout.text() + stderr.text();
-    if (ended !== undefined) throw new ProgramFailure(argv, ended, null, output);
-    if (status === null) throw new ProgramFailure(argv, `ended by ${signal}`, null, output);
-    if (status !== 0 && !options.accept?.includes(status))
-      throw new ProgramFailure(argv, `exit status ${status}`, status, output);
-    return { status, stdout: stdout.text(), stdoutBytes: stdout.bytes(), stderr: stderr.text() };
-  } finally {
-    clearTimeout(timer);
-    options.signal?.removeEventListener("abort", onAbort);
-  }
+  timers.defer(() => options.signal?.removeEventListener("abort", onAbort));
+  return await result.promise;
+}
+
+/** Calls back once nothing has been received for a while, in which it was looked for. */
+function untilSilent(received: () => number, callBack: () => void): Disposable {
+  let seen = received();
+  // In a process that was busy, timers come before what has arrived meanwhile: look once more after reading that.
+  const timer = setInterval(
+    () =>
+      setImmediate(() => {
+        if (received() === seen) callBack();
+        seen = received();
+      }),
+    silenceSeconds * 1000,
+  );
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+function destroyOutput(child: ChildProcess): void {
+  child.stdout?.destroy();
+  child.stderr?.destroy();
 }
 
 /** Sends a signal to a whole process group; a group that has ended is no error. */
@@ -125,23 +218,33 @@ export function killGroup(pid: number | undefined, signal: NodeJS.Signals): void
 }
 
 /** Keeps the end of a stream and passes its lines on. */
-function collect(stream: NodeJS.ReadableStream, keepBytes: number, onLine?: (line: string) => void) {
+function collect(stream: Readable, keepBytes: number, onLine?: (line: string) => void) {
   let chunks: Buffer[] = [];
   let size = 0;
+  let total = 0;
   const lines = new LineSplitter(longestLineBytes);
   stream.on("data", (chunk: Buffer) => {
     chunks.push(chunk);
     size += chunk.length;
+    total += chunk.length;
     if (size > 2 * keepBytes) {
       const tail = Buffer.concat(chunks).subarray(-keepBytes);
-      chunks = [tail];
+      chunks = [Buffer.from(tail)];
       size = tail.length;
     }
     if (onLine) for (const { text } of lines.push(chunk)) onLine(text);
   });
-  stream.on("end", () => {
+  const endLines = () => {
     if (onLine) for (const { text } of lines.end()) onLine(text);
-  });
+  };
+  stream.on("close", endLines); // also when it is held open, and no longer listened to
   const bytes = () => Buffer.concat(chunks).subarray(-keepBytes);
-  return { bytes, text: () => bytes().toString("utf8") };
+  return {
+    bytes,
+    /** From the first whole character on, if it is only the end of it. */
+    text: () => Buffer.from(total > keepBytes ? fromWholeCharacter(bytes()) : bytes()).toString(),
+    get total() {
+      return total;
+    },
+  };
 }

@@ -1,3 +1,5 @@
+import { toWholeCharacter } from "./whole-characters.ts";
+
 /** How long a line may be; V8's longest string is 512 MiB. */
 const defaultMaxBytes = 256 * 1024 * 1024;
 const newline = 0x0a;
@@ -58,7 +60,10 @@ export class LineSplitter {
   }
 
   #take(): Line {
-    const line = { text: this.#buffer.toString("utf8", 0, this.#length), missing: this.#missing };
+    const all = this.#buffer.subarray(0, this.#length);
+    const kept = this.#missing > 0 ? toWholeCharacter(all).length : all.length;
+    const missing = this.#missing + all.length - kept;
+    const line = { text: all.toString("utf8", 0, kept), missing };
     if (this.#buffer.length > 1024 * 1024) this.#buffer = Buffer.alloc(0); // one long line is seldom followed by more
     this.#length = 0;
     this.#missing = 0;

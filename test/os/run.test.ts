@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { test } from "node:test";
+import { join } from "node:path";
+import { mock, test } from "node:test";
 import { ProgramFailure, run } from "../../os/run.ts";
 
 test("a program's output, status and lines are what it gave", async () => {
@@ -69,6 +70,118 @@ test("a timeout ends the whole process group, even one that ignores TERM", async
   await assert.rejects(running, /no end after 0.3 s/);
   assert.ok(grandchild > 0);
   assert.equal(runs(grandchild), false);
+});
+
+/** A shell that starts something in a session of its own, which holds the output open, and prints its pid. */
+const leavesHolder = (seconds: number, then: string) =>
+  `setsid sh -c 'echo $$; exec sleep ${seconds}' & read -r none; ${then}`;
+
+async function withHolder(
+  then: string,
+  use: (running: ReturnType<typeof run>) => Promise<void>,
+  timeoutSeconds = 60,
+) {
+  let holder = 0;
+  const began = performance.now();
+  const running = run(["sh", "-c", leavesHolder(300, then)], {
+    timeoutSeconds,
+    input: "go\n",
+    onLine: (line) => (holder = Number(line) || holder),
+  });
+  try {
+    await use(running);
+    assert.ok(holder > 0);
+    assert.ok(runs(holder), "it was left alone");
+    assert.ok(performance.now() - began < 200_000, "it was not waited for");
+  } finally {
+    if (holder > 0) process.kill(holder, "SIGKILL");
+  }
+}
+
+test("who holds the output of a program that has ended is not waited for, and all that it printed is there", async () => {
+  await withHolder("sleep 0.5; printf last", async (running) => {
+    const { status, stdout } = await running;
+    assert.equal(status, 0);
+    assert.match(stdout, /^\d+\nlast$/);
+  });
+});
+
+test("after a timeout, too, nobody is waited for who holds the output", async () => {
+  await withHolder("exec sleep 300", (running) => assert.rejects(running, /no end after 1 s/), 1);
+});
+
+test("what goes on printing after the end of a program is read until the timeout", async () => {
+  let holder = 0;
+  const command = "setsid sh -c 'echo $$; while :; do sleep 0.2; echo more; done' & sleep 0.5";
+  const running = run(["sh", "-c", command], {
+    timeoutSeconds: 4,
+    onLine: (line) => (holder = Number(line) || holder),
+  });
+  try {
+    const { status, stdout } = await running;
+    assert.equal(status, 0, "the program itself has ended in time");
+    assert.ok(stdout.split("more").length > 3, stdout);
+  } finally {
+    if (holder > 0) process.kill(holder, "SIGKILL");
+  }
+});
+
+test("output that is read late, as this process was busy, is complete", async () => {
+  const running = run(["sh", "-c", "echo first; head -c 60000 /dev/zero | tr '\\0' x; echo last"], {
+    timeoutSeconds: 60,
+    onLine: (line) => {
+      if (line === "first") busyUntil(performance.now() + 4500);
+    },
+  });
+  const { stdout } = await running;
+  assert.equal(stdout.length, "first\n".length + 60_000 + "last\n".length);
+});
+
+function busyUntil(time: number): void {
+  while (performance.now() < time);
+}
+
+test("no group is signalled any more once its program has ended", async () => {
+  const signalled = mock.method(process, "kill");
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const running = run(["sh", "-c", "echo started; exec sleep 60"], {
+      timeoutSeconds: 1,
+      onLine: () => mock.timers.tick(1000),
+    });
+    await assert.rejects(running, /no end after 1 s/);
+    const before = signalled.mock.callCount();
+    mock.timers.tick(60_000);
+    assert.equal(signalled.mock.callCount(), before);
+  } finally {
+    mock.timers.reset();
+    signalled.mock.restore();
+  }
+});
+
+test("the end of an output begins with a whole character", async () => {
+  const { stdout, stdoutBytes } = await run(
+    ["sh", "-c", "i=0; while [ $i -lt 50 ]; do printf '€€'; i=$((i+1)); done"],
+    {
+      timeoutSeconds: 60,
+      keepBytes: 100,
+    },
+  );
+  assert.equal(stdout, "€".repeat(33));
+  assert.equal(stdoutBytes.length, 100);
+});
+
+test("a program that cannot be started for its arguments, or for want of descriptors, is a failure", async () => {
+  const long = "x".repeat(140_000);
+  await assert.rejects(run(["true", long], { timeoutSeconds: 60 }), ProgramFailure);
+  const script = `
+    import { openSync } from "node:fs";
+    import { run } from ${JSON.stringify(join(import.meta.dirname, "../../os/run.ts"))};
+    try { for (;;) openSync("/dev/null"); } catch {}
+    await run(["true"], { timeoutSeconds: 60 }).catch((error) => console.log(error.name, error.message));`;
+  const limited = `ulimit -n 60; exec "$0" --input-type=module -e "$1"`;
+  const { stdout } = await run(["sh", "-c", limited, process.execPath, script], { timeoutSeconds: 300 });
+  assert.match(stdout, /^ProgramFailure Cannot run 'true': spawn true EMFILE/);
 });
 
 test("an abort ends the program", async () => {

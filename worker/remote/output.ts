@@ -1,4 +1,7 @@
+import { fromWholeCharacter, toWholeCharacter } from "../../os/text/whole-characters.ts";
+
 const newline = 0x0a;
+const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
 /** Keeps beginning and end of a program's output, in bounded memory. */
 export class BoundedOutput {
@@ -36,14 +39,14 @@ export class BoundedOutput {
     const tail = Buffer.concat(this.#tail);
     if (this.#total <= this.#limit) return Buffer.concat([head, tail]).toString();
     // Whole lines, where they are not as long as all that is kept.
-    const beginning = head.subarray(0, head.lastIndexOf(newline) + 1 || head.length);
+    const beginning = toWholeCharacter(head.subarray(0, head.lastIndexOf(newline) + 1 || head.length));
     const lastHalf = tail.subarray(-this.#limit / 2);
-    const end = lastHalf.subarray((lastHalf.indexOf(newline) + 1) % lastHalf.length);
+    const end = fromWholeCharacter(lastHalf.subarray((lastHalf.indexOf(newline) + 1) % lastHalf.length));
     const missing = this.#total - beginning.length - end.length;
     const separator = beginning.at(-1) === newline ? "" : "\n";
     return (
-      `${beginning.toString()}${separator}` +
-      `[... ${missing} bytes left out: more than ${this.#limit} are not kept ...]\n${end.toString()}`
+      `${textOf(beginning)}${separator}` +
+      `[... ${missing} bytes left out: more than ${this.#limit} are not kept ...]\n${textOf(end)}`
     );
   }
 }
