@@ -107,12 +107,11 @@ const cases: Record<string, Case> = {
     source: { Makefile: "", ".croft/test": script("echo own test") },
     expected: { update: /^make: -j/m, test: /^own test$/m, install: /^make: install/m },
   },
-  "nothing to build": { source: { README: "" }, expected: {} },
 };
 
 describe("what a source is built with", () => {
   for (const [name, { source, expected, version }] of Object.entries(cases))
-    for (const shell of ["busybox", "dash"] as const)
+    for (const shell of version === undefined ? (["busybox"] as const) : (["busybox", "dash"] as const))
       test(`${name} (${shell})`, async () => {
         await using sources = await serveSources();
         await packSource(sources, source);
@@ -133,4 +132,21 @@ describe("what a source is built with", () => {
         for (const [operation, log] of Object.entries(expected)) assert.match(logOf(result, operation), log);
         assert.equal(result.version, version ?? "0");
       });
+});
+
+test("a source that nobody knows how to build is an error that tells what was looked for", async () => {
+  await using sources = await serveSources();
+  await packSource(sources, { README: "", ".croft/build": "" });
+  const task = { version: "1.0", "repository-url": sources.url };
+  const { result } = await runGuest({ shell: "busybox", task });
+  assert.equal(result.status, "error");
+  assert.deepEqual(statuses(result), ["fetch success", "update error"]);
+  const log = logOf(result, "update");
+  for (const words of [
+    ".croft/update",
+    "CMakeLists.txt",
+    "debian/rules",
+    "It has: .croft README .croft/build",
+  ])
+    assert.ok(log.includes(words), `${words}: ${log}`);
 });

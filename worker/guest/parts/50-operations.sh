@@ -41,15 +41,16 @@ run_operation() {
     return
   fi
   cd "$source" || fail "no source directory $source"
+  find_own_operation
   set --
-  if [ "$operation" = configure ] || [ ! -x ".croft/$operation" ]; then
+  if [ "$operation" = configure ] || [ -z "$own" ]; then
     for name in target-config package-config; do
       words=$(field "$name" | quoted_words) || fail "$name: a quote is not closed"
       eval "set -- \"\$@\" $words"
     done
   fi
   if [ "$operation" = install ]; then export DESTDIR="$stage"; fi
-  if [ -x ".croft/$operation" ]; then shown ".croft/$operation" "$@"; else build_step "$@"; fi || return
+  if [ -n "$own" ]; then shown "$own" "$@"; else build_step "$@"; fi || return
   [ "$operation" != install ] || pack_stage
 }
 

@@ -1,74 +1,109 @@
 # --- What a source is built with ------------------------------------------------------------------------------
 
-# What a source is built with; the first that fits counts.
+# How each build system is known: a line for each, the first that fits counts. What generates another's files, or
+# wraps it, stands before it; package.json lies in many a source that is something else, and debian/ in most of all.
+known_systems='
+debian     debian/source/format
+cmake      CMakeLists.txt
+meson      meson.build
+perl       Makefile.PL Build.PL
+autotools  configure configure.ac configure.in
+python     pyproject.toml setup.py
+make       Makefile makefile GNUmakefile
+cargo      Cargo.toml
+go         go.mod
+maven      pom.xml
+gradle     build.gradle build.gradle.kts settings.gradle settings.gradle.kts
+dotnet     *.sln *.slnx *.csproj *.fsproj *.vbproj
+cabal      cabal.project *.cabal
+zig        build.zig
+bazel      MODULE.bazel WORKSPACE.bazel WORKSPACE
+ruby       *.gemspec Rakefile
+r          DESCRIPTION
+npm        package.json
+debian     debian/rules
+'
+
+# Prints what the source is built with, and the file that says so.
 build_system() {
-  if [ -e CMakeLists.txt ]; then echo cmake
-  elif [ -e meson.build ]; then echo meson
-  elif [ -e configure ] || [ -e configure.ac ] || [ -e configure.in ]; then echo autotools
-  elif [ -e Makefile ] || [ -e makefile ] || [ -e GNUmakefile ]; then echo make
-  elif [ -e Cargo.toml ]; then echo cargo
-  elif [ -e go.mod ]; then echo go
-  elif [ -e package.json ]; then echo npm; fi
+  printf '%s' "$known_systems" | while read -r kind names; do
+    for name in $names; do # the names are patterns, too
+      if [ -e "$name" ] && means_it "$kind" "$name"; then echo "$kind $name" && return; fi
+    done
+  done
 }
 
-# Whether make knows a target: a dry run that fails for another reason fails again, visibly, in the real run.
-knows_target() {
-  ! make -n "$@" 2>&1 > /dev/null 7>&- | grep -q -e "No rule to make target [\`']${1}'" -e "know how to make $1"
+# Whether a file is what it looks like: some names are used for other things, too.
+means_it() {
+  case $1-$2 in
+    # Packaging of its own beside a source; a native package is built as what else it is.
+    debian-debian/source/format) [ -e debian/rules ] && grep -q quilt "$2" ;;
+    python-pyproject.toml) grep -q -E '^\[(build-system|project|tool\.poetry)\]' "$2" ;;
+    r-*) grep -q '^Package:' "$2" ;;
+  esac
 }
 
-npm_script() { sed -n '/"scripts"/,/}/p' package.json | grep "\"$1\"[[:space:]]*:" | grep -q -v 'no test specified'; }
+# Says something in the log, under the operation's heading.
+tell() {
+  [ -n "$headed" ] || heading "$operation"
+  headed=yes
+  printf 'croft-worker: %s\n' "$*"
+}
+
+# Ends the operation with a failure that is the source's, or the machine's it was to be built in.
+stop() {
+  tell "$@"
+  exit 1
+}
+
+# need PROGRAM...: the build system needs one of them. Beside an own .croft/update there is nothing that must be done.
+need() {
+  for program; do ! has "$program" || return 0; done
+  [ ! -e .croft/update ] || absent
+  tell "this source is built with $system (it has $sign), but this machine has no program '$1'"
+  stop "Add it to the machine, or say in .croft/update how the source is built"
+}
+
+nothing_known() {
+  tell "nobody knows how to build this source; looked for, in its top directory:"
+  echo "  .croft/configure .croft/update .croft/test .croft/install"
+  printf '%s' "$known_systems" | sed -n 's/^[a-z]*  */  /p' | sort -u
+  echo "It has: $(find . .croft -maxdepth 1 ! -name . ! -path .croft 2> /dev/null | sed 's|^\./||' | sort | head -n 30 | tr '\n' ' ')"
+  stop "An executable file .croft/update says how it is built"
+}
+
+# Sets own to the source's own program for the operation, if it has one; then it must be a program.
+find_own_operation() {
+  own=.croft/$operation
+  if [ ! -e "$own" ] && [ ! -L "$own" ]; then own= && return; fi
+  [ -f "$own" ] || stop "$own is no file"
+  [ -x "$own" ] || stop "$own is not executable; 'chmod +x $own' makes it so, 'git update-index --chmod=+x $own' in git"
+  first=
+  read -r first < "$own" 2> /dev/null
+  case $first in
+    '#!'*"$carriage_return") stop "the first line of $own ends in a carriage return: it was saved with the line ends of Windows" ;;
+  esac
+}
+carriage_return=$(printf '\r')
 
 build_step() {
+  read -r system sign << END
+$(build_system)
+END
+  if [ -z "$system" ]; then
+    [ "$operation" = update ] || absent
+    for name in configure update test install; do [ ! -e ".croft/$name" ] || absent; done
+    nothing_known
+  fi
   jobs=$(nproc)
   prefix=/usr/local
-  case $(build_system)-$operation in
-    cmake-configure) shown cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release "$@" ;;
-    cmake-update) shown cmake --build "$build" --parallel "$jobs" ;;
-    cmake-test)
-      (cd "$build" && ctest -N 2>&1 7>&-) | grep -q 'Total Tests: 0$' && absent
-      cd "$build" && shown ctest --output-on-failure
-      ;;
-    cmake-install)
-      find "$build" -name cmake_install.cmake -exec cat {} + | grep -q 'file(INSTALL' || absent
-      shown cmake -P "$build/cmake_install.cmake"
-      ;;
-    meson-configure) shown meson setup "$build" . "$@" ;;
-    meson-update) shown meson compile -C "$build" ;;
-    meson-test)
-      [ -n "$(meson test -C "$build" --list 2> /dev/null 7>&-)" ] || absent
-      shown meson test -C "$build" --print-errorlogs
-      ;;
-    meson-install) shown meson install -C "$build" ;;
-    autotools-configure)
-      [ -e configure ] || shown autoreconf -fi || return
-      mkdir -p "$build" && cd "$build" && shown "$source/configure" "$@"
-      ;;
-    autotools-update) cd "$build" && shown make -j "$jobs" ;;
-    autotools-test) cd "$build" && if knows_target check; then shown make check; else absent; fi ;;
-    autotools-install) cd "$build" && shown make install "DESTDIR=$stage" ;;
-    make-update) shown make -j "$jobs" "$@" ;;
-    make-test)
-      if knows_target check "$@"; then shown make check "$@"
-      elif knows_target test "$@"; then shown make test "$@"
-      else absent; fi
-      ;;
-    make-install) if knows_target install "$@"; then shown make install "DESTDIR=$stage" "$@"; else absent; fi ;;
-    cargo-update) shown cargo build --release "$@" ;;
-    cargo-test) shown cargo test --release "$@" ;;
-    cargo-install)
-      [ -e src/main.rs ] || [ -d src/bin ] || grep -q '^\[\[bin\]\]' Cargo.toml || absent
-      shown cargo install --path . --root "$stage$prefix"
-      ;;
-    go-update) shown go build "$@" ./... ;;
-    go-test) shown go test "$@" ./... ;;
-    go-install)
-      go list -f '{{.Name}}' ./... 7>&- | grep -q -x main || absent
-      GOBIN=$stage$prefix/bin shown go install "$@" ./...
-      ;;
-    npm-configure) if [ -e package-lock.json ]; then shown npm ci; else shown npm install; fi ;;
-    npm-update) if npm_script build; then shown npm run build; else absent; fi ;;
-    npm-test) if npm_script test; then shown npm test; else absent; fi ;;
-    npm-install) mkdir -p "$upload/artifact" && shown npm pack --pack-destination "$upload/artifact" ;;
-    *) absent ;;
-  esac
+  "${system}_step" "$@"
+}
+
+# Copies what there is of the files to the artifacts; without any, there is nothing to install.
+deliver() {
+  for file; do
+    [ ! -f "$file" ] || { mkdir -p "$upload/artifact" && shown cp "$file" "$upload/artifact/"; } || return
+  done
+  [ -n "$headed" ] || absent
 }
