@@ -46,9 +46,10 @@ export class Durations {
 
 function read(path: string): Record<string, number> {
   try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return {};
-    return Object.fromEntries(Object.entries(value).filter(([, seconds]) => typeof seconds === "number"));
+    const entries = Object.entries(JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>);
+    return Object.fromEntries(
+      entries.filter((entry): entry is [string, number] => typeof entry[1] === "number"),
+    );
   } catch {
     return {};
   }

@@ -95,8 +95,9 @@ class Queue {
     this.#front.push(position);
   }
 
+  /** Takes the first, which there must be. */
   shift(): number | undefined {
-    return this.#front.pop() ?? (this.#head < this.#items.length ? this.#items[this.#head++] : undefined);
+    return this.#front.pop() ?? this.#items[this.#head++];
   }
 
   positions(): number[] {

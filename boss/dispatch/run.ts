@@ -143,10 +143,7 @@ export class Run {
     const starts = hosts.map((host) => this.#start(host));
     // In batch mode the shares are known only when all hosts are.
     const share = batch
-      ? Promise.all(starts).then(() => {
-          this.#dispatch.share();
-          this.#settle();
-        })
+      ? Promise.all(starts).then(() => this.#guarded(() => this.#dispatch.share()))
       : Promise.resolve();
     this.#ending.push(...starts, share);
     this.#settle(); // without any host, nothing else would

@@ -50,10 +50,16 @@ export class BusyFailure extends Failure {
   }
 }
 
+/** What a run needs of the connection to a worker. */
+export type WorkerConnection = Pick<
+  HostConnection,
+  "send" | "drop" | "closed" | "lastComplaint" | "bytesSent" | "bytesReceived"
+>;
+
 /** A configured worker that waits for work. */
 export interface StartedWorker {
   host: Host;
-  connection: HostConnection;
+  connection: WorkerConnection;
   /** Of its process there, if that is known. */
   pid?: number;
   threads: number;

@@ -124,19 +124,15 @@ function describe({ file, line, start, end, replacement, operator }: Mutant): st
   return `${file}:${line} (${operator})\n${lines("-", before)}\n${lines("+", after)}\n`;
 }
 
-/** In an order that follows from the seed (mulberry32). */
-function shuffled<T>(list: readonly T[], seed: number): T[] {
-  let state = seed >>> 0;
-  const random = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+/** In an order that follows from the seed and from each by itself: a change elsewhere draws no other sample. */
+function shuffled(mutants: readonly Mutant[], seed: number): Mutant[] {
+  const seen = new Map<string, number>();
+  const keyOf = ({ file, original, replacement, operator }: Mutant) => {
+    const what = JSON.stringify([seed, file, operator, original, replacement]);
+    const count = (seen.get(what) ?? 0) + 1;
+    seen.set(what, count);
+    return createHash("sha256").update(`${what} ${count}`).digest("hex");
   };
-  const left = [...list];
-  for (let at = left.length - 1; at > 0; at--) {
-    const other = Math.floor(random() * (at + 1));
-    [left[at], left[other]] = [left[other]!, left[at]!];
-  }
-  return left;
+  const keyed = mutants.map((mutant) => ({ mutant, key: keyOf(mutant) }));
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ mutant }) => mutant);
 }

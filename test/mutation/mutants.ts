@@ -7,6 +7,7 @@ export interface Mutant {
   readonly line: number;
   readonly start: number;
   readonly end: number;
+  readonly original: string;
   readonly replacement: string;
   readonly operator: string;
 }
@@ -33,7 +34,7 @@ export function mutantsOf(file: string, text: string): Mutant[] {
   const found: Mutant[] = [];
   const add = (operator: string, start: number, end: number, replacement: string) => {
     const line = source.getLineAndCharacterOfPosition(start).line + 1;
-    found.push({ file, line, start, end, replacement, operator });
+    found.push({ file, line, start, end, original: text.slice(start, end), replacement, operator });
   };
   const visit = (node: ts.Node): void => {
     if (ts.isTypeNode(node) || ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) return;

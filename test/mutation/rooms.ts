@@ -28,13 +28,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     ],
   },
   "controller-builds": {
-    sources: [
-      "controller/builds",
-      "controller/builds.ts",
-      "controller/queue.ts",
-      "controller/sessions.ts",
-      "controller/tasks.ts",
-    ],
+    sources: ["controller/builds"],
     tests: ["test/controller"],
   },
   "boss-dispatch": { sources: ["boss/dispatch"], tests: ["test/boss/dispatch"] },

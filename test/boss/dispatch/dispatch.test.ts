@@ -48,6 +48,9 @@ interface World {
   workers: Map<string, SimulatedWorker>;
   stored: Map<string, number>;
   givenUp: Map<number, string>;
+  /** What was noted of workers, and what they have completed: `worker: text`. */
+  notes: string[];
+  completed: string[];
   sent: Map<string, Command[]>;
   add(worker: SimulatedWorker, slots: number, architectures?: string[], capacity?: number): void;
 }
@@ -73,6 +76,8 @@ function makeWorld(options: {
   const workers = new Map<string, SimulatedWorker>();
   const stored = new Map<string, number>();
   const givenUp = new Map<number, string>();
+  const notes: string[] = [];
+  const completed: string[] = [];
   const sent = new Map<string, Command[]>();
   const actions = {
     send: (name: string, command: Command) => {
@@ -84,16 +89,16 @@ function makeWorld(options: {
       stored.set(cell, (stored.get(cell) ?? 0) + 1);
     },
     given: () => {},
-    complete: () => {},
+    complete: (name: string, target: number) => void completed.push(`${name}: ${target}`),
     giveUp: (target: number, reason: string) => void givenUp.set(target, reason),
-    note: () => {},
+    note: (name: string, text: string) => void notes.push(`${name}: ${text}`),
   };
   const dispatch = new Dispatch(matrix, pool, actions, { batch: options.batch ?? false });
   const add: World["add"] = (worker, slots, architectures = [], capacity = 1) => {
     workers.set(worker.name, worker);
     dispatch.addWorker({ name: worker.name, slots, architectures: new Set(architectures), capacity });
   };
-  return { dispatch, matrix, workers, stored, givenUp, sent, add };
+  return { dispatch, matrix, workers, stored, givenUp, notes, completed, sent, add };
 }
 
 /** Delivers what a worker has to say next. */
@@ -253,15 +258,77 @@ test("in batch mode only what a lost worker had begun is suspected", () => {
   assert.equal(world.stored.size, 8);
 });
 
-test("results that nobody asked for are dropped", () => {
-  const world = makeWorld({ targets: 2, commits: 1, isBuilt: (target) => target === 0 });
-  world.add(new SimulatedWorker("a", 1), 1);
+test("results that nobody asked for are dropped, and noted; so is an answer that does not belong there", () => {
+  const world = makeWorld({ targets: 2, commits: 2, isBuilt: (target) => target === 0 });
+  const { dispatch, notes } = world;
+  world.add(new SimulatedWorker("a", 2), 1);
+  const finished: Response = { resp: "build_done", exceptions: 0 };
+  assert.equal(dispatch.receive("a", finished), undefined);
   deliver(world, "a");
   for (const result of [resultOf("t0", 0), resultOf("elsewhere", 0), resultOf("t1", 7)])
-    assert.equal(world.dispatch.receive("a", result), undefined);
+    assert.equal(dispatch.receive("a", result), undefined);
   assert.equal(world.stored.size, 0);
+  for (let twice = 0; twice < 2; twice++) dispatch.receive("a", resultOf("t1", 0));
+  dispatch.receive("a", { resp: "build_prepare_done" });
+  assert.equal(dispatch.receive("nobody", finished), undefined);
+  assert.deepEqual(notes, [
+    "a: build_done was not expected",
+    "a: result of 't0', which it was not given",
+    "a: result of 'elsewhere', which it was not given",
+    "a: result of 't1' that is there already",
+    "a: result of 't1' that is there already",
+    "a: build_prepare_done was not expected",
+  ]);
+  dispatch.receive("a", resultOf("t1", 1));
+  assert.deepEqual(
+    [...world.stored.entries()],
+    [
+      ["1 0", 1],
+      ["1 1", 1],
+    ],
+  );
+});
+
+test("a worker that reports an error is to be dropped for it", () => {
+  const world = makeWorld({ targets: 1, commits: 1 });
+  world.add(new SimulatedWorker("a", 1), 1);
+  assert.equal(world.dispatch.receive("a", { resp: "error", msg: "no make" }), "no make");
+});
+
+test("what a worker is doing can be seen: its phase, what it has, and how much it was given and has completed", () => {
+  const world = makeWorld({ targets: 3, commits: 1 });
+  const seen = () => {
+    const { phase, inFlight, done, sent } = world.dispatch.workerState("a")!;
+    return [phase, [...inFlight], done, sent];
+  };
+  world.add(new SimulatedWorker("a", 1), 2);
+  assert.deepEqual(seen(), ["preparing", [], 0, 0]);
+  deliver(world, "a");
+  assert.deepEqual(seen(), ["building", [0, 1], 0, 2]);
+  for (let step = 0; step < 2; step++) deliver(world, "a"); // a heartbeat, and the first result
+  assert.deepEqual([seen(), world.completed], [["finishing", [1, 2], 1, 3], ["a: 0"]]);
   deliverAll(world);
-  assert.deepEqual([...world.stored.entries()], [["1 0", 1]]);
+  assert.deepEqual(
+    [seen(), world.completed],
+    [
+      ["idle", [], 3, 3],
+      ["a: 0", "a: 1", "a: 2"],
+    ],
+  );
+  assert.equal(world.dispatch.workerState("b"), undefined);
+});
+
+test("workers that are being started are waited for, each until it is there or forgotten", () => {
+  const { dispatch, add } = makeWorld({ targets: 1, commits: 1, arch: () => "arm" });
+  assert.ok(dispatch.isOver, "nobody could build it");
+  for (let count = 0; count < 3; count++) dispatch.expectWorker();
+  add(new SimulatedWorker("unexpected", 1), 1);
+  dispatch.addWorker({ name: "a", slots: 1, architectures: new Set(), capacity: 1 }, true);
+  dispatch.forgetWorker();
+  assert.equal(dispatch.isOver, false, "one is still to come");
+  dispatch.addWorker({ name: "b", slots: 1, architectures: new Set(), capacity: 1 }, true);
+  assert.ok(dispatch.isOver);
+  assert.deepEqual(dispatch.remaining, [0]);
 });
 
 for (const batch of [false, true])
