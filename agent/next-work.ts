@@ -55,6 +55,17 @@ export type Work = AsyncDisposable &
     | { kind: "nothing"; machines: number; full: boolean }
   );
 
+/** What a round needs of a running agent. */
+export interface RoundContext extends Pick<
+  Context,
+  "settings" | "log" | "storage" | "workerVersion" | "hostName" | "signer" | "spool"
+> {
+  directories: Pick<Context["directories"], "get" | "put">;
+  polling: Pick<Context["polling"], "ask">;
+  status: Pick<Context["status"], "set" | "ready">;
+  metrics: Pick<Context["metrics"], "enumerated">;
+}
+
 /** What is remembered of failures, for the time of the process. */
 export interface Backoffs {
   bootstrap: BootstrapBackoff;
@@ -68,7 +79,11 @@ export interface Backoffs {
  *
  * @throws {Failure} if the machines cannot be looked through; a signal's reason if aborted.
  */
-export async function nextWork(context: Context, backoffs: Backoffs, signals: SignalWatch): Promise<Work> {
+export async function nextWork(
+  context: RoundContext,
+  backoffs: Backoffs,
+  signals: SignalWatch,
+): Promise<Work> {
   const { settings, log, status, metrics } = context;
   const signal = signals.stop;
   status.set("locking");
@@ -145,7 +160,7 @@ function abandoned(received: ReceivedTask, why: Abandoned): Work {
 }
 
 function enumerationOptions(
-  { settings, storage, workerVersion, log }: Context,
+  { settings, storage, workerVersion, log }: RoundContext,
   bootstrapBackoff: BootstrapBackoff,
   signal: AbortSignal,
 ): EnumerationContext {
@@ -158,7 +173,7 @@ function enumerationOptions(
 }
 
 function enumerate(
-  { settings }: Context,
+  { settings }: RoundContext,
   options: EnumerationContext,
   toolchainLock: ToolchainLock,
 ): Promise<Enumeration> {
@@ -175,7 +190,7 @@ interface Given {
 
 /** Asks the controllers, each for what its priority allows. */
 async function receive(
-  context: Context,
+  context: RoundContext,
   enumeration: Enumeration,
   free: readonly LockedMachine[],
   interruptionBackoff: Backoff<string>,

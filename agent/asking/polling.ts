@@ -36,7 +36,7 @@ class Unsigned extends Failure {
 
 export class Polling {
   readonly #controllers: readonly ControllerSetting[];
-  readonly #client: HttpClient;
+  readonly #client: Pick<HttpClient, "postManifest">;
   readonly #log: Log;
   readonly #metrics: AgentMetrics | undefined;
   readonly #random: () => number;
@@ -50,7 +50,7 @@ export class Polling {
 
   constructor(parts: {
     controllers: readonly ControllerSetting[];
-    client: HttpClient;
+    client: Pick<HttpClient, "postManifest">;
     /** Absent without a key. */
     signer: Signer | undefined;
     requestTimeoutSeconds: number;

@@ -5,24 +5,34 @@
 import assert from "node:assert/strict";
 import fs, { readFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Backoff } from "../../os/backoff.ts";
-import type { Context } from "../../agent/context.ts";
-import type { Answer, HttpClient } from "../../agent/wire/http.ts";
-import { nextWork } from "../../agent/next-work.ts";
+import type { Answer } from "../../agent/wire/http.ts";
+import { nextWork, type RoundContext } from "../../agent/next-work.ts";
 import { Polling } from "../../agent/asking/polling.ts";
-import type { ReceivedTask } from "../../agent/task-state/received-task.ts";
+import { Spool } from "../../agent/task-state/spool.ts";
 import { makeSettings } from "./settings/make-settings.ts";
 import { watchSignals, type SignalWatch } from "../../agent/signals.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
 import { BootstrapBackoff } from "../../machines/enumeration/bootstrap-backoff.ts";
-import type { Task } from "../../manifests/task.ts";
+import { parseTask } from "../../manifests/task.ts";
 import { makeFarm, toolchain, type Farm } from "../machines/farm.ts";
 
-/** What a round under the toolchain lock needs of an agent, with a controller that gives a task for machine `a`. */
-function contextOf(farm: Farm): Context {
-  const task = { name: "hello", version: "1.0", machine: "a", target: "x86_64-linux-gnu" } as Task;
-  const controller = { url: "http://127.0.0.1:1/", priority: 123 };
+const taskText =
+  "name: hello\nversion: 1.0\nrepository-url: https://example.org/hello.git#v1\nmachine: a\ntarget: x86_64-linux-gnu\n";
+const controller = { url: "http://127.0.0.1:1/", priority: 123 };
+
+/** A controller that gives a task for machine `a`. */
+const ask: RoundContext["polling"]["ask"] = (requestTo) => {
+  assert.ok(requestTo(controller));
+  const task = parseTask(Buffer.from(`: 1\n${taskText}`));
+  return Promise.resolve({ controller, response: { session: "s", uploadUrls: {}, task }, task });
+};
+
+/** What a round under the toolchain lock needs of an agent. */
+async function contextOf(farm: Farm, changes: Partial<RoundContext> = {}): Promise<RoundContext> {
+  const at = (name: string) => join(farm.directory, "..", name);
   const settings = makeSettings(
     {
       ...{ machines: farm.directory, "toolchain-name": toolchain, "toolchain-id": "toolchain-1" },
@@ -30,13 +40,26 @@ function contextOf(farm: Farm): Context {
     },
     ["0123=http://127.0.0.1:1/"],
   );
-  const ask = (requestTo: (to: typeof controller) => unknown): Promise<ReceivedTask> => {
-    assert.ok(requestTo(controller));
-    return Promise.resolve({ controller, response: { session: "s", uploadUrls: {}, task }, task });
+  return {
+    ...{ settings, log: farm.log, storage: farm.storage, workerVersion: "1.2.0", hostName: "host" },
+    ...{ signer: undefined, spool: await Spool.open(at("spool")) },
+    directories: { get: at("get"), put: at("put") },
+    polling: { ask },
+    status: { set: () => {}, ready: () => {} },
+    metrics: { enumerated: () => {} },
+    ...changes,
   };
-  const parts = { settings, log: farm.log, storage: farm.storage, workerVersion: "1.2.0", hostName: "host" };
-  const silent = { set: () => {}, ready: () => {}, enumerated: () => {} };
-  return { ...parts, polling: { ask }, status: silent, metrics: silent } as unknown as Context;
+}
+
+/** Sends a signal to the handlers of a watch only: the test runner has its own. */
+function signalTo(
+  watch: () => SignalWatch,
+  name: NodeJS.Signals,
+): { signals: SignalWatch; send: () => void } {
+  const before = process.listeners(name);
+  const signals = watch();
+  const handlers = process.listeners(name).filter((handler) => !before.includes(handler));
+  return { signals, send: () => handlers.forEach((handler) => handler(name)) };
 }
 
 const newBackoffs = () => ({ bootstrap: new BootstrapBackoff(), interruption: new Backoff<string>(600) });
@@ -57,7 +80,7 @@ test("the lock tells the task, and SIGUSR1 counts, before the toolchain lock is 
       return signals.armInterruption();
     },
   };
-  await using work = await nextWork(contextOf(farm), newBackoffs(), observed);
+  await using work = await nextWork(await contextOf(farm), newBackoffs(), observed);
   assert.ok(work.kind === "task");
   assert.equal(armed, 1);
   using free = tryLockFile(farm.toolchainLock);
@@ -67,7 +90,8 @@ test("the lock tells the task, and SIGUSR1 counts, before the toolchain lock is 
 });
 
 test("SIGUSR1 counts from arming to disposing; the end of the agent counts always", () => {
-  using signals = watchSignals();
+  const { signals, send } = signalTo(watchSignals, "SIGTERM");
+  using _signals = signals;
   process.emit("SIGUSR1", "SIGUSR1");
   const first = signals.armInterruption();
   assert.equal(first.signal.aborted, false, "what came before means nobody");
@@ -78,7 +102,7 @@ test("SIGUSR1 counts from arming to disposing; the end of the agent counts alway
   first[Symbol.dispose]();
   process.emit("SIGUSR1", "SIGUSR1");
   assert.deepEqual([first.signal.aborted, second.signal.aborted], [false, true]);
-  process.emit("SIGTERM", "SIGTERM");
+  send();
   assert.ok(first.signal.aborted);
 });
 
@@ -95,9 +119,10 @@ test("SIGUSR2 while the machines are looked through: no bootstrap is begun, and 
     const { signals, drain } = signalsToDrain();
     using _signals = signals;
     if (bootstrapped) await farm.bootstrapAll();
-    const context = contextOf(farm);
-    Object.assign(context.metrics, { enumerated: drain });
-    Object.assign(context.polling, { ask: () => assert.fail("a controller is asked") });
+    const context = await contextOf(farm, {
+      metrics: { enumerated: drain },
+      polling: { ask: () => assert.fail("a controller is asked") },
+    });
     await assert.rejects(
       nextWork(context, newBackoffs(), signals),
       (error) => error === signals.drain.reason,
@@ -115,9 +140,7 @@ test("SIGUSR2 while a controller is asked: no other one is, and the task that it
   await farm.publish("a");
   await farm.bootstrapAll();
   const none = ": 1\nsession:\n";
-  const one =
-    ": 1\nsession: s\nresult-url: http://127.0.0.1:1/\n:\n" +
-    "name: hello\nversion: 1.0\nrepository-url: https://example.org/hello.git#v1\nmachine: a\ntarget: x86_64-linux-gnu\n";
+  const one = `: 1\nsession: s\nresult-url: http://127.0.0.1:1/\n:\n${taskText}`;
   for (const body of [none, one]) {
     const { signals, drain } = signalsToDrain();
     using _signals = signals;
@@ -125,13 +148,12 @@ test("SIGUSR2 while a controller is asked: no other one is, and the task that it
     const postManifest = (url: string): Promise<Answer> => {
       asked.push(url);
       drain();
-      return Promise.resolve({ status: 200, headers: {}, body: Buffer.from(body) } as unknown as Answer);
+      return Promise.resolve({ status: 200, headers: {}, body: Buffer.from(body) });
     };
     const controllers = ["http://127.0.0.1:1/", "http://127.0.0.1:2/"].map((url) => ({ url, priority: 1 }));
-    const client = { postManifest } as unknown as HttpClient;
-    const parts = { controllers, client, signer: undefined, log: farm.log };
+    const parts = { controllers, client: { postManifest }, signer: undefined, log: farm.log };
     const limits = { requestTimeoutSeconds: 1, requestRetries: 0 };
-    const context = { ...contextOf(farm), polling: new Polling({ ...parts, ...limits }) };
+    const context = await contextOf(farm, { polling: new Polling({ ...parts, ...limits }) });
     const next = nextWork(context, newBackoffs(), signals);
     if (body === none) await assert.rejects(next, (error) => error === signals.drain.reason);
     else {
@@ -147,18 +169,16 @@ test("a machine whose lock cannot be written is given up, and free again: its ta
   await farm.publish("a");
   await farm.bootstrapAll();
   using signals = watchSignals();
-  const context = contextOf(farm);
-  const { ask } = context.polling as unknown as { ask: (requestTo: unknown) => Promise<ReceivedTask> };
   const full = Object.assign(new Error("no space left on device"), { code: "ENOSPC", syscall: "ftruncate" });
-  const failing = async (requestTo: unknown) => {
-    const received = await ask(requestTo);
+  const failing: typeof ask = async (...request) => {
+    const received = await ask(...request);
     t.mock.method(fs, "ftruncateSync", () => {
       throw full;
     });
     syncBuiltinESMExports();
     return received;
   };
-  Object.assign(context.polling, { ask: failing });
+  const context = await contextOf(farm, { polling: { ask: failing } });
   try {
     await using work = await nextWork(context, newBackoffs(), signals);
     assert.ok(work.kind === "abandoned");

@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import fs, { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Failure } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { machinePaths, type MachinePaths } from "../../machines/layout.ts";
-import { MachineLock, holdsLock, readHolder, tryMachineLock } from "../../machines/locks.ts";
+import { MachineLock, holdsLock, peekHolder, readHolder, tryMachineLock } from "../../machines/locks.ts";
 import { takeToolchainLock, type ToolchainLock } from "../../machines/toolchain-lock.ts";
 import { isRunning } from "../fixtures/processes.ts";
 import { patienceMs } from "../fixtures/patience.ts";
@@ -174,4 +175,54 @@ test("a relative toolchain lock is refused as wrong usage", async () => {
     assert.equal(error.exitStatus, 2);
     return true;
   });
+});
+
+test("from outside it is seen who holds a machine, if the kernel knows; and that nobody does", async () => {
+  await using at = await place();
+  const { paths, toolchainLock } = at;
+  assert.equal(peekHolder(paths.lock), undefined, "there is no file");
+  const held = lock(toolchainLock, paths);
+  assert.deepEqual(peekHolder(paths.lock), {}, "nothing was written yet");
+  held.write(toolchainLock, 12);
+  assert.deepEqual(peekHolder(paths.lock), { pid: process.pid, priority: 12 });
+  held[Symbol.dispose]();
+  assert.equal(peekHolder(paths.lock), undefined);
+  await using _shell = await shellHolding(paths.lock);
+  assert.deepEqual(peekHolder(paths.lock), {});
+});
+
+test("nobody holds the lock of what is not there; a file that cannot be read is a failure", async () => {
+  await using at = await place();
+  writeFileSync(join(at.path, "file"), "");
+  for (const path of [join(at.path, "none", "lock"), join(at.path, "file", "lock")]) {
+    assert.equal(holdsLock(process.pid, path), false);
+    assert.deepEqual(readHolder(path), {});
+  }
+  const loop = join(at.path, "loop");
+  fs.symlinkSync("loop", loop);
+  assert.throws(() => holdsLock(process.pid, loop), /^Failure: Cannot read lock '.*loop': /);
+  assert.throws(() => readHolder(loop), /^Failure: Cannot read lock '.*loop': /);
+});
+
+test("a line that cannot be written or shortened is a failure, and the lock can be released all the same", async (t) => {
+  await using at = await place();
+  const held = lock(at.toolchainLock, at.paths);
+  held.write(at.toolchainLock, 7);
+  t.mock.method(fs, "ftruncateSync", () => {
+    throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+  });
+  syncBuiltinESMExports();
+  try {
+    const failure = (verb: string) => ({
+      message: new RegExp(`^Cannot ${verb} machine lock '.*m-gcc\\.lock': `),
+    });
+    assert.throws(() => held.write(at.toolchainLock, 8), failure("write"));
+    assert.throws(() => held.truncate(), failure("truncate"));
+    held[Symbol.dispose]();
+  } finally {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  }
+  using next = lock(at.toolchainLock, at.paths);
+  assert.equal(readFileSync(next.paths.lock, "utf8"), "", "the next one has removed the line");
 });

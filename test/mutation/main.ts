@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { packageFile, packageRoot } from "../../os/files/package.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { mutantsOf, type Mutant } from "./mutants.ts";
+import { testsThatReach } from "./reach.ts";
 import { rooms } from "./rooms.ts";
 import { runTests, type Outcome } from "./trial.ts";
 
@@ -100,7 +101,7 @@ async function tryOut(mutant: Mutant): Promise<Outcome> {
   const text = readFileSync(path, "utf8");
   writeFileSync(path, text.slice(0, mutant.start) + mutant.replacement + text.slice(mutant.end));
   try {
-    return (await runTests(directory.path, tests, timeoutSeconds)).outcome;
+    return (await runTests(directory.path, testsThatReach(mutant.file, tests), timeoutSeconds)).outcome;
   } finally {
     writeFileSync(path, text);
   }

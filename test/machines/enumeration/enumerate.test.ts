@@ -6,10 +6,12 @@ import { test } from "node:test";
 import { Failure } from "../../../os/failure.ts";
 import { BootstrapBackoff } from "../../../machines/enumeration/bootstrap-backoff.ts";
 import type { Enumeration } from "../../../machines/enumeration/enumeration.ts";
-import { currentRevision, manifestPath, revisionPath } from "../../../machines/layout.ts";
+import { MachineExamination } from "../../../machines/enumeration/examine.ts";
+import { currentRevision, manifestPath, revisionPath, type MachinePaths } from "../../../machines/layout.ts";
 import { MachineLock, tryMachineLock } from "../../../machines/locks.ts";
 import { removeStaleSnapshots } from "../../../machines/stale.ts";
 import type { Storage } from "../../../machines/storage.ts";
+import { takeToolchainLock, type ToolchainLock } from "../../../machines/toolchain-lock.ts";
 import { machineManifest, makeFarm, toolchain, type Farm } from "../farm.ts";
 
 /** What an enumeration found: `name` locked, `-name` held, `+name` to be bootstrapped. */
@@ -74,6 +76,11 @@ test("a pending bootstrap that is not performed leaves neither snapshot nor lock
   await farm.publish("a");
   const path = await farm.enumerate((found) => {
     assert.ok(existsSync(join(found.pending!.snapshot.path, "disk.img")));
+    assert.match(
+      found.pending!.snapshot.path,
+      /\/a-gcc-1-[A-Za-z0-9]{6}$/,
+      "it tells toolchain and instance",
+    );
     return found.pending!.snapshot.path;
   });
   assert.ok(!existsSync(path));
@@ -162,7 +169,19 @@ test("a machine without a link is forgotten, with what was bootstrapped from it"
     farm.records("warn").map((record) => record["msg"]),
     ["no build machines for toolchain gcc"],
   );
+  const said = farm.records().length;
+  assert.equal(await look(farm, { storage: removingNothing(farm.storage) }), "");
+  const texts = farm.records().slice(said);
+  assert.ok(
+    !texts.some(({ msg }) => String(msg).includes("removing")),
+    "once it is forgotten, nothing is left",
+  );
 });
+
+/** Storage that is not to remove anything. */
+function removingNothing(storage: Storage): Storage {
+  return { ...interfering(storage, () => {}), remove: (path) => assert.fail(`${path} is removed`) };
+}
 
 test("a machine without a link that is held counts as busy, and nothing of it is removed", async () => {
   await using farm = await makeFarm();
@@ -329,6 +348,68 @@ test("a machine that disappears in the middle is left out without a word", async
   assert.deepEqual(farm.records("error"), []);
 });
 
+/** A look at machine `a` itself, with some of its paths changed. */
+function examination(
+  farm: Farm,
+  lock: ToolchainLock,
+  changes: Partial<MachinePaths> = {},
+  storage = farm.storage,
+) {
+  return new MachineExamination(farm.context({ storage }), lock, { ...farm.paths("a"), ...changes });
+}
+
+test("a machine whose directory goes just before it is locked is left out without a word", async () => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  using toolchainLock = await takeToolchainLock("", farm.log);
+  for (const lock of [join(farm.directory, "gone", "lock"), join(farm.toolchainLock, "lock")]) {
+    writeFileSync(farm.toolchainLock, "");
+    const found = await examination(farm, toolchainLock, { lock }).run({ mayBootstrap: true });
+    assert.equal(found, undefined);
+  }
+  assert.deepEqual(farm.records("error"), []);
+  const found = await examination(farm, toolchainLock, { lock: farm.directory }).run({ mayBootstrap: true });
+  assert.equal(found, undefined);
+  assert.match(String(farm.records("error")[0]!["msg"]), /^machine is left out: Cannot /);
+});
+
+test("a bug is thrown, and no reason to leave a machine out", async () => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  const released = await takeToolchainLock("", farm.log);
+  released[Symbol.dispose]();
+  await assert.rejects(examination(farm, released).run({ mayBootstrap: true }), /not held any more/);
+  const bug = new TypeError("x is not a function");
+  const isBug = (error: unknown) => error === bug;
+  const broken = interfering(farm.storage, () => Promise.reject(bug));
+  using toolchainLock = await takeToolchainLock("", farm.log);
+  await assert.rejects(examination(farm, toolchainLock, {}, broken).run({ mayBootstrap: true }), isBug);
+  await farm.bootstrapAll();
+  unlinkSync(farm.paths("a").current);
+  broken.remove = () => Promise.reject(bug);
+  await assert.rejects(examination(farm, toolchainLock, {}, broken).run({ mayBootstrap: true }), isBug);
+  assert.deepEqual(farm.records("error"), []);
+});
+
+test("a machine that has become free is ready if it is what it was, and stays locked for whoever asked", async () => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  await farm.bootstrapAll();
+  using toolchainLock = await takeToolchainLock("", farm.log);
+  using lock = tryLock(farm, "a")!;
+  const recheck = () => examination(farm, toolchainLock).recheck(lock);
+  const ready = await recheck();
+  assert.deepEqual([ready?.state, ready?.lock, ready?.manifest.machine.id], ["locked", lock, "a-1.1"]);
+  await farm.publish("a");
+  assert.equal(await recheck(), undefined, "it would have to be bootstrapped first");
+  unlinkSync(manifestPath(currentRevision(farm.paths("a"))!));
+  assert.equal(await recheck(), undefined, "its revision goes");
+  unlinkSync(farm.paths("a").current);
+  assert.equal(await recheck(), undefined, "it has no revision");
+  assert.ok(!(tryMachineLock(toolchainLock, farm.paths("a")) instanceof MachineLock));
+  assert.deepEqual(farm.records("error"), []);
+});
+
 test("a link that is none fails the enumeration, saying what to do, and releases all locks", async () => {
   await using farm = await makeFarm();
   await farm.publish("a");
@@ -388,6 +469,16 @@ test("a machine whose bootstrap failed is left alone, for longer each time, unti
   assert.deepEqual(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
   await farm.enumerate((found) => bootstrapBackoff.succeeded(found.pending!.attempt), { bootstrapBackoff });
   assert.equal(await fail(), 1);
+});
+
+test("two machines whose bootstraps failed are both left alone", async () => {
+  const bootstrapBackoff = new BootstrapBackoff(() => 0);
+  await using farm = await makeFarm();
+  for (const name of ["a", "b"]) {
+    await farm.publish(name);
+    await farm.enumerate((found) => bootstrapBackoff.failed(found.pending!.attempt), { bootstrapBackoff });
+  }
+  assert.equal(await look(farm, { bootstrapBackoff }), "");
 });
 
 test("what a crashed predecessor left is removed, and nothing else", async () => {
