@@ -59,7 +59,7 @@ export async function openConfiguredContext(
       log,
       metrics,
     }),
-    delivery: new Delivery(client, spool, log, metrics),
+    delivery: new Delivery({ client, spool, log, metrics }),
     workerVersion,
     signer,
     login: interactiveLogin(settings),

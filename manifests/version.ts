@@ -26,6 +26,18 @@ function split(version: string): Version | undefined {
   };
 }
 
+/**
+ * A standard version, which is what other controllers take for a toolchain's: numbers of up to five digits, of
+ * pre-releases only `a.N` and `b.N` (up to 499, 0 with a snapshot only), snapshots `.N` or `.z`, perhaps with an id.
+ */
+const standardPattern =
+  /^(?:\+[1-9]\d{0,4}-)?(?!0\.0\.0(?:\+|$))\d{1,5}\.\d{1,5}\.\d{1,5}(?:-(?:[ab]\.(?:0(?=\.)|[1-9]\d?|[1-4]\d\d)(?:\.(?:[1-9]\d{0,18}|z)(?:\.[0-9a-z]{1,16})?)?)?)?(?:\+[1-9]\d{0,4})?$/;
+
+/** True for a version that controllers of all kinds understand. */
+export function isStandardVersion(version: string): boolean {
+  return isVersion(version) && standardPattern.test(version);
+}
+
 /** True for a version that {@link compareVersions} can compare. */
 export function isVersion(version: string): boolean {
   return split(version) !== undefined;

@@ -3,13 +3,23 @@ export class Backoff<Key> {
   readonly #maximumSeconds: number;
   readonly #firstSeconds: number;
   readonly #now: () => number;
+  readonly #random: () => number;
   readonly #failures = new Map<Key, { count: number; until: number }>();
 
-  /** @param now milliseconds of a clock that never goes back. */
-  constructor(maximumSeconds: number, now: () => number = () => performance.now(), firstSeconds = 1) {
+  /**
+   * @param now milliseconds of a clock that never goes back.
+   * @param random 0 to 1, for pauses that are up to a half shorter: many who fail at once are not to try again at once.
+   */
+  constructor(
+    maximumSeconds: number,
+    now: () => number = () => performance.now(),
+    firstSeconds = 1,
+    random: () => number = () => 1,
+  ) {
     this.#maximumSeconds = maximumSeconds;
     this.#firstSeconds = firstSeconds;
     this.#now = now;
+    this.#random = random;
   }
 
   /**
@@ -20,7 +30,8 @@ export class Backoff<Key> {
   failed(key: Key, costSeconds = 0): number {
     const count = (this.#failures.get(key)?.count ?? 0) + 1;
     const firstSeconds = Math.max(this.#firstSeconds, costSeconds);
-    const pauseSeconds = Math.min(firstSeconds * 2 ** (count - 1), this.#maximumSeconds);
+    const longestSeconds = Math.min(firstSeconds * 2 ** (count - 1), this.#maximumSeconds);
+    const pauseSeconds = longestSeconds * ((1 + this.#random()) / 2);
     this.#failures.set(key, { count, until: this.#now() + pauseSeconds * 1000 });
     return pauseSeconds;
   }

@@ -11,7 +11,8 @@ import { parseTaskResponse, type TaskResponse } from "../../manifests/task-respo
 import type { Task } from "../../manifests/task.ts";
 import { Backoff } from "../../os/backoff.ts";
 import { Grace } from "../wire/grace.ts";
-import { Unreachable, type Answer, type HttpClient } from "../wire/http.ts";
+import { Unreachable, type Answer } from "../wire/answers.ts";
+import type { HttpClient } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
 import type { ControllerSetting } from "../settings/settings.ts";
 import type { ReceivedTask } from "../task-state/received-task.ts";
@@ -125,10 +126,10 @@ export class Polling {
       signal,
     };
     const signer = this.#signer;
-    return this.#client.postManifest(url, manifest, limits, async () => {
+    return this.#client.postManifest(url, manifest, limits, async (target) => {
       if (!signer) return { "croft-agent": packageVersion };
       try {
-        const proof = await signer.prove({ method: "POST", url, body: manifest }, signal);
+        const proof = await signer.prove({ method: "POST", url: target, body: manifest }, signal);
         return { "croft-agent": `${packageVersion}; proof`, "croft-proof": proof };
       } catch (error) {
         throw error instanceof Failure ? new Unsigned(url, error) : error;
@@ -178,6 +179,7 @@ export class Polling {
       response,
       task: response.task,
       answer: signature,
+      uploadForm: answer.headers["croft-upload"] === "files" ? ("files" as const) : ("archives" as const),
       logUrl: typeof logUrl === "string" && isWebUrl(logUrl) ? logUrl : undefined,
     });
   }

@@ -6,6 +6,8 @@ import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { formatDuration } from "../../os/text/duration.ts";
+import { redirectionOf } from "../wire/http.ts";
+import { proxyAgentFor } from "../wire/proxies.ts";
 import type { Settings } from "../settings/settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 
@@ -31,7 +33,7 @@ async function checkController(url: string, signal: AbortSignal): Promise<Findin
   try {
     const answer = await head(url, AbortSignal.any([signal, patience]));
     return [
-      judgeAnswer(subject, answer),
+      judgeAnswer(subject, url, answer),
       ...judgeClock(shown, answer, Date.now()),
       ...judgeCertificate(subject, answer),
     ];
@@ -57,7 +59,7 @@ function head(url: string, signal: AbortSignal): Promise<HeadAnswer> {
     const options = {
       method: "HEAD",
       signal,
-      agent: false,
+      agent: proxyAgentFor(url) ?? (false as const),
       headers: { "user-agent": `croft/${packageVersion}` },
     };
     const sent = request(url, options, (response: IncomingMessage) => {
@@ -72,9 +74,14 @@ function head(url: string, signal: AbortSignal): Promise<HeadAnswer> {
 }
 
 /** An answer of any kind but these shows that an HTTP server is there; whether it is the right one, only a task shows. */
-function judgeAnswer(subject: string, { status, location }: HeadAnswer): Finding {
-  if (status >= 300 && status < 400)
-    return problem(subject, `redirects to ${location}, and agents follow no redirections`, "Use that URL.");
+function judgeAnswer(subject: string, url: string, { status, location }: HeadAnswer): Finding {
+  if (status >= 300 && status < 400) {
+    const followed = redirectionOf(url, { status, headers: { location }, body: Buffer.alloc(0) });
+    const found = `redirects to ${location}`;
+    if (followed !== undefined)
+      return warning(subject, found, "Use that URL: it spares a request each time.");
+    return problem(subject, `${found} by ${status}, which agents do not follow`, "Use that URL.");
+  }
   if (status >= 500) return warning(subject, `answers ${status}`, "Look into the controller's log.");
   return ok(subject, `answers (HTTP ${status})`);
 }

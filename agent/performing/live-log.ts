@@ -7,7 +7,8 @@
  */
 import type { Log } from "../../os/log.ts";
 import { reasonOf } from "../../os/failure.ts";
-import { Rejection, type HttpClient } from "../wire/http.ts";
+import { Rejection } from "../wire/answers.ts";
+import type { HttpClient } from "../wire/http.ts";
 
 const bufferMaxBytes = 4 * 1024 * 1024;
 const chunkMaxBytes = 256 * 1024;

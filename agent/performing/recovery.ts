@@ -50,7 +50,7 @@ const recoveryTries = 3;
 
 async function decideUnfinished(context: PerformingContext): Promise<void> {
   const undecided = [];
-  for (const entry of await context.spool.entries()) if (!(await entry.decidedAt())) undecided.push(entry);
+  for (const entry of await context.spool.entries()) if (!(await entry.isDecided())) undecided.push(entry);
   const last = undecided.at(-1);
   for (const entry of undecided) {
     const log = context.log.child({ session: entry.assignment.session });

@@ -1,77 +1,126 @@
-/** Brings spooled results to their controllers: artifacts first, then the result itself. */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { assertFailure, attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+/**
+ * Brings spooled results to their controllers: artifacts first, then the result itself.
+ *
+ * Whatever no controller has decided is tried again: with growing pauses, an own one for each entry, for 7 days of
+ * trying. An entry leaves the spool when its controller has accepted its result, or for `rejected/` when that refused it
+ * for good (answers.ts says what that is) or did not take it in time.
+ */
+import { assertFailure, Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import { withoutSecrets } from "../../os/network/url.ts";
-import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
 import { Backoff } from "../../os/backoff.ts";
-import { Rejection, type HttpClient, type RequestLimits } from "../wire/http.ts";
+import { Rejection, Unreachable } from "../wire/answers.ts";
+import type { HttpClient, RequestLimits } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
-import { withOperation } from "./result.ts";
+import { countArtifacts, sendArtifacts, withToldUpload } from "./send-artifacts.ts";
 import type { Spool, SpoolEntry } from "../task-state/spool.ts";
+import { Tried } from "./tried.ts";
 
 /** A result that its controller does not take for so long is kept aside. */
 const keepTryingSeconds = 7 * 24 * 3600;
+/** So long a refused key may be one that is being exchanged, and artifacts hold back their result. */
+const streakSeconds = 3600;
 const maxPauseSeconds = 600;
 /** A result that was not delivered at once is tried again in passing: tasks wait meanwhile. */
 const againLimits = { timeoutSeconds: 60, retries: 0 };
+
+export interface DeliveryParts {
+  client: HttpClient;
+  spool: Spool;
+  log: Log;
+  metrics?: AgentMetrics;
+  /** Milliseconds of a clock that never goes back. */
+  now?: () => number;
+}
 
 export class Delivery {
   readonly #client: HttpClient;
   readonly #spool: Spool;
   readonly #log: Log;
   readonly #metrics: AgentMetrics | undefined;
-  /** By controller: if one result does not get through, the others of it need not be tried. */
-  readonly #backoff = new Backoff<string>(maxPauseSeconds);
+  readonly #now: () => number;
+  /** By name of the entry: what keeps one from getting through need not keep the others. */
+  readonly #backoff: Backoff<string>;
+  readonly #tried = new Map<string, Tried>();
 
-  constructor(client: HttpClient, spool: Spool, log: Log, metrics?: AgentMetrics) {
+  constructor({ client, spool, log, metrics, now = () => performance.now() }: DeliveryParts) {
     this.#client = client;
     this.#spool = spool;
     this.#log = log;
     this.#metrics = metrics;
+    this.#now = now;
+    this.#backoff = new Backoff(maxPauseSeconds, now, 1, Math.random);
   }
 
   /**
-   * Sends every decided result whose controller's pause is over. Whatever fails is logged, and tried again later.
+   * Sends every decided result whose pause is over. Whatever fails is logged, and tried again later; of a controller
+   * that did not answer at all, nothing else is tried this time.
    *
    * @param onSend called before each.
    */
   async sendDue(signal: AbortSignal, onSend: () => void = () => {}): Promise<void> {
+    const silent = new Set<string>();
     for (const entry of await this.#spool.entries()) {
       if (signal.aborted) return;
       try {
-        const decided = await entry.decidedAt();
-        if (decided === undefined || this.#backoff.remainingSeconds(controllerOf(entry)) > 0) continue;
+        if (this.#backoff.remainingSeconds(entry.name) > 0 || silent.has(controllerOf(entry))) continue;
+        if (!(await entry.isDecided())) continue;
         onSend();
-        if (Date.now() - decided.getTime() <= keepTryingSeconds * 1000)
-          await this.send(entry, { ...againLimits, signal });
-        else await this.#keepAside(entry, "not accepted for 7 days");
+        const error = await this.#trySend(entry, { ...againLimits, signal });
+        if (error instanceof Unreachable && error.isSilent) silent.add(controllerOf(entry));
       } catch (error) {
-        this.#failed(entry, error);
+        await this.#failed(entry, error);
       }
     }
   }
 
   /** Sends one result now; it stays in the spool if that does not work out, and is kept aside if it is refused. */
   async send(entry: SpoolEntry, limits: RequestLimits): Promise<void> {
+    await this.#trySend(entry, limits);
+  }
+
+  /** @returns why it stays in the spool. */
+  async #trySend(entry: SpoolEntry, limits: RequestLimits): Promise<unknown> {
     const { session, resultUrl: url } = entry.assignment;
     const log = this.#log.child({ session, url });
     try {
-      if (url === undefined) return await entry.remove();
-      await this.#sendArtifacts(entry, log, limits);
-      await this.#client.postManifest(url, (await entry.result())!, limits);
+      if (url !== undefined) {
+        const request = await this.#requestAfterArtifacts(entry, log, limits);
+        await this.#client.postManifest(url, request, limits);
+      }
       await entry.remove();
-      this.#backoff.succeeded(controllerOf(entry));
+      this.#forget(entry);
+      if (url === undefined) return undefined;
       this.#metrics?.delivered("accepted");
       log.info("result accepted");
+      return undefined;
     } catch (error) {
-      if (limits.signal?.aborted) return;
-      if (error instanceof Rejection) await this.#refused(entry, error);
-      else this.#failed(entry, error);
+      if (limits.signal?.aborted) return undefined;
+      if (error instanceof Rejection && (await this.#isFinal(entry, error)))
+        return await this.#refused(entry, error);
+      await this.#failed(entry, error);
+      return error;
+    }
+  }
+
+  /**
+   * Sends the artifacts.
+   *
+   * @returns the result request; it says what is missing if they have not got through for an hour.
+   * @throws {Failure} if they did not get through, and the result waits for them.
+   */
+  async #requestAfterArtifacts(entry: SpoolEntry, log: Log, limits: RequestLimits): Promise<Uint8Array> {
+    try {
+      await sendArtifacts(entry, { client: this.#client, log, limits });
+      return (await entry.result())!;
+    } catch (error) {
+      limits.signal?.throwIfAborted();
+      assertFailure(error);
+      const tried = await this.#triedOf(entry);
+      tried.streak("artifacts");
+      if (!tried.streakForSeconds("artifacts", streakSeconds)) throw new ArtifactsWait(error);
+      log.error({ reason: error.message }, "artifacts have not got through for an hour: result sent without");
+      const lost = `${await countArtifacts(entry)} artifacts could not be sent for an hour: ${error.message}\n`;
+      return withToldUpload((await entry.result())!, lost, "abort");
     }
   }
 
@@ -91,26 +140,43 @@ export class Delivery {
     }
   }
 
-  async #refused(entry: SpoolEntry, refusal: Rejection): Promise<void> {
+  /** A controller that does not know the key may be about to. */
+  async #isFinal(entry: SpoolEntry, refusal: Rejection): Promise<boolean> {
+    if (!refusal.isOfKey) return true;
+    const tried = await this.#triedOf(entry);
+    tried.streak("key");
+    return tried.streakForSeconds("key", streakSeconds);
+  }
+
+  async #refused(entry: SpoolEntry, refusal: Rejection): Promise<unknown> {
     try {
       await this.#keepAside(entry, reasonOf(refusal), `${refusal.status}\n${refusal.answer}\n`);
+      return undefined;
     } catch (error) {
-      this.#failed(entry, error);
+      await this.#failed(entry, error);
+      return error;
     }
   }
 
   async #keepAside(entry: SpoolEntry, reason: string, answer = `${reason}\n`): Promise<void> {
     const { session, resultUrl: url } = entry.assignment;
-    this.#log.error({ session, url, reason }, "result kept aside, under rejected/ in the spool");
+    const hint = `croft agent rejected show ${entry.name}`;
+    this.#log.error({ session, url, reason, hint }, "result kept aside, under rejected/ in the spool");
     await entry.reject(answer);
+    this.#forget(entry);
     this.#metrics?.delivered("rejected");
+    for (const name of await this.#spool.boundRejected())
+      this.#log.error({ entry: name }, "oldest rejected result removed: there are too many");
   }
 
   /** @throws what is a bug. */
-  #failed(entry: SpoolEntry, error: unknown): void {
+  async #failed(entry: SpoolEntry, error: unknown): Promise<void> {
     assertFailure(error);
+    const tried = await this.#triedOf(entry);
+    await tried.failed();
+    if (tried.forSeconds(keepTryingSeconds)) return await this.#giveUp(entry, error);
     const { session, resultUrl: url } = entry.assignment;
-    const pauseSeconds = this.#backoff.failed(controllerOf(entry));
+    const pauseSeconds = Math.round(this.#backoff.failed(entry.name) * 10) / 10;
     this.#metrics?.delivered("failed");
     this.#log.warn(
       { session, url, reason: error.message, pauseSeconds },
@@ -118,63 +184,41 @@ export class Delivery {
     );
   }
 
-  async #sendArtifacts(entry: SpoolEntry, log: Log, limits: RequestLimits): Promise<void> {
-    const { uploadUrls } = entry.assignment;
-    for (const type of await names(entry.uploads)) {
-      const directory = join(entry.uploads, type);
-      const files = (await names(directory)).map((name) => join(directory, name));
-      const url = Object.hasOwn(uploadUrls, type) ? uploadUrls[type] : undefined;
-      if (url === undefined)
-        log.warn({ type, files: files.length }, "no upload URL for artifacts of this type, they are dropped");
-      else if (files.length > 0) await this.#sendType(entry, { type, url, files }, log, limits);
-      await attempt(`remove '${directory}'`, rm(directory, { recursive: true, force: true }));
+  async #giveUp(entry: SpoolEntry, error: Failure): Promise<void> {
+    try {
+      await this.#keepAside(entry, `not accepted for 7 days; the last time: ${error.message}`);
+    } catch (failure) {
+      assertFailure(failure);
+      this.#backoff.failed(entry.name);
+      this.#log.warn({ reason: failure.message }, "result cannot be kept aside");
     }
   }
 
-  async #sendType(
-    entry: SpoolEntry,
-    upload: { type: string; url: string; files: string[] },
-    log: Log,
-    limits: RequestLimits,
-  ): Promise<void> {
-    const { session, answer: challenge } = entry.assignment;
-    const files = [];
-    for (const path of upload.files)
-      files.push({ path, sha256: await attempt(`read '${path}'`, sha256(path)) });
-    try {
-      await this.#client.postArtifacts(upload.url, { session, challenge }, files, limits);
-      log.info({ type: upload.type, files: files.length }, "artifacts accepted");
-    } catch (error) {
-      if (!(error instanceof Rejection)) throw error;
-      log.error({ type: upload.type, reason: reasonOf(error) }, "artifacts refused by the controller");
-      await addToResult(entry, `${withoutSecrets(upload.url)} answered ${error.status}\n${error.answer}\n`);
+  async #triedOf({ name, directory }: SpoolEntry): Promise<Tried> {
+    let tried = this.#tried.get(name);
+    if (!tried) {
+      tried = await Tried.of(directory, this.#now);
+      this.#tried.set(name, tried);
     }
+    return tried;
+  }
+
+  #forget({ name }: SpoolEntry): void {
+    this.#tried.delete(name);
+    this.#backoff.succeeded(name);
+  }
+}
+
+/** Artifacts that may get through another time, so that their result waits; never a refusal of the result. */
+class ArtifactsWait extends Unreachable {
+  constructor(cause: Failure) {
+    super("send the artifacts", cause.message, {
+      cause,
+      isSilent: cause instanceof Unreachable && cause.isSilent,
+    });
   }
 }
 
 function controllerOf({ assignment: { resultUrl } }: SpoolEntry): string {
   return resultUrl === undefined ? "" : new URL(resultUrl).origin;
-}
-
-/** The build's result tells that its artifacts are not there. */
-async function addToResult(entry: SpoolEntry, log: string): Promise<void> {
-  const request = parseResultRequest((await entry.result())!, { lenient: true });
-  await entry.setResult(
-    formatResultRequest({ ...request, result: withOperation(request.result, "upload", "abort", log) }),
-  );
-}
-
-async function names(directory: string): Promise<string[]> {
-  try {
-    return (await readdir(directory)).sort();
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return [];
-    throw new Failure(`read '${directory}'`, reasonOf(error), { cause: error });
-  }
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
 }

@@ -79,6 +79,15 @@ export function withOperation(result: Result, name: string, status: ResultStatus
   return { ...result, status: worstStatus(result.status, status), operations: [...others, operation] };
 }
 
+/**
+ * A result with what became of its artifacts: the build did what it was to do, so that it gets no worse than `warning`
+ * by it.
+ */
+export function withUpload(result: Result, status: "warning" | "abort", log: string): Result {
+  const told = withOperation(result, "upload", status, log);
+  return { ...told, status: worstStatus(result.status, "warning") };
+}
+
 async function readBounded(file: string, maxBytes: number): Promise<Buffer> {
   const { size } = await stat(file);
   if (size > maxBytes) throw new Failure(`read '${basename(file)}'`, `it has more than ${maxBytes} bytes`);

@@ -1,6 +1,6 @@
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
-import type { ReceivedTask } from "./received-task.ts";
+import type { ReceivedTask, UploadForm } from "./received-task.ts";
 
 /** What a controller gave and where the answer goes, as the spool keeps it. */
 export interface Assignment {
@@ -12,6 +12,8 @@ export interface Assignment {
   resultUrl?: string;
   /** Artifact type to the URL that takes artifacts of it. */
   uploadUrls: Record<string, string>;
+  /** How the controller takes artifacts: several files at once, or one archive after another. Absent: files. */
+  uploadForm?: UploadForm;
   /** URL that takes the live log; absent if the controller takes none. */
   logUrl?: string;
   /** The text of the task manifest. */
@@ -19,7 +21,7 @@ export interface Assignment {
 }
 
 /** @param task as the machine gets it. */
-export function assignmentOf({ response, answer, logUrl }: ReceivedTask, task: Task): Assignment {
+export function assignmentOf({ response, answer, logUrl, uploadForm }: ReceivedTask, task: Task): Assignment {
   return withoutUndefined({
     session: response.session,
     uploadUrls: response.uploadUrls,
@@ -27,5 +29,6 @@ export function assignmentOf({ response, answer, logUrl }: ReceivedTask, task: T
     answer,
     resultUrl: response.resultUrl,
     logUrl,
+    uploadForm,
   });
 }

@@ -12,9 +12,10 @@ import type { Spool, SpoolEntry } from "./spool.ts";
 
 /**
  * Version of what the agent does with a task. A change invalidates what was built before: controllers send back the
- * one of a task's last build, and if it differs the worker must not skip.
+ * one of a task's last build, and if it differs the worker must not skip. It names croft, as other agents count
+ * theirs from 1, too, and one controller may serve both.
  */
-export const agentChecksum = "1";
+export const agentChecksum = "croft-1";
 
 /** What it takes to begin a task. */
 export interface BeginContext {

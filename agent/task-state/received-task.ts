@@ -2,6 +2,9 @@ import type { ControllerSetting } from "../settings/settings.ts";
 import type { TaskResponse } from "../../manifests/task-response.ts";
 import type { Task } from "../../manifests/task.ts";
 
+/** The forms of a request with artifacts; the second is that of controllers that are not croft's. */
+export type UploadForm = "files" | "archives";
+
 /** A task that a controller has given, and that may be performed. */
 export interface ReceivedTask {
   /** Who gave it. */
@@ -12,6 +15,8 @@ export interface ReceivedTask {
   task: Task;
   /** The answer to the controller's challenge: its signature in base64. Absent without a challenge. */
   answer?: string;
+  /** How the controller takes artifacts: several files at once, or one archive after another. Absent: files. */
+  uploadForm?: UploadForm;
   /** URL that takes the live log; absent if the controller takes none. */
   logUrl?: string;
 }

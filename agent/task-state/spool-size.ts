@@ -47,7 +47,8 @@ async function measure(directory: string): Promise<SpoolPart> {
   return part;
 }
 
-async function bytesOf(path: string): Promise<number> {
+/** How much lies at and below a path. */
+export async function bytesOf(path: string): Promise<number> {
   const found = await lstat(path).catch(gone);
   if (!found) return 0;
   if (!found.isDirectory()) return found.size;

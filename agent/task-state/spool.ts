@@ -4,9 +4,10 @@
  *     <spool>/<T>-<I>/
  *       <entry>/assignment.json   what was promised: session, URLs, task; written before the machine starts
  *       <entry>/uploads/<type>/…  artifacts not yet accepted
+ *       <entry>/tried.json        for how long it has been sent in vain (results/tried.ts)
  *       <entry>/recovery          how often an agent died of looking at its uploads, as the size of the file
  *       <entry>/result.manifest   the complete result request; appears by rename, when the task is decided
- *       rejected/<entry>/         refused by the controller for good (or unreadable), with the answer
+ *       rejected/<entry>/         refused by the controller for good (or unreadable), with the answer; the newest
  *
  * An entry without a result is a task that runs, or one whose agent died: then the successor reports it. An entry
  * is removed only after a 2xx answer to its result; every step may be repeated, controllers accept a result twice.
@@ -17,6 +18,7 @@ import { makeDirectoryDurably, syncDirectory, writeDurably } from "../../os/file
 import { randomTail } from "../../os/files/random-tail.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Assignment } from "./assignment.ts";
+import { bytesOf } from "./spool-size.ts";
 
 export class SpoolEntry {
   readonly name: string;
@@ -47,9 +49,9 @@ export class SpoolEntry {
     return readFile(this.#resultFile).catch(absent);
   }
 
-  /** When the result was decided. */
-  async decidedAt(): Promise<Date | undefined> {
-    return stat(this.#resultFile).then((found) => found.mtime, absent);
+  /** Whether there is a result. */
+  async isDecided(): Promise<boolean> {
+    return (await stat(this.#resultFile).catch(absent)) !== undefined;
   }
 
   /** Decides the task: from here on the result survives everything but the disk. */
@@ -91,6 +93,9 @@ export class SpoolEntry {
     await attempt(`write '${this.#looksFile}'`, write());
   }
 }
+
+/** So much is kept of what was refused: for the operator, not for ever. */
+const rejectedMax = { entries: 100, bytes: 1024 ** 3 };
 
 export class Spool {
   readonly directory: string;
@@ -139,6 +144,26 @@ export class Spool {
       else found.push(new SpoolEntry(name, directory, assignment));
     }
     return found;
+  }
+
+  /**
+   * Removes the oldest of what was kept aside, so that it stays within bounds; the newest stays however large it is.
+   *
+   * @returns the names of those that are gone.
+   */
+  async boundRejected(bounds = rejectedMax): Promise<string[]> {
+    const rejected = join(this.directory, "rejected");
+    const gone: string[] = [];
+    let [entries, bytes] = [0, 0];
+    for (const name of (await attempt(`read '${rejected}'`, readdir(rejected))).sort().reverse()) {
+      const path = join(rejected, name);
+      entries++;
+      bytes += await bytesOf(path);
+      if (entries === 1 || (entries <= bounds.entries && bytes <= bounds.bytes)) continue;
+      await attempt(`remove '${path}'`, rm(path, { recursive: true, force: true }));
+      gone.push(name);
+    }
+    return gone;
   }
 }
 

@@ -4,6 +4,8 @@ import { basename } from "node:path";
 import got, { RequestError, type OptionsInit, type Response } from "got";
 import { Failure } from "../../os/failure.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
+import { accept, Unreachable, type Answer } from "./answers.ts";
+import { proxyAgentFor } from "./proxies.ts";
 
 export interface HttpSettings {
   connectTimeoutSeconds: number;
@@ -13,35 +15,10 @@ export interface HttpSettings {
   agent: string;
 }
 
-/** An answer of a controller. */
-export interface Answer {
-  status: number;
-  body: Buffer;
-  headers: Record<string, string | string[] | undefined>;
-}
-
-/** The controller refused for good (4xx but 429): asking again would give the same answer. */
-export class Rejection extends Failure {
-  readonly status: number;
-  readonly answer: string;
-  readonly headers: Answer["headers"];
-
-  constructor(url: string, { status, body, headers }: Answer) {
-    const answer = body.subarray(0, 2000).toString("utf8").trim();
-    super(
-      `send to ${withoutSecrets(url)}`,
-      `the controller answered ${status}${answer ? `: ${answer.split("\n")[0]}` : ""}`,
-    );
-    this.name = "Rejection";
-    this.status = status;
-    this.answer = answer;
-    this.headers = headers;
-  }
-}
-
-/** The controller could not be reached, answered too late, or with 5xx, 429 or a redirection: worth another try later. */
-export class Unreachable extends Failure {
-  override readonly name = "Unreachable";
+/** A file with its digest, in hexadecimal digits. */
+export interface UploadedFile {
+  path: string;
+  sha256: string;
 }
 
 /** Slower than this no upload is waited for. */
@@ -57,6 +34,15 @@ export interface RequestLimits {
 /** No answer of a controller may be larger; a task manifest is a few KiB. */
 const answerMaxBytes = 4 * 1024 * 1024;
 
+/** A redirection is followed so often (as long as it says that the method stays: 307 and 308). */
+const redirectionsMax = 3;
+
+/** The body of a multipart request, and its size. */
+interface Form {
+  body: FormData;
+  size: number;
+}
+
 export class HttpClient {
   readonly #settings: HttpSettings;
 
@@ -65,21 +51,23 @@ export class HttpClient {
   }
 
   /**
-   * Posts a manifest; `headers` are made anew for each attempt.
+   * Posts a manifest; `headers` are made anew for each attempt, for the URL that it goes to.
    *
-   * @throws {Rejection} for 4xx, {@link Unreachable} for everything that may be tried again.
+   * @throws {Rejection} for a refusal for good, {@link Unreachable} for everything that may be tried again.
    */
   postManifest(
     url: string,
     manifest: Uint8Array,
     limits: RequestLimits = {},
-    headers?: () => Promise<Record<string, string>>,
+    headers?: (url: string) => Promise<Record<string, string>>,
   ): Promise<Answer> {
-    const request: OptionsInit = { body: manifest, headers: { "content-type": "text/manifest" } };
-    if (headers)
-      request.hooks = {
-        beforeRequest: [async (options) => void Object.assign(options.headers, await headers())],
-      };
+    const request = (target: string): OptionsInit => ({
+      body: manifest,
+      headers: { "content-type": "text/manifest" },
+      hooks: {
+        beforeRequest: [async (options) => void Object.assign(options.headers, await headers?.(target))],
+      },
+    });
     return this.#post(url, request, limits, manifest.length);
   }
 
@@ -88,7 +76,8 @@ export class HttpClient {
     const target = new URL(url);
     target.searchParams.set("offset", String(offset));
     const headers = { "content-type": "application/octet-stream" };
-    return this.#post(target.href, { body: chunk, headers }, { timeoutSeconds: 30, retries: 0, signal });
+    const request = () => ({ body: chunk, headers });
+    return this.#post(target.href, request, { timeoutSeconds: 30, retries: 0, signal });
   }
 
   /**
@@ -98,28 +87,61 @@ export class HttpClient {
   async postArtifacts(
     url: string,
     fields: { session: string; challenge?: string | undefined },
-    files: readonly { path: string; sha256: string }[],
+    files: readonly UploadedFile[],
     limits: RequestLimits = {},
   ): Promise<Answer> {
-    const form = new FormData();
-    form.set("session", fields.session);
-    if (fields.challenge !== undefined) form.set("challenge", fields.challenge);
-    let size = 0;
+    const form = formOf(fields);
     for (const { path, sha256 } of files) {
-      const content = await openAsBlob(path);
-      size += content.size;
-      form.append("sha256", sha256);
-      form.append("file", content, basename(path));
+      form.body.append("sha256", sha256);
+      await appendFile(form, "file", path);
     }
-    return this.#post(url, { body: form }, limits, size);
+    return this.#post(url, () => ({ body: form.body }), limits, form.size);
   }
 
-  async #post(url: string, request: OptionsInit, limits: RequestLimits, sizeBytes = 0): Promise<Answer> {
+  /**
+   * Posts one archive of artifacts as controllers that do not know croft want it: fields `session`, `challenge`,
+   * `instance` (what kind of archive it is), `sha256sum`, and the file as `archive`.
+   */
+  async postArchive(
+    url: string,
+    fields: { session: string; challenge?: string | undefined; instance: string },
+    { path, sha256 }: UploadedFile,
+    limits: RequestLimits = {},
+  ): Promise<Answer> {
+    const form = formOf(fields);
+    form.body.set("sha256sum", sha256);
+    await appendFile(form, "archive", path);
+    return this.#post(url, () => ({ body: form.body }), limits, form.size);
+  }
+
+  /** Follows redirections that keep the method, but never from an encrypted connection to one that is not. */
+  async #post(
+    url: string,
+    request: (url: string) => OptionsInit,
+    limits: RequestLimits,
+    sizeBytes = 0,
+  ): Promise<Answer> {
     const patienceSeconds = limits.timeoutSeconds ?? this.#settings.requestTimeoutSeconds;
     const limitSeconds = patienceSeconds + Math.ceil(sizeBytes / slowestBytesPerSecond);
-    const tooLarge = new AbortController();
     const deadline = AbortSignal.timeout(limitSeconds * 1000);
-    const signals = [deadline, tooLarge.signal, ...(limits.signal ? [limits.signal] : [])];
+    let target = url;
+    for (let followed = 0; ; followed++) {
+      const answer = await this.#send(target, request(target), limits, { signal: deadline, limitSeconds });
+      const next = followed < redirectionsMax ? redirectionOf(target, answer) : undefined;
+      if (next === undefined) return accept(target, answer);
+      target = next;
+    }
+  }
+
+  async #send(
+    url: string,
+    request: OptionsInit,
+    limits: RequestLimits,
+    deadline: { signal: AbortSignal; limitSeconds: number },
+  ): Promise<Answer> {
+    const tooLarge = new AbortController();
+    const signals = [deadline.signal, tooLarge.signal, ...(limits.signal ? [limits.signal] : [])];
+    const proxy = proxyAgentFor(url);
     try {
       const sending = got(url, {
         method: "POST",
@@ -128,6 +150,7 @@ export class HttpClient {
         followRedirect: false,
         timeout: { connect: this.#settings.connectTimeoutSeconds * 1000 },
         retry: this.#retry(limits.retries ?? this.#settings.requestRetries),
+        ...(proxy ? { agent: { [url.startsWith("https:") ? "https" : "http"]: proxy } } : {}),
         ...request,
         headers: { "user-agent": this.#settings.agent, ...request.headers },
         signal: AbortSignal.any(signals),
@@ -135,22 +158,11 @@ export class HttpClient {
       void sending.on("downloadProgress", ({ transferred }) => {
         if (transferred > answerMaxBytes) tooLarge.abort();
       });
-      return accept(url, (await sending) as unknown as Response<Uint8Array>);
+      const { statusCode, headers, body } = (await sending) as unknown as Response<Uint8Array>;
+      return { status: statusCode, headers, body: Buffer.from(body) }; // got gives a plain Uint8Array
     } catch (error) {
       limits.signal?.throwIfAborted();
-      if (deadline.aborted)
-        throw new Unreachable(`reach ${withoutSecrets(url)}`, `no answer within ${limitSeconds} s`, {
-          cause: error,
-        });
-      if (tooLarge.signal.aborted)
-        throw new Unreachable(
-          `read the answer of ${withoutSecrets(url)}`,
-          `it is larger than ${answerMaxBytes} bytes`,
-        );
-      if (error instanceof RequestError && error.cause instanceof Failure) throw error.cause;
-      if (error instanceof RequestError)
-        throw new Unreachable(`reach ${withoutSecrets(url)}`, error.message, { cause: error });
-      throw error;
+      throw reasonOfSilence(url, error, deadline, tooLarge.signal.aborted);
     }
   }
 
@@ -166,12 +178,43 @@ export class HttpClient {
   }
 }
 
-function accept(url: string, response: Response<Uint8Array>): Answer {
-  const { statusCode: status, headers } = response;
-  const body = Buffer.from(response.body); // got gives a plain Uint8Array
-  if (status >= 200 && status < 300) return { status, body, headers };
-  if (status >= 400 && status < 500 && status !== 429) throw new Rejection(url, { status, body, headers });
-  const hint =
-    status >= 300 && status < 400 ? ` (a redirection to ${String(headers.location)}; use that URL)` : "";
-  throw new Unreachable(`send to ${withoutSecrets(url)}`, `the controller answered ${status}${hint}`);
+/** Why there is no answer; a bug as it is. */
+function reasonOfSilence(
+  url: string,
+  error: unknown,
+  deadline: { signal: AbortSignal; limitSeconds: number },
+  isTooLarge: boolean,
+): unknown {
+  const reach = `reach ${withoutSecrets(url)}`;
+  const options = { cause: error, isSilent: true };
+  if (deadline.signal.aborted)
+    return new Unreachable(reach, `no answer within ${deadline.limitSeconds} s`, options);
+  if (isTooLarge)
+    return new Unreachable(
+      `read the answer of ${withoutSecrets(url)}`,
+      `it is larger than ${answerMaxBytes} bytes`,
+    );
+  if (!(error instanceof RequestError)) return error;
+  return error.cause instanceof Failure ? error.cause : new Unreachable(reach, error.message, options);
+}
+
+/** Where a redirection leads that says that the request is to be sent there as it is (RFC 9110, 15.4.8 and 15.4.9). */
+export function redirectionOf(url: string, { status, headers }: Answer): string | undefined {
+  const location = headers["location"];
+  if ((status !== 307 && status !== 308) || typeof location !== "string") return undefined;
+  const target = URL.parse(location, url);
+  const allowed = url.startsWith("https:") ? ["https:"] : ["http:", "https:"];
+  return target && allowed.includes(target.protocol) ? target.href : undefined;
+}
+
+function formOf(fields: Record<string, string | undefined>): Form {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) body.set(name, value);
+  return { body, size: 0 };
+}
+
+async function appendFile(form: Form, field: string, path: string): Promise<void> {
+  const content = await openAsBlob(path);
+  form.size += content.size;
+  form.body.append(field, content, basename(path));
 }

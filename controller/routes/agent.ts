@@ -95,6 +95,7 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
     task: taskFor(build.specification, session.machine),
   };
   reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
+  reply.header("Croft-Upload", "files"); // other controllers take one archive at a time
   return reply.send(Buffer.from(formatTaskResponse(response)));
 }
 

@@ -12,7 +12,7 @@ export interface Received {
   body: Buffer;
 }
 
-/** What it answers. */
+/** What it answers; a body is a manifest or plain text, unless the headers say another. */
 export interface Reply {
   status?: number;
   headers?: Record<string, string>;
@@ -38,7 +38,10 @@ export class FakeController implements AsyncDisposable {
           this.received.push(received);
           this.#events.emit("request");
           if (reply.hangUp) return void response.destroy();
-          response.writeHead(reply.status ?? 200, reply.headers).end(reply.body ?? "");
+          const { status = 200, body: answer = "" } = reply;
+          const type = status < 300 ? "text/manifest" : "text/plain";
+          const own: Record<string, string> = answer.length > 0 ? { "content-type": type } : {};
+          response.writeHead(status, { ...own, ...reply.headers }).end(answer);
         })
         .catch(() => response.destroy());
     });

@@ -8,7 +8,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Backoff } from "../../os/backoff.ts";
-import type { Answer } from "../../agent/wire/http.ts";
+import type { Answer } from "../../agent/wire/answers.ts";
 import { nextWork, type RoundContext } from "../../agent/next-work.ts";
 import { Polling } from "../../agent/asking/polling.ts";
 import { Spool } from "../../agent/task-state/spool.ts";

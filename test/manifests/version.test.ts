@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { isFailure, resultStatuses, worstStatus } from "../../manifests/result.ts";
 import { guessRepositoryType } from "../../manifests/repository.ts";
 import { isLocalRepository, splitInteractive } from "../../manifests/task.ts";
-import { compareVersions, isVersion } from "../../manifests/version.ts";
+import { compareVersions, isStandardVersion, isVersion } from "../../manifests/version.ts";
 
 test("versions are ordered as semver.org says, a pre-release before its release", () => {
   const ordered = [
@@ -78,4 +78,29 @@ test("the type of a repository is guessed from its URL", () => {
 test("an interactive breakpoint may be followed by a login", () => {
   assert.deepEqual(splitInteractive("none"), { breakpoint: "none" });
   assert.deepEqual(splitInteractive("error a@b -p 1"), { breakpoint: "error", login: "a@b -p 1" });
+});
+
+test("a standard version is what controllers of all kinds take for a toolchain's", () => {
+  for (const version of [
+    "1.2.0",
+    "0.1.0",
+    "+2-1.2.3",
+    "1.2.3-a.1",
+    "1.2.3-b.499",
+    "1.2.3-a.0.20260101",
+    "1.2.3-",
+  ])
+    assert.equal(isStandardVersion(version), true, version);
+  for (const version of ["1.2.3-a.1.z.ab12", "1.2.3+4"])
+    assert.equal(isStandardVersion(version), true, version);
+  for (const version of [
+    "1.2",
+    "1.2.0-rc.1",
+    "1.2.3-a.0",
+    "1.2.3-b.500",
+    "1.2.3-alpha",
+    "0.0.0",
+    "123456.0.0",
+  ])
+    assert.equal(isStandardVersion(version), false, version);
 });

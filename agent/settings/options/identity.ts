@@ -1,7 +1,7 @@
 import type { OptionDeclaration } from "../../../os/command-line/options.ts";
 import { packageVersion } from "../../../os/files/package.ts";
 import { checkToolchainName } from "../../../machines/names.ts";
-import { isVersion } from "../../../manifests/version.ts";
+import { isStandardVersion } from "../../../manifests/version.ts";
 
 /** What machines are bootstrapped for, and which agent of the host this is. */
 export const identityOptions: readonly OptionDeclaration[] = [
@@ -39,7 +39,10 @@ export const identityOptions: readonly OptionDeclaration[] = [
     kind: "string",
     value: "VERSION",
     default: packageVersion,
-    check: (text) => (isVersion(text) ? undefined : "expected a version, for instance 1.2.0"),
+    check: (text) =>
+      isStandardVersion(text)
+        ? undefined
+        : "expected a standard version, for instance 1.2.0 or 1.2.0-b.1: controllers refuse other ones",
     defaultWords: "the version of croft",
     prose: "version of the toolchain, reported to controllers",
   },

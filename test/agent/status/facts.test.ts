@@ -23,7 +23,7 @@ test("a service's log begins with the facts that are in effect, without the secr
     "toolchain: gcc 2 1.2.0 abc",
     "instance: 4",
     "instance maximum: 6",
-    "controller: 1100=https://c.example/task",
+    "controller: 1100=https://c.example/task?token=***",
     "controller: 0000=http://d/",
   ]);
 });

@@ -32,7 +32,7 @@ function metricsOf(status: Status, of: Settings = settings): AgentMetrics {
 test("the status says what is done, on what, for whom and for how long, and nothing secret", () => {
   assert.equal(
     activityText({ phase: "building", ...subject }, 192.7),
-    "building hello/1.0 on debian_12 for controller https://farm.example:8420/agent/task, 3m12s",
+    "building hello/1.0 on debian_12 for controller https://farm.example:8420/agent/task?token=***, 3m12s",
   );
   assert.equal(activityText({ phase: "bootstrapping", machine: "m" }, 1), "bootstrapping m, 1s");
   assert.equal(activityText({ phase: "idle", reason: "waiting for a task" }, 40), "waiting for a task");
@@ -54,8 +54,11 @@ test("durations are read at a glance", () => {
   ]);
 });
 
-test("a URL is shown without user, password and query", () => {
-  assert.equal(withoutSecrets(url), "https://farm.example:8420/agent/task");
+test("a URL is shown without user and password, and of its query only what is no secret", () => {
+  assert.equal(withoutSecrets(url), "https://farm.example:8420/agent/task?token=***");
+  assert.equal(withoutSecrets("https://c/?build-result"), "https://c/?build-result");
+  assert.equal(withoutSecrets("https://c/?upload=bindist&page=2"), "https://c/?upload=bindist&page=2");
+  assert.equal(withoutSecrets("https://c/?a3F9&x=Zm9v&secret=word"), "https://c/?***&x=***&secret=***");
   assert.equal(withoutSecrets("file task.manifest"), "file task.manifest");
 });
 
@@ -155,7 +158,7 @@ test("machines are counted by state; what this instance does with one counts fro
 
 test("asking controllers is counted by controller, and no secret gets into a label or a reason", async () => {
   const metrics = metricsOf(new Status(silentLog(), false));
-  const labels = { controller: "https://farm.example:8420/agent/task" };
+  const labels = { controller: "https://farm.example:8420/agent/task?token=***" };
   const last = "croft_agent_last_successful_poll_timestamp_seconds";
   const scrape = async () => parseMetrics(await metrics.registry.format());
   assert.equal((await scrape()).value(last, labels), 0);

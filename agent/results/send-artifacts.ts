@@ -1,0 +1,125 @@
+/** Sends a result's artifacts to where its controller takes them; what is not taken is told in the result. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
+import { withoutSecrets } from "../../os/network/url.ts";
+import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
+import { Rejection } from "../wire/answers.ts";
+import type { HttpClient, RequestLimits, UploadedFile } from "../wire/http.ts";
+import { withUpload } from "./result.ts";
+import type { SpoolEntry } from "../task-state/spool.ts";
+
+/** What it takes to send artifacts. */
+export interface Sending {
+  client: HttpClient;
+  log: Log;
+  limits: RequestLimits;
+}
+
+/**
+ * Sends what waits of an entry's artifacts. What the controller takes or refuses for good is removed, the latter with a
+ * word in the result.
+ *
+ * @throws {Failure} if one does not get through; it stays.
+ */
+export async function sendArtifacts(entry: SpoolEntry, sending: Sending): Promise<void> {
+  const { uploadUrls } = entry.assignment;
+  for (const type of await names(entry.uploads)) {
+    const directory = join(entry.uploads, type);
+    const files = (await names(directory)).map((name) => join(directory, name));
+    const url = Object.hasOwn(uploadUrls, type) ? uploadUrls[type] : undefined;
+    if (url === undefined) {
+      sending.log.warn({ type, files: files.length }, "no upload URL for artifacts of this type");
+      const lost = files.map((file) => `${type}/${basename(file)}\n`).join("");
+      if (files.length > 0)
+        await tell(
+          entry,
+          `The controller takes no artifacts of type '${type}'; not sent:\n${lost}`,
+          "warning",
+        );
+    } else if (entry.assignment.uploadForm === "archives") {
+      for (const file of files) await sendArchive(entry, { type, url, file }, sending);
+    } else if (files.length > 0) await sendFiles(entry, { type, url, files }, sending);
+    await attempt(`remove '${directory}'`, rm(directory, { recursive: true, force: true }));
+  }
+}
+
+/** How many artifacts wait. */
+export async function countArtifacts(entry: SpoolEntry): Promise<number> {
+  let count = 0;
+  for (const type of await names(entry.uploads)) count += (await names(join(entry.uploads, type))).length;
+  return count;
+}
+
+async function sendFiles(
+  entry: SpoolEntry,
+  { type, url, files: paths }: { type: string; url: string; files: readonly string[] },
+  { client, log, limits }: Sending,
+): Promise<void> {
+  const { session, answer: challenge } = entry.assignment;
+  const files: UploadedFile[] = [];
+  for (const path of paths) files.push({ path, sha256: await digestOf(path) });
+  await orTold(entry, url, log.child({ type, files: files.length }), () =>
+    client.postArtifacts(url, { session, challenge }, files, limits),
+  );
+}
+
+/** One after another: each is gone from here once it is there. */
+async function sendArchive(
+  entry: SpoolEntry,
+  { type, url, file: path }: { type: string; url: string; file: string },
+  { client, log, limits }: Sending,
+): Promise<void> {
+  const { session, answer: challenge } = entry.assignment;
+  const name = basename(path);
+  const instance = name.replace(/\.(?:tar(?:\.[a-z0-9]+)?|t[gx]z|zip)$/, "");
+  const file = { path, sha256: await digestOf(path) };
+  await orTold(entry, url, log.child({ type, file: name }), () =>
+    client.postArchive(url, { session, challenge, instance }, file, limits),
+  );
+  await attempt(`remove '${path}'`, rm(path, { force: true }));
+}
+
+/**
+ * @throws {Failure} if it may work another time; a key that is not known may be one that is being exchanged.
+ */
+async function orTold(entry: SpoolEntry, url: string, log: Log, send: () => Promise<unknown>): Promise<void> {
+  try {
+    await send();
+    log.info("artifacts accepted");
+  } catch (error) {
+    if (!(error instanceof Rejection) || error.isOfKey) throw error;
+    log.error({ reason: reasonOf(error) }, "artifacts refused by the controller");
+    await tell(entry, `${withoutSecrets(url)} answered ${error.status}\n${error.answer}\n`, "abort");
+  }
+}
+
+/** The build's result tells that its artifacts are not there. */
+async function tell(entry: SpoolEntry, log: string, status: "warning" | "abort"): Promise<void> {
+  await entry.setResult(withToldUpload((await entry.result())!, log, status));
+}
+
+/** A result request with what became of the artifacts. */
+export function withToldUpload(text: Uint8Array, log: string, status: "warning" | "abort"): Uint8Array {
+  const request = parseResultRequest(text, { lenient: true });
+  return formatResultRequest({ ...request, result: withUpload(request.result, status, log) });
+}
+
+async function names(directory: string): Promise<string[]> {
+  try {
+    return (await readdir(directory)).sort();
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return [];
+    throw new Failure(`read '${directory}'`, reasonOf(error), { cause: error });
+  }
+}
+
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await attempt(`read '${path}'`, pipeline(createReadStream(path), hash));
+  return hash.digest("hex");
+}
