@@ -9,6 +9,7 @@ import { effectiveConfiguration } from "./settings/effective-configuration.ts";
 import { agentExamples } from "./settings/examples.ts";
 import { installCommand } from "./install.ts";
 import { agentOptions } from "./settings/options.ts";
+import { rejectedCommand } from "./rejected.ts";
 import { settingsOf } from "./settings/settings.ts";
 
 /** The `croft agent` command. */
@@ -21,7 +22,11 @@ export function agentCommand(): Command {
   addOptions(command, agentOptions);
   command.version(packageVersion, "--version", "print the version of croft");
   // Options after the name of a subcommand are its own.
-  command.enablePositionalOptions().helpCommand(false).addCommand(installCommand());
+  command
+    .enablePositionalOptions()
+    .helpCommand(false)
+    .addCommand(installCommand())
+    .addCommand(rejectedCommand());
   command.addHelpText("after", `\nExamples:\n${agentExamples.map(example).join("\n")}`);
   command.action(async (controllers: string[]) => {
     const given = givenValues(command, agentOptions);

@@ -85,7 +85,7 @@ const files: Block[] = [
       ["`/var/lib/croft/spool/T-I/`", "What the instance owes to controllers."],
       [
         "`/var/lib/croft/spool/T-I/rejected/`",
-        "Results that their controller has refused for good, with its answer.",
+        "Results that their controller has refused for good, with its answer, the newest 100 and at most 1 GiB: `croft agent rejected list`, `show`, `send`, `drop`.",
       ],
       [
         "`/build/tftp/`",
