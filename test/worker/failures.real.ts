@@ -59,21 +59,35 @@ for (const shell of shells) {
     assert.match(logOf(disk.result, "worker"), /cannot make the directory/);
   });
 
-  test(`only what the agent accepts is uploaded (${shell})`, async () => {
+  test(`what cannot be uploaded is named, and the rest comes: links as files, names that are taken as others (${shell})`, async () => {
     await using sources = await serveSources();
     await packSource(sources, {
       ".croft/update": script(
         'mkdir -p "$CROFT_UPLOAD/log/deep" "$CROFT_UPLOAD/bad type" && cd "$CROFT_UPLOAD"',
         "echo 1 > log/one; echo 2 > log/deep/two; echo 3 > 'bad type/three'; echo 4 > four",
-        "ln -s one log/link; mkfifo log/pipe; echo 5 > 'log/back\\slash'",
+        "echo 5 > 'log/back\\slash'; echo 6 > log/deep-two; echo 7 > \"log/$(printf 'a\\nb \\342\\200\\256')\"",
+        "ln -s one log/link; ln -s /etc/passwd log/out; ln -s nowhere log/dangling; mkfifo log/pipe",
+        "mkdir log/$(printf %0200d 0) && cd log/0*0 && echo 8 > long",
       ),
     });
     const { artifacts, result } = await runGuest({
       shell,
       task: { version: "1.0", "repository-url": sources.url },
     });
-    assert.equal(result.status, "success");
-    assert.deepEqual([...artifacts.keys()].sort(), ["log/deep-two", "log/one"]);
+    assert.deepEqual(statuses(result), ["fetch success", "update success", "upload warning"]);
+    assert.deepEqual(Object.fromEntries([...artifacts].map(([name, content]) => [name, String(content)])), {
+      "log/one": "1\n",
+      "log/link": "1\n",
+      "log/deep-two": "6\n",
+      "log/deep-two.2": "2\n",
+      "log/back_slash": "5\n",
+      "log/a_b ?": "7\n",
+      [`log/${"0".repeat(195)}-long`]: "8\n",
+    });
+    const log = logOf(result, "upload");
+    for (const name of ["bad type", "four", "log/out", "log/dangling", "log/pipe"])
+      assert.ok(log.includes(`${name} is not delivered: `), `${name}: ${log}`);
+    assert.ok(log.includes("log/deep/two is delivered as deep-two.2: "), log);
   });
 
   test(`hard links are uploaded as files of their own, on a full disk too (${shell})`, async () => {
@@ -100,21 +114,22 @@ for (const shell of shells) {
   });
 }
 
-test("an upload that the agent refuses is an error of the result", async () => {
+test("of what is more than the agent takes, the largest is left out, and that is an error of the result", async () => {
   await using sources = await serveSources();
   await packSource(sources, {
     ".croft/update": script(
-      'mkdir -p "$CROFT_UPLOAD/x"',
-      'head -c 2000000 /dev/zero > "$CROFT_UPLOAD/x/big"',
+      'mkdir -p "$CROFT_UPLOAD/x" && cd "$CROFT_UPLOAD/x"',
+      "head -c 2000000 /dev/zero > big && head -c 300000 /dev/zero > small",
     ),
   });
-  const { result, uploaded } = await runGuest({
+  const { result, artifacts } = await runGuest({
     shell: "dash",
     uploadMaxBytes: 1_000_000,
     task: { version: "1.0", "repository-url": sources.url },
   });
-  assert.deepEqual(uploaded, ["bootstrap.manifest", "result.manifest.lz4"]);
+  assert.deepEqual([...artifacts.keys()], ["x/small"]);
   assert.deepEqual(statuses(result), ["fetch success", "update success", "upload error"]);
+  assert.match(logOf(result, "upload"), /^x\/big is not delivered: .* 2000000 bytes/m);
   assert.equal(result.status, "error");
 });
 

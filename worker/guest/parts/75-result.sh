@@ -32,34 +32,6 @@ add_operation() {
   echo "$1 $2" >> "$state/operations"
 }
 
-# Makes upload.tar. Files that are one by hard links are packed each on its own, as the agent refuses links: GNU tar has
-# an option for it, elsewhere they are copied first.
-pack_upload() {
-  if tar --hard-dereference -cf /dev/null -T /dev/null 2> /dev/null; then
-    tar --hard-dereference -C "$work" -cf "$work/upload.tar" upload
-    return
-  fi
-  # shellcheck disable=SC2016
-  find "$upload" -type f -links +1 -exec sh -c 'cp -p "$1" "$2" && mv "$2" "$1"' sh {} "$work/copy" \;
-  [ -z "$(find "$upload" -type f -links +1 | head -n 1)" ] && tar -C "$work" -cf "$work/upload.tar" upload
-}
-
-# Sends what the operations left to be uploaded; a full disk gets room by removing what was built.
-upload_files() {
-  # What the agent would refuse, and the rest of the archive with it: types that are no names, links, devices,
-  # backslashes in names.
-  find "$upload" \( ! -type f ! -type d -o -name '*\\*' \) -prune -exec rm -rf {} +
-  for type in "$upload"/* "$upload"/.[!.]*; do
-    case ${type##*/} in *[!A-Za-z0-9_.+-]*) rm -rf "$type" ;; esac
-  done
-  [ -n "$(find "$upload" -mindepth 2 -type f 2> /dev/null | head -n 1)" ] || return 0
-  if ! pack_upload; then
-    rm -rf "$source" "$build" "$stage"
-    pack_upload || return
-  fi
-  put "$work/upload.tar" upload.tar
-}
-
 # $1 as an LZ4 frame of stored blocks on standard output. The header (no checksums but its own, blocks of at most
 # 4 MiB) is constant, and with it its checksum byte; a block's size carries the mark "stored" in its highest bit.
 stored_frame() {

@@ -7,8 +7,29 @@ prepare_state() {
   rm -rf "$state/log" "$task" "$state/breakpoint" && mkdir -p "$state/log" "$task" && : > "$state/operations"
 }
 
+# What programs expect of every machine, whoever made its image and init: images stay as they are for years.
+prepare_machine() {
+  for link in fd: stdin:/0 stdout:/1 stderr:/2; do
+    name=/dev/${link%%:*}
+    [ -e "$name" ] || [ -L "$name" ] || ln -s "/proc/self/fd${link#*:}" "$name"
+  done
+  grep -q ' /dev/shm ' /proc/mounts || { mkdir -p /dev/shm && mount -t tmpfs -o mode=1777 tmpfs /dev/shm; }
+  grep -q ' /dev/pts ' /proc/mounts ||
+    { mkdir -p /dev/pts && mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts; }
+  [ -e /etc/mtab ] || [ -L /etc/mtab ] || ln -s ../proc/self/mounts /etc/mtab
+  grep -q -w localhost /etc/hosts || echo '127.0.0.1 localhost' >> /etc/hosts
+  host=$(hostname)
+  [ -z "$host" ] || grep -q -w -F -e "$host" /etc/hosts || echo "127.0.1.1 $host" >> /etc/hosts
+  if [ ! -d "${HOME:-}" ] || ! : > "$HOME/.croft" || ! rm "$HOME/.croft"; then
+    HOME=$state/home
+    mkdir -p "$HOME"
+  fi
+  export HOME USER="${USER:-root}" LOGNAME="${LOGNAME:-root}"
+} 2> /dev/null
+
 do_task() {
   prepare_state
+  prepare_machine
   echo -500 > /proc/self/oom_score_adj 2> /dev/null
   offer_shells
   say "version $croft_worker_version, waiting for a task"
@@ -21,9 +42,21 @@ do_task() {
     add_operation worker abnormal < "$state/failure"
   fi
   rm -f "$state/ballast"
-  upload_files > "$state/upload-log" 2>&1 || add_operation upload error < "$state/upload-log"
+  upload
   heading "sending the result"
   send_result || return
   # The agent ends the machine now, or suspends it: one that an operator resumes must not power off then.
   ! is_ours || while :; do sleep 3600; done
+}
+
+# What could not be uploaded is an operation of its own: the others have ended.
+upload() {
+  rm -f "$state/too-much"
+  status=success
+  upload_files > "$state/upload-log" 2>&1 || status=error
+  [ ! -e "$state/too-much" ] || status=error
+  [ "$status" = error ] || [ ! -e "$state/undelivered" ] || status=warning
+  if [ "$status" != success ] || [ -s "$state/upload-log" ]; then
+    awk 'NR <= 100 { print } END { if (NR > 100) print "... and", NR - 100, "more" }' "$state/upload-log" | add_operation upload "$status"
+  fi
 }

@@ -11,6 +11,10 @@ case ${1:-} in
     get "${2:?}" "${3:?}"
     ;;
   shell) open_shell ;;
+  artifact)
+    shift
+    make_deliverable "$@"
+    ;;
   operation)
     target=$CROFT_TARGET
     run_operation "${2:?}"
