@@ -133,9 +133,9 @@ export function statuses(result: Result): string[] {
   return result.operations.map(({ name, status }) => `${name} ${status}`);
 }
 
-/** The log of an operation that must be there. */
+/** The log of an operation that must be there, without its last line: the worker's own, that tells how it ended. */
 export function logOf(result: Result, name: string): string {
   const operation = result.operations.find((one) => one.name === name);
   if (!operation) throw new Error(`no operation '${name}' in: ${statuses(result).join(", ")}`);
-  return operation.log;
+  return operation.log.replace(/\n?==> [a-z]+: [a-z]+ \(\d+ s\)$/, "");
 }

@@ -119,10 +119,23 @@ for (const shell of ["busybox", "dash"] as const)
       assert.equal((await logOfOutput(shell, Buffer.from("note x\n"), own)).result.status, "success");
       const filler = "nothing to see here\n".repeat(60_000);
       const middle = await logOfOutput(shell, Buffer.from(`${filler}ld: warning: bad\n${filler}`));
-      assert.doesNotMatch(middle.log, /warning/);
+      assert.match(
+        middle.log,
+        /left out \.\.\.\]\n.* errors: 0, like warnings: 1; .*\n\[line 60002\] ld: warning: bad\n\[\.\.\.\]\n/,
+      );
       assert.equal(middle.result.status, "warning");
-      const red = Buffer.from(`${filler}a.c:1: \x1b[01;35m\x1b[Kwarning: \x1b[m\x1b[Kbad\n${filler}`);
-      assert.equal((await logOfOutput(shell, red)).result.status, "warning");
+      const red = "a.c:1: \x1b[01;35m\x1b[Kwarning: \x1b[m\x1b[Kbad\n".repeat(150);
+      const errors = "y.rs:1: error[E0308]: types\nmake: *** [x] Error 1\nnote 7\nno error here\n";
+      const many = await logOfOutput(shell, Buffer.from(`${filler}${red}${filler}${errors}${filler}`), own);
+      assert.equal(many.result.status, "warning");
+      assert.match(
+        many.log,
+        / errors: 2, like warnings: 151; the first 100 of each:\]\n\[line 60002\] a\.c:1: warning: bad\n/,
+      );
+      assert.match(
+        many.log,
+        /\n\[line 60101\] .*\n\[line 120152\] y\.rs.*\n\[line 120153\] make: .*\n\[\.\.\.\]\n/,
+      );
     });
   });
 

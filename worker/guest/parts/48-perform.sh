@@ -17,7 +17,7 @@ end_leftovers() {
 perform() {
   [ "$breakpoint" != "$1" ] || stop_at "before $1"
   log=$state/log/$1
-  rm -f "$state/absent" "$state/status" "$state/pipe"
+  rm -f "$state/absent" "$state/status" "$state/pipe" "$log.warning"
   mkfifo "$state/pipe" || fail "cannot make a pipe in $state"
   operation_mark=$1-$$
   began=$(date +%s)
@@ -39,7 +39,9 @@ perform() {
   elif [ "$1" != fetch ] && { [ -e "$log.warning" ] || has_warning "$log.log"; }; then
     status=warning
   else status=success; fi
-  heading "$1: $status ($(($(date +%s) - began)) s)"
+  ended="$1: $status ($(($(date +%s) - began)) s)"
+  heading "$ended"
+  echo "==> $ended" >> "$log.log"
   echo "$1 $status" >> "$state/operations"
   case $breakpoint-$status in
     error-error | error-abort | warning-warning | warning-error | warning-abort) stop_at "after $1, whose status is $status" ;;
