@@ -9,7 +9,9 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { logOf, runGuest, statuses } from "./guest.ts";
 import { git, packSource, script, serveSources, writeTree } from "./sources.ts";
 
-const show = { ".croft/update": script("cat version") };
+const show = {
+  ".croft/update": script('echo "$CROFT_COMMIT, $(git describe --tags 2>&1)"', "cat version"),
+};
 
 describe("fetching archives", () => {
   for (const archive of [
@@ -103,6 +105,7 @@ async function makeRepository(directory: string): Promise<Record<string, string>
     commits[version] = await git(work, "rev-parse", "HEAD");
     if (version === "one") await git(work, "tag", "v1.0");
     if (version === "two") await git(work, "tag", "-a", "-m", "two", "2.0");
+    if (version === "one") await git(work, "tag", "release@42");
     if (version === "between") await git(work, "branch", "topic");
   }
   await git(directory, "clone", "--quiet", "--bare", "work", "hello.git");
@@ -129,6 +132,14 @@ describe("fetching from git", () => {
         [`#${commits["two"]}`, "3.0", "two", "3.0"],
         [`#main@${commits["one"]!.slice(0, 10)}`, "0", "one", "0"],
       ];
+      const short = (name: string, digits: number) => commits[name]!.slice(0, digits);
+      if (kind === "smart")
+        cases.push(
+          [`#${short("between", 7)}`, "0", "between", "0"],
+          [`#topic@${short("one", 7)}`, "0", "one", "0"],
+          ["#release@42", "0", "one", "0"],
+        );
+      else cases.splice(2, 3);
       for (const [fragment, version, content, resolved] of cases) {
         const { result } = await runGuest({
           shell: "dash",
@@ -136,7 +147,12 @@ describe("fetching from git", () => {
         });
         const log = JSON.stringify(result.operations, null, 1);
         assert.equal(result.status, "success", `${fragment} ${version}: ${log}`);
-        assert.match(logOf(result, "update"), new RegExp(`\\n${content}$`));
+        assert.match(logOf(result, "update"), new RegExp(`\\n${commits[content]}, .*\\n${content}$`));
+        assert.ok(
+          logOf(result, "fetch").includes(`\n==> commit: ${commits[content]}\n==> author: Tester <`),
+          log,
+        );
+        if (content === "one") assert.match(logOf(result, "update"), /, (v1\.0|release@42)\n/, log);
         assert.equal(result.version, resolved);
       }
     });
@@ -150,6 +166,7 @@ describe("fetching from git", () => {
       ["", "9.9", /neither tag v9\.9 nor 9\.9/],
       [`#main@${"0".repeat(40)}`, "0", /0{40}/],
       ["#no-such-branch", "0", /no-such-branch/],
+      ["#0123456", "0", /no commit, branch or tag '0123456'/],
     ] as const) {
       const { result } = await runGuest({
         shell: "dash",
@@ -164,7 +181,7 @@ describe("fetching from git", () => {
     await using directory = await temporaryDirectory("croft-test-git-");
     const commits = await makeRepository(directory.path);
     const bare = join(directory.path, "hello.git");
-    await git(bare, "tag", "--delete", "v1.0", "2.0");
+    await git(bare, "tag", "--delete", "v1.0", "2.0", "release@42");
     await git(bare, "branch", "--quiet", "-D", "topic");
     await using server = await serveGit(directory.path);
     const { result } = await runGuest({
@@ -175,13 +192,19 @@ describe("fetching from git", () => {
     assert.match(logOf(result, "update"), /one$/);
   });
 
-  test("a tag may have an @ in its name", async () => {
+  test("CROFT_GIT_DEPTH brings history and tags", async () => {
     await using directory = await temporaryDirectory("croft-test-git-");
     await makeRepository(directory.path);
-    await git(join(directory.path, "hello.git"), "tag", "hello@1.0", "v1.0");
     await using server = await serveGit(directory.path);
-    const task = { "repository-url": server.url("hello.git#hello@1.0") };
-    assert.match(logOf((await runGuest({ shell: "dash", task })).result, "update"), /one$/);
+    const task = { "repository-url": server.url("hello.git#main") };
+    for (const [depth, described] of [
+      ["0", /, 2\.0-1-g[0-9a-f]+\nnewest$/],
+      ["2", /, 2\.0-1-g[0-9a-f]+\nnewest$/],
+    ] as const) {
+      const setup = `mkdir -p /etc/croft; echo 'export CROFT_GIT_DEPTH=${depth}' > /etc/croft/worker.conf`;
+      const { result } = await runGuest({ shell: "dash", setup, task });
+      assert.match(logOf(result, "update"), described, logOf(result, "fetch"));
+    }
   });
 
   test("submodules come along", async () => {

@@ -29,55 +29,6 @@ traced() {
   "$@"
 }
 
-# Fetches one reference or commit into FETCH_HEAD: only that state, if the server can do so (a "dumb" HTTP server
-# cannot), else its history.
-git_get() { traced git fetch -q --no-tags --depth 1 origin "$1" || traced git fetch -q --no-tags origin "$1"; }
-
-git_get_all() {
-  set --
-  [ "$(git rev-parse --is-shallow-repository)" != true ] || set -- --unshallow
-  traced git fetch -q "$@" origin '+refs/*:refs/remotes/origin/*'
-}
-
-fetch_git() {
-  has git || { echo "croft-worker: git is not installed in this machine" && return 1; }
-  # Never ask; give up on a server that has fallen silent.
-  export GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=100 GIT_HTTP_LOW_SPEED_TIME=120
-  fragment='' reference='' commit=''
-  case $url in *'#'*) fragment=${url#*'#'} ;; esac
-  case ${fragment##*@} in # what a name may have after an "@", as in "package@1.0", is no commit
-    *[!0-9a-f]*) reference=$fragment ;;
-    "$fragment")
-      case $fragment in
-        ????????????????????????????????????????*) commit=$fragment ;;
-        *) reference=$fragment ;;
-      esac
-      ;;
-    *) reference=${fragment%@*} commit=${fragment##*@} ;;
-  esac
-  git init -q "$source" && cd "$source" && git remote add origin "${url%%'#'*}" || return
-  if [ -z "$fragment" ] && [ "${version:-0}" != 0 ]; then
-    reference=$(git ls-remote origin "refs/tags/v$version" "refs/tags/$version") || return
-    reference=$(printf '%s\n' "$reference" | cut -f 2 | tail -n 1)
-    [ -n "$reference" ] || { echo "croft-worker: the repository has neither tag v$version nor $version" && return 1; }
-  fi
-  if [ -n "$commit" ]; then
-    # A server need not hand out a commit by its name alone.
-    git_get "$commit" ||
-      { [ -n "$reference" ] && git_get "$reference" && git cat-file -e "$commit^{commit}"; } ||
-      git_get_all || return
-  else
-    git_get "${reference:-HEAD}" || return
-  fi
-  git -c advice.detachedHead=false checkout -q --detach "${commit:-FETCH_HEAD}" || return
-  [ ! -e .gitmodules ] || traced git submodule update -q --init --recursive --depth 1 ||
-    traced git submodule update -q --init --recursive || return
-  git rev-parse HEAD > "$state/identity"
-  git log -1 --format='commit %H%n%an, %aI: %s'
-  reference=${reference#refs/tags/}
-  case ${reference#v} in [0-9]*) printf '%s\n' "${reference#v}" > "$state/version" ;; esac
-}
-
 # download URL: into the file "archive". Gives up on a server that has fallen silent (wget does so
 # after 15 minutes; not with -T, of which some of busybox die).
 download() {
