@@ -71,7 +71,15 @@ test("the log of a build in a machine comes while it runs, colours and all", asy
   await packSource(sources, {
     output: Buffer.concat([Buffer.from(`${colours}\n`), bytes]),
     // Goes on when what it printed has been seen.
-    ".croft/update": script("cat output", `until busybox wget -q -O seen ${url}/seen; do sleep 0.1; done`),
+    ".croft/update": script(
+      "cat output",
+      `until busybox wget -q -O seen ${url}/seen; do sleep 0.1; done`,
+      // What every host has, a machine has.
+      "echo in | cat /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr; echo fd | cat /dev/fd/0",
+      'for d in shm pts; do grep -c " /dev/$d " /proc/mounts; done; [ -c /dev/ptmx ] && echo ptmx',
+      "for name in localhost $(hostname); do grep -q -w $name /etc/hosts && echo known; done",
+      ': > "$HOME/file" && echo "$LC_ALL $TZ $CI $(cd $CROFT_BUILD && ls | wc -l)"',
+    ),
   });
   await writeFile(
     at("get", "task.manifest"),
@@ -94,4 +102,6 @@ test("the log of a build in a machine comes while it runs, colours and all", asy
   );
   assert.deepEqual(statuses(result), ["fetch success", "update success"]);
   assert.match(logOf(result, "update"), /^\+ \.croft\/update\nred {2}grüße\n/);
+  const machine = "in\nout\nerr\nfd\n1\n1\nptmx\nknown\nknown\nC.UTF-8 UTC true 0";
+  assert.ok(logOf(result, "update").endsWith(`\n${machine}`), logOf(result, "update"));
 });

@@ -9,6 +9,7 @@ croft_worker_version="1.2.0"
 
 set -u
 umask 022
+export TZ="${TZ:-UTC}"
 build_locale=${LC_ALL:-C.UTF-8}
 export LC_ALL=C # bytes are bytes, and messages are as expected
 for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
@@ -37,7 +38,7 @@ chunk_blocks=$((half_blocks > 1024 ? half_blocks / 16 + 1 : 64)) # of 64 KiB; at
 # What other programs start must be a file too, hence links and no functions.
 tools=/run/croft-tools
 PATH=$PATH:$tools
-for tool in awk cat chmod cp cut date dd find grep gzip head mkdir mkfifo mount mv nproc rm sed setsid sha256sum \
+for tool in awk cat chmod cp cut date dd find grep gzip head mkdir mkfifo mount mv nproc readlink rm sed setsid sha256sum \
   sleep sort sync tail tar tee timeout tr unshare wc; do
   command -v "$tool" > /dev/null 2>&1 ||
     { busybox mkdir -p "$tools" && busybox ln -sf "$(command -v busybox)" "$tools/$tool"; }

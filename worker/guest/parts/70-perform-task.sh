@@ -26,7 +26,7 @@ perform_task() {
   namespace="unshare -p -f --mount-proc"
   $namespace true 2> /dev/null || namespace=
 
-  export CROFT_TARGET="$target" CROFT_UPLOAD="$upload" CROFT_VERSION CROFT_NAME TERM=dumb
+  export CI=true TERM=dumb CROFT_TARGET="$target" CROFT_UPLOAD="$upload" CROFT_BUILD="$build" CROFT_VERSION CROFT_NAME
   CROFT_NAME=$(field name)
   CROFT_VERSION=$(field version)
   case $breakpoint in
@@ -39,12 +39,14 @@ perform_task() {
       ;;
   esac
   rm -rf "$work"
-  mkdir -p "$upload" || fail "cannot make the directory $work"
+  mkdir -p "$upload" "$build" || fail "cannot make the directory $work"
 
   worker_checksum=$({ echo "$croft_worker_version $environment_name $target" && cat "${environment:-/dev/null}"; } | checksum)
   echo "$worker_checksum" > "$state/worker-checksum"
   perform fetch || return 0
   [ -s "$state/identity" ] || return 0
+  CROFT_COMMIT=$(cat "$state/commit" 2> /dev/null)
+  export CROFT_COMMIT
   for name in name version target target-config package-config; do field "$name" && echo; done |
     cat "$state/identity" - | checksum > "$state/dependency-checksum"
   # Whoever wants to look into a build does not want it to be skipped.

@@ -4,6 +4,7 @@
 # gets more files with "$CROFT_WORKER get NAME FILE", and writes lines "<component> <version>" to $CROFT_COMPONENTS.
 do_bootstrap() {
   prepare_state
+  prepare_machine
   offer_shells
   open_live_log
   { mkdir -p "${installed%/*}" && cp "$self" "$installed.new" && chmod 755 "$installed.new" &&
