@@ -16,14 +16,12 @@ import { addAgentRoutes } from "./routes/agent.ts";
 import { addApiRoutes } from "./routes/api.ts";
 import { addBinaryBodies } from "./routes/body.ts";
 import { addLogRoutes } from "./routes/log.ts";
+import { addResultRoute } from "./routes/result.ts";
 import { refuse, type Served } from "./routes/served.ts";
 import { addStatusRoutes } from "./routes/status.ts";
 import { addUploadRoute } from "./routes/upload.ts";
 import { stayBelow } from "./dashboard/below-path.ts";
 import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
-
-/** How many results of the largest size may be in memory, or as many bytes in smaller ones. */
-const resultsAtOnce = 4;
 
 /** A server that listens; disposing of it ends all its connections. */
 export interface ListeningServer extends AsyncDisposable {
@@ -81,7 +79,7 @@ function addressesOf({ socket }: FastifyRequest): string[] {
 
 function makeServer(served: Served): FastifyInstance {
   const { controller } = served;
-  const { uploadLimitBytes, resultLimitBytes } = controller.configuration;
+  const { uploadLimitBytes } = controller.configuration;
   const server = fastify({
     bodyLimit: 1 << 20,
     forceCloseConnections: true, // those who follow a log would stay for ever
@@ -92,7 +90,6 @@ function makeServer(served: Served): FastifyInstance {
     ajv: { customOptions: { removeAdditional: false } },
     schemaErrorFormatter: ([error], part) => new Error(error ? inWords(error, part) : "invalid"),
   });
-  addBinaryBodies(server, ["text/manifest", "application/octet-stream"], resultsAtOnce * resultLimitBytes);
   void server.register(multipart, {
     limits: { fileSize: uploadLimitBytes, fieldSize: 64 * 1024, files: 1000, parts: 3000 },
     throwFileSizeLimit: false,
@@ -111,8 +108,12 @@ function makeServer(served: Served): FastifyInstance {
     );
     return refuseAsAsked(request, reply, 500, "the controller failed; its log says why");
   });
+  void server.register(async (agents) => {
+    addBinaryBodies(agents, ["text/manifest", "application/octet-stream"]);
+    addAgentRoutes(agents, served);
+    addResultRoute(agents, controller);
+  });
   server.after(() => {
-    addAgentRoutes(server, served);
     addUploadRoute(server, controller);
     addApiRoutes(server, served);
     addLogRoutes(server, served);

@@ -2,6 +2,7 @@ import { present } from "./fields.ts";
 import type { ParseOptions } from "./parse-options.ts";
 import { readResult, resultEntries, type Result } from "./result.ts";
 import { Sections, formatSections } from "./sections.ts";
+import { ManifestReader } from "./text/reader.ts";
 import { matching, token, word } from "./values.ts";
 
 /** A result on its way to the controller. */
@@ -29,6 +30,34 @@ export function parseResultRequest(bytes: Uint8Array, options: ParseOptions = {}
   const result = sections.take("result manifest", readResult);
   sections.end();
   return present<ResultRequest>({ ...header, result });
+}
+
+/** Who sends a result: a part of the header of the request. */
+export type ResultSender = Pick<ResultRequest, "session" | "challenge">;
+
+/**
+ * Reads who sends a result from the beginning of the request, which may be cut off anywhere.
+ *
+ * @param whole the bytes are all of it.
+ * @returns undefined if the header goes on after these bytes, or has no session.
+ * @throws {ManifestError} if there is an error in the header.
+ */
+export function readResultSender(bytes: Uint8Array, whole: boolean): ResultSender | undefined {
+  const sender: { session?: string; challenge?: string } = {};
+  let over = false;
+  const reader = new ManifestReader(({ name, value }) => {
+    over ||= name === "" && value === "";
+    if (!over && (name === "session" || name === "challenge")) sender[name] ??= value;
+  });
+  try {
+    reader.push(bytes);
+    if (whole) reader.end();
+  } catch (error) {
+    if (!over) throw error;
+  }
+  const { session, challenge } = sender;
+  if (!over || session === undefined) return undefined;
+  return present<ResultSender>({ session, challenge });
 }
 
 /**

@@ -1,12 +1,17 @@
 /** Who may read and who may change. */
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { isSignatureOf } from "../authentication/agent-keys.ts";
 import { tokenName } from "../authentication/tokens.ts";
+import { isCurrent, type Session } from "../builds/sessions.ts";
+import type { Controller } from "../controller.ts";
 import { refuse, type Served } from "./served.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
     /** Name of the token of a request that may change something. */
     submitter?: string | null;
+    /** That of the URL, in routes that are for a session alone. */
+    currentSession?: Session;
   }
 }
 
@@ -42,4 +47,24 @@ export function mayChange(served: Served) {
 /** Browsers tell where a request comes from; programs do not, and need not. */
 function isOwnOrigin(origin: string | undefined, publicUrl: string): boolean {
   return origin === undefined || origin === new URL(publicUrl).origin;
+}
+
+/** A hook for what has a session in its URL, whose result the build waits for: nothing is read from anybody else. */
+export function forCurrentSession({ sessions }: Controller) {
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const session = await sessions.find((request.params as { session: string }).session);
+    if (!session || !isCurrent(session)) return refuse(reply, 410, "the session is over");
+    request.currentSession = session;
+  };
+}
+
+/** Whether the answer to the session's challenge is right; without keys there was no challenge. */
+export function isAuthentic(
+  { agentKeys }: Controller,
+  session: Session,
+  answer: string | undefined,
+): boolean {
+  if (session.challenge === null) return true;
+  const key = agentKeys?.get(session.fingerprint ?? "");
+  return key !== undefined && answer !== undefined && isSignatureOf(key, session.challenge, answer);
 }

@@ -1,11 +1,41 @@
-/** Bodies of requests as bytes, of which all requests together hold a bounded number. */
+/** Bodies of requests as bytes, of which all requests to a route together hold a bounded number. */
 import type { IncomingMessage } from "node:http";
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { refuse } from "./served.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
     /** Bytes of the body in memory, while the request is answered. */
     heldBytes: number;
+  }
+  interface FastifyContextConfig {
+    bodies?: RouteBodies;
+  }
+}
+
+/** Answered instead of what the request asks for. */
+export interface Refusal {
+  status: number;
+  reason: string;
+}
+
+/**
+ * Whether more of a body is read, by its beginning: `more`: this is too little to tell; undefined: the rest is read.
+ *
+ * @param whole the body has no more than this.
+ */
+type Admission = (beginning: Buffer, whole: boolean) => Promise<Refusal | "more" | undefined>;
+
+/** How the bodies of one route are read. */
+export class RouteBodies {
+  readonly totalBytes: number;
+  readonly admit: Admission | undefined;
+  held = 0;
+
+  /** @param totalBytes in memory for all requests at a time; beyond it the answer is 503. */
+  constructor(totalBytes: number, admit?: Admission) {
+    this.totalBytes = totalBytes;
+    this.admit = admit;
   }
 }
 
@@ -19,26 +49,70 @@ class BodyError extends Error {
   }
 }
 
+class RefusedBody {
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal) {
+    this.refusal = refusal;
+  }
+}
+
 /**
- * Reads bodies of these types whole: each up to its route's limit, together up to `totalBytes`, beyond which the
- * answer is 503. The sender of a result shows who it is in the body only, so strangers could fill the memory.
+ * Reads bodies of these types whole, and of no others: each up to its route's limit, as {@link RouteBodies} says for the
+ * route. What is refused by its beginning is read on and thrown away, at no cost but the line's: who closed instead would
+ * cut off the answer, and the sender would send it all again.
  */
-export function addBinaryBodies(server: FastifyInstance, types: string[], totalBytes: number): void {
-  let held = 0;
+export function addBinaryBodies(server: FastifyInstance, types: string[]): void {
   server.decorateRequest("heldBytes", 0);
+  server.removeAllContentTypeParsers(); // those for JSON and text read to the same limit, and ask nobody
+  server.addContentTypeParser(types, readBody);
+  server.addHook("preHandler", async ({ body }, reply) => {
+    if (body instanceof RefusedBody) return refuse(reply, body.refusal.status, body.refusal.reason);
+  });
   server.addHook("onRequest", async (request, reply) => {
-    reply.raw.once("close", () => (held -= request.heldBytes));
+    const { bodies } = request.routeOptions.config;
+    reply.raw.once("close", () => {
+      if (bodies) bodies.held -= request.heldBytes;
+    });
   });
-  server.addContentTypeParser(types, async (request: FastifyRequest, payload: IncomingMessage) => {
-    const limit = request.routeOptions.bodyLimit;
-    const pieces: Buffer[] = [];
-    for await (const piece of payload as AsyncIterable<Buffer>) {
-      request.heldBytes += piece.length;
-      held += piece.length;
-      if (request.heldBytes > limit) throw new BodyError(413, `the body is longer than ${limit} bytes`);
-      if (held > totalBytes) throw new BodyError(503, "too much is being received; try again later");
-      pieces.push(piece);
-    }
-    return Buffer.concat(pieces);
+}
+
+async function readBody(request: FastifyRequest, payload: IncomingMessage): Promise<Buffer | RefusedBody> {
+  const { bodyLimit: limit, config } = request.routeOptions;
+  const bodies = config.bodies!;
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  let admitted = bodies.admit === undefined;
+  let lookAt = 0;
+  const admit = async (whole: boolean) => {
+    if (admitted || (bytes < lookAt && !whole)) return undefined;
+    lookAt = 2 * bytes; // not after each byte, if they come one by one
+    const answer = await bodies.admit!(Buffer.concat(pieces), whole);
+    admitted = answer === undefined;
+    return typeof answer === "object" ? answer : undefined;
+  };
+  for await (const piece of payload.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > limit) throw new BodyError(413, `the body is longer than ${limit} bytes`);
+    pieces.push(piece);
+    const refusal = await admit(false);
+    if (refusal) return discard(payload, refusal, limit - bytes);
+    if (!admitted) continue; // a beginning is small, and no stranger is to use up what the known share
+    bodies.held += bytes - request.heldBytes;
+    request.heldBytes = bytes;
+    if (bodies.held > bodies.totalBytes)
+      throw new BodyError(503, "too much is being received; try again later");
+  }
+  const refusal = await admit(true);
+  return refusal ? new RefusedBody(refusal) : Buffer.concat(pieces);
+}
+
+/** Reads the rest of a body for nothing; whoever sends more than could be right is cut off. */
+function discard(payload: IncomingMessage, refusal: Refusal, mostBytes: number): RefusedBody {
+  let left = mostBytes;
+  payload.on("data", (piece: Buffer) => {
+    left -= piece.length;
+    if (left < 0) payload.destroy();
   });
+  return new RefusedBody(refusal);
 }

@@ -6,8 +6,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Multipart, MultipartFile } from "@fastify/multipart";
 import type { ReceivedFile } from "../builds/artifacts.ts";
 import type { Controller } from "../controller.ts";
-import { isCurrent, type Session } from "../builds/sessions.ts";
-import { isAuthentic } from "./agent.ts";
+import type { Session } from "../builds/sessions.ts";
+import { forCurrentSession, isAuthentic } from "./access.ts";
 import { refuse } from "./served.ts";
 
 interface UploadParameters {
@@ -29,14 +29,18 @@ class UploadError extends Error {
 
 /** Adds the route for uploads. */
 export function addUploadRoute(server: FastifyInstance, controller: Controller): void {
-  server.post<{ Params: UploadParameters }>("/agent/upload/:session/:type", async (request, reply) => {
-    try {
-      return await takeUpload(controller, request, reply);
-    } catch (error) {
-      if (!(error instanceof UploadError)) throw error;
-      return refuse(reply, error.status, error.message);
-    }
-  });
+  server.post<{ Params: UploadParameters }>(
+    "/agent/upload/:session/:type",
+    { onRequest: forCurrentSession(controller) },
+    async (request, reply) => {
+      try {
+        return await takeUpload(controller, request, reply);
+      } catch (error) {
+        if (!(error instanceof UploadError)) throw error;
+        return refuse(reply, error.status, error.message);
+      }
+    },
+  );
 }
 
 async function takeUpload(
@@ -44,11 +48,10 @@ async function takeUpload(
   request: FastifyRequest<{ Params: UploadParameters }>,
   reply: FastifyReply,
 ) {
-  const { session: token, type } = request.params;
+  const { type } = request.params;
+  const session = request.currentSession!;
   if (!controller.configuration.uploadTypes.includes(type))
     throw new UploadError(404, `there is no upload type '${type}'`);
-  const session = await controller.sessions.find(token);
-  if (!session || !isCurrent(session)) throw new UploadError(410, sessionOver);
   if (!request.isMultipart()) throw new UploadError(415, "the body must be multipart/form-data");
   await using received = new AsyncDisposableStack();
   const files: ReceivedFile[] = [];

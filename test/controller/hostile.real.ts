@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { readFile, readdir, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -107,6 +107,39 @@ describe("a controller among strangers", () => {
     await sendResult(task, "success");
     for (let count = 0; count < 2; count++)
       await sendResult(await requestTask(url, machines("a_1")), "success");
+  });
+
+  test("a stranger's result is neither read nor kept, a known session's once", async () => {
+    const rejected = join(farm.directory, "data", "rejected");
+    const send = (session: string, log: string, start = ": 1\n") =>
+      post(
+        `${url}/agent/result`,
+        Buffer.from(`${start}session: ${session}\n: 1\nbad\n${log}`),
+        "text/manifest",
+      );
+    await submit(url, { targets: ["a"] });
+    const task = await requestTask(url, machines("a_1"));
+    for (let count = 0; count < 3; count++)
+      assert.equal((await send("stranger", "x".repeat(20_000_000))).status, 410);
+    assert.equal((await send(task.session, "", "# no manifest\n")).status, 400);
+    assert.equal((await send("x".repeat(100_000), "")).status, 400);
+    assert.deepEqual(await readdir(rejected), []);
+    for (const log of ["one", "two"]) {
+      const answer = await send(task.session, log);
+      assert.equal(answer.status, 400);
+      assert.match(((await answer.json()) as { error: string }).error, /4:4/);
+    }
+    const [file, ...others] = await readdir(rejected);
+    assert.match(await readFile(join(rejected, file!), "utf8"), /two$/);
+    assert.deepEqual(others, []);
+    assert.equal((await send(task.session, "x".repeat(20_000_000))).status, 400);
+    assert.equal((await stat(join(rejected, file!))).size, 16 << 20);
+    await sendResult(task, "success");
+  });
+
+  test("a session that is over takes no piece of a log, whatever is in the body", async () => {
+    const answer = await ask("/agent/log/stranger", { method: "POST", body: "x".repeat(5_000_000) });
+    assert.equal(answer.status, 410);
   });
 
   test("an upload that ends after its build was taken away leaves nothing", async () => {

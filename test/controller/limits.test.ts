@@ -2,13 +2,15 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { request, type IncomingMessage } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { fastify, type FastifyReply } from "fastify";
 import { logExcerpt } from "../../controller/dashboard/log-excerpt.ts";
 import { EventStream, answerWithEvents } from "../../controller/event-stream.ts";
-import { addBinaryBodies } from "../../controller/routes/body.ts";
+import { addBinaryBodies, RouteBodies, type Refusal } from "../../controller/routes/body.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 
@@ -98,24 +100,81 @@ describe("a stream of events", () => {
 
 test("bodies in memory are bounded one by one and together", async () => {
   await using server = fastify({ bodyLimit: 1000 });
-  addBinaryBodies(server, ["text/manifest"], 1500);
+  addBinaryBodies(server, ["text/manifest"]);
   const gate = Promise.withResolvers<void>();
   let waiting = 0;
-  server.post("/", async (request) => {
+  server.post("/", { config: { bodies: new RouteBodies(1500) } }, async (request) => {
     waiting++;
     await gate.promise;
     return { bytes: (request.body as Buffer).length };
   });
   const url = await server.listen({ host: "127.0.0.1", port: 0 });
-  const send = async (bytes: number) => {
-    const init = { method: "POST", headers: { "content-type": "text/manifest" }, body: "x".repeat(bytes) };
+  const send = async (bytes: number, type = "text/manifest") => {
+    const init = { method: "POST", headers: { "content-type": type }, body: "x".repeat(bytes) };
     return (await fetch(url, init)).status;
   };
   assert.equal(await send(1001), 413);
+  assert.equal(await send(10, "application/json"), 415);
   const first = send(1000);
   while (waiting === 0) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(await send(600), 503);
   gate.resolve();
   assert.equal(await first, 200);
   while ((await send(1000)) !== 200) await new Promise((resolve) => setImmediate(resolve));
+});
+
+describe("a body that is looked at from its beginning", () => {
+  const admitted: number[] = [];
+
+  async function serve(refused: Refusal | undefined) {
+    const server = fastify({ bodyLimit: 50_000_000, forceCloseConnections: true });
+    addBinaryBodies(server, ["text/manifest"]);
+    const bodies = new RouteBodies(1000, async (beginning, whole) => {
+      admitted.push(beginning.length);
+      if (!whole && beginning.length < 10) return "more";
+      return refused;
+    });
+    server.post("/", { config: { bodies } }, async (request) => ({
+      bytes: (request.body as Buffer).length,
+    }));
+    await server.listen({ host: "127.0.0.1", port: 0 });
+    const { port } = server.server.address() as AddressInfo;
+    return { server, bodies, port, [Symbol.asyncDispose]: () => server.close() };
+  }
+
+  test("is refused before the rest has come, and none of it is kept or counted", async () => {
+    await using served = await serve({ status: 410, reason: "nobody knows it" });
+    const client = request({
+      port: served.port,
+      method: "POST",
+      headers: { "content-type": "text/manifest" },
+    });
+    client.write("x".repeat(20));
+    const [response] = (await once(client, "response")) as [IncomingMessage];
+    assert.equal(response.statusCode, 410);
+    assert.equal(response.headers.connection, "keep-alive", "a close would cut off the answer");
+    assert.match(await text(response), /nobody knows it/);
+    assert.equal(served.bodies.held, 0);
+    const drained = new Promise((resolve) => client.end("y".repeat(20_000_000), () => resolve(true)));
+    assert.equal(await drained, true);
+    client.destroy();
+  });
+
+  test("is looked at again when more has come, but not after each byte", async () => {
+    await using served = await serve(undefined);
+    admitted.length = 0;
+    const client = request({
+      port: served.port,
+      method: "POST",
+      headers: { "content-type": "text/manifest" },
+    });
+    for (let count = 0; count < 9; count++) {
+      client.write("x");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    client.end("x".repeat(500));
+    const [response] = (await once(client, "response")) as [IncomingMessage];
+    assert.deepEqual(JSON.parse(await text(response)), { bytes: 509 });
+    assert.ok(admitted.length < 7, `looked at ${admitted.length} times`);
+  });
 });

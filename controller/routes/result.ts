@@ -1,0 +1,116 @@
+/** Results of agents: who sends one is looked at before its log is read, let alone parsed or kept. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { ManifestError } from "../../manifests/error.ts";
+import {
+  parseResultRequest,
+  readResultSender,
+  type ResultRequest,
+  type ResultSender,
+} from "../../manifests/result-request.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
+import { isCurrent } from "../builds/sessions.ts";
+import type { Controller } from "../controller.ts";
+import { keepRejected } from "../files/rejected.ts";
+import { isAuthentic } from "./access.ts";
+import { RouteBodies, type Refusal } from "./body.ts";
+import { checkLength, refuseManifest, TooMuch } from "./manifest.ts";
+import { refuse } from "./served.ts";
+
+/** How many results of the largest size may be in memory, or as many bytes in smaller ones. */
+const resultsAtOnce = 4;
+const mostOperations = 100;
+/** The header of a result request has three short values. */
+const longestHeaderBytes = 64 * 1024;
+
+/** Adds the route. */
+export function addResultRoute(server: FastifyInstance, controller: Controller): void {
+  const { resultLimitBytes } = controller.configuration;
+  const admit = (beginning: Buffer, whole: boolean) => admitResult(controller, beginning, whole);
+  server.post(
+    "/agent/result",
+    {
+      bodyLimit: resultLimitBytes,
+      config: { bodies: new RouteBodies(resultsAtOnce * resultLimitBytes, admit) },
+    },
+    (request, reply) => takeResult(controller, request, reply),
+  );
+}
+
+async function admitResult(
+  controller: Controller,
+  beginning: Buffer,
+  whole: boolean,
+): Promise<Refusal | "more" | undefined> {
+  let sender: ResultSender | undefined;
+  try {
+    const isAll = whole && beginning.length <= longestHeaderBytes;
+    sender = readResultSender(beginning.subarray(0, longestHeaderBytes), isAll);
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    return { status: 400, reason: `invalid manifest: ${error.message}` };
+  }
+  if (sender) return await refusalOf(controller, sender);
+  if (whole || beginning.length >= longestHeaderBytes)
+    return { status: 400, reason: `there is no session in its first ${longestHeaderBytes} bytes` };
+  return "more";
+}
+
+async function refusalOf(
+  controller: Controller,
+  { session: token, challenge }: ResultSender,
+): Promise<Refusal | undefined> {
+  const session = await controller.sessions.find(token);
+  if (!session) return { status: 410, reason: "there is no such session" };
+  if (!isAuthentic(controller, session, challenge))
+    return { status: 401, reason: "the challenge is not signed with the agent's key" };
+  // A finished session's may be the same result once more.
+  if (!isCurrent(session) && session.state !== "finished")
+    return { status: 410, reason: `the session is ${session.state}` };
+  return undefined;
+}
+
+async function takeResult(controller: Controller, request: FastifyRequest, reply: FastifyReply) {
+  if (!Buffer.isBuffer(request.body)) return refuse(reply, 415, "the body must be text/manifest");
+  let parsed: ResultRequest;
+  try {
+    parsed = parseResultRequest(request.body, { lenient: true });
+    checkResult(parsed);
+  } catch (error) {
+    if (error instanceof ManifestError || error instanceof TooMuch)
+      await keep(controller, request.body, error);
+    return refuseManifest(reply, error);
+  }
+  const session = await controller.sessions.find(parsed.session);
+  if (!session) return refuse(reply, 410, "there is no such session");
+  if (!isAuthentic(controller, session, parsed.challenge))
+    return refuse(reply, 401, "the challenge is not signed with the agent's key");
+  const { version, status, operations, workerChecksum, dependencyChecksum } = parsed.result;
+  const outcome = await controller.results.store(session, {
+    version,
+    status,
+    operations,
+    ...withoutUndefined({ workerChecksum, dependencyChecksum, agentChecksum: parsed.agentChecksum }),
+  });
+  if (outcome === "gone") return refuse(reply, 410, `the session is ${session.state}`);
+  return reply.code(204).send();
+}
+
+/** What a known session sent is evidence. */
+async function keep({ sessions, directory, log }: Controller, body: Buffer, error: Error): Promise<void> {
+  const sender = readResultSender(body.subarray(0, longestHeaderBytes), false);
+  const session = sender && (await sessions.find(sender.session));
+  if (!session) return;
+  const file = await keepRejected(directory, session, body);
+  const { build, agent } = session;
+  log.warn({ build, agent, file, reason: error.message }, "a result cannot be read; it is kept for a look");
+}
+
+function checkResult({ result, agentChecksum }: ResultRequest): void {
+  if (result.operations.length > mostOperations)
+    throw new TooMuch(`there are more than ${mostOperations} operations`);
+  checkLength("version", result.version);
+  for (const { name } of result.operations) checkLength("operation", name);
+  checkLength("worker-checksum", result.workerChecksum);
+  checkLength("dependency-checksum", result.dependencyChecksum);
+  checkLength("agent-checksum", agentChecksum);
+}
