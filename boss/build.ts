@@ -100,9 +100,9 @@ function startSettings(plan: Plan, settings: BuildSettings, controlDirectory: st
   };
 }
 
-/** Two bosses would overwrite each other's results. */
+/** Two bosses would overwrite each other's results. What is made here is for its user alone: logs tell how they build. */
 async function lockOutput(directory: string): Promise<Disposable> {
-  await attempt(`make '${directory}'`, mkdir(directory, { recursive: true }));
+  await attempt(`make '${directory}'`, mkdir(directory, { recursive: true, mode: 0o700 }));
   const lock = tryLockFile(join(directory, ".croft-lock"));
   if (lock) return lock;
   throw new Failure(`write results to '${directory}'`, "another boss is writing there", {

@@ -5,6 +5,7 @@ import { controllerChecks } from "./controllers.ts";
 import { directoryChecks } from "./directories.ts";
 import { keyChecks } from "./keys.ts";
 import { networkChecks } from "./network.ts";
+import { privacyChecks } from "./privacy.ts";
 import { programChecks } from "./programs.ts";
 import { countLevels, reportText } from "./report.ts";
 import { storageChecks } from "./storage.ts";
@@ -16,6 +17,7 @@ const allChecks: readonly Check[] = [
   ...virtualizationChecks,
   ...storageChecks,
   ...directoryChecks,
+  ...privacyChecks,
   ...networkChecks,
   ...keyChecks,
   ...clockChecks,

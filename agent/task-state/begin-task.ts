@@ -41,7 +41,7 @@ export async function beginTask(context: BeginContext, received: ReceivedTask): 
   const { get, put } = context.directories;
   const task = effectiveTask(received, context.settings.trust);
   const above = dirname(put);
-  await attempt(`make the directory '${above}'`, makeDirectoryDurably(above));
+  await attempt(`make the directory '${above}'`, makeDirectoryDurably(above, 0o700));
   await freshDirectories(get, put);
   await attempt(`write '${put}' to the disk`, syncDirectory(above));
   return context.spool.begin(assignmentOf(received, task));

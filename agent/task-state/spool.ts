@@ -15,6 +15,7 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { makeDirectoryDurably, syncDirectory, writeDurably } from "../../os/files/durable.ts";
+import { closeDirectory } from "../../os/files/private.ts";
 import { randomTail } from "../../os/files/random-tail.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Assignment } from "./assignment.ts";
@@ -104,11 +105,17 @@ export class Spool {
     this.directory = directory;
   }
 
-  /** @throws {Failure} if the directory cannot be made. */
+  /**
+   * An existing directory that is open to other users is closed: a task's URLs stand in it, and its signed result.
+   *
+   * @throws {Failure} if the directory cannot be made, or is another user's.
+   */
   static async open(directory: string): Promise<Spool> {
     try {
       await makeDirectoryDurably(directory, 0o700);
+      await closeDirectory(directory);
     } catch (error) {
+      if (error instanceof Failure) throw error;
       throw new Failure(`make the spool '${directory}'`, reasonOf(error), { cause: error });
     }
     return new Spool(directory);

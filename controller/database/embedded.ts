@@ -29,12 +29,16 @@ const settings = [
   "min_wal_size = 32MB",
 ];
 
-/** The part of Emscripten's file system that {@link DurableFiles} completes. */
+/** The part of Emscripten's file system that {@link DurablePrivateFiles} completes. */
 interface FileSystemLayer {
   stream_ops: { fsync?: (stream: { nfd?: number }) => number };
+  doSetAttr(file: unknown, node: unknown, attributes: { mode?: number }, ...functions: unknown[]): void;
 }
 
-class DurableFiles extends NodeFS {
+/** Emscripten gives each file that it makes the mode 0666 afterwards, whatever the umask. */
+const ownersOnly = ~0o077;
+
+class DurablePrivateFiles extends NodeFS {
   override async init(...parameters: Parameters<NodeFS["init"]>): ReturnType<NodeFS["init"]> {
     const { emscriptenOpts } = await super.init(...parameters);
     const addSync = (module: unknown) => {
@@ -42,6 +46,12 @@ class DurableFiles extends NodeFS {
       layer.stream_ops.fsync = (stream) => {
         if (stream.nfd !== undefined) fsyncSync(stream.nfd);
         return 0;
+      };
+      const setAttributes = layer.doSetAttr.bind(layer);
+      layer.doSetAttr = (file, node, attributes, ...functions) => {
+        const { mode } = attributes;
+        const kept = mode === undefined ? attributes : { ...attributes, mode: mode & ownersOnly };
+        setAttributes(file, node, kept, ...functions);
       };
     };
     const preRun = [emscriptenOpts.preRun ?? []].flat();
@@ -115,7 +125,7 @@ export async function startEngine(directory: string): Promise<PGlite> {
   // What --liftoff-only stands for; that itself has no effect once the engine runs.
   for (const flag of ["--no-wasm-tier-up", "--no-wasm-dynamic-tiering"]) setFlagsFromString(flag);
   return await PGlite.create({
-    fs: new DurableFiles(directory),
+    fs: new DurablePrivateFiles(directory),
     postgresqlconf: settings,
     startParams: PGlite.defaultStartParams.filter((parameter) => parameter !== "-F"),
   });

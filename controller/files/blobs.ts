@@ -62,7 +62,7 @@ export class BlobStore {
 
   async #keep(temporary: string, digest: string): Promise<void> {
     const path = this.path(digest);
-    await mkdir(dirname(path), { recursive: true });
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     if (!existsSync(path)) await rename(temporary, path);
     // Also what is there already: another request may have named it a moment ago and not synced yet.
     await syncDirectory(dirname(path));

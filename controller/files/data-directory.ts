@@ -8,6 +8,9 @@
  * * `incoming/`: files being received; emptied at start;
  * * `rejected/`: results that could not be read, the newest few.
  *
+ * All of it is for the controller's user alone: the database has what repositories and agents are known by. A
+ * directory that others can look into is closed at start.
+ *
  * After a crash: the database knows what was acknowledged; blobs without a row are waste, never the other way round.
  */
 import { existsSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
@@ -18,6 +21,7 @@ import lockfile from "proper-lockfile";
 import { syncDirectory } from "../../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
+import { closeDirectory } from "../../os/files/private.ts";
 import type { Log } from "../../os/log.ts";
 
 /** A data directory in use; disposing of it lets another controller have it. */
@@ -46,16 +50,23 @@ export async function openDataDirectory(path: string, exclusive: boolean, log: L
   };
   try {
     await makeDirectory(path);
-    for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true });
+    if (await closeDirectory(path))
+      log.warn(
+        { directory: path },
+        "the data directory was open to other users; it is closed now, with all in it",
+      );
+    for (const directory of Object.values(directories))
+      await mkdir(directory, { recursive: true, mode: 0o700 });
     await syncDirectory(path);
   } catch (error) {
+    if (error instanceof Failure) throw error;
     throw new Failure(`use data directory '${path}'`, reasonOf(error), { cause: error });
   }
   await using stack = new AsyncDisposableStack();
   if (exclusive) {
     await hold(path, log, stack);
     await rm(directories.incoming, { recursive: true, force: true });
-    await mkdir(directories.incoming);
+    await mkdir(directories.incoming, { mode: 0o700 });
   }
   const held = stack.move();
   return { path, database: at("database"), ...directories, [Symbol.asyncDispose]: () => held.disposeAsync() };
@@ -64,12 +75,12 @@ export async function openDataDirectory(path: string, exclusive: boolean, log: L
 /** Not recursive at once: that never ends where the parent is there and nothing can be made in it, as in /proc. */
 async function makeDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path);
+    await mkdir(path, { mode: 0o700 });
   } catch (error) {
     if (isSystemError(error, "EEXIST")) return;
     if (!isSystemError(error, "ENOENT") || existsSync(dirname(path))) throw error;
     await makeDirectory(dirname(path));
-    await mkdir(path);
+    await mkdir(path, { mode: 0o700 });
   }
   await syncDirectory(dirname(path));
 }

@@ -16,7 +16,11 @@ export async function removeDirectories(...paths: string[]): Promise<void> {
     );
 }
 
-/** @throws {Failure} if the directory cannot be made. */
+/**
+ * Makes a directory for its user alone, with those above it where they are missing.
+ *
+ * @throws {Failure} if it cannot be made.
+ */
 export async function makeDirectory(path: string): Promise<void> {
-  await attempt(`make the directory '${path}'`, mkdir(path, { recursive: true }));
+  await attempt(`make the directory '${path}'`, mkdir(path, { recursive: true, mode: 0o700 }));
 }

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { chmod, mkdir } from "node:fs/promises";
 import { test } from "node:test";
 import { runChecks, ok, problem, warning, type Check } from "../../../agent/doctor/check.ts";
 import { judgeClock } from "../../../agent/doctor/controllers.ts";
 import { creation } from "../../../agent/doctor/programs.ts";
+import { privacyChecks } from "../../../agent/doctor/privacy.ts";
 import { countLevels, reportText } from "../../../agent/doctor/report.ts";
 import { judgeMetadata, judgeSpace, parseBtrfsUsage } from "../../../agent/doctor/space.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { formatBytes, GiB, MiB } from "../../../os/text/size.ts";
 import { judgeKvm } from "../../../agent/doctor/virtualization.ts";
 import { makeSettings } from "../settings/make-settings.ts";
@@ -121,4 +124,21 @@ test("a clock that differs from a controller's by more than a minute is told, wi
   ]);
   assert.deepEqual(found("Thu, 01 Jan 2026 13:00:00 GMT"), ["this host's is 1h00m behind that of http://c/"]);
   assert.deepEqual([found(undefined), found("nonsense")], [[], []]);
+});
+
+test("what other users may look into is told, with what closes it", async () => {
+  await using directory = await temporaryDirectory("croft-test-doctor-");
+  const own = makeSettings({ runtime: directory.path, spool: directory.path, tftp: directory.path }, [
+    "http://127.0.0.1:1/",
+  ]);
+  await mkdir(own.runtime, { mode: 0o700 });
+  const look = async () =>
+    (await runChecks(privacyChecks, own, never)).map(
+      ({ level, text, fix }) => `${level} ${text} ${fix ?? ""}`,
+    );
+  assert.deepEqual(await look(), ["ok they see nothing of spool, exchange and sockets "]);
+  await chmod(own.runtime, 0o750);
+  // Spool and runtime directory are one here.
+  const told = `warning they may look into ${own.runtime} chmod -R go= ${own.runtime}`;
+  assert.deepEqual(new Set(await look()), new Set([told]));
 });
