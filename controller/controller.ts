@@ -19,6 +19,7 @@ import { LiveLogs } from "./files/live-logs.ts";
 import { BuildQueue } from "./builds/queue.ts";
 import { Artifacts } from "./builds/artifacts.ts";
 import { Results } from "./builds/results.ts";
+import { BuildSecrets } from "./builds/secrets.ts";
 import { Sessions } from "./builds/sessions.ts";
 import { WaitingReasons } from "./builds/waiting.ts";
 
@@ -36,6 +37,7 @@ export interface Controller {
   readonly artifacts: Artifacts;
   readonly blobs: BlobStore;
   readonly liveLogs: LiveLogs;
+  readonly secrets: BuildSecrets;
   /** Undefined: any agent is served. */
   readonly agentKeys: ReadonlyMap<string, KeyObject> | undefined;
   readonly proofs: AgentProofs;
@@ -62,6 +64,8 @@ export async function openController(
   const queue = new BuildQueue(database);
   const changes = new Changes();
   const blobs = new BlobStore(directory);
+  const liveLogs = new LiveLogs(directory, configuration.logLimitBytes);
+  const secrets = new BuildSecrets(database);
   const settings = {
     leaseMarginSeconds: configuration.leaseMarginSeconds,
     withChallenge: agentKeys !== undefined,
@@ -78,10 +82,11 @@ export async function openController(
     builds: new Builds(database, queue, configuration.targets, changes),
     sessions,
     waiting: new WaitingReasons(database),
-    results: new Results(database, queue, blobs, changes, configuration.retries, log),
+    results: new Results({ database, queue, blobs, liveLogs, secrets, changes }, configuration.retries, log),
     artifacts: new Artifacts(database, blobs),
     blobs,
-    liveLogs: new LiveLogs(directory, configuration.logLimitBytes),
+    liveLogs,
+    secrets,
     agentKeys,
     proofs: new AgentProofs(database),
   };

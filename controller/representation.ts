@@ -1,4 +1,5 @@
 /** Builds as JSON. */
+import { maskCredentials } from "../os/text/credentials.ts";
 import type { Artifact } from "./builds/artifacts.ts";
 import type { Build } from "./builds/build.ts";
 import type { Controller } from "./controller.ts";
@@ -62,7 +63,7 @@ export function buildJson(build: Build, base: string) {
     name: build.name,
     version: build.version,
     target: build.target,
-    repository: build.repository,
+    repository: maskCredentials(build.repository),
     machine: specification.machine,
     environment: specification.environment ?? null,
     priority: build.priority,

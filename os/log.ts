@@ -1,6 +1,7 @@
 import { pino, type Logger } from "pino";
 import pretty from "pino-pretty";
 import { withoutSecrets } from "./network/url.ts";
+import { maskCredentials } from "./text/credentials.ts";
 
 /** A structured log; text from guests and peers goes into fields only, never into the message. */
 export type Log = Logger<keyof typeof customLevels>;
@@ -36,7 +37,7 @@ export function makeLog(options: LogOptions = {}): Log {
   const format = options.format ?? "terminal";
   const destination = options.destination ?? 2;
   // Whoever reads logs need not get the tokens that URLs may hold.
-  const serializers = { url: showUrl, controller: showUrl };
+  const serializers = { url: showUrl, controller: showUrl, reason: showText, stack: showText };
   const settings = { level, customLevels, base: null, serializers };
   if (format === "json")
     return pino(
@@ -58,6 +59,11 @@ export function makeLog(options: LogOptions = {}): Log {
 
 function showUrl(value: unknown): unknown {
   return typeof value === "string" ? withoutSecrets(value) : value;
+}
+
+/** Reasons are messages of programs and libraries, which repeat the URLs that they were given. */
+function showText(value: unknown): unknown {
+  return typeof value === "string" ? maskCredentials(value) : value;
 }
 
 /** A log that keeps nothing. */

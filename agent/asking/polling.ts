@@ -3,6 +3,7 @@ import { Failure, reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
+import { maskCredentials } from "../../os/text/credentials.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import { isLocalRepository } from "../../manifests/task.ts";
@@ -188,7 +189,7 @@ export class Polling {
 function refusalReason(response: TaskResponse, task: Task, request: TaskRequest): string | undefined {
   if (response.challenge !== undefined && request.fingerprint === undefined)
     return "it has a challenge, but there is no key (--auth-key)";
-  if (isLocalRepository(task)) return `its repository '${task.repositoryUrl}' is local`;
+  if (isLocalRepository(task)) return `its repository '${maskCredentials(task.repositoryUrl)}' is local`;
   for (const url of [response.resultUrl, ...Object.values(response.uploadUrls)])
     if (url !== undefined && !isWebUrl(url)) return `'${url}' is no http or https URL`;
   const mode = request.interactiveMode ?? "false";

@@ -1,11 +1,14 @@
 /** Takes the results of builds: logs into the blob store, then everything else in one transaction. */
 import { createHash } from "node:crypto";
 import type { BlobStore } from "../files/blobs.ts";
+import type { LiveLogs } from "../files/live-logs.ts";
+import { maskSecrets } from "../files/secret-mask.ts";
 import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import { countDiagnostics } from "./diagnostics.ts";
 import { headPriority, type BuildQueue } from "./queue.ts";
+import type { BuildSecrets } from "./secrets.ts";
 import { isCurrent, type Session } from "./sessions.ts";
 import type { Log } from "../../os/log.ts";
 
@@ -32,27 +35,24 @@ interface StoredOperation {
   errors: number;
 }
 
+/** Where the parts of a result go. */
+interface ResultParts {
+  readonly database: Database;
+  readonly queue: BuildQueue;
+  readonly blobs: BlobStore;
+  readonly liveLogs: LiveLogs;
+  readonly secrets: BuildSecrets;
+  readonly changes: Changes;
+}
+
 /** Stores results. */
 export class Results {
-  readonly #database: Database;
-  readonly #queue: BuildQueue;
-  readonly #blobs: BlobStore;
-  readonly #changes: Changes;
+  readonly #parts: ResultParts;
   readonly #retries: number;
   readonly #log: Log;
 
-  constructor(
-    database: Database,
-    queue: BuildQueue,
-    blobs: BlobStore,
-    changes: Changes,
-    retries: number,
-    log: Log,
-  ) {
-    this.#database = database;
-    this.#queue = queue;
-    this.#blobs = blobs;
-    this.#changes = changes;
+  constructor(parts: ResultParts, retries: number, log: Log) {
+    this.#parts = parts;
     this.#retries = retries;
     this.#log = log;
   }
@@ -62,17 +62,25 @@ export class Results {
     const digest = digestOf(result);
     if (isRepeated(session, digest)) return "stored";
     if (!isCurrent(session)) return "gone";
+    const { database, secrets, liveLogs, changes } = this.#parts;
+    const hidden = await secrets.of(session.build);
+    await liveLogs.finish(session.id);
     const operations: StoredOperation[] = [];
-    for (const operation of result.operations) operations.push(await this.#storeLog(operation));
-    const outcome = await this.#database.transaction((sql) =>
+    for (const operation of result.operations) operations.push(await this.#storeLog(operation, hidden));
+    const outcome = await database.transaction((sql) =>
       this.#record(sql, session, result, operations, digest),
     );
-    if (outcome === "stored") this.#changes.announce("state", session.build);
+    if (outcome === "stored") changes.announce("state", session.build);
     return outcome;
   }
 
-  async #storeLog({ name, status, log }: BuildResult["operations"][number]): Promise<StoredOperation> {
-    const { digest, bytes } = await this.#blobs.store(Buffer.from(log));
+  async #storeLog(
+    { name, status, log }: BuildResult["operations"][number],
+    secrets: readonly string[],
+  ): Promise<StoredOperation> {
+    const text = Buffer.from(log);
+    maskSecrets(text, secrets);
+    const { digest, bytes } = await this.#parts.blobs.store(text);
     return { name, status, digest, bytes, ...countDiagnostics(log) };
   }
 
@@ -116,11 +124,11 @@ export class Results {
     if (status === "interrupt" || (status === "abort" && aborts <= this.#retries)) {
       const priority = status === "interrupt" ? headPriority : build.priority;
       // An expired session's build is in the queue already, at its own priority.
-      await this.#queue.putBack(sql, build, priority, aborts);
+      await this.#parts.queue.putBack(sql, build, priority, aborts);
       this.#log.info({ build: build.id, agent: session.agent, status }, "queued again");
       return;
     }
-    await this.#queue.leave(sql, build);
+    await this.#parts.queue.leave(sql, build);
     await sql.query(
       `update croft.builds set state = 'finished', status = $2, aborts = $3, finished_at = now(),
          version = case when version = '0' then $4 else version end where id = $1`,

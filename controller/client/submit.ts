@@ -122,7 +122,8 @@ function picked(values: OptionValues, ...names: string[]): OptionValues {
 
 /** The last part of a URL's path, without what git and archives add. */
 function nameFrom(repository: string): string {
-  const path = repository.replace(/[#?].*$/, "").replace(/\/+$/, "");
+  const place = repository.replace(/^([a-z0-9+.-]+:\/\/)[^/?#]*@/i, "$1"); // a password is no name
+  const path = place.replace(/[#?].*$/, "").replace(/\/+$/, "");
   const name = path.slice(path.search(/[^/:]*$/)).replace(/\.git$|\.tar\.\w+$|\.tgz$/, "");
   if (name === "")
     throw new UsageFailure("submit", `'${repository}' tells no name`, { hints: ["Give it with --name."] });

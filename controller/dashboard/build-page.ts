@@ -1,4 +1,5 @@
 /** One build: what it is, its operations, its log, its artifacts. */
+import { maskCredentials } from "../../os/text/credentials.ts";
 import { formatBytes } from "../../os/text/size.ts";
 import type { Controller } from "../controller.ts";
 import { queueSeconds, secondsBetween, type BuildDetails, type Operation } from "../representation.ts";
@@ -48,7 +49,7 @@ function summary({ build, waiting: reason }: BuildDetails, session: Session | un
     <dl class="facts">
       ${fact("Target", html`<a href="/builds?target=${encodeURIComponent(build.target)}">${build.target}</a>`)}
       ${fact("Machine", session ? html`${session.machine} <span class="quiet">at ${session.agent}</span>` : specification.machine)}
-      ${fact("Repository", repository(build.repository))}
+      ${fact("Repository", repository(maskCredentials(build.repository)))}
       ${fact("Submitted", html`${ago(build.created_at)}${build.submitted_by !== null && html` by ${build.submitted_by}`}`)}
       ${fact("Waited", duration(queueSeconds(build), waiting))}
       ${reason !== undefined && fact("It waits", reason)}
@@ -57,9 +58,9 @@ function summary({ build, waiting: reason }: BuildDetails, session: Session | un
     </dl>`;
 }
 
-/** Only web addresses become links; anything may be submitted. */
+/** Only web addresses become links, and only whole ones; anything may be submitted. */
 function repository(url: string): Markup {
-  return /^https?:\/\//i.test(url) ? html`<a href="${url}" rel="noreferrer">${url}</a>` : html`${url}`;
+  return /^https?:\/\/(?!\*)/i.test(url) ? html`<a href="${url}" rel="noreferrer">${url}</a>` : html`${url}`;
 }
 
 function operationTable(operations: readonly Operation[]): Markup {

@@ -2,6 +2,7 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
+import { maskCredentials } from "../../os/text/credentials.ts";
 import { answerWithEvents } from "../event-stream.ts";
 import { readDetails } from "../representation.ts";
 import { mayRead } from "../routes/access.ts";
@@ -73,7 +74,7 @@ function addStaticFiles(server: FastifyInstance): void {
 
 /** A page for a person who asked for what cannot be. */
 export function sendRefusal(reply: FastifyReply, status: number, reason: string) {
-  const content = html`<h1>${reason}</h1>
+  const content = html`<h1>${maskCredentials(reason)}</h1>
     <p><a href="/builds">All builds</a></p>`;
   return sendPage(reply.code(status), page(status === 404 ? "Not found" : "Refused", content));
 }

@@ -1,6 +1,7 @@
 /** A PostgreSQL server, shared by any number of controllers. */
 import { Pool, type PoolClient } from "pg";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { maskCredentials } from "../../os/text/credentials.ts";
 import type { Database, Sql } from "./database.ts";
 
 /**
@@ -15,7 +16,7 @@ export async function openServer(url: string, onError: (error: Error) => void): 
     await pool.query("select 1");
   } catch (error) {
     await pool.end();
-    throw new Failure(`open the database '${withoutPassword(url)}'`, reasonOf(error), { cause: error });
+    throw new Failure(`open the database '${maskCredentials(url)}'`, reasonOf(error), { cause: error });
   }
   const sqlOf = (connection: Pool | PoolClient): Sql => ({
     query: async <Row>(text: string, values: readonly unknown[] = []) =>
@@ -103,8 +104,4 @@ async function inTransaction<T>(
     connection.off("error", listener);
     connection.release(broken);
   }
-}
-
-function withoutPassword(url: string): string {
-  return url.replace(/(\/\/[^:/@]*):[^@]*@/, "$1@");
 }

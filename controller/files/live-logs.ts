@@ -1,13 +1,17 @@
 /**
  * Live logs: what a machine prints while it builds, as raw bytes in one file a session.
  *
- * Invariant: the file's size is the offset of the next chunk. A chunk that was sent before is skipped as far as it
+ * Secrets of the build's are masked before they are written. A secret may be cut by the end of a chunk: what may be the
+ * beginning of one is held back until the next chunk comes, or the session ends.
+ *
+ * Invariant: the file's size, with what is held back, is the offset of the next chunk. A chunk that was sent before is skipped as far as it
  * is known, so an agent that missed an answer sends again; a chunk beyond the end is refused with the offset wanted.
  * Nothing is synced: this is for watching, the result has the logs that count.
  */
 import { appendFile, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { DataDirectory } from "./data-directory.ts";
+import { maskSecrets } from "./secret-mask.ts";
 
 const cut = "\n[croft: the log is longer than this controller keeps; the rest is left out]\n";
 
@@ -20,6 +24,7 @@ export class LiveLogs {
   readonly #limitBytes: number;
   /** Chunks of one session follow each other, however many requests bring them. */
   readonly #tails = new Map<number, Promise<unknown>>();
+  readonly #heldBack = new Map<number, Buffer>();
 
   constructor(directory: DataDirectory, limitBytes: number) {
     this.#directory = directory.logs;
@@ -36,9 +41,27 @@ export class LiveLogs {
   }
 
   /** Adds a chunk at an offset in bytes. */
-  async append(session: number, offset: number, chunk: Uint8Array): Promise<Appended> {
+  async append(
+    session: number,
+    offset: number,
+    chunk: Uint8Array,
+    secrets: readonly string[] = [],
+  ): Promise<Appended> {
+    return await this.#inTurn(session, () => this.#append(session, offset, chunk, secrets));
+  }
+
+  /** No more comes: what was held back was no secret. */
+  async finish(session: number): Promise<void> {
+    await this.#inTurn(session, async () => {
+      const rest = this.#heldBack.get(session);
+      this.#heldBack.delete(session);
+      if (rest) await this.#write(session, rest);
+    });
+  }
+
+  async #inTurn<T>(session: number, work: () => Promise<T>): Promise<T> {
     const previous = this.#tails.get(session) ?? Promise.resolve();
-    const next = previous.then(() => this.#append(session, offset, chunk));
+    const next = previous.then(work);
     const settled = next.catch(() => {});
     this.#tails.set(session, settled);
     try {
@@ -48,18 +71,35 @@ export class LiveLogs {
     }
   }
 
-  async #append(session: number, offset: number, chunk: Uint8Array): Promise<Appended> {
-    const size = await this.size(session);
-    if (size > this.#limitBytes) return { appended: 0 }; // cut already
+  async #append(
+    session: number,
+    offset: number,
+    chunk: Uint8Array,
+    secrets: readonly string[],
+  ): Promise<Appended> {
+    const written = await this.size(session);
+    if (written > this.#limitBytes) return { appended: 0 }; // cut already
+    const held = this.#heldBack.get(session) ?? Buffer.alloc(0);
+    const size = written + held.length;
     if (offset > size) return { expectedOffset: size };
     const news = chunk.subarray(size - offset);
+    if (news.length === 0) return { appended: 0 };
     const room = this.#limitBytes - size;
-    if (news.length <= room) {
-      if (news.length > 0) await appendFile(this.path(session), news);
-      return { appended: news.length };
+    const bytes = Buffer.concat([held, news]);
+    const open = maskSecrets(bytes, secrets);
+    if (news.length > room) {
+      this.#heldBack.delete(session);
+      await this.#write(session, Buffer.concat([bytes.subarray(0, held.length + room), Buffer.from(cut)]));
+      return { appended: room + cut.length };
     }
-    await appendFile(this.path(session), Buffer.concat([news.subarray(0, room), Buffer.from(cut)]));
-    return { appended: room + cut.length };
+    await this.#write(session, bytes.subarray(0, bytes.length - open));
+    if (open > 0) this.#heldBack.set(session, Buffer.from(bytes.subarray(bytes.length - open)));
+    else this.#heldBack.delete(session);
+    return { appended: news.length };
+  }
+
+  async #write(session: number, bytes: Uint8Array): Promise<void> {
+    if (bytes.length > 0) await appendFile(this.path(session), bytes, { mode: 0o600 });
   }
 
   /** Reads at most `length` bytes from an offset; nothing at the end or if there is no log. */

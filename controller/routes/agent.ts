@@ -35,7 +35,8 @@ export function addAgentRoutes(server: FastifyInstance, served: Served): void {
       if (!Buffer.isBuffer(request.body))
         return refuse(reply, 415, "the body must be application/octet-stream");
       const session = request.currentSession!;
-      const outcome = await controller.liveLogs.append(session.id, offset, request.body);
+      const secrets = await controller.secrets.of(session.build);
+      const outcome = await controller.liveLogs.append(session.id, offset, request.body, secrets);
       if ("expectedOffset" in outcome) {
         reply.header("Croft-Log-Offset", String(outcome.expectedOffset));
         return refuse(reply, 409, `the next chunk is that at offset ${outcome.expectedOffset}`);

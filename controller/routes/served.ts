@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { maskCredentials } from "../../os/text/credentials.ts";
 import type { Controller } from "../controller.ts";
 
 /** What all routes have at hand. */
@@ -18,5 +19,8 @@ export interface Served {
 
 /** Answers with an error, in words. */
 export function refuse(reply: FastifyReply, status: number, reason: string, hints: readonly string[] = []) {
-  return reply.code(status).type("application/json; charset=utf-8").send({ error: reason, hints });
+  return reply
+    .code(status)
+    .type("application/json; charset=utf-8")
+    .send({ error: maskCredentials(reason), hints: hints.map(maskCredentials) });
 }

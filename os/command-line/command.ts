@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { Failure } from "../failure.ts";
+import { maskCredentials } from "../text/credentials.ts";
 
 /** Wrong usage of a command line. */
 const usageStatus = 2;
@@ -32,8 +33,8 @@ export async function runCommand(
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageStatus;
     if (!(error instanceof Failure)) return reportBug(error);
-    process.stderr.write(`croft: ${error.message}\n`);
-    for (const hint of error.hints) process.stderr.write(`  ${hint}\n`);
+    process.stderr.write(`croft: ${maskCredentials(error.message)}\n`);
+    for (const hint of error.hints) process.stderr.write(`  ${maskCredentials(hint)}\n`);
     return error.exitStatus;
   }
 }

@@ -119,6 +119,25 @@ describe("files of a controller", () => {
     assert.equal((await logs.read(2, 0)).length, 0);
   });
 
+  test("a secret is masked in a live log, however chunks cut it, and offsets count what was sent", async () => {
+    const secrets = ["ci:s3cr3t", "s3cr3t"];
+    const text = Buffer.from("+ curl https://ci:s3cr3t@host/x\nit is s3cr3t, s3cr3s s3cr");
+    const shown = "+ curl https://*********@host/x\nit is ******, s3cr3s s3cr";
+    const logs = new LiveLogs(directory, 1_000_000);
+    for (let size = 1; size < 12; size++) {
+      const session = 100 + size;
+      for (let offset = 0; offset < text.length; offset += size) {
+        const chunk = text.subarray(offset, offset + size);
+        assert.deepEqual(await logs.append(session, offset, chunk, secrets), { appended: chunk.length });
+        assert.doesNotMatch((await logs.read(session, 0)).toString(), /s3cr3t|:s3|ci:/);
+        // Sent again, as when the answer was lost
+        assert.deepEqual(await logs.append(session, offset, chunk, secrets), { appended: 0 });
+      }
+      await logs.finish(session);
+      assert.equal((await logs.read(session, 0)).toString(), shown, `pieces of ${size}`);
+    }
+  });
+
   test("a second controller in the same process group is refused", async () => {
     await assert.rejects(
       openDataDirectory(temporary.path, true, silentLog()),

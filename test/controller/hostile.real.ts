@@ -13,6 +13,7 @@ import {
   postTaskRequest,
   readBuild,
   requestTask,
+  sendLog,
   sendResult,
   submit,
   type Farm,
@@ -140,6 +141,34 @@ describe("a controller among strangers", () => {
   test("a session that is over takes no piece of a log, whatever is in the body", async () => {
     const answer = await ask("/agent/log/stranger", { method: "POST", body: "x".repeat(5_000_000) });
     assert.equal(answer.status, 410);
+  });
+
+  test("user and password of a repository are read nowhere but in the task", async () => {
+    const repository = "https://ci:s3cr3t-tok@x.org/x.tar.gz?private_token=t0ken-2";
+    const id = await submit(url, { targets: ["a"], repository, type: "pkg" });
+    const task = await requestTask(url, machines("a_1"));
+    assert.equal(task.task?.repositoryUrl, repository);
+    const basic = Buffer.from("ci:s3cr3t-tok").toString("base64");
+    const log = `+ curl ${repository}\nAuthorization: Basic ${basic}\n`;
+    await sendLog(task, 0, log.slice(0, 20));
+    await sendLog(task, 20, log.slice(20));
+    const refused = await submission({ repository: "git+file://ci:s3cr3t-tok@/x" });
+    assert.equal(refused.status, 400);
+    const pages = [refused.text];
+    const look = async () => {
+      for (const path of ["/builds", `/builds/${id}`, "/api/v1/builds", `/api/v1/builds/${id}`, "/metrics"])
+        pages.push((await ask(path)).text);
+      for (const kind of ["live", "result"])
+        pages.push((await ask(`/api/v1/builds/${id}/log?kind=${kind}`)).text);
+    };
+    await look();
+    assert.equal((await sendResult(task, "error", [["update", "error", log]])).status, 204);
+    await look();
+    pages.push((await ask(`/api/v1/builds/${id}/events`)).text, controller.log());
+    for (const page of pages)
+      for (const secret of ["s3cr3t", "t0ken", basic]) assert.ok(!page.includes(secret), page);
+    assert.match(pages.join(), /https:\/\/\*\*\*@x\.org\/x\.tar\.gz\?private_token=\*\*\*/);
+    assert.match(pages.join(), /\+ curl https:\/\/\*{13}@x\.org/);
   });
 
   test("an upload that ends after its build was taken away leaves nothing", async () => {

@@ -24,8 +24,12 @@ fetch() {
   esac
 }
 
+# traced COMMAND…: shows it, but not user and password of a URL, and runs it.
 traced() {
-  echo "+ $*"
+  case $* in
+    *://*@*) printf '%s\n' "+ $*" | sed 's|://[^/?# ]*@|://***@|g' ;;
+    *) echo "+ $*" ;;
+  esac
   "$@"
 }
 
