@@ -40,7 +40,7 @@ export class Polling {
   readonly #controllers: readonly ControllerSetting[];
   readonly #client: Pick<HttpClient, "postManifest">;
   readonly #log: Log;
-  readonly #metrics: AgentMetrics | undefined;
+  readonly #metrics: Pick<AgentMetrics, "pollAnswered" | "pollFailed"> | undefined;
   readonly #random: () => number;
   readonly #signer: Signer | undefined;
   readonly #timeoutSeconds: number;
@@ -58,7 +58,7 @@ export class Polling {
     requestTimeoutSeconds: number;
     requestRetries: number;
     log: Log;
-    metrics?: AgentMetrics;
+    metrics?: Pick<AgentMetrics, "pollAnswered" | "pollFailed">;
     random?: () => number;
     /** Milliseconds of a clock that never goes back. */
     now?: () => number;

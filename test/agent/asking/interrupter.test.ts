@@ -53,6 +53,7 @@ test("a task that is interrupted gives its machine, and the lock is the interrup
   await using on = await host({ a: 12 });
   const task = on.task("a");
   assert.deepEqual([task.pid, task.priority], [on.holders["a"]!.pid, 12]);
+  assert.deepEqual(loadOf(on.enumeration, 7), { instanceMax: 7, held: 1, running: [task] });
   const interrupted = interruptTasks(on.toolchainLock, [task], task, { log, signal: never });
   await on.holders["a"]!.until("SIGUSR1");
   await on.holders["a"]!.tell("release");

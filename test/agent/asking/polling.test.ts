@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import { openSigner } from "../../../agent/wire/signing.ts";
+import { packageVersion } from "../../../os/files/package.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { makeKey } from "../../controller/authentication/proof.ts";
 import { Unreachable } from "../../../agent/wire/answers.ts";
 import { HttpClient } from "../../../agent/wire/http.ts";
+import { HttpClient, Unreachable, type Answer } from "../../../agent/wire/http.ts";
 import { Polling } from "../../../agent/asking/polling.ts";
+import { Failure } from "../../../os/failure.ts";
 import { silentLog } from "../../../os/log.ts";
 import type { TaskRequest } from "../../../manifests/task-request.ts";
 import { FakeController } from "../fake-controller.ts";
@@ -17,7 +20,7 @@ const request: TaskRequest = {
   toolchainName: "default",
   toolchainVersion: "1",
   machines: [{ id: "m-1", name: "m", summary: "a machine" }],
-} as unknown as TaskRequest;
+};
 
 /** A controller that fails after so many seconds; when it is asked, in seconds of a clock of our own. */
 async function timesAsked(failsAfterSeconds: number, untilSeconds: number): Promise<number[]> {
@@ -29,7 +32,7 @@ async function timesAsked(failsAfterSeconds: number, untilSeconds: number): Prom
       now += failsAfterSeconds * 1000;
       return Promise.reject(new Unreachable("ask", "it is down"));
     },
-  } as unknown as HttpClient;
+  };
   const controllers = [{ url: "http://controller.example/task", priority: 0 }];
   const polling = new Polling({
     ...{
@@ -87,6 +90,8 @@ test("each attempt of a signed request has a proof of its own: the controller wo
   });
   assert.equal(await polling.ask(() => request, new AbortController().signal), undefined);
   const proofs = controller.received.map(({ headers }) => String(headers["croft-proof"]));
+  for (const { headers } of controller.received)
+    assert.equal(headers["croft-agent"], `${packageVersion}; proof`);
   assert.equal(proofs.length, 2);
   assert.equal(new Set(proofs.map((proof) => proof.split(" ")[1])).size, 2, proofs.join("\n"));
 });
@@ -101,4 +106,224 @@ test("no controller gets a proof signed as its challenge", async () => {
     /would pass for a proof to another controller/,
   );
   await signer.sign("croft");
+});
+
+const never = new AbortController().signal;
+const noTask = ": 1\nsession:\n";
+const resultUrl = "result-url: http://c0.example/r\n";
+const taskResponse = (header = resultUrl, task = "") =>
+  `: 1\nsession: s\n${header}:\nname: hello\nversion: 1.0\nrepository-url: https://example.org/h.git#v1\n` +
+  `machine: m\ntarget: x86_64-linux-gnu\n${task}`;
+
+/** Controllers of these priorities, which answer one after another with what a function makes; who was asked. */
+function polling(
+  priorities: readonly number[],
+  answer: (index: number, signal: AbortSignal | undefined) => Promise<Answer> | Answer | string,
+  more: Partial<ConstructorParameters<typeof Polling>[0]> = {},
+) {
+  const controllers = priorities.map((priority, index) => ({
+    url: `http://c${index}.example/task`,
+    priority,
+  }));
+  const asked: number[] = [];
+  const failed: string[] = [];
+  const answered: string[] = [];
+  const client = {
+    postManifest: async (url: string, _body: Uint8Array, limits: { signal?: AbortSignal } = {}) => {
+      const index = controllers.findIndex((controller) => controller.url === url);
+      asked.push(index);
+      const found = await answer(index, limits.signal);
+      return typeof found === "string" ? { status: 200, headers: {}, body: Buffer.from(found) } : found;
+    },
+  };
+  const metrics = {
+    pollAnswered: (url: string) => void answered.push(url),
+    pollFailed: (_url: string, reason: string) => void failed.push(reason),
+  };
+  const limits = { requestTimeoutSeconds: 60, requestRetries: 4 };
+  const parts = {
+    ...{ controllers, client, signer: undefined, log: silentLog(), metrics },
+    ...limits,
+    ...more,
+  };
+  return { asked, failed, answered, polling: new Polling(parts) };
+}
+
+test("controllers are asked by priority, without regard to F; equal ones in random order, until one has a task", async () => {
+  const random = [0.9, 0.1, 0.5, 0.3];
+  const on = polling([5, 10_007, 5, 9], (index) => (index === 0 ? taskResponse() : noTask), {
+    random: () => random.shift()!,
+  });
+  const received = await on.polling.ask(() => request, never);
+  assert.deepEqual(on.asked, [3, 1, 2, 0]);
+  assert.equal(received?.controller.url, "http://c0.example/task");
+  assert.deepEqual([received.response.session, received.task.name], ["s", "hello"]);
+  assert.deepEqual(Object.keys(received).sort(), ["controller", "response", "task"]);
+  assert.equal(on.answered.length, 4);
+});
+
+test("a controller that nothing is offered to is not asked", async () => {
+  const on = polling([1, 2], () => noTask);
+  await on.polling.ask(({ priority }) => (priority === 1 ? request : undefined), never);
+  assert.deepEqual(on.asked, [0]);
+});
+
+const key = { ...request, fingerprint: "f".repeat(64) };
+for (const [what, response, reason, to] of [
+  ["no manifest", "nonsense\n", /^http:\/\/c0\.example\/task:1:9: /],
+  [
+    "a challenge for an agent without a key",
+    taskResponse(`challenge: abc\n${resultUrl}`),
+    /it has a challenge, but there is no key/,
+  ],
+  [
+    "a repository of the host",
+    taskResponse().replace("https://example.org/h.git#v1", "/srv/h.git#v1"),
+    /is local$/,
+  ],
+  [
+    "a result URL of another kind",
+    taskResponse("result-url: file:///etc/x\n"),
+    /'file:\/\/\/etc\/x' is no http or https/,
+  ],
+  [
+    "an upload URL of another kind",
+    taskResponse(`${resultUrl}artifact-upload-url: ftp://x/\n`),
+    /is no http or https URL$/,
+  ],
+  [
+    "a machine that was not offered",
+    taskResponse().replace("machine: m", "machine: n"),
+    /'n' was not offered$/,
+  ],
+  [
+    "an interactive task, to one that takes none",
+    taskResponse(resultUrl, "interactive: test\n"),
+    /it is interactive$/,
+  ],
+  [
+    ...([
+      "another task, to one that takes interactive ones only",
+      taskResponse(),
+      /it is not interactive$/,
+    ] as const),
+    { ...request, interactiveMode: "true", interactiveLogin: "host:5900" },
+  ],
+] as [string, string, RegExp, TaskRequest?][])
+  test(`a controller that answers with ${what} is passed over, and the next one asked`, async () => {
+    const on = polling([2, 1], (index) => (index === 0 ? response : noTask));
+    assert.equal(await on.polling.ask(() => to ?? request, never), undefined);
+    assert.deepEqual(on.asked, [0, 1]);
+    assert.match(on.failed.join(), reason);
+    assert.equal(on.failed.length, 1);
+    assert.deepEqual(on.answered, ["http://c1.example/task"]);
+    await on.polling.ask(() => to ?? request, never);
+    assert.equal(on.asked.length, 4, "it was reached, and is asked again in the next round");
+  });
+
+test("a task that fits what the agent takes is taken, with the answer to its challenge and the URL of its log", async () => {
+  const signed: string[] = [];
+  const signer = {
+    fingerprint: key.fingerprint,
+    sign: (challenge: string) => Promise.resolve(void signed.push(challenge)).then(() => "c2lnbmVk"),
+    prove: () => Promise.reject(new Error("not expected")),
+  };
+  for (const mode of ["true", "both"] as const) {
+    const body = Buffer.from(taskResponse(`challenge: abc\n${resultUrl}`, "interactive: test\n"));
+    for (const [header, logUrl] of [
+      ["https://c0.example/log", "https://c0.example/log"],
+      ["file:///etc/passwd", undefined],
+      [["http://a.example/", "http://b.example/"], undefined],
+    ] as const) {
+      const headers = { "croft-log-url": typeof header === "string" ? header : [...header] };
+      const on = polling([1], () => ({ status: 200, headers, body }), { signer });
+      const received = await on.polling.ask(() => ({ ...key, interactiveMode: mode }), never);
+      assert.deepEqual([received?.answer, received?.logUrl], ["c2lnbmVk", logUrl]);
+    }
+  }
+  assert.deepEqual(new Set(signed), new Set(["abc"]));
+});
+
+test("a challenge that cannot be signed is a reason to refuse the task, and not to lose its result", async () => {
+  const signer = {
+    fingerprint: key.fingerprint,
+    sign: () => Promise.reject(new Failure("sign", "the card was taken out")),
+    prove: () => Promise.reject(new Error("not expected")),
+  };
+  const on = polling([1], () => taskResponse(`challenge: abc\n${resultUrl}`), { signer });
+  assert.equal(await on.polling.ask(() => key, never), undefined);
+  assert.match(on.failed.join(), /the card was taken out/);
+});
+
+test("a request that cannot be signed is not sent, and the next controller asked; a bug is thrown", async () => {
+  await using controller = await FakeController.start();
+  const limits = { requestTimeoutSeconds: 300, requestRetries: 0 };
+  const parts = {
+    controllers: [{ url: controller.url("/task"), priority: 0 }],
+    client: new HttpClient({ agent: "test", connectTimeoutSeconds: 30, ...limits }),
+    ...{ ...limits, log: silentLog() },
+  };
+  const signerFailing = (error: Error) => ({
+    ...{
+      fingerprint: key.fingerprint,
+      sign: () => Promise.reject(error),
+      prove: () => Promise.reject(error),
+    },
+  });
+  const failed: string[] = [];
+  const metrics = {
+    pollAnswered: () => {},
+    pollFailed: (_url: string, reason: string) => void failed.push(reason),
+  };
+  const signer = signerFailing(new Failure("sign", "no card"));
+  assert.equal(await new Polling({ ...parts, signer, metrics }).ask(() => key, never), undefined);
+  assert.match(failed.join(), /^Cannot sign the task request to http:\/\/127.*: .*no card/);
+  assert.equal(controller.received.length, 0);
+  const bug = polling([1], () => Promise.reject(new TypeError("x is not a function")));
+  await assert.rejects(
+    bug.polling.ask(() => request, never),
+    TypeError,
+  );
+});
+
+test("once a controller has answered, its next failure is the first again", async () => {
+  let now = 0;
+  let down = true;
+  const answer = () => (down ? Promise.reject(new Unreachable("ask", "it is down")) : noTask);
+  const on = polling([1], answer, { now: () => now });
+  const askAt = async (seconds: number) => {
+    now = seconds * 1000;
+    await on.polling.ask(() => request, never);
+    return on.asked.length;
+  };
+  assert.deepEqual([await askAt(0), await askAt(0.9), await askAt(1)], [1, 1, 2], "after 1 s");
+  assert.deepEqual([await askAt(2.9), await askAt(3)], [2, 3], "after 2 s more");
+  down = false;
+  assert.equal(await askAt(7), 4);
+  down = true;
+  assert.deepEqual([await askAt(8), await askAt(8.9), await askAt(9)], [5, 5, 6], "after 1 s");
+});
+
+test("a controller that is being asked when the agent is to end has three seconds left to give a task", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    for (const isInTime of [true, false]) {
+      const stop = new AbortController();
+      const answer = Promise.withResolvers<string>();
+      const on = polling([2, 1], (_index, signal) => {
+        signal!.addEventListener("abort", () => answer.reject(signal!.reason as Error), { once: true });
+        return answer.promise.then((text): Answer => ({ status: 200, headers: {}, body: Buffer.from(text) }));
+      });
+      const received = on.polling.ask(() => request, stop.signal);
+      stop.abort(new Error("asked to end"));
+      mock.timers.tick(2999);
+      if (isInTime) answer.resolve(taskResponse());
+      else mock.timers.tick(1);
+      if (isInTime) assert.equal((await received)?.response.session, "s");
+      else await assert.rejects(received, /asked to end/);
+      assert.deepEqual(on.asked, [0]);
+    }
+  } finally {
+    mock.timers.reset();
+  }
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import fs, { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -9,7 +10,15 @@ import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 interface Entry {
   path: string;
-  type?: "File" | "Directory" | "SymbolicLink" | "Link" | "CharacterDevice" | "FIFO";
+  type?:
+    | "File"
+    | "OldFile"
+    | "ContiguousFile"
+    | "Directory"
+    | "SymbolicLink"
+    | "Link"
+    | "CharacterDevice"
+    | "FIFO";
   content?: string;
   linkpath?: string;
 }
@@ -44,14 +53,19 @@ async function extract(data: Buffer, maxBytes = 1_000_000) {
   return { directory, target, done: extractArtifacts(file, target, maxBytes) };
 }
 
+const good: Entry = { path: "upload/artifact/good", content: "x" };
+
 test("files under upload/<type>/ are taken, others are left", async () => {
   const { directory, target, done } = await extract(
     archive([
+      { path: "./", type: "Directory" },
+      { path: ".", type: "Directory" },
       { path: "upload/", type: "Directory" },
       { path: "./upload/artifact/", type: "Directory" },
       { path: "./upload/artifact/a.tar.gz", content: "AAA" },
       { path: "upload/artifact/deep/b", content: "B" },
-      { path: "upload/package/c", content: "C" },
+      { path: "upload/package/c", type: "ContiguousFile", content: "C" },
+      { path: "upload/package/old", type: "OldFile", content: "O" },
       { path: "elsewhere/d", content: "D" },
     ]),
   );
@@ -61,9 +75,80 @@ test("files under upload/<type>/ are taken, others are left", async () => {
   assert.deepEqual(readdirSync(join(target, "artifact")).sort(), ["a.tar.gz", "deep-b"]);
   assert.equal(readFileSync(join(target, "artifact", "a.tar.gz"), "utf8"), "AAA");
   assert.equal(readFileSync(join(target, "package", "c"), "utf8"), "C");
+  assert.equal(readFileSync(join(target, "package", "old"), "utf8"), "O");
 });
 
-const good: Entry = { path: "upload/artifact/good", content: "x" };
+test("what an earlier attempt has left is replaced", async () => {
+  const { directory, target, done } = await extract(archive([good, { ...good, path: "upload/package/c" }]));
+  await using _ = directory;
+  await done;
+  fs.mkdirSync(`${target}.new/other`, { recursive: true });
+  const again = join(directory.path, "again.tar");
+  writeFileSync(again, archive([{ ...good, content: "new" }]));
+  await extractArtifacts(again, target, 3);
+  assert.deepEqual(readdirSync(target), ["artifact"]);
+  assert.equal(readFileSync(join(target, "artifact", "good"), "utf8"), "new");
+});
+
+test("an archive may have as much as is allowed, in bytes and entries, and no more", async () => {
+  const data = archive([good, { ...good, path: "upload/artifact/other", content: "yy" }]);
+  for (const [maxBytes, isTaken] of [
+    [3, true],
+    [2, false],
+  ] as const) {
+    const { directory, done } = await extract(data, maxBytes);
+    await using _ = directory;
+    if (isTaken) await done;
+    else await assert.rejects(done, /its content exceeds 2 bytes/);
+  }
+  const block = archive([{ path: "upload/x/", type: "Directory" }]).subarray(0, 512);
+  const { directory, done } = await extract(Buffer.alloc(10_001 * 512, block));
+  await using _ = directory;
+  await assert.rejects(done, /more than 10000 entries/);
+});
+
+test("a compressed archive that looks like a plain one is refused, too", async () => {
+  const tar = archive([good]);
+  const gzip = gzipSync(tar);
+  // A field for notes in gzip's header, with what a tar archive has at this place (RFC 1952, 2.3).
+  const notes = Buffer.alloc(300);
+  notes.write("ustar", 257 - 12);
+  const header = Buffer.from([0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 300 % 256, 300 >> 8]);
+  const zstd = Buffer.from(tar);
+  zstd.writeUInt32BE(0x28b52ffd);
+  for (const data of [Buffer.concat([header, notes, gzip.subarray(10)]), zstd]) {
+    const { directory, done } = await extract(data);
+    await using _ = directory;
+    await assert.rejects(done, /no uncompressed POSIX tar archive/);
+  }
+});
+
+for (const [what, code, break_] of [
+  ["of which the disk has taken only a part", "ENOSPC", (path: string) => truncateSync(path, 1)],
+  ["that the disk does not take", "EIO", undefined],
+] as const)
+  test(`a file ${what} is a fault of the farm, and nothing is left of the artifacts`, async (t) => {
+    const open = fs.promises.open.bind(fs.promises);
+    t.mock.method(fs.promises, "open", async (path: string, flags?: string) => {
+      if (!path.includes(".new/artifact/")) return open(path, flags);
+      break_?.(path);
+      const file = await open(path, flags);
+      const error = Object.assign(new Error("i/o error"), { code: "EIO" });
+      if (!break_) t.mock.method(file, "sync", () => Promise.reject(error));
+      return file;
+    });
+    syncBuiltinESMExports();
+    try {
+      const { directory, target, done } = await extract(archive([{ ...good, content: "four" }]));
+      await using _ = directory;
+      await assert.rejects(done, (error: Error) => (error.cause as NodeJS.ErrnoException).code === code);
+      assert.equal(existsSync(target), false);
+    } finally {
+      t.mock.restoreAll();
+      syncBuiltinESMExports();
+    }
+  });
+
 for (const [what, entry, reason] of [
   ["..", { path: "upload/artifact/../../../escape", content: "x" }, /leaves the upload directory/],
   ["an absolute path", { path: "/tmp/croft-test-escape", content: "x" }, /leaves the upload directory/],
@@ -135,6 +220,5 @@ test("owner and mode of the guest mean nothing", async () => {
   const { directory, target, done } = await extract(archive([good]));
   await using _ = directory;
   await done;
-  const { statSync } = await import("node:fs");
-  assert.equal(statSync(join(target, "artifact", "good")).mode & 0o7000, 0);
+  assert.equal(statSync(join(target, "artifact", "good")).mode & 0o7777, 0o600);
 });

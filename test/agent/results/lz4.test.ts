@@ -15,12 +15,7 @@ function storedFrame(content: Buffer): Buffer {
 }
 
 test("frames decompress to what was compressed, one or several", async () => {
-  for (const content of [
-    Buffer.alloc(0),
-    Buffer.from("x"),
-    Buffer.alloc(20 * MiB, "abc"),
-    randomBytes(5 * MiB),
-  ]) {
+  for (const content of [Buffer.alloc(0), Buffer.from("x"), Buffer.alloc(MiB, "abc"), randomBytes(MiB)]) {
     const frame = await compressFrame(content);
     assert.ok((await decompressFrames(frame, 64 * MiB)).equals(content));
     assert.ok(
@@ -37,12 +32,54 @@ test("a frame of stored blocks needs no compressor", async () => {
 });
 
 test("the size is known, and the limit holds, before anything is decompressed", async () => {
-  const content = Buffer.alloc(64 * MiB, "a");
+  const content = Buffer.alloc(MiB, "a");
   const frame = await compressFrame(content);
-  assert.ok(frame.length < 300 * 1024, `${frame.length}`);
-  assert.equal((await decompressFrames(frame, 64 * MiB)).length, content.length);
-  await assert.rejects(decompressFrames(frame, 64 * MiB - 1), /more than the 67108863 bytes allowed/);
-  await assert.rejects(decompressFrames(Buffer.concat([frame, frame]), 100 * MiB), /allowed/);
+  assert.ok(frame.length < 5 * 1024, `${frame.length}`);
+  assert.equal((await decompressFrames(frame, MiB)).length, content.length);
+  await assert.rejects(decompressFrames(frame, MiB - 1), /more than the 1048575 bytes allowed/);
+  const two = Buffer.concat([frame, frame]);
+  assert.equal((await decompressFrames(two, 2 * MiB)).length, 2 * content.length);
+  await assert.rejects(decompressFrames(two, 2 * MiB - 1), /more than the 1048575 bytes allowed/);
+  for (const length of [1, 14, 15, 16, 269, 270, 271, 5000]) {
+    // Literals, and a match, of lengths around those that take one byte more.
+    const text = Buffer.concat([randomBytes(length), Buffer.alloc(length + 40, "b"), randomBytes(7)]);
+    const small = await compressFrame(text);
+    assert.ok((await decompressFrames(small, text.length)).equals(text));
+    await assert.rejects(decompressFrames(small, text.length - 1), /allowed/);
+  }
+});
+
+/** The same text as lz4(1) writes it: with its options, and what else may be between frames. */
+const written = {
+  "no checksum": "BCJNGGBAghAAAABvaGVsbG8gBgAGUGVsbG8KAAAAAA==",
+  "a checksum of the content": "BCJNGGRApxAAAABvaGVsbG8gBgAGUGVsbG8KAAAAAFPOmTY=",
+  "checksums of blocks": "BCJNGHBArRAAAABvaGVsbG8gBgAGUGVsbG8KH3r4kgAAAAA=",
+  "its size": "BCJNGGhAJAAAAAAAAADsEAAAAG9oZWxsbyAGAAZQZWxsbwoAAAAA",
+  everything: "BCJNGHxAJAAAAAAAAAAhEAAAAG9oZWxsbyAGAAZQZWxsbwofeviSAAAAAFPOmTY=",
+};
+const hello = "hello hello hello hello hello hello\n";
+
+for (const [what, base64] of Object.entries(written))
+  test(`a frame with ${what} is read, and so is what follows it`, async () => {
+    const frame = Buffer.from(base64, "base64");
+    assert.equal((await decompressFrames(frame, hello.length)).toString(), hello);
+    const note = Buffer.from("502a4d1803000000616263", "hex"); // a skippable frame of three bytes
+    const several = Buffer.concat([note, frame, note, note, frame]);
+    assert.equal((await decompressFrames(several, 2 * hello.length)).toString(), hello + hello);
+    for (let end = 1; end < frame.length; end++)
+      await assert.rejects(decompressFrames(frame.subarray(0, end), MiB), /^Failure: Cannot decompress/);
+  });
+
+test("frames of another version, or that need a dictionary, are refused", async () => {
+  for (const [flags, reason] of [
+    [0x20, /its version is unknown/],
+    [0xa0, /its version is unknown/],
+    [0x61, /it needs a dictionary/],
+  ] as const) {
+    const frame = storedFrame(Buffer.from("a: b\n"));
+    frame[4] = flags;
+    await assert.rejects(decompressFrames(frame, MiB), reason);
+  }
 });
 
 test("what is no frame, or a broken one, is refused", async () => {
