@@ -47,8 +47,8 @@ export function rejectedCommand(): Command {
   command.action(async (verb: string, names: string[]) => {
     const given = givenValues(command, options);
     const entries = await findEntries(spoolOf(given));
-    if (verb === "list") return process.stdout.write(await table(entries));
-    const act = verbs[verb];
+    if (verb === "list") return void process.stdout.write(await table(entries));
+    const act = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
     if (!act) throw new UsageFailure(`do '${verb}'`, "expected list, show, send or drop");
     if (names.length === 0 && given["all"] !== true)
       throw new UsageFailure(`${verb} rejected results`, "no entry is named", {

@@ -22,9 +22,9 @@ export interface ReceivedFile {
 /** Artifacts of builds. */
 export class Artifacts {
   readonly #database: Database;
-  readonly #blobs: BlobStore;
+  readonly #blobs: Pick<BlobStore, "read">;
 
-  constructor(database: Database, blobs: BlobStore) {
+  constructor(database: Database, blobs: Pick<BlobStore, "read">) {
     this.#database = database;
     this.#blobs = blobs;
   }

@@ -25,11 +25,16 @@ export class ConflictFailure extends Failure {}
 /** Builds and what may be done with them. */
 export class Builds {
   readonly #database: Database;
-  readonly #queue: BuildQueue;
+  readonly #queue: Pick<BuildQueue, "ensure" | "add" | "leave">;
   readonly #targets: readonly Target[];
   readonly #changes: Changes;
 
-  constructor(database: Database, queue: BuildQueue, targets: readonly Target[], changes: Changes) {
+  constructor(
+    database: Database,
+    queue: Pick<BuildQueue, "ensure" | "add" | "leave">,
+    targets: readonly Target[],
+    changes: Changes,
+  ) {
     this.#database = database;
     this.#queue = queue;
     this.#targets = targets;

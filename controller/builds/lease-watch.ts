@@ -9,7 +9,7 @@ const longestPauseMs = 5000;
 const shortestPauseMs = 100;
 
 /** Starts the loop; disposing of it ends and joins it. */
-export function startLeaseWatch(sessions: Sessions, log: Log): AsyncDisposable {
+export function startLeaseWatch(sessions: Pick<Sessions, "expire">, log: Log): AsyncDisposable {
   const ended = new AbortController();
   const loop = watch(sessions, log, ended.signal);
   return {
@@ -20,7 +20,7 @@ export function startLeaseWatch(sessions: Sessions, log: Log): AsyncDisposable {
   };
 }
 
-async function watch(sessions: Sessions, log: Log, signal: AbortSignal): Promise<void> {
+async function watch(sessions: Pick<Sessions, "expire">, log: Log, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     let pause = longestPauseMs;
     try {

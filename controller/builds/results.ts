@@ -38,8 +38,8 @@ interface StoredOperation {
 /** Where the parts of a result go. */
 interface ResultParts {
   readonly database: Database;
-  readonly queue: BuildQueue;
-  readonly blobs: BlobStore;
+  readonly queue: Pick<BuildQueue, "putBack" | "leave">;
+  readonly blobs: Pick<BlobStore, "store">;
   readonly liveLogs: LiveLogs;
   readonly secrets: BuildSecrets;
   readonly changes: Changes;

@@ -56,7 +56,7 @@ export interface Assignment {
 /** Gives builds to agents and takes them back when their lease is over. */
 export class Sessions {
   readonly #database: Database;
-  readonly #queue: BuildQueue;
+  readonly #queue: Pick<BuildQueue, "waiting" | "take" | "putBack">;
   readonly #changes: Changes;
   readonly #marginSeconds: number;
   readonly #withChallenge: boolean;
@@ -66,7 +66,7 @@ export class Sessions {
 
   constructor(
     database: Database,
-    queue: BuildQueue,
+    queue: Pick<BuildQueue, "waiting" | "take" | "putBack">,
     changes: Changes,
     settings: { leaseMarginSeconds: number; withChallenge: boolean },
     log: Log,

@@ -12,6 +12,7 @@ import { parseTask } from "../../../manifests/task.ts";
 import { Failure } from "../../../os/failure.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { silentLog } from "../../../os/log.ts";
+import { holdPauses } from "../../fixtures/pauses.ts";
 import { task as taskText } from "../running-agent.ts";
 
 const log = silentLog();
@@ -34,51 +35,56 @@ function failing(times: number, error: Error = new Failure("write it", "no space
   return { status, stop, seen, context, done };
 }
 
-/** Lets pass what is not a matter of time. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
-}
-
 test("it is tried again after 1, 2, 4… seconds; meanwhile earlier results are sent, and the reason is shown", async () => {
-  mock.timers.enable({ apis: ["setTimeout"] });
-  try {
-    const { seen, done, status } = failing(3);
-    const result = done();
-    for (const seconds of [1, 2, 4]) {
-      await settled();
-      assert.equal(seen.at(-1), "sent");
-      assert.equal(status.activity.phase, "pausing");
-      assert.equal(status.activity.reason, "Cannot write it: no space left on device");
-      const before = seen.length;
-      mock.timers.tick(seconds * 1000 - 1);
-      await settled();
-      assert.equal(seen.length, before, `not before ${seconds} s`);
-      mock.timers.tick(1);
-    }
-    assert.equal(await result, 4);
-    assert.deepEqual(seen, ["recording", "sent", "recording", "sent", "recording", "sent", "recording"]);
-  } finally {
-    mock.timers.reset();
+  using pauses = holdPauses();
+  const { seen, done, status } = failing(3);
+  const result = done();
+  for (const seconds of [1, 2, 4]) {
+    const pause = await pauses.next();
+    assert.equal(pause.milliseconds, seconds * 1000);
+    assert.deepEqual(seen.splice(0), ["recording", "sent"]);
+    const { phase, task, reason } = status.activity;
+    assert.deepEqual(
+      [phase, task, reason],
+      ["pausing", "hello/1.0", "Cannot write it: no space left on device"],
+    );
+    pause.end();
   }
+  assert.equal(await result, 4);
+  assert.deepEqual(seen, ["recording"]);
+});
+
+test("the pauses grow to ten minutes", async () => {
+  using pauses = holdPauses();
+  const result = failing(13).done();
+  const seconds = [];
+  for (let failures = 0; failures < 13; failures++) {
+    const pause = await pauses.next();
+    seconds.push(pause.milliseconds / 1000);
+    pause.end();
+  }
+  assert.deepEqual(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600]);
+  await result;
 });
 
 test("the end of the agent ends the trying, at once", async () => {
+  using pauses = holdPauses();
   const { stop, seen, done } = failing(Infinity);
   const result = done();
-  await settled();
+  await pauses.next();
   stop.abort(new Error("asked to end"));
   await assert.rejects(result, /asked to end/);
   assert.deepEqual(seen, ["recording", "sent"]);
 });
 
 test("that earlier results cannot be sent is no reason to give up; a bug is, in whatever it comes", async () => {
-  const { stop, context, seen, done } = failing(Infinity);
+  using pauses = holdPauses();
+  const { context, seen, done } = failing(1);
   context.delivery.sendDue = () => Promise.reject(new Failure("read the spool", "it is broken"));
   const result = done();
-  await settled();
-  stop.abort(new Error("asked to end"));
-  await assert.rejects(result, /asked to end/);
-  assert.deepEqual(seen, ["recording"]);
+  (await pauses.next()).end();
+  assert.equal(await result, 2);
+  assert.deepEqual(seen, ["recording", "recording"]);
   const bug = new TypeError("x is not a function");
   await assert.rejects(failing(1, bug).done(), (error) => error === bug);
   const other = failing(1);
@@ -92,18 +98,12 @@ test("a result is written down as the request that its controller gets, and outl
   const task = parseTask(Buffer.from(`: 1\n${taskText}`));
   const result = agentResult(task, "abort", "agent", "it died");
   const entry = await spool.begin({ session: "s7", answer: "c2lnbmVk", uploadUrls: {}, task: "" });
-  mock.timers.enable({ apis: ["setTimeout"] });
-  try {
-    const full = mock.method(entry, "setResult", () => Promise.reject(new Failure("write it", "full")), {
-      times: 1,
-    });
+  mock.method(entry, "setResult", () => Promise.reject(new Failure("write it", "full")), { times: 1 });
+  {
+    using pauses = holdPauses();
     const written = recordResult(failing(0).context, entry, result, log);
-    while (full.mock.callCount() === 0) await settled();
-    await settled();
-    mock.timers.tick(1000);
+    (await pauses.next()).end();
     await written;
-  } finally {
-    mock.timers.reset();
   }
   const request = (await entry.result())!;
   assert.deepEqual(request, Buffer.from(resultRequest(entry.assignment, result)));

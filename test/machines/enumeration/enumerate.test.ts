@@ -6,12 +6,10 @@ import { test } from "node:test";
 import { Failure } from "../../../os/failure.ts";
 import { BootstrapBackoff } from "../../../machines/enumeration/bootstrap-backoff.ts";
 import type { Enumeration } from "../../../machines/enumeration/enumeration.ts";
-import { MachineExamination } from "../../../machines/enumeration/examine.ts";
-import { currentRevision, manifestPath, revisionPath, type MachinePaths } from "../../../machines/layout.ts";
+import { currentRevision, manifestPath, revisionPath } from "../../../machines/layout.ts";
 import { MachineLock, tryMachineLock } from "../../../machines/locks.ts";
 import { removeStaleSnapshots } from "../../../machines/stale.ts";
 import type { Storage } from "../../../machines/storage.ts";
-import { takeToolchainLock, type ToolchainLock } from "../../../machines/toolchain-lock.ts";
 import { machineManifest, makeFarm, toolchain, type Farm } from "../farm.ts";
 
 /** What an enumeration found: `name` locked, `-name` held, `+name` to be bootstrapped. */
@@ -345,68 +343,6 @@ test("a machine that disappears in the middle is left out without a word", async
     if (attempt === 1) rmSync(farm.paths("a").directory, { recursive: true });
   });
   assert.equal(await look(farm, { storage }), "+b");
-  assert.deepEqual(farm.records("error"), []);
-});
-
-/** A look at machine `a` itself, with some of its paths changed. */
-function examination(
-  farm: Farm,
-  lock: ToolchainLock,
-  changes: Partial<MachinePaths> = {},
-  storage = farm.storage,
-) {
-  return new MachineExamination(farm.context({ storage }), lock, { ...farm.paths("a"), ...changes });
-}
-
-test("a machine whose directory goes just before it is locked is left out without a word", async () => {
-  await using farm = await makeFarm();
-  await farm.publish("a");
-  using toolchainLock = await takeToolchainLock("", farm.log);
-  for (const lock of [join(farm.directory, "gone", "lock"), join(farm.toolchainLock, "lock")]) {
-    writeFileSync(farm.toolchainLock, "");
-    const found = await examination(farm, toolchainLock, { lock }).run({ mayBootstrap: true });
-    assert.equal(found, undefined);
-  }
-  assert.deepEqual(farm.records("error"), []);
-  const found = await examination(farm, toolchainLock, { lock: farm.directory }).run({ mayBootstrap: true });
-  assert.equal(found, undefined);
-  assert.match(String(farm.records("error")[0]!["msg"]), /^machine is left out: Cannot /);
-});
-
-test("a bug is thrown, and no reason to leave a machine out", async () => {
-  await using farm = await makeFarm();
-  await farm.publish("a");
-  const released = await takeToolchainLock("", farm.log);
-  released[Symbol.dispose]();
-  await assert.rejects(examination(farm, released).run({ mayBootstrap: true }), /not held any more/);
-  const bug = new TypeError("x is not a function");
-  const isBug = (error: unknown) => error === bug;
-  const broken = interfering(farm.storage, () => Promise.reject(bug));
-  using toolchainLock = await takeToolchainLock("", farm.log);
-  await assert.rejects(examination(farm, toolchainLock, {}, broken).run({ mayBootstrap: true }), isBug);
-  await farm.bootstrapAll();
-  unlinkSync(farm.paths("a").current);
-  broken.remove = () => Promise.reject(bug);
-  await assert.rejects(examination(farm, toolchainLock, {}, broken).run({ mayBootstrap: true }), isBug);
-  assert.deepEqual(farm.records("error"), []);
-});
-
-test("a machine that has become free is ready if it is what it was, and stays locked for whoever asked", async () => {
-  await using farm = await makeFarm();
-  await farm.publish("a");
-  await farm.bootstrapAll();
-  using toolchainLock = await takeToolchainLock("", farm.log);
-  using lock = tryLock(farm, "a")!;
-  const recheck = () => examination(farm, toolchainLock).recheck(lock);
-  const ready = await recheck();
-  assert.deepEqual([ready?.state, ready?.lock, ready?.manifest.machine.id], ["locked", lock, "a-1.1"]);
-  await farm.publish("a");
-  assert.equal(await recheck(), undefined, "it would have to be bootstrapped first");
-  unlinkSync(manifestPath(currentRevision(farm.paths("a"))!));
-  assert.equal(await recheck(), undefined, "its revision goes");
-  unlinkSync(farm.paths("a").current);
-  assert.equal(await recheck(), undefined, "it has no revision");
-  assert.ok(!(tryMachineLock(toolchainLock, farm.paths("a")) instanceof MachineLock));
   assert.deepEqual(farm.records("error"), []);
 });
 

@@ -1,0 +1,448 @@
+/** What the controller decides about builds beside its database: who gets what, and what becomes of a result. */
+import assert from "node:assert/strict";
+import { createReadStream } from "node:fs";
+import { mock, test } from "node:test";
+import { Artifacts } from "../../../controller/builds/artifacts.ts";
+import type { Build } from "../../../controller/builds/build.ts";
+import { Builds, ConflictFailure } from "../../../controller/builds/builds.ts";
+import { Changes, ChangeWaiter } from "../../../controller/builds/changes.ts";
+import { BuildQueue, headPriority, type WaitingQueue } from "../../../controller/builds/queue.ts";
+import { Results, type BuildResult } from "../../../controller/builds/results.ts";
+import { isCurrent, Sessions, type Offer, type Session } from "../../../controller/builds/sessions.ts";
+import type { Specification, Target } from "../../../controller/builds/specification.ts";
+import { Failure } from "../../../os/failure.ts";
+import { silentLog } from "../../../os/log.ts";
+import { buildRow, DatabaseDouble, sessionRow, specification } from "./database-double.ts";
+
+const log = silentLog();
+
+const target = (name: string): Target => ({
+  ...{ name, machine: "debian_*", toolchain: "gcc*", triplet: "x86_64-linux-gnu" },
+  ...{ warnings: [], timeoutSeconds: 600 },
+});
+
+/** Builds of three targets, with a queue that notes what it is told. */
+function buildsOf(answers: ConstructorParameters<typeof DatabaseDouble>[0] = {}) {
+  const database = new DatabaseDouble(answers);
+  const changes = new Changes();
+  const told = new ChangeWaiter(changes, ["state"]);
+  const queued: { queue: string; what: Specification; by: string | null; of: number | null }[] = [];
+  const left: Build[] = [];
+  const queue = {
+    ensure: async (key: { target: string; interactive: boolean }) =>
+      `${key.target}${key.interactive ? " interactive" : ""}`,
+    add: async (_sql: unknown, name: string, what: Specification, by: string | null, of: number | null) => {
+      queued.push({ queue: name, what, by, of });
+      return buildRow({ id: queued.length, state: "queued" });
+    },
+    leave: async (_sql: unknown, build: Build) => void left.push(build),
+  };
+  const builds = new Builds(database, queue, ["linux-gcc", "linux-clang", "arm-gcc"].map(target), changes);
+  return { builds, database, told, queued, left };
+}
+
+const submission = { name: "hello", version: "1.0", repository: "https://x.org/hello.git#v1", priority: 3 };
+
+test("a submission queues a build for each target that a pattern names, once, and tells that they are there", async () => {
+  const on = buildsOf();
+  const builds = await on.builds.submit({ ...submission, targets: ["linux-*", "*-gcc"] }, "ann");
+  assert.deepEqual(
+    builds.map(({ id }) => id),
+    [1, 2, 3],
+  );
+  assert.deepEqual(
+    on.queued.map(({ queue, by, of }) => [queue, by, of]),
+    [
+      ["linux-gcc", "ann", null],
+      ["linux-clang", "ann", null],
+      ["arm-gcc", "ann", null],
+    ],
+  );
+  assert.deepEqual(
+    on.queued.map(({ what }) => what.target),
+    ["linux-gcc", "linux-clang", "arm-gcc"],
+  );
+  assert.deepEqual(on.told.take(), [1, 2, 3]);
+  await on.builds.submit({ ...submission, targets: ["arm-gcc"], interactive: "test" }, null);
+  assert.equal(on.queued.at(-1)!.queue, "arm-gcc interactive");
+});
+
+test("a submission in which one pattern names no target, or without any, queues nothing", async () => {
+  const on = buildsOf();
+  for (const [targets, name] of [
+    [["linux-*", "mips"], "mips"],
+    [[], ""],
+  ] as const)
+    await assert.rejects(on.builds.submit({ ...submission, targets }, null), (error: unknown) => {
+      assert.ok(error instanceof Failure);
+      assert.equal(error.message, `Cannot submit hello: there is no target '${name}'`);
+      assert.deepEqual(error.hints, ["Targets: linux-gcc, linux-clang, arm-gcc"]);
+      return true;
+    });
+  await assert.rejects(on.builds.submit({ ...submission, version: "\u0001", targets: ["*"] }, null), Failure);
+  assert.deepEqual([on.queued, on.told.take()], [[], []]);
+});
+
+test("a build is built again from what it was made of, and says of which it is", async () => {
+  const on = buildsOf();
+  const again = await on.builds.rebuild(buildRow({ id: 42 }), "bob");
+  assert.equal(again.id, 1);
+  assert.deepEqual(on.queued, [{ queue: "linux-gcc", what: specification, by: "bob", of: 42 }]);
+});
+
+test("a build is cancelled while it waits or is built; of one that has ended that cannot be asked", async () => {
+  for (const state of ["queued", "building", "finished", "cancelled", undefined] as const) {
+    const row = buildRow(state && { state });
+    const on = buildsOf({ "select * from croft.builds where id": () => (state ? [row] : []) });
+    const cancelled = on.builds.cancel(7);
+    if (state === "queued" || state === "building") {
+      await cancelled;
+      assert.deepEqual([on.left, on.told.take()], [[row], [7]]);
+      const changed = on.database.statements.filter(({ text }) => text.startsWith("update"));
+      assert.deepEqual(
+        changed.map(({ values }) => values),
+        [[7], [7]],
+      );
+      assert.ok(on.database.statements.every(({ isInTransaction }) => isInTransaction));
+    } else {
+      const message = `Cannot cancel build 7: it is ${state ?? "gone"}`;
+      await assert.rejects(
+        cancelled,
+        (error) => error instanceof ConflictFailure && error.message === message,
+      );
+      assert.deepEqual([on.left, on.told.take()], [[], []]);
+    }
+  }
+});
+
+test("builds are counted by state; a state that none is in, too", async () => {
+  const rows = [{ state: "queued", count: 3 }];
+  const { builds } = buildsOf({ "select state, count": () => rows });
+  assert.deepEqual(await builds.count(), { queued: 3, building: 0, finished: 0, cancelled: 0 });
+});
+
+test("a list is narrowed by what is given, each value where it belongs", async () => {
+  const on = buildsOf();
+  await on.builds.list({ limit: 5 });
+  await on.builds.list({ state: "", status: "error", name: "hello", before: 9, limit: 2 });
+  const [all, some] = on.database.statements;
+  assert.equal(all!.text, "select * from croft.builds order by id desc limit $1");
+  assert.deepEqual(all!.values, [5]);
+  const where = "where status = $1 and name = $2 and id < $3";
+  assert.equal(some!.text, `select * from croft.builds ${where} order by id desc limit $4`);
+  assert.deepEqual(some!.values, ["error", "hello", 9, 2]);
+});
+
+test("what is queued has each value in its column", async () => {
+  const database = new DatabaseDouble({ "with turn as": () => [buildRow()] });
+  const queue = new BuildQueue(database);
+  assert.deepEqual(await queue.add(database, "q", specification, "ann", 42), buildRow());
+  const { text, values } = database.statements[0]!;
+  const [, columns, given] = /insert into croft\.builds \(([^)]*)\) values \((.*)\) returning/.exec(text)!;
+  const valueOf = (written: string) =>
+    written.startsWith("$") ? values[Number(written.slice(1)) - 1] : written;
+  const names = columns!.split(", ");
+  assert.deepEqual(Object.fromEntries(given!.split(", ").map((one, index) => [names[index], valueOf(one)])), {
+    ...{ name: "hello", version: "1.0", target: "linux-gcc", repository: "https://x.org/hello.git#v1" },
+    ...{ specification: JSON.stringify(specification), queue: "q", priority: 3, queue_priority: 3 },
+    ...{ state: "'queued'", submitted_by: "ann", rebuild_of: 42, rank: "(select rank from turn)" },
+  });
+});
+
+test("a queue is made once, and its name tells its target; everything that is of it makes another one", async () => {
+  const database = new DatabaseDouble();
+  const queue = new BuildQueue(database);
+  const key = { target: "linux gcc", machine: "debian_*", toolchain: "gcc*", interactive: false };
+  const name = await queue.ensure(key);
+  assert.match(name, /^linux_gcc-[0-9a-f]{16}$/);
+  assert.equal(await queue.ensure(key), name);
+  assert.deepEqual(
+    database.statements.map(({ values }) => values),
+    [[name, "linux gcc", "debian_*", "gcc*", false]],
+  );
+  const others = [
+    { target: "linux_gcc" },
+    { machine: "debian_13" },
+    { toolchain: "gcc" },
+    { interactive: true },
+  ];
+  const names = await Promise.all(others.map((other) => queue.ensure({ ...key, ...other })));
+  assert.equal(new Set([name, ...names]).size, 5);
+});
+
+const offer: Offer = {
+  agent: "host",
+  toolchain: "gcc_12",
+  interactive: "false",
+  machines: ["fedora", "debian_13"],
+};
+
+/** Sessions of a controller with these queues, each with one build. */
+function sessionsOf(
+  waiting: readonly Partial<WaitingQueue>[],
+  answers: ConstructorParameters<typeof DatabaseDouble>[0] = {},
+  withChallenge = false,
+) {
+  const database = new DatabaseDouble({
+    "insert into croft.sessions": () => [sessionRow({ id: 71 })],
+    ...answers,
+  });
+  const changes = new Changes();
+  const told = new ChangeWaiter(changes, ["state"]);
+  const key = { name: "q", target: "linux-gcc", machine: "debian_*", toolchain: "gcc*", interactive: false };
+  const putBack: unknown[] = [];
+  const queue = {
+    waiting: async () => waiting.map((more) => ({ ...key, ...more })),
+    take: async (_sql: unknown, name: string) =>
+      name === "empty" ? undefined : buildRow({ queue: name, session: 70 }),
+    putBack: async (_sql: unknown, build: Build, priority: number) => void putBack.push([build.id, priority]),
+  };
+  const settings = { leaseMarginSeconds: 60, withChallenge };
+  const sessions = new Sessions(database, queue, changes, settings, log);
+  const opened = () =>
+    database.statements.filter(({ text }) => text.startsWith("insert into croft.sessions"));
+  return { sessions, database, told, opened, putBack };
+}
+
+test("a build goes to an agent whose toolchain and machine fit it; of the machines the first that does", async () => {
+  const on = sessionsOf([
+    { name: "clang", toolchain: "clang*" },
+    { name: "mips", machine: "mips*" },
+    { name: "empty" },
+    {},
+  ]);
+  const assignment = await on.sessions.assign({ ...offer, machines: ["fedora", "debian_13", "debian_12"] });
+  assert.deepEqual(
+    [assignment?.build.queue, assignment?.build.session, assignment?.session.id],
+    ["q", 71, 71],
+  );
+  const { values, isInTransaction } = on.opened()[0]!;
+  assert.ok(isInTransaction);
+  const [token, ...rest] = values;
+  assert.match(String(token), /^[A-Za-z0-9_-]{32}$/);
+  assert.deepEqual(rest, [7, 1, "host", "gcc_12", "debian_13", null, null, 660]);
+  assert.deepEqual(on.told.take(), [7]);
+});
+
+test("an agent that nothing fits gets nothing", async () => {
+  const on = sessionsOf([{ toolchain: "clang*" }, { name: "empty" }]);
+  assert.equal(await on.sessions.assign(offer), undefined);
+  assert.deepEqual([on.opened(), on.told.take()], [[], []]);
+});
+
+test("an interactive build goes to who takes such, and another one to who takes not only such", async () => {
+  for (const [taken, interactive] of [
+    [[false], "false"],
+    [[true], "true"],
+    [[false, true], "both"],
+  ] as const)
+    for (const wanted of [false, true]) {
+      const on = sessionsOf([{ interactive: wanted }]);
+      const assignment = await on.sessions.assign({ ...offer, interactive });
+      assert.equal(
+        assignment !== undefined,
+        taken.some((one) => one === wanted),
+        `${interactive} ${wanted}`,
+      );
+    }
+});
+
+test("an agent that is known by its key gets a challenge, a new one each time", async () => {
+  const challenges = [];
+  for (let count = 0; count < 2; count++) {
+    const on = sessionsOf([{}], {}, true);
+    await on.sessions.assign({ ...offer, fingerprint: "f" });
+    const { values } = on.opened()[0]!;
+    assert.equal(values[6], "f");
+    challenges.push(values[7]);
+    assert.match(String(values[7]), /^[0-9a-f]{64}$/);
+  }
+  assert.notEqual(challenges[0], challenges[1]);
+});
+
+test("the database is not asked for a session by a text that is none", async () => {
+  const on = sessionsOf([], { "select * from croft.sessions where token": () => [sessionRow()] });
+  for (const token of ["", "a b", "\0", "x".repeat(65)])
+    assert.equal(await on.sessions.find(token), undefined);
+  assert.deepEqual(on.database.statements, []);
+  assert.equal((await on.sessions.find("abc_-9"))?.id, 70);
+  assert.deepEqual(on.database.statements[0]!.values, ["abc_-9"]);
+});
+
+test("signs of life are written at most four times in what a lease may be late, and each 10 s at most", async () => {
+  mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  try {
+    const { sessions, database } = sessionsOf([]);
+    const writtenAfter = async (milliseconds: number, id = 70) => {
+      mock.timers.tick(milliseconds);
+      await sessions.extend(sessionRow({ id }));
+      return database.statements.splice(0).map(({ values }) => values);
+    };
+    assert.deepEqual(await writtenAfter(0), [[70, 60]]);
+    assert.deepEqual(await writtenAfter(9999), []);
+    assert.deepEqual(await writtenAfter(0, 71), [[71, 60]], "another session has its own time");
+    assert.deepEqual(await writtenAfter(1), [[70, 60]]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("a build whose lease is over is queued again at its own priority, unless its agent was quicker", async () => {
+  for (const isOver of [true, false]) {
+    const on = sessionsOf([], {
+      "select * from croft.sessions where state = 'active'": () => [sessionRow()],
+      "select * from croft.builds where id": () => [buildRow()],
+      "update croft.sessions set state = 'expired'": () => (isOver ? [sessionRow()] : []),
+      "select min(expires_at)": () => [{ next: isOver ? new Date(5) : null }],
+    });
+    assert.deepEqual(await on.sessions.expire(), isOver ? new Date(5) : undefined);
+    assert.deepEqual([on.putBack, on.told.take()], isOver ? [[[7, 3]], [7]] : [[], []]);
+  }
+});
+
+/** Stores a result of a session, as the row in the database is by then; what became of its build. */
+async function store(
+  result: Partial<BuildResult>,
+  {
+    session = {},
+    row = session,
+    aborts = 0,
+  }: { session?: Partial<Session>; row?: Partial<Session>; aborts?: number } = {},
+) {
+  const database = new DatabaseDouble({
+    "select * from croft.builds": () => [buildRow({ aborts })],
+    "select * from croft.sessions": () => [sessionRow(row)],
+  });
+  const changes = new Changes();
+  const told = new ChangeWaiter(changes, ["state"]);
+  const queue: unknown[] = [];
+  const blobs = {
+    store: async (content: Uint8Array) => ({ digest: `digest of ${String(content)}`, bytes: content.length }),
+  };
+  const noting = {
+    putBack: async (_sql: unknown, build: Build, priority: number, count?: number) =>
+      void queue.push(["again", build.id, priority, count]),
+    leave: async (_sql: unknown, build: Build) => void queue.push(["leaves", build.id]),
+  };
+  const results = new Results(database, noting, blobs, changes, 1, log);
+  const whole = { version: "1.0", status: "success", operations: [], ...result };
+  const outcome = await results.store(sessionRow(session), whole);
+  const written = (beginning: string) =>
+    database.statements.filter(({ text }) => text.startsWith(beginning)).map(({ values }) => values);
+  return { outcome, queue, told: told.take(), database, written };
+}
+
+test("a result ends its build, with its logs and what they report", async () => {
+  const checksums = { workerChecksum: "w", dependencyChecksum: "d", agentChecksum: "a" };
+  const operations = [
+    { name: "update", status: "success", log: "fine\n" },
+    { name: "test", status: "warning", log: "x\nwarning: y\nerror: z\n" },
+  ];
+  const on = await store({ status: "warning", operations, ...checksums });
+  assert.deepEqual([on.outcome, on.told, on.queue], ["stored", [7], [["leaves", 7]]]);
+  const [[id, status, digest, ...rest]] = on.written("update croft.sessions") as [unknown[]];
+  assert.deepEqual([id, status, rest], [70, "warning", ["w", "d", "a"]]);
+  assert.match(String(digest), /^[0-9a-f]{64}$/);
+  assert.deepEqual(on.written("insert into croft.operations"), [
+    [70, 0, "update", "success", "digest of fine\n", 5, 1, 0, 0],
+    [70, 1, "test", "warning", "digest of x\nwarning: y\nerror: z\n", 22, 3, 1, 1],
+  ]);
+  assert.deepEqual(on.written("update croft.builds"), [[7, "warning", 0, "1.0"]]);
+  assert.ok(
+    on.database.statements.every(({ isInTransaction }) => isInTransaction),
+    "all or nothing",
+  );
+});
+
+test("an interrupted build goes to the head of its queue, an aborted one to its like, as often as told", async () => {
+  assert.deepEqual((await store({ status: "interrupt" })).queue, [["again", 7, headPriority, 0]]);
+  assert.deepEqual((await store({ status: "interrupt" }, { aborts: 9 })).queue, [
+    ["again", 7, headPriority, 9],
+  ]);
+  assert.deepEqual((await store({ status: "abort" })).queue, [["again", 7, 3, 1]]);
+  const last = await store({ status: "abort" }, { aborts: 1 });
+  assert.deepEqual(
+    [last.queue, last.written("update croft.builds")],
+    [[["leaves", 7]], [[7, "abort", 2, "1.0"]]],
+  );
+});
+
+test("a result is stored once, as long as its session is the build's; its lease need not last", async () => {
+  assert.deepEqual(
+    ["active", "expired", "finished", "superseded", "cancelled"].map((state) =>
+      isCurrent(sessionRow({ state: state as Session["state"] })),
+    ),
+    [...[true, true, false, false, false]],
+  );
+  const first = await store({}, { session: { state: "expired" } });
+  const [[, , digest]] = first.written("update croft.sessions") as [unknown[]];
+  const finished = { state: "finished", result_digest: String(digest) } as const;
+  const repeated = await store({}, { session: finished });
+  assert.deepEqual([repeated.outcome, repeated.database.statements, repeated.told], ["stored", [], []]);
+  const meanwhile = await store({}, { row: finished });
+  assert.deepEqual([meanwhile.outcome, meanwhile.queue], ["stored", []]);
+  assert.equal(
+    (await store({ status: "error" }, { session: finished })).outcome,
+    "gone",
+    "it is another result",
+  );
+  for (const state of ["superseded", "cancelled"] as const) {
+    const late = await store({}, { session: { state } });
+    assert.deepEqual([late.outcome, late.database.statements], ["gone", []]);
+    const changed = await store({}, { row: { state } });
+    assert.deepEqual([changed.outcome, changed.queue, changed.told], ["gone", [], []]);
+  }
+});
+
+test("results differ by version, status, and by name, status and log of each operation", async () => {
+  const operation = { name: "test", status: "success", log: "ab" };
+  const variants: Partial<BuildResult>[] = [
+    ...[{}, { version: "2" }, { status: "warning" }, { operations: [operation] }],
+    ...Object.keys(operation).map((key) => ({ operations: [{ ...operation, [key]: "other" }] })),
+    { operations: [{ ...operation, status: "successa", log: "b" }] },
+    { operations: [operation, operation] },
+  ];
+  const digests = new Set();
+  for (const variant of variants) digests.add((await store(variant)).written("update croft.sessions")[0]![2]);
+  assert.equal(digests.size, variants.length);
+});
+
+test("artifacts are kept while their session is the build's, and found by content, then by name", async () => {
+  for (const state of ["active", "superseded"] as const) {
+    const database = new DatabaseDouble({ "select * from croft.sessions": () => [sessionRow({ state })] });
+    let kept = 0;
+    const incoming = {
+      ...{ digest: "d", bytes: 3, keep: async () => void kept++ },
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    const artifacts = new Artifacts(database, { read: () => createReadStream("/dev/null") });
+    assert.equal(
+      await artifacts.add(sessionRow(), "artifact", [{ name: "a", incoming }]),
+      state === "active",
+    );
+    assert.equal(kept, 1, "before its row says that it is there");
+    const rows = database.statements
+      .filter(({ text }) => text.startsWith("insert"))
+      .map(({ values }) => values);
+    assert.deepEqual(rows, state === "active" ? [[70, "artifact", "a", "d", 3]] : []);
+  }
+  const artifact = (name: string, digest: string) => ({
+    ...{ session: 70, type: "artifact", bytes: 3, created_at: new Date(0) },
+    name,
+    digest,
+  });
+  const database = new DatabaseDouble({
+    "select a.*": () => [artifact("a", "x"), artifact("b", "d"), artifact("c", "d")],
+  });
+  const read: string[] = [];
+  const blobs = { read: (digest: string) => createReadStream("/dev/null", { end: read.push(digest) }) };
+  const artifacts = new Artifacts(database, blobs);
+  const found = async (digest: string, name: string) => (await artifacts.find(7, digest, name))?.name;
+  assert.deepEqual(
+    [await found("d", "c"), await found("d", "other"), await found("none", "a")],
+    ["c", "b", undefined],
+  );
+  assert.deepEqual(database.statements[0]!.values, [7]);
+  artifacts.read(artifact("b", "d")).destroy();
+  assert.deepEqual(read, ["d"]);
+});
