@@ -1,11 +1,11 @@
 /** The agent's one HTTP client: everything it says to controllers goes through here. */
-import { openAsBlob } from "node:fs";
-import { basename } from "node:path";
+import { stat } from "node:fs/promises";
 import got, { RequestError, type OptionsInit, type Response } from "got";
 import { Failure } from "../../os/failure.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { accept, Unreachable, type Answer } from "./answers.ts";
 import { proxyAgentFor } from "./proxies.ts";
+import { multipartBody, type Part } from "./multipart.ts";
 
 export interface HttpSettings {
   connectTimeoutSeconds: number;
@@ -36,12 +36,6 @@ const answerMaxBytes = 4 * 1024 * 1024;
 
 /** A redirection is followed so often (as long as it says that the method stays: 307 and 308). */
 const redirectionsMax = 3;
-
-/** The body of a multipart request, and its size. */
-interface Form {
-  body: FormData;
-  size: number;
-}
 
 export class HttpClient {
   readonly #settings: HttpSettings;
@@ -90,12 +84,11 @@ export class HttpClient {
     files: readonly UploadedFile[],
     limits: RequestLimits = {},
   ): Promise<Answer> {
-    const form = formOf(fields);
-    for (const { path, sha256 } of files) {
-      form.body.append("sha256", sha256);
-      await appendFile(form, "file", path);
-    }
-    return this.#post(url, () => ({ body: form.body }), limits, form.size);
+    const parts = files.flatMap(({ path, sha256 }): Part[] => [
+      { name: "sha256", value: sha256 },
+      { name: "file", path },
+    ]);
+    return await this.#postForm(url, [...fieldsOf(fields), ...parts], limits);
   }
 
   /**
@@ -108,10 +101,21 @@ export class HttpClient {
     { path, sha256 }: UploadedFile,
     limits: RequestLimits = {},
   ): Promise<Answer> {
-    const form = formOf(fields);
-    form.body.set("sha256sum", sha256);
-    await appendFile(form, "archive", path);
-    return this.#post(url, () => ({ body: form.body }), limits, form.size);
+    const parts: Part[] = [
+      { name: "sha256sum", value: sha256 },
+      { name: "archive", path },
+    ];
+    return await this.#postForm(url, [...fieldsOf(fields), ...parts], limits);
+  }
+
+  /** Files are opened anew for each attempt. */
+  async #postForm(url: string, parts: readonly Part[], limits: RequestLimits): Promise<Answer> {
+    let size = 0;
+    for (const part of parts) if ("path" in part) size += (await stat(part.path)).size;
+    const body = multipartBody(parts);
+    const beforeRetry = ({ options }: RequestError) => void (options.body = body.open());
+    const request = { headers: { "content-type": body.contentType }, hooks: { beforeRetry: [beforeRetry] } };
+    return this.#post(url, () => ({ ...request, body: body.open() }), limits, size);
   }
 
   /** Follows redirections that keep the method, but never from an encrypted connection to one that is not. */
@@ -207,14 +211,6 @@ export function redirectionOf(url: string, { status, headers }: Answer): string 
   return target && allowed.includes(target.protocol) ? target.href : undefined;
 }
 
-function formOf(fields: Record<string, string | undefined>): Form {
-  const body = new FormData();
-  for (const [name, value] of Object.entries(fields)) if (value !== undefined) body.set(name, value);
-  return { body, size: 0 };
-}
-
-async function appendFile(form: Form, field: string, path: string): Promise<void> {
-  const content = await openAsBlob(path);
-  form.size += content.size;
-  form.body.append(field, content, basename(path));
+function fieldsOf(fields: Record<string, string | undefined>): Part[] {
+  return Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
 }

@@ -40,8 +40,8 @@ interface ResultParts {
   readonly database: Database;
   readonly queue: Pick<BuildQueue, "putBack" | "leave">;
   readonly blobs: Pick<BlobStore, "store">;
-  readonly liveLogs: LiveLogs;
-  readonly secrets: BuildSecrets;
+  readonly liveLogs: Pick<LiveLogs, "finish">;
+  readonly secrets: Pick<BuildSecrets, "of">;
   readonly changes: Changes;
 }
 
