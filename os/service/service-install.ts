@@ -16,7 +16,8 @@ export const unitDirectory = "/etc/systemd/system";
 
 /** Where systemd(1) says that it runs (sd_booted(3)). */
 const bootedMark = "/run/systemd/system";
-const systemctlTimeoutSeconds = 60;
+/** It waits until a service is up, which may take over data of an older version first. */
+const systemctlTimeoutSeconds = 600;
 /** The first line of a unit that is ours to replace. */
 const madeBy = "# Made by croft; it is replaced at the next installation.\n";
 

@@ -20,6 +20,8 @@ export const nodeInContainer = process.execPath.startsWith(`${modules}/`)
   ? join(croftInContainer, "node_modules", process.execPath.slice(modules.length))
   : process.execPath;
 
+const thisEnvironment = ["env", "-i", `PATH=${process.env["PATH"]}`, "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0"];
+
 export class Container implements AsyncDisposable {
   readonly #leader: number;
   readonly #directory: string;
@@ -35,17 +37,22 @@ export class Container implements AsyncDisposable {
    * Boots it and waits until it is up; it has a loopback network of its own only.
    *
    * @param binds directories and devices of the host, by their paths in the container
+   * @param root a Debian of its own, which is written to, instead of this host's files with croft in them; it shares
+   *   the host's network
    */
-  static async boot(binds: Record<string, string>): Promise<Container> {
+  static async boot(binds: Record<string, string>, root?: string): Promise<Container> {
     await using stack = new AsyncDisposableStack();
     const { path: directory } = stack.use(await temporaryDirectory("croft-test-systemd-"));
     const machine = `croft-test-${process.pid}`;
     await sweepCgroups();
     stack.defer(() => removeCgroups(machine));
-    const options = [
+    const croft = [
       `--bind-ro=${packageRoot}:${croftInContainer}`,
       // Of a clone that borrows them, too: there the link's target must be in the container.
       `--bind-ro=${modules}${modules === packageFile("node_modules") ? `:${croftInContainer}/node_modules` : ""}`,
+    ];
+    const options = [
+      ...(root === undefined ? croft : []),
       ...Object.entries(binds).map(([inside, outside]) => `--bind=${outside}:${inside}`),
     ];
     const nspawn = spawn(
@@ -54,7 +61,7 @@ export class Container implements AsyncDisposable {
         // The container would outlive a systemd-nspawn that is killed; it does not outlive its process namespace.
         ...["--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc"],
         ...["--propagation", "private", "--"],
-        ...["sh", packageFile("test", "systemd", "boot.sh"), directory, machine, ...options],
+        ...["sh", packageFile("test", "systemd", "boot.sh"), directory, machine, root ?? "/", ...options],
       ],
       { stdio: ["ignore", "pipe", "pipe"] },
     );
@@ -85,19 +92,19 @@ export class Container implements AsyncDisposable {
 
   /** Runs a program in the container. */
   async run(argv: readonly string[], options: Partial<RunOptions> = {}): Promise<RunResult> {
-    return run([...this.#enter(), ...argv], { timeoutSeconds: 300, ...options });
+    return run([...this.enter(), ...argv], { timeoutSeconds: 300, ...options });
   }
 
   /** Starts a program in the container that runs until it is killed, or the container ends. */
   spawn(argv: readonly string[]): ChildProcess {
-    const [program, ...args] = [...this.#enter(), ...argv];
+    const [program, ...args] = [...this.enter(), ...argv];
     const child = spawn(program!, args, { stdio: ["ignore", "pipe", "inherit"] });
     this.#resources.defer(() => kill(child));
     return child;
   }
 
-  #enter(): string[] {
-    const environment = ["env", "-i", `PATH=${process.env["PATH"]}`, "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0"];
+  /** What begins the argument vector of a program in the container. */
+  enter(environment: readonly string[] = thisEnvironment): string[] {
     return ["nsenter", "--target", String(this.#leader), "--all", "--", ...environment];
   }
 
