@@ -19,6 +19,7 @@ import { join } from "node:path";
 import type { Log } from "../os/log.ts";
 import { feedWatchdog } from "../os/service/systemd.ts";
 import { startVirtualMachine } from "../machines/qemu/start.ts";
+import { HostAbility } from "./ability.ts";
 import type { Context } from "./context.ts";
 import { factsOf } from "./status/facts.ts";
 import { lockInstance } from "./instance-lock.ts";
@@ -29,6 +30,7 @@ import { reloadSettings } from "./reload.ts";
 import { instanceName, type Settings } from "./settings/settings.ts";
 import { watchSignals } from "./signals.ts";
 import { Interrupted } from "./task-state/interruption.ts";
+import { TftpPort } from "./tftp/port.ts";
 import { SpoolMeter } from "./task-state/spool-size.ts";
 import { Spool } from "./task-state/spool.ts";
 import { Status } from "./status/status.ts";
@@ -51,6 +53,7 @@ export async function runAgent(
     const spool = await Spool.open(join(settings.spool, instanceName(settings)));
     using _instance = await lockInstance(settings, log);
     const context = await openContext(settings, spool, log, signals.stop);
+    await using _port = context.tftpPort;
     if (settings.systemd) for (const fact of factsOf(context)) log.info(fact);
     await using _statusServer = settings.statusListen
       ? await startStatusPages(settings.statusListen, context)
@@ -76,6 +79,8 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
     spoolMeter,
     status,
     metrics,
+    tftpPort: new TftpPort(),
+    ability: new HostAbility(),
     startMachine: startVirtualMachine,
     hostName: hostname(),
     stop,

@@ -20,6 +20,10 @@ import { acquireMachine, type Abandoned, type Acquired } from "./asking/acquire-
 import type { Context } from "./context.ts";
 import { loadOf } from "./asking/interrupter.ts";
 import { machinesFor, taskRequest, type Offered } from "./asking/offer.ts";
+import type { Refusals } from "./asking/polling.ts";
+import { resultRequest } from "./results/record-result.ts";
+import { agentResult } from "./results/result.ts";
+import { assignmentOf } from "./task-state/assignment.ts";
 import type { ReceivedTask } from "./task-state/received-task.ts";
 import { isFull } from "./asking/priority.ts";
 import type { SignalWatch } from "./signals.ts";
@@ -201,13 +205,37 @@ async function receive(
   if (settings.fakeRequest !== undefined) return given(fakeReceived(settings.fakeRequest), free);
   status.set("polling", isFull(load) ? { reason: "asking for tasks of higher priority" } : {});
   let offered: Offered | undefined;
-  const received = await polling.ask((controller) => {
-    if (drain.aborted) return undefined;
-    const mayInterrupt = interruptionBackoff.remainingSeconds(controller.url) === 0;
-    offered = machinesFor(context, controller, free, load, mayInterrupt);
-    return offered && taskRequest(context, offered);
-  }, stop);
+  const received = await polling.ask(
+    (controller) => {
+      if (drain.aborted) return undefined;
+      const mayInterrupt = interruptionBackoff.remainingSeconds(controller.url) === 0;
+      offered = machinesFor(context, controller, free, load, mayInterrupt);
+      return offered && taskRequest(context, offered);
+    },
+    stop,
+    refusalsOf(context, () => offered ?? []),
+  );
   return received && given(received, offered ?? []);
+}
+
+/** What a task asks for and this host cannot do is refused, and its controller told so. */
+function refusalsOf({ spool }: Pick<Context, "spool">, offered: () => Offered): Refusals {
+  return {
+    reasonFor: (task) => {
+      const machine = offered().find(({ paths }) => paths.name === task.machine);
+      const isOurs =
+        machine?.state === "locked" && machine.manifest.bootstrap.versions["croft"] !== undefined;
+      const others = [...task.tests, ...task.examples, ...task.benchmarks];
+      if (!isOurs || others.length === 0) return undefined;
+      return `it asks for tests, examples or benchmarks of other packages (${others.join(", ")}), which croft's worker does not perform`;
+    },
+    // By way of the spool, so that it gets there, too, if the controller is away now.
+    answer: async (received, reason) => {
+      const entry = await spool.begin(assignmentOf(received, received.task));
+      const result = agentResult(received.task, "abort", "agent", `The agent refuses this task: ${reason}`);
+      await entry.setResult(resultRequest(entry.assignment, result));
+    },
+  };
 }
 
 function given(received: ReceivedTask, offered: Offered): Given {

@@ -64,12 +64,13 @@ function isService({ settings }: Context): boolean {
 }
 
 async function pauseAfterFault(
-  { status, metrics, log }: Context,
+  { status, metrics, log, ability }: Context,
   faults: Backoff<"fault">,
   reason: string,
   signals: SignalWatch,
 ): Promise<void> {
   const pauseSeconds = faults.failed("fault");
+  ability.forget();
   status.failed(reason);
   status.set("pausing", { reason });
   metrics.faulted();
@@ -85,6 +86,7 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
   const { settings, status } = context;
   await context.delivery.sendDue(signals.stop, () => status.set("delivering"));
   signals.stop.throwIfAborted();
+  if (settings.dump !== "machines") await checkHost(context);
   await using work = await nextWork(context, backoffs, signals);
   switch (work.kind) {
     case "bootstrap":
@@ -97,6 +99,7 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
       throw new Finished();
     case "nothing":
       status.worked(); // not only after the sleep
+      await context.delivery.sendDue(signals.stop); // tasks that were refused
       status.set("idle", { reason: waitingFor(work) });
       await pause(sleepSeconds(settings.pollIntervalSeconds, work.machines === 0), signals);
       return true;
@@ -104,6 +107,16 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
       return await perform(context, work, signals);
     case "abandoned":
       return await abandon(context, work, signals);
+  }
+}
+
+/** @throws {Failure} for what keeps this host from building: then nobody is asked. */
+async function checkHost(context: Context): Promise<void> {
+  try {
+    await context.ability.check(context);
+  } catch (error) {
+    context.status.ready(); // as far as it gets: whoever waits for it is told by status and health
+    throw error;
   }
 }
 

@@ -2,7 +2,7 @@ import { present } from "./fields.ts";
 import { machineHeaderEntries, readMachineHeader, type MachineHeader } from "./machine.ts";
 import type { ParseOptions } from "./parse-options.ts";
 import { Sections, formatSections, type Entry } from "./sections.ts";
-import { kibibytes, matching, oneLine, oneOf, word } from "./values.ts";
+import { matching, oneLine, oneOf, perhapsKibibytes, word } from "./values.ts";
 import { version } from "./version.ts";
 
 /** An agent's question for work. */
@@ -16,7 +16,7 @@ export interface TaskRequest {
   interactiveLogin?: string;
   /** SHA-256 of the agent's public key (SubjectPublicKeyInfo, DER), 64 lower-case hexadecimal digits. */
   fingerprint?: string;
-  /** For auxiliary machines. */
+  /** For auxiliary machines; 0: it runs none, absent: any. */
   auxiliaryRamKiB?: number;
   machines: MachineHeader[];
 }
@@ -38,7 +38,7 @@ export function parseTaskRequest(bytes: Uint8Array, options: ParseOptions = {}):
       interactiveMode,
       interactiveLogin,
       fingerprint: fields.optional("fingerprint", fingerprint),
-      auxiliaryRamKiB: fields.optional("auxiliary-ram", kibibytes),
+      auxiliaryRamKiB: fields.optional("auxiliary-ram", perhapsKibibytes),
     };
   });
   const machines: MachineHeader[] = [];

@@ -40,6 +40,9 @@ export function oneOf<const T extends string>(...choices: T[]): ValueReader<T> {
 
 export const boolean: ValueReader<boolean> = (value) => oneOf("false", "true")(value) === "true";
 
+/** A number of KiB, perhaps none. */
+export const perhapsKibibytes: ValueReader<number> = (value) => (value === "0" ? 0 : kibibytes(value));
+
 /** A positive number of KiB. */
 export const kibibytes: ValueReader<number> = (value) => {
   const number = Number(value);

@@ -37,7 +37,7 @@ export function machinesFor(
 }
 
 function isOfferable({ manifest }: HeldMachine): boolean {
-  return manifest?.type === "kvm";
+  return manifest?.type === "kvm" && manifest.role !== "auxiliary";
 }
 
 /** How an agent tells who it is. */
@@ -58,6 +58,7 @@ export function taskRequest({ settings, signer, hostName }: RequestContext, mach
     toolchainVersion: settings.toolchain.version,
     ...(login === undefined ? {} : { interactiveMode: settings.interactive, interactiveLogin: login }),
     ...withoutUndefined({ fingerprint: signer?.fingerprint }),
+    auxiliaryRamKiB: 0, // there are no auxiliary machines yet
     machines: machines.map(headerOf),
   };
 }

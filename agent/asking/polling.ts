@@ -27,6 +27,14 @@ const stopGraceSeconds = 3;
 const requestMaxRetries = 1;
 const maxPauseSeconds = 600;
 
+/** What else keeps a task from being accepted, and what is done then. */
+export interface Refusals {
+  /** Why this host cannot do what a task asks for; undefined if it can. */
+  reasonFor?: (task: Task) => string | undefined;
+  /** Tells the controller: it would wait for the end of the task's lease otherwise. */
+  answer?: (received: ReceivedTask, reason: string) => Promise<void>;
+}
+
 /** A task request cannot be signed, by a card that was taken out for instance. */
 class Unsigned extends Failure {
   override readonly name = "Unsigned";
@@ -84,12 +92,15 @@ export class Polling {
    * When the signal comes, the controller that is being asked has {@link stopGraceSeconds} left: it may have written a
    * task out already, which has to be reported as interrupted then, or it would wait for the end of its lease.
    *
+   * A task that is refused, with the reason in the log, is answered, and its controller left alone for a while.
+   *
    * @param requestTo what is offered to a controller; undefined: it is not asked.
    * @throws the signal's reason if there is no task by then.
    */
   async ask(
     requestTo: (controller: ControllerSetting) => TaskRequest | undefined,
     signal: AbortSignal,
+    refusals: Refusals = {},
   ): Promise<ReceivedTask | undefined> {
     using grace = new Grace(signal, stopGraceSeconds);
     for (const controller of this.#order()) {
@@ -101,8 +112,8 @@ export class Polling {
       const askedAt = this.#now();
       try {
         const answer = await this.#post(controller.url, formatTaskRequest(request), grace.signal);
+        const received = await this.#accept(controller, answer, request, refusals, grace.signal);
         this.#backoff.succeeded(controller.url);
-        const received = await this.#accept(controller, answer, request, grace.signal);
         this.#metrics?.pollAnswered(controller.url);
         if (received) return received;
         log.debug("no task");
@@ -157,6 +168,7 @@ export class Polling {
     controller: ControllerSetting,
     answer: Answer,
     request: TaskRequest,
+    refusals: Refusals,
     signal: AbortSignal,
   ): Promise<ReceivedTask | undefined> {
     const response = parseTaskResponse(answer.body, {
@@ -169,16 +181,23 @@ export class Polling {
       },
     });
     if (response.session === "" || response.task === undefined) return undefined;
-    const reason = refusalReason(response, response.task, request);
-    if (reason !== undefined) throw new Failure(`accept a task of ${withoutSecrets(controller.url)}`, reason);
+    const { task, challenge } = response;
     // Signed now: a challenge that cannot be answered is a reason to refuse the task, and not to lose its result.
-    const signature =
-      response.challenge === undefined ? undefined : await this.#signer?.sign(response.challenge, signal);
+    const signature = challenge === undefined ? undefined : await this.#signer?.sign(challenge, signal);
+    const reason = refusalReason(response, task, request) ?? refusals.reasonFor?.(task);
+    if (reason !== undefined) {
+      const received = withoutUndefined({ controller, response, task, answer: signature });
+      const answerable = challenge === undefined || signature !== undefined;
+      if (answerable && response.resultUrl !== undefined && isWebUrl(response.resultUrl))
+        await refusals.answer?.(received, reason);
+      this.#backoff.failed(controller.url);
+      throw new Failure(`accept a task of ${withoutSecrets(controller.url)}`, reason);
+    }
     const logUrl = answer.headers["croft-log-url"];
     return withoutUndefined({
       controller,
       response,
-      task: response.task,
+      task,
       answer: signature,
       uploadForm: answer.headers["croft-upload"] === "files" ? ("files" as const) : ("archives" as const),
       logUrl: typeof logUrl === "string" && isWebUrl(logUrl) ? logUrl : undefined,
@@ -187,6 +206,11 @@ export class Polling {
 }
 
 function refusalReason(response: TaskResponse, task: Task, request: TaskRequest): string | undefined {
+  const auxiliary = Object.values(task.auxiliaryMachines);
+  if (auxiliary.length > 0)
+    return `it needs auxiliary machines (${auxiliary.join(", ")}), and there are none`;
+  if (Object.keys(task.auxiliaryEnvironments).length > 0)
+    return "it has an environment for auxiliary machines, and there are none";
   if (response.challenge !== undefined && request.fingerprint === undefined)
     return "it has a challenge, but there is no key (--auth-key)";
   if (isLocalRepository(task)) return `its repository '${maskCredentials(task.repositoryUrl)}' is local`;

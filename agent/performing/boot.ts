@@ -9,12 +9,14 @@ import type { Machine } from "../../manifests/machine.ts";
 import type { PerformingContext } from "./context.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange } from "./exchange.ts";
+import type { TftpPort } from "../tftp/port.ts";
 import { addressesWhere } from "../tftp/requesters.ts";
 import type { Settings } from "../settings/settings.ts";
 
 export interface BootOptions {
   settings: Settings;
   startMachine: PerformingContext["startMachine"];
+  tftpPort: TftpPort | undefined;
   machine: Machine;
   mac: string;
   /** Where the machine's disks are; called for each try, so that a task gets a fresh snapshot each time. */
@@ -87,6 +89,7 @@ async function start(options: BootOptions): Promise<Exchange> {
     writable: options.writable,
     address: host.address,
     port: settings.tftpPort,
+    held: options.tftpPort,
     uploadMaxBytes: settings.uploadMaxBytes,
     requesters: host.isGuest ? addressesWhere(host.isGuest) : "own-process",
     log,

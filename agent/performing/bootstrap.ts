@@ -63,6 +63,7 @@ async function bootAndPublish(
   const booted = await boot({
     settings,
     startMachine: context.startMachine,
+    tftpPort: context.tftpPort,
     machine: pending.manifest,
     mac,
     snapshot: () => Promise.resolve(pending.snapshot.path),

@@ -158,7 +158,12 @@ async function startMachine(
   const screen = publicScreen(context, run.task);
   await provideTask(context, run.task, screen);
   if (settings.fakeMachine !== undefined) {
-    const server = { address: "127.0.0.1", port: settings.tftpPort, uploadMaxBytes: settings.uploadMaxBytes };
+    const server = {
+      address: "127.0.0.1",
+      port: settings.tftpPort,
+      uploadMaxBytes: settings.uploadMaxBytes,
+      held: context.tftpPort,
+    };
     log.warn("fake machine: whoever is on this host may read the task and send its result");
     return { exchange: stack.use(await Exchange.start({ ...common, ...server, requesters: anyone })) };
   }
@@ -168,6 +173,7 @@ async function startMachine(
     ...common,
     settings: { ...settings, ...resources },
     startMachine: context.startMachine,
+    tftpPort: context.tftpPort,
     machine: manifest,
     mac: manifest.mac ?? randomMac(),
     snapshot: snapshotMaker(context, run, stack),

@@ -5,6 +5,7 @@ import type { Delivery } from "../results/delivery.ts";
 import type { Directories } from "../settings/directories.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Status } from "../status/status.ts";
+import type { TftpPort } from "../tftp/port.ts";
 import type { Spool } from "../task-state/spool.ts";
 import type { HttpClient } from "../wire/http.ts";
 
@@ -18,6 +19,8 @@ export interface PerformingContext {
   storage: Storage;
   /** Starts a virtual machine. */
   startMachine: (options: StartOptions) => Promise<VirtualMachine>;
+  /** Holds the port of the TFTP servers; absent: each has it for its own time. */
+  tftpPort?: TftpPort;
   /** Sends live logs. */
   client: HttpClient;
   /** Where tasks and results are written down. */

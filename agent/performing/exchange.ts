@@ -11,6 +11,7 @@ import type { Log } from "../../os/log.ts";
 import type { Connection } from "../../machines/network/host-network.ts";
 import type { MachineEnd, MachineNetwork, VirtualMachine } from "../../machines/virtual-machine.ts";
 import { OwnProcess, type Requesters } from "../tftp/requesters.ts";
+import type { TftpPort } from "../tftp/port.ts";
 import { TftpServer } from "../tftp/server.ts";
 
 export interface ExchangeOptions {
@@ -21,6 +22,8 @@ export interface ExchangeOptions {
   address: string;
   port: number;
   uploadMaxBytes: number;
+  /** Holds the port already. */
+  held?: TftpPort | undefined;
   /** Who may ask; `own-process`: nobody but the machine's hypervisor. */
   requesters: Requesters | "own-process";
   log: Log;
@@ -58,11 +61,11 @@ export class Exchange implements AsyncDisposable {
   /** @throws {Failure} of the farm's own: no port, no machine. */
   static async start(options: ExchangeOptions): Promise<Exchange> {
     await using stack = new AsyncDisposableStack();
-    const { readable, writable, address, port, uploadMaxBytes, log } = options;
+    const { readable, writable, address, port, held, uploadMaxBytes, log } = options;
     const requesters = options.requesters === "own-process" ? new OwnProcess(log) : options.requesters;
     const own = requesters instanceof OwnProcess ? requesters : undefined;
     const tftp = stack.use(
-      await TftpServer.start({ address, port, readable, writable, uploadMaxBytes, requesters, log }),
+      await TftpServer.start({ address, port, held, readable, writable, uploadMaxBytes, requesters, log }),
     );
     if (own) stack.use(own); // ends before the server, which waits for its verdicts
     const firstRequest = new Promise<void>((resolve) => tftp.once("request", () => resolve()));

@@ -15,6 +15,7 @@ import type { Log } from "../../os/log.ts";
 import { findTarget, openReadable, toTftpRefusal } from "./files.ts";
 import { ReadTransfer } from "./read.ts";
 import { checkRequest, readRequest, TftpRefusal, type RequestOptions, type TftpRequest } from "./request.ts";
+import type { TftpPort } from "./port.ts";
 import type { Requesters, Verdict } from "./requesters.ts";
 import { isUnanswerable, makeSocket, sendError, TransferSocket, type Peer } from "./socket.ts";
 import type { Transfer, TransferSettings } from "./transfer.ts";
@@ -41,6 +42,8 @@ export interface TftpServerOptions {
   writable: string;
   /** How much clients may leave in `writable`, in all. */
   uploadMaxBytes: number;
+  /** Holds the port already; else the server has it for its own time. */
+  held?: TftpPort | undefined;
   /** Who may ask; asked once per request. */
   requesters: Requesters;
   log: Log;
@@ -72,6 +75,9 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   readonly #requesters: Requesters;
   readonly #log: Log;
   readonly #socket: Socket;
+  readonly #isHeld: boolean;
+  readonly #onMessage = (datagram: Buffer, from: RemoteInfo): void => this.#onDatagram(datagram, from);
+  readonly #onError = (error: Error): void => this.#log.warn({ reason: error.message }, "TFTP socket error");
   readonly #budget: UploadBudget;
   readonly #services = new Map<string, Service>();
   readonly #starting = new Set<Promise<void>>();
@@ -94,28 +100,32 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     this.#requesters = options.requesters;
     this.#log = options.log;
     this.#socket = socket;
+    this.#isHeld = options.held !== undefined;
     this.#budget = new UploadBudget(options.uploadMaxBytes);
     this.port = socket.address().port;
-    socket.on("message", (datagram, from) => this.#onDatagram(datagram, from));
-    socket.on("error", (error) => this.#log.warn({ reason: error.message }, "TFTP socket error"));
+    socket.on("message", this.#onMessage);
+    socket.on("error", this.#onError);
   }
 
   /** @throws {Failure} if a directory is missing or the port is taken. */
   static async start(options: TftpServerOptions): Promise<TftpServer> {
     const what = `start a TFTP server on ${options.address} port ${options.port}`;
-    const socket = makeSocket();
+    const { held } = options;
+    const socket = held ? await held.hold(options.address, options.port) : makeSocket();
     try {
       if (!isIPv4(options.address)) throw new Error("an IPv4 address is needed");
       const [readable, writable] = await Promise.all([
         realpath(options.readable),
         realpath(options.writable),
       ]);
-      const listening = once(socket, "listening");
-      socket.bind(options.port, options.address);
-      await listening;
+      if (!held) {
+        const listening = once(socket, "listening");
+        socket.bind(options.port, options.address);
+        await listening;
+      }
       return new TftpServer({ ...options, readable, writable }, socket);
     } catch (error) {
-      socket.close();
+      if (!held) socket.close();
       throw new Failure(what, reasonOf(error), { cause: error });
     }
   }
@@ -270,12 +280,14 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   }
 
   async #close(): Promise<void> {
-    const closed = once(this.#socket, "close");
-    this.#socket.close();
+    const closed = this.#isHeld ? undefined : once(this.#socket, "close");
+    this.#socket.off("message", this.#onMessage);
+    if (closed) this.#socket.close();
     await Promise.all(this.#starting);
     await Promise.all([...this.#transfers].map((transfer) => transfer.stop(closingError)));
     clearInterval(this.#clock);
     await closed;
+    this.#socket.off("error", this.#onError);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -125,6 +125,11 @@ export class MachineExamination {
     });
     if (!machine) return undefined;
     if (machine.type !== "kvm") return this.#leaveOut(`machines of type ${machine.type} are not supported`);
+    if (machine.role === "auxiliary") {
+      // It has no worker that could be bootstrapped, and builds nothing.
+      this.#log.milestone({ machine: this.#paths.name }, "left alone: it is an auxiliary machine");
+      return undefined;
+    }
     let bootstrapped: BootstrappedMachine | undefined;
     try {
       bootstrapped = readBootstrappedManifest(this.#paths);

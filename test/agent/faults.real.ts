@@ -1,8 +1,11 @@
 /** Faults of the host and of peers: nothing is lost, and the agent goes on. */
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { test } from "node:test";
+import { patienceMs } from "../fixtures/patience.ts";
 import { run } from "../../os/run.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import { FakeController } from "./fake-controller.ts";
@@ -18,7 +21,18 @@ function give(
   other: (path: string) => { status: number; body?: string } = () => ({ status: 204 }),
 ) {
   controller.answer = ({ path }) =>
-    path.startsWith("/task") ? { body: responses.shift() ?? ": 1\nsession:\n" } : other(path);
+    path.startsWith("/task")
+      ? { body: responses.shift() ?? ": 1\nsession:\n", headers: { "croft-upload": "files" } }
+      : other(path);
+}
+
+/** Waits for words of an agent. */
+async function untilSaid({ child }: ReturnType<AgentHome["start"]>, words: RegExp): Promise<void> {
+  const signal = AbortSignal.timeout(patienceMs);
+  for (let said = ""; !words.test(said);) {
+    const [chunk] = (await once(child.stderr!, "data", { signal })) as [Buffer];
+    said += chunk.toString();
+  }
 }
 
 async function stop(agent: ReturnType<AgentHome["start"]>): Promise<string> {
@@ -28,7 +42,7 @@ async function stop(agent: ReturnType<AgentHome["start"]>): Promise<string> {
   return stderr;
 }
 
-test("a spool without room: the task is reported as aborted, and the agent goes on when there is room again", async () => {
+test("a host that cannot build asks nobody, says why, and asks when it can again: a full spool, a taken port", async () => {
   await using home = await AgentHome.make();
   await using controller = await FakeController.start();
   await mkdir(home.at("spool"));
@@ -37,7 +51,7 @@ test("a spool without room: the task is reported as aborted, and the agent goes 
     [Symbol.asyncDispose]: async () =>
       void (await run(["umount", "-l", home.at("spool")], { timeoutSeconds: 300 })),
   };
-  give(controller, [response(controller, "f1"), response(controller, "f2")]);
+  give(controller, [response(controller, "f1")]);
   await run(["dd", "if=/dev/zero", `of=${home.at("spool", "ballast")}`, "bs=4k"], {
     timeoutSeconds: 300,
     accept: [1],
@@ -48,14 +62,20 @@ test("a spool without room: the task is reported as aborted, and the agent goes 
     timeoutSeconds: 300,
     accept: [1],
   });
+  const other = createSocket("udp4");
+  other.bind(home.tftpPort, "127.0.0.1");
+  await once(other, "listening");
   const agent = home.start(["--fake-build", controller.url("/task")]);
-  const [first] = await controller.requests("/result", 1);
-  const { session, result } = parseResultRequest(first!.body);
-  assert.deepEqual([session, result.status, result.operations[0]?.name], ["f1", "abort", "agent"]);
-  assert.match(result.operations[0]!.log, /no space left on device/);
+  await untilSaid(agent, /Cannot take the TFTP port \d+ on 127.0.0.1: the address is in use/);
+  other.close();
+  await untilSaid(agent, /Cannot build with '\S+spool': only 0 bytes are free there, 3.2 KiB are needed/);
+  await untilSaid(agent, /Cannot build with/);
+  assert.deepEqual(controller.received, []);
   await rm(home.at("spool", "ballast"));
-  const [, second] = await controller.requests("/result", 2);
-  assert.match(parseResultRequest(second!.body).result.operations[0]!.log, /--fake-build/);
+  const [only] = await controller.requests("/result", 1);
+  const { session, result } = parseResultRequest(only!.body);
+  assert.equal(session, "f1");
+  assert.match(result.operations[0]!.log, /--fake-build/);
   await stop(agent);
 });
 
@@ -96,7 +116,7 @@ test("what peers say may hold anything: two refused artifacts are told in one op
   await using controller = await FakeController.start();
   const urls = `artifact-upload-url: ${controller.url("/up/a")}\npackage-upload-url: ${controller.url("/up/p")}\n`;
   give(controller, [response(controller, "f4", urls)], (path) =>
-    path.startsWith("/up") ? { status: 403, body: "\u001b[31mno\u0000\u200b" } : { status: 204 },
+    path.startsWith("/up") ? { status: 400, body: "\u001b[31mno\u0000\u200b" } : { status: 204 },
   );
   const agent = home.start([controller.url("/task")]);
   await home.readTask();
@@ -111,7 +131,7 @@ test("what peers say may hold anything: two refused artifacts are told in one op
   await home.upload(resultText());
   const [sent] = await controller.requests("/result", 1);
   const { result } = parseResultRequest(sent!.body);
-  assert.equal(result.status, "abort");
+  assert.equal(result.status, "warning");
   assert.deepEqual(
     result.operations.map(({ name, status }) => [name, status]),
     [
@@ -119,8 +139,9 @@ test("what peers say may hold anything: two refused artifacts are told in one op
       ["upload", "abort"],
     ],
   );
-  assert.match(result.operations[1]!.log, /\/up\/a answered 403\n\?\[31mno\?\?\n[^]*\/up\/p answered 403/);
-  assert.match(await stop(agent), /no upload URL for artifacts of this type, they are dropped .*constructor/);
+  assert.match(result.operations[1]!.log, /\/up\/a answered 400\n\?\[31mno\?\?\n[^]*\/up\/p answered 400/);
+  assert.match(result.operations[1]!.log, /takes no artifacts of type 'constructor'/);
+  assert.match(await stop(agent), /no upload URL for artifacts of this type .*constructor/);
 });
 
 test("a challenge too long for the key is a reason to refuse the task", async () => {

@@ -11,13 +11,15 @@ import { HttpClient } from "../../../agent/wire/http.ts";
 import { Polling } from "../../../agent/asking/polling.ts";
 import { Failure } from "../../../os/failure.ts";
 import { silentLog } from "../../../os/log.ts";
-import type { TaskRequest } from "../../../manifests/task-request.ts";
+import { formatTaskRequest, parseTaskRequest, type TaskRequest } from "../../../manifests/task-request.ts";
+import { taskRequest } from "../../../agent/asking/offer.ts";
+import { makeSettings } from "../settings/make-settings.ts";
 import { FakeController } from "../fake-controller.ts";
 
 const request: TaskRequest = {
   agent: "host",
   toolchainName: "default",
-  toolchainVersion: "1",
+  toolchainVersion: "1.0.0",
   machines: [{ id: "m-1", name: "m", summary: "a machine" }],
 };
 
@@ -325,4 +327,48 @@ test("a controller that is being asked when the agent is to end has three second
   } finally {
     mock.timers.reset();
   }
+const asked: Record<string, [lines: string, reason: RegExp]> = {
+  "an auxiliary machine": ["auxiliary-machine: postgresql_16", /needs auxiliary machines \(postgresql_16\)/],
+  "a named auxiliary machine": ["auxiliary-machine-db: mysql_8", /needs auxiliary machines \(mysql_8\)/],
+  "an environment for one": ["auxiliary-environment: A=b", /an environment for auxiliary machines/],
+  "a person": ["interactive: none", /it is interactive/],
+  "what this host cannot do": ["tests: hello-tests", /hello-tests/],
+};
+for (const [what, [lines, expected]] of Object.entries(asked))
+  test(`a task that asks for ${what} is refused and answered with the reason, and the next one is asked for later`, async () => {
+    await using controller = await FakeController.start();
+    const target = "machine: m\ntarget: x86_64-linux-gnu";
+    const given = `name: hello\nversion: 1.0\nrepository-url: https://example.org/hello.git#v1\n${target}`;
+    controller.answer = () => ({
+      body: `: 1\nsession: s\nresult-url: ${controller.url("/result")}\n:\n${given}\n${lines}\n`,
+    });
+    const limits = { requestTimeoutSeconds: 60, requestRetries: 0 };
+    let now = 0;
+    const polling = new Polling({
+      controllers: [{ url: controller.url("/task"), priority: 0 }],
+      client: new HttpClient({ agent: "test", connectTimeoutSeconds: 30, ...limits }),
+      ...{ signer: undefined, ...limits, log: silentLog(), now: () => now },
+    });
+    const answers: string[] = [];
+    const ask = () =>
+      polling.ask(() => request, new AbortController().signal, {
+        reasonFor: (task) => task.tests[0],
+        answer: async ({ response }, reason) => void answers.push(`${response.session}: ${reason}`),
+      });
+    assert.equal(await ask(), undefined);
+    assert.equal(answers.length, 1);
+    assert.match(answers[0]!, /^s: /);
+    assert.match(answers[0]!, expected);
+    assert.equal(await ask(), undefined);
+    assert.equal(answers.length, 1);
+    now += 60_000;
+    await ask();
+    assert.equal(answers.length, 2);
+  });
+
+test("an agent says that it has no room for auxiliary machines; nothing would mean any", () => {
+  const settings = makeSettings({}, ["http://c/"]);
+  const text = formatTaskRequest(taskRequest({ settings, signer: undefined, hostName: "host" }, []));
+  assert.match(Buffer.from(text).toString(), /^auxiliary-ram: 0$/m);
+  assert.equal(parseTaskRequest(text).auxiliaryRamKiB, 0);
 });

@@ -1,0 +1,106 @@
+/**
+ * Whether this host can build at all, looked at before anybody is asked for a task: a host that cannot would use up one
+ * build after another. What every build needs: the port of its TFTP server, room for machines, uploads and results, and a
+ * QEMU that starts.
+ */
+import { statSync } from "node:fs";
+import { readdir, statfs } from "node:fs/promises";
+import { delimiter, dirname, join } from "node:path";
+import { openHostNetwork } from "../machines/network/host-network.ts";
+import { hostArchitecture } from "../machines/qemu/architecture.ts";
+import { Failure, reasonOf } from "../os/failure.ts";
+import type { Log } from "../os/log.ts";
+import { run } from "../os/run.ts";
+import { formatBytes, MiB } from "../os/text/size.ts";
+import type { Settings } from "./settings/settings.ts";
+import type { TftpPort } from "./tftp/port.ts";
+
+/** What a file system must have free: so much, or so much of it if it is a small one. */
+const leastRoom = { bytes: 64 * MiB, share: 0.05 };
+
+export interface AbilityContext {
+  readonly settings: Settings;
+  readonly tftpPort: TftpPort;
+  readonly log: Log;
+  readonly stop: AbortSignal;
+}
+
+export class HostAbility {
+  /** The QEMU that has been seen to start. */
+  #started: string | undefined;
+
+  /** After a fault, everything is looked at anew. */
+  forget(): void {
+    this.#started = undefined;
+  }
+
+  /** @throws {Failure} saying what is missing. */
+  async check({ settings, tftpPort, log, stop }: AbilityContext): Promise<void> {
+    const { network, offset, fakeMachine, fakeBuild } = settings;
+    const isUser = network.kind === "user" || fakeMachine !== undefined;
+    const { address } = isUser
+      ? { address: "127.0.0.1" }
+      : await openHostNetwork({ choice: network, offset, mac: "", log, signal: stop });
+    await tftpPort.hold(address, settings.tftpPort);
+    for (const path of await places(settings)) await checkRoom(path);
+    if (fakeMachine === undefined && !fakeBuild) await this.#checkQemu(settings.qemu, stop);
+  }
+
+  /** Tried once for each identity of the program: an update may come at any time. */
+  async #checkQemu(qemu: string | undefined, signal: AbortSignal): Promise<void> {
+    const program = qemu ?? `qemu-system-${hostArchitecture()}`;
+    const identity = identityOf(program);
+    if (identity === undefined)
+      throw new Failure(`start '${program}'`, "there is no such program", {
+        hints: ["On Debian: apt-get install qemu-system-x86 util-linux (qemu-system-arm for arm64 machines)"],
+      });
+    if (identity === this.#started) return;
+    try {
+      const argv = ["setpriv", "--pdeathsig", "KILL", "--", program, "--version"];
+      await run(argv, { timeoutSeconds: 60, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new Failure(`start '${program}'`, reasonOf(error), { cause: error });
+    }
+    this.#started = identity;
+  }
+}
+
+/** Where machines, their uploads, and results lie; each volume of machines may be a file system of its own. */
+async function places({ spool, tftp, machines, fakeMachine }: Settings): Promise<string[]> {
+  if (fakeMachine !== undefined) return [spool, tftp];
+  const volumes = await readdir(machines, { withFileTypes: true }).catch(() => []); // told when they are looked through
+  const isVolume = (name: string) => !name.startsWith(".");
+  return [
+    ...[spool, tftp],
+    ...volumes
+      .filter((entry) => entry.isDirectory() && isVolume(entry.name))
+      .map(({ name }) => join(machines, name)),
+  ];
+}
+
+async function checkRoom(path: string): Promise<void> {
+  const { bsize, bavail, blocks } = await statfs(path).catch((error: unknown) => {
+    throw new Failure(`look for room at '${path}'`, reasonOf(error), { cause: error });
+  });
+  const least = Math.min(leastRoom.bytes, blocks * bsize * leastRoom.share);
+  if (bavail * bsize >= least) return;
+  throw new Failure(
+    `build with '${path}'`,
+    `only ${formatBytes(bavail * bsize)} are free there, ${formatBytes(least)} are needed`,
+    { hints: [`See what takes it: du -xh --max-depth=2 ${dirname(path)} | sort -h`] },
+  );
+}
+
+/** Which file a program is, and which content of it. */
+function identityOf(program: string): string | undefined {
+  const paths = program.includes("/")
+    ? [program]
+    : (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, program));
+  for (const path of paths) {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found?.isFile())
+      return [path, found.dev, found.ino, found.size, found.mtimeMs, found.ctimeMs].join(" ");
+  }
+  return undefined;
+}
