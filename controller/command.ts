@@ -1,4 +1,5 @@
 /** `croft controller`. */
+import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { makeCommand } from "../os/command-line/command.ts";
 import { makeLog, type Log, type LogFormat } from "../os/log.ts";
@@ -60,12 +61,15 @@ export function controllerCommand(): Command {
       format: values["log-format"] as LogFormat,
       verbosity: values["verbose"] as number,
     });
-    await serve(readControllerConfiguration(given), log);
+    const configuration = readControllerConfiguration(given);
+    await warnOfPassword(given["config"], configuration, log);
+    await serve(configuration, log);
   });
 }
 
 /** Runs until a signal asks for the end. */
 async function serve(configuration: ControllerConfiguration, log: Log): Promise<void> {
+  process.umask(0o077);
   const asked = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
   });
@@ -73,8 +77,15 @@ async function serve(configuration: ControllerConfiguration, log: Log): Promise<
   await using server = await startServer(controller);
   warnIfOpen(configuration, log);
   process.stdout.write(`croft controller: ${server.url}/\n`);
-  await sendState("READY=1");
+  await sendState(`READY=1\nSTATUS=listening: ${server.url}/`);
   log.info({ signal: await asked }, "stopping");
+}
+
+/** Tokens stand in a configuration as digests, but the password of a database is there to be read. */
+async function warnOfPassword(file: unknown, { database }: ControllerConfiguration, log: Log): Promise<void> {
+  if (typeof file !== "string" || !URL.parse(database)?.password) return;
+  if (((await stat(file)).mode & 0o004) !== 0)
+    log.warn({ file }, "every user of this host may read the password of the database in the configuration");
 }
 
 function warnIfOpen({ listen, agentKeys, tokens }: ControllerConfiguration, log: Log): void {

@@ -327,14 +327,16 @@ test("a controller that is being asked when the agent is to end has three second
   } finally {
     mock.timers.reset();
   }
-const asked: Record<string, [lines: string, reason: RegExp]> = {
+});
+
+const askedFor: Record<string, [lines: string, reason: RegExp]> = {
   "an auxiliary machine": ["auxiliary-machine: postgresql_16", /needs auxiliary machines \(postgresql_16\)/],
   "a named auxiliary machine": ["auxiliary-machine-db: mysql_8", /needs auxiliary machines \(mysql_8\)/],
   "an environment for one": ["auxiliary-environment: A=b", /an environment for auxiliary machines/],
   "a person": ["interactive: none", /it is interactive/],
   "what this host cannot do": ["tests: hello-tests", /hello-tests/],
 };
-for (const [what, [lines, expected]] of Object.entries(asked))
+for (const [what, [lines, expected]] of Object.entries(askedFor))
   test(`a task that asks for ${what} is refused and answered with the reason, and the next one is asked for later`, async () => {
     await using controller = await FakeController.start();
     const target = "machine: m\ntarget: x86_64-linux-gnu";
