@@ -5,6 +5,7 @@ import { makeCommand } from "../os/command-line/command.ts";
 import { makeLog, type Log, type LogFormat } from "../os/log.ts";
 import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../os/command-line/options.ts";
 import { sendState } from "../os/service/systemd.ts";
+import { isLoopback } from "../os/network/listen-address.ts";
 import { readControllerConfiguration, type ControllerConfiguration } from "./configuration.ts";
 import { installCommand } from "./install.ts";
 import { openController } from "./controller.ts";
@@ -89,7 +90,7 @@ async function warnOfPassword(file: unknown, { database }: ControllerConfigurati
 }
 
 function warnIfOpen({ listen, agentKeys, tokens }: ControllerConfiguration, log: Log): void {
-  if (/^(127\.|localhost$|::1$)/.test(listen.host)) return;
+  if (isLoopback(listen.host)) return;
   if (agentKeys === undefined)
     log.warn({}, "any agent that reaches this address is served: agents.keys is not set");
   if (tokens.length === 0)

@@ -14,6 +14,8 @@ const pattern = Type.String({ pattern: "^[A-Za-z0-9_+.*?-]{1,100}$" });
 const seconds = (minimum: number) => Type.Integer({ minimum, maximum: 86_400 });
 const size = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: "^[0-9]{1,12}[KMG]?$" })]);
 
+const count = Type.Integer({ minimum: 0, maximum: 1_000_000 });
+
 const target = Type.Object(
   {
     name,
@@ -45,6 +47,12 @@ const schema = Type.Object(
     "log-limit": Type.Optional(size),
     "result-limit": Type.Optional(size),
     "upload-limit": Type.Optional(size),
+    followers: Type.Optional(count),
+    "followers-per-address": Type.Optional(count),
+    "trusted-proxies": Type.Optional(
+      // Addresses and networks, as proxy-addr takes them
+      Type.Array(Type.String({ pattern: "^(loopback|[0-9.]+(/[0-9]{1,2})?|[0-9a-fA-F.:]+(/[0-9]{1,3})?)$" })),
+    ),
     "upload-types": Type.Optional(Type.Array(Type.String({ pattern: "^[a-z][a-z0-9-]{0,39}$" }))),
   },
   closed,
@@ -70,6 +78,11 @@ export interface ControllerConfiguration {
   resultLimitBytes: number;
   uploadLimitBytes: number;
   uploadTypes: readonly string[];
+  /** How many may follow builds at a time: with open pages, `croft log --follow`, streams of events. */
+  mostFollowers: number;
+  mostFollowersPerAddress: number;
+  /** Whose `X-Forwarded-For` counts. */
+  trustedProxies: readonly string[];
 }
 
 /** What the command line says; it wins over the file. */
@@ -107,6 +120,9 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     resultLimitBytes: bytesOf(file["result-limit"] ?? "100M"),
     uploadLimitBytes: bytesOf(file["upload-limit"] ?? "1G"),
     uploadTypes: file["upload-types"] ?? ["artifact", "package"],
+    mostFollowers: file.followers ?? 2000,
+    mostFollowersPerAddress: file["followers-per-address"] ?? 200,
+    trustedProxies: file["trusted-proxies"] ?? [],
   };
 }
 

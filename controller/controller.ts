@@ -12,8 +12,10 @@ import { openDataDirectory, type DataDirectory } from "./files/data-directory.ts
 import type { Database } from "./database/database.ts";
 import { openEmbedded } from "./database/embedded.ts";
 import { migrate } from "./database/migrations.ts";
+import { exchangeChanges } from "./database/notifications.ts";
 import { openServer } from "./database/server.ts";
 import { startUpkeep } from "./database/upkeep.ts";
+import { FollowedBuilds } from "./builds/followed.ts";
 import { startLeaseWatch } from "./builds/lease-watch.ts";
 import { LiveLogs } from "./files/live-logs.ts";
 import { BuildQueue } from "./builds/queue.ts";
@@ -30,6 +32,7 @@ export interface Controller {
   readonly directory: DataDirectory;
   readonly database: Database;
   readonly changes: Changes;
+  readonly followed: FollowedBuilds;
   readonly builds: Builds;
   readonly sessions: Sessions;
   readonly waiting: WaitingReasons;
@@ -63,6 +66,7 @@ export async function openController(
   const database = await openDatabase(configuration.database, directory, log, stack);
   const queue = new BuildQueue(database);
   const changes = new Changes();
+  if (!exclusive) stack.use(exchangeChanges(configuration.database, database, changes, log));
   const blobs = new BlobStore(directory);
   const liveLogs = new LiveLogs(directory, configuration.logLimitBytes);
   const secrets = new BuildSecrets(database);
@@ -73,13 +77,15 @@ export async function openController(
   const sessions = new Sessions(database, queue, changes, settings, log);
   await sessions.renew();
   stack.use(startLeaseWatch(sessions, log));
+  const builds = new Builds(database, queue, configuration.targets, changes);
   const parts: Controller = {
     configuration,
     log,
     directory,
     database,
     changes,
-    builds: new Builds(database, queue, configuration.targets, changes),
+    followed: new FollowedBuilds(builds, sessions, changes),
+    builds,
     sessions,
     waiting: new WaitingReasons(database),
     results: new Results({ database, queue, blobs, liveLogs, secrets, changes }, configuration.retries, log),

@@ -19,7 +19,8 @@ export type FollowEvent =
   /** The build has ended, and all of its live log was given. */
   | { kind: "end"; build: Build };
 
-/** Also how long a change made through another controller may go unseen. */
+const idleMs = 15_000;
+/** While changes of other controllers are not heard of: how long one may go unseen. */
 const pollMs = 2000;
 
 /** Ends with `end`, or when the signal is aborted. */
@@ -35,9 +36,10 @@ export async function* follow(
   while (!signal.aborted) {
     changes.take(); // before looking, so that nothing is missed
     // The state is read before the log: a build that has ended has no more to say after this look at its log.
-    const build = await controller.builds.find(id);
-    if (!build) return;
-    const sessions = (await controller.sessions.of(id)).filter((session) => session.id >= position.session);
+    const followed = await controller.followed.look(id);
+    if (!followed) return;
+    const { build } = followed;
+    const sessions = followed.sessions.filter((session) => session.id >= position.session);
     let any = false;
     for (const session of sessions) {
       if (session.id !== position.session) position = { session: session.id, offset: 0 };
@@ -62,6 +64,7 @@ export async function* follow(
       yield { kind: "end", build };
       return;
     }
-    if (!any && !(await changes.wait(pollMs, signal))) yield { kind: "idle" };
+    const waitMs = controller.changes.complete ? idleMs : pollMs;
+    if (!any && !(await changes.wait(waitMs, signal))) yield { kind: "idle" };
   }
 }

@@ -11,10 +11,11 @@ import type { FastifySchemaValidationError } from "fastify/types/schema.js";
 import { Failure, reasonOf } from "../os/failure.ts";
 import { formatListenAddress } from "../os/network/listen-address.ts";
 import type { Controller } from "./controller.ts";
-import { refuseForeignPages } from "./routes/access.ts";
+import { refuseForeignHosts, refuseForeignPages } from "./routes/access.ts";
 import { addAgentRoutes } from "./routes/agent.ts";
 import { addApiRoutes } from "./routes/api.ts";
 import { addBinaryBodies } from "./routes/body.ts";
+import { followerLimit } from "./routes/followers.ts";
 import { addLogRoutes } from "./routes/log.ts";
 import { addResultRoute } from "./routes/result.ts";
 import { refuse, type Served } from "./routes/served.ts";
@@ -39,6 +40,7 @@ export async function startServer(controller: Controller): Promise<ListeningServ
   let url = "";
   const server = makeServer({
     controller,
+    limitFollowers: followerLimit(controller.configuration),
     publicUrl: (request) => publicUrl ?? (isWildcard(listen.host) ? urlAskedFor(request) : undefined) ?? url,
     proofUrls: (request) =>
       (publicUrl === undefined ? [url, ...addressesOf(request)] : [publicUrl]).map(
@@ -79,12 +81,13 @@ function addressesOf({ socket }: FastifyRequest): string[] {
 
 function makeServer(served: Served): FastifyInstance {
   const { controller } = served;
-  const { uploadLimitBytes } = controller.configuration;
+  const { uploadLimitBytes, trustedProxies } = controller.configuration;
   const server = fastify({
     bodyLimit: 1 << 20,
     forceCloseConnections: true, // those who follow a log would stay for ever
     requestTimeout: 3_600_000,
     keepAliveTimeout: 72_000,
+    ...(trustedProxies.length > 0 ? { trustProxy: [...trustedProxies] } : {}),
     routerOptions: { maxParamLength: 1000 },
     // By default what a schema does not know is taken out in silence: "target" for "targets" would build for all.
     ajv: { customOptions: { removeAdditional: false } },
@@ -95,6 +98,7 @@ function makeServer(served: Served): FastifyInstance {
     throwFileSizeLimit: false,
     preservePath: true, // artifacts may lie in directories; the upload route checks their names
   });
+  server.addHook("onRequest", refuseForeignHosts(served));
   server.addHook("onRequest", refuseForeignPages(served));
   stayBelow(server, controller.configuration.publicUrl);
   server.setNotFoundHandler((request, reply) => refuseAsAsked(request, reply, 404, "There is no such page"));

@@ -1,15 +1,51 @@
-/** Tells who follows a build that something about it changed; what changed is read from the database and the files. */
+/**
+ * Tells who follows a build that something about it changed; what changed is read from the database and the files.
+ *
+ * Where several controllers share a database, each tells the others (controller/database/notifications.ts). While that does
+ * not work, changes are not {@link Changes.complete}, and followers look by themselves from time to time.
+ */
 import { EventEmitter } from "node:events";
 
 /** A build's state changed, or its live log grew. */
 export type Change = "state" | "log";
 
-/** Changes of builds, within this process. */
+/** Changes of builds, made by this controller or heard of. */
 export class Changes {
-  readonly #emitter = new EventEmitter<Record<Change, [number]>>().setMaxListeners(0);
+  readonly #emitter = new EventEmitter<Record<Change, [number]> & { gap: [] }>().setMaxListeners(0);
+  #tell: ((change: Change, build: number) => void) | undefined;
+  #complete = true;
 
+  /** Whether all changes are heard of here, whoever makes them. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  set complete(complete: boolean) {
+    if (complete === this.#complete) return;
+    this.#complete = complete;
+    this.#emitter.emit("gap");
+  }
+
+  /** Says what this controller changed, to its followers and the other controllers. */
   announce(change: Change, build: number): void {
     this.#emitter.emit(change, build);
+    this.#tell?.(change, build);
+  }
+
+  /** Says what another controller changed. */
+  hear(change: Change, build: number): void {
+    this.#emitter.emit(change, build);
+  }
+
+  /** Calls back with each change that others are to be told of. */
+  tellOthers(tell: (change: Change, build: number) => void): void {
+    this.#tell = tell;
+  }
+
+  /** Calls back when changes may have been missed. */
+  onGap(callback: () => void): Disposable {
+    this.#emitter.on("gap", callback);
+    return { [Symbol.dispose]: () => this.#emitter.off("gap", callback) };
   }
 
   /** Calls back with the build's id; disposing of the result ends it. */
@@ -27,15 +63,17 @@ export class Changes {
 export class ChangeWaiter implements Disposable {
   readonly #changed = new Set<number>();
   #wake: (() => void) | undefined;
-  readonly #subscription: Disposable;
+  readonly #held = new DisposableStack();
 
-  /** @param only a build's id: notes changes of that one alone. */
+  /** @param only a build's id: notes changes of that one alone, and a gap as one. */
   constructor(changes: Changes, kinds: readonly Change[], only?: number) {
-    this.#subscription = changes.subscribe(kinds, (build) => {
+    const note = (build: number) => {
       if (only !== undefined && build !== only) return;
       this.#changed.add(build);
       this.#wake?.();
-    });
+    };
+    this.#held.use(changes.subscribe(kinds, note));
+    if (only !== undefined) this.#held.use(changes.onGap(() => note(only)));
   }
 
   /** The builds that changed since the last time. */
@@ -62,6 +100,6 @@ export class ChangeWaiter implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#subscription[Symbol.dispose]();
+    this.#held.dispose();
   }
 }

@@ -1,6 +1,7 @@
 /** One build: what it is, its operations, its log, its artifacts. */
 import { maskCredentials } from "../../os/text/credentials.ts";
 import { formatBytes } from "../../os/text/size.ts";
+import { visible } from "../../os/text/visible.ts";
 import type { Controller } from "../controller.ts";
 import { queueSeconds, secondsBetween, type BuildDetails, type Operation } from "../representation.ts";
 import type { Session } from "../builds/sessions.ts";
@@ -204,7 +205,7 @@ function artifactList({ build, artifacts, sessions }: BuildDetails): Markup | fa
             html`<tr>
               <th scope="row">
                 <a href="/api/v1/builds/${build.id}/artifacts/${one.digest}/${encodeURIComponent(one.name)}"
-                  >${one.name}</a
+                  >${visible(one.name)}</a
                 >
               </th>
               <td data-label="Type">${one.type}</td>

@@ -52,7 +52,11 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
 
   server.get(
     "/builds/:id/live",
-    { ...reading, exposeHeadRoute: false, schema: { params: buildParameters, querystring: liveSchema } },
+    {
+      onRequest: [mayRead(served), served.limitFollowers],
+      exposeHeadRoute: false,
+      schema: { params: buildParameters, querystring: liveSchema },
+    },
     async (request, reply) => {
       const from = String(request.headers["last-event-id"] ?? request.query.from ?? "");
       await answerWithEvents(reply, controller.log, (stream) =>

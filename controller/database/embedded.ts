@@ -81,9 +81,11 @@ export async function openEmbedded(directory: string): Promise<EmbeddedDatabase>
   let pglite: PGlite;
   try {
     if (!existsSync(directory)) await makeInChild(directory);
+    // The engine takes a directory without this file for an empty one, and makes a new database over the old.
+    else if (!existsSync(join(directory, "PG_VERSION"))) throw new Error("there is no PG_VERSION in it");
     pglite = await startEngine(directory);
   } catch (error) {
-    throw new Failure(`open the database in '${directory}'`, reasonOf(error), { cause: error });
+    throw failureOf(directory, error);
   }
   const use: DatabaseUse = { changedRows: 0, lastAtMs: performance.now() };
   const sqlOf = (connection: Pick<PGlite, "query">): Sql => ({
@@ -105,6 +107,20 @@ export async function openEmbedded(directory: string): Promise<EmbeddedDatabase>
       await pglite.close();
     },
   };
+}
+
+/** The engine has few words for damaged files: it aborts. What the operating system refuses has a code. */
+function failureOf(directory: string, error: unknown): Failure {
+  const action = `open the database in '${directory}'`;
+  if (error instanceof Failure || typeof (error as NodeJS.ErrnoException | null)?.code === "string")
+    return new Failure(action, reasonOf(error), { cause: error });
+  return new Failure(action, `its files are damaged (${reasonOf(error)})`, {
+    cause: error,
+    hints: [
+      "Keep a copy of it, and put the data directory of your last backup in its place.",
+      "Without a backup, move 'database' out of the data directory: the controller then starts with an empty one.",
+    ],
+  });
 }
 
 /**

@@ -8,6 +8,15 @@ declare module "pg" {
     on(event: "error", listener: (error: Error) => void): this;
     off(event: "error", listener: (error: Error) => void): this;
   }
+  class Client {
+    constructor(options: { connectionString: string; keepAlive?: boolean; connectionTimeoutMillis?: number });
+    connect(): Promise<void>;
+    query(text: string): Promise<Result>;
+    end(): Promise<void>;
+    on(event: "error", listener: (error: Error) => void): this;
+    on(event: "end", listener: () => void): this;
+    on(event: "notification", listener: (message: { payload?: string }) => void): this;
+  }
   class Pool {
     constructor(options: { connectionString: string; max?: number; connectionTimeoutMillis?: number });
     query(text: string, values?: readonly unknown[]): Promise<Result>;

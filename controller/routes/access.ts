@@ -1,9 +1,11 @@
 /** Who may read and who may change. */
+import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { isSignatureOf } from "../authentication/agent-keys.ts";
 import { tokenName } from "../authentication/tokens.ts";
 import { isCurrent, type Session } from "../builds/sessions.ts";
 import type { Controller } from "../controller.ts";
+import { isLoopback } from "../../os/network/listen-address.ts";
 import { refuse, type Served } from "./served.ts";
 
 declare module "fastify" {
@@ -30,6 +32,23 @@ export function refuseForeignPages(served: Served) {
   return async ({ method, headers: { origin } }: FastifyRequest, reply: FastifyReply) => {
     if (method === "GET" || method === "HEAD" || isOwnOrigin(origin, served.publicUrl())) return;
     return refuse(reply, 403, "the request comes from a page of another site");
+  };
+}
+
+/**
+ * A hook for all requests to a controller that listens on loopback: a page of any site can have its name lead there (DNS
+ * rebinding), and is then no foreign page to the browser. Agents send what they were told, and no browser is one.
+ */
+export function refuseForeignHosts({ controller: { configuration } }: Served) {
+  const { listen, publicUrl } = configuration;
+  const own = publicUrl === undefined ? undefined : new URL(publicUrl).hostname;
+  return async ({ url, headers: { host = "" } }: FastifyRequest, reply: FastifyReply) => {
+    if (!isLoopback(listen.host) || url.startsWith("/agent/")) return;
+    const { hostname = "" } = URL.parse(`http://${host}`) ?? {};
+    if (hostname === "localhost" || hostname === own || isIP(hostname.replace(/^\[|\]$/g, "")) !== 0) return;
+    return refuse(reply, 421, "this controller is not reached by that name", [
+      "Names that lead to it belong into its configuration: public-url.",
+    ]);
   };
 }
 

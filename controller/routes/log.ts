@@ -37,6 +37,7 @@ export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
   const server = untyped.withTypeProvider<TypeBoxTypeProvider>();
   const { controller } = served;
   const reading = { onRequest: mayRead(served) };
+  const following = { onRequest: [mayRead(served), served.limitFollowers], exposeHeadRoute: false };
 
   server.get(
     "/api/v1/builds/:id/log",
@@ -50,10 +51,10 @@ export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
 
   server.get(
     "/api/v1/builds/:id/events",
-    { ...reading, exposeHeadRoute: false, schema: { params: buildParameters } },
+    { ...following, schema: { params: buildParameters } },
     async (request, reply) => {
       const { id } = request.params;
-      if (!(await controller.builds.find(id))) return refuse(reply, 404, `there is no build ${id}`);
+      if (!(await controller.followed.look(id))) return refuse(reply, 404, `there is no build ${id}`);
       const from = positionOf(request.headers["last-event-id"]);
       await answerWithEvents(reply, controller.log, (stream) =>
         sendEvents(controller, id, served.publicUrl(request), from, stream),
@@ -61,7 +62,7 @@ export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
     },
   );
 
-  server.get("/api/v1/events", { ...reading, exposeHeadRoute: false }, async (_request, reply) => {
+  server.get("/api/v1/events", following, async (_request, reply) => {
     await answerWithEvents(reply, controller.log, (stream) => sendChanges(controller, stream));
   });
 

@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from "fastify";
 import { maskCredentials } from "../../os/text/credentials.ts";
 import type { Controller } from "../controller.ts";
 
@@ -15,6 +15,8 @@ export interface Served {
    * controller listens. Never what the `Host` header says, or a proof made for another controller would do here.
    */
   proofUrls(request: FastifyRequest): string[];
+  /** A hook for streams of events: they are counted together. */
+  readonly limitFollowers: onRequestAsyncHookHandler;
 }
 
 /** Answers with an error, in words. */

@@ -8,6 +8,7 @@ import type { ReceivedFile } from "../builds/artifacts.ts";
 import type { Controller } from "../controller.ts";
 import type { Session } from "../builds/sessions.ts";
 import { forCurrentSession, isAuthentic } from "./access.ts";
+import { visible } from "../../os/text/visible.ts";
 import { refuse } from "./served.ts";
 
 interface UploadParameters {
@@ -36,8 +37,9 @@ export function addUploadRoute(server: FastifyInstance, controller: Controller):
       try {
         return await takeUpload(controller, request, reply);
       } catch (error) {
-        if (!(error instanceof UploadError)) throw error;
-        return refuse(reply, error.status, error.message);
+        if (error instanceof UploadError) return refuse(reply, error.status, error.message);
+        if (!isMalformed(error)) throw error;
+        return refuse(reply, 400, `the body is no multipart/form-data: ${error.message}`);
       }
     },
   );
@@ -94,7 +96,8 @@ class UploadReader {
   async #receive(part: MultipartFile): Promise<ReceivedFile> {
     this.#authenticate();
     const name = part.filename;
-    if (!isFileName(name)) throw new UploadError(400, "the file has no usable name");
+    if (!isFileName(name))
+      throw new UploadError(400, `a file has no usable name: ${JSON.stringify(visible(name))}`);
     const digest = this.#digest;
     this.#digest = undefined;
     if (digest === undefined || !/^[0-9a-f]{64}$/.test(digest))
@@ -118,9 +121,17 @@ class UploadReader {
   }
 }
 
+/** Errors of the parser have no code, only words: no boundary, a part without an end, a header that is none. */
+function isMalformed(error: unknown): error is Error {
+  return error instanceof Error && /^(Multipart: |Unexpected end of |Malformed )/.test(error.message);
+}
+
+/** Control characters, those that turn the direction of what follows, and others that end lines or paths elsewhere. */
+const misleading = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\\]/;
+
 /** A path inside of the artifacts, shown to people and made a name to save under. */
 function isFileName(name: string): boolean {
   if (name.length === 0 || name.length > 500 || name.startsWith("/")) return false;
-  if (/[\u0000-\u001f\u007f\\]/.test(name)) return false;
+  if (misleading.test(name)) return false;
   return name.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }

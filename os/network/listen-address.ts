@@ -17,3 +17,8 @@ export function checkListenAddress(text: string): string | undefined {
 export function formatListenAddress(address: string, port: number): string {
   return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
+
+/** Whether only programs of this host reach what listens there. */
+export function isLoopback(host: string): boolean {
+  return /^(127\.|localhost$|::1$)/.test(host);
+}

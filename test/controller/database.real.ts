@@ -1,10 +1,13 @@
 /** What controllers and their database owe each other, embedded and with a server. */
 import assert from "node:assert/strict";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { readControllerConfiguration } from "../../controller/configuration.ts";
 import { openController, type OpenController } from "../../controller/controller.ts";
+import { openEmbedded } from "../../controller/database/embedded.ts";
 import { openServer } from "../../controller/database/server.ts";
+import { Failure } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { makeFarm, readBuild, requestTask, sendResult, submit } from "./farm.ts";
@@ -34,6 +37,23 @@ describe("an embedded database", () => {
     await using second = await open(data);
     await second.sessions.expire();
     assert.equal((await second.builds.find(build))?.state, "building");
+  });
+
+  test("that is damaged says so, and what to do", async () => {
+    await using directory = await temporaryDirectory("croft-test-controller-");
+    const path = join(directory.path, "data", "database");
+    await using made = await open(join(directory.path, "data"));
+    await made[Symbol.asyncDispose]();
+    const damaged = (error: unknown) =>
+      error instanceof Failure &&
+      /Cannot open the database in '.*': its files are damaged \(/.test(error.message) &&
+      error.hints.some((hint) => hint.includes("backup"));
+    const control = await readFile(join(path, "global", "pg_control"));
+    await writeFile(join(path, "global", "pg_control"), Buffer.alloc(control.length, 7));
+    await assert.rejects(openEmbedded(path), damaged);
+    await writeFile(join(path, "global", "pg_control"), control);
+    await rename(join(path, "PG_VERSION"), join(path, "gone"));
+    await assert.rejects(openEmbedded(path), damaged);
   });
 
   test("of a later version is left alone", async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFile, readdir, stat } from "node:fs/promises";
-import { request } from "node:http";
+import { request, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { formatResultRequest } from "../../manifests/result-request.ts";
@@ -169,6 +169,48 @@ describe("a controller among strangers", () => {
       for (const secret of ["s3cr3t", "t0ken", basic]) assert.ok(!page.includes(secret), page);
     assert.match(pages.join(), /https:\/\/\*\*\*@x\.org\/x\.tar\.gz\?private_token=\*\*\*/);
     assert.match(pages.join(), /\+ curl https:\/\/\*{13}@x\.org/);
+  });
+
+  test("an upload that is no multipart, or whose names mislead, is its sender's mistake", async () => {
+    await submit(url, { targets: ["a"] });
+    const task = await requestTask(url, machines("a_1"));
+    const upload = async (type: string, body: string) => {
+      const answer = await post(task.uploadUrls["package"]!, Buffer.from(body), type);
+      return `${answer.status} ${((await answer.json()) as { error: string }).error}`;
+    };
+    assert.match(await upload("multipart/form-data", "x"), /^400 .*[Bb]oundary/);
+    assert.match(
+      await upload("multipart/form-data; boundary=x", "--x\r\nbad"),
+      /^400 the body is no multipart/,
+    );
+    for (const name of ["invoice\u202efdp.exe", "a\u2066b", "a\u200fb", "a\u0085b"]) {
+      const part = `--x\r\ncontent-disposition: form-data; name="file"; filename="${name}"\r\n\r\n\r\n--x--\r\n`;
+      const answer = await upload("multipart/form-data; boundary=x", part);
+      assert.match(answer, /^400 a file has no usable name: ".*\\\\u[0-9a-f]{4}/);
+    }
+    await sendResult(task, "success");
+  });
+
+  test("who asks by a name of somebody's own is told so, an agent is served", async () => {
+    const statusFor = async (host: string, path = "/builds") => {
+      const sent = request(url + path, { headers: { host } }).end();
+      const [answer] = (await once(sent, "response")) as [IncomingMessage];
+      answer.resume();
+      return answer.statusCode;
+    };
+    const port = new URL(url).port;
+    for (const host of [
+      "evil.example",
+      `evil.example:${port}`,
+      "localhost.evil.example",
+      "",
+      "127.0.0.1.evil.example",
+    ])
+      assert.equal(await statusFor(host), 421, host);
+    for (const host of ["localhost", `localhost:${port}`, `127.0.0.1:${port}`, "[::1]:1", "192.0.2.7"])
+      assert.equal(await statusFor(host), 200, host);
+    assert.equal(await statusFor("evil.example", "/api/v1/builds"), 421);
+    assert.equal(await statusFor("evil.example", "/agent/nothing"), 404);
   });
 
   test("an upload that ends after its build was taken away leaves nothing", async () => {

@@ -10,6 +10,7 @@ import { describe, test } from "node:test";
 import { fastify, type FastifyReply } from "fastify";
 import { logExcerpt } from "../../controller/dashboard/log-excerpt.ts";
 import { EventStream, answerWithEvents } from "../../controller/event-stream.ts";
+import { followerLimit } from "../../controller/routes/followers.ts";
 import { addBinaryBodies, RouteBodies, type Refusal } from "../../controller/routes/body.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
@@ -177,4 +178,34 @@ describe("a body that is looked at from its beginning", () => {
     assert.deepEqual(JSON.parse(await text(response)), { bytes: 509 });
     assert.ok(admitted.length < 7, `looked at ${admitted.length} times`);
   });
+});
+
+test("followers are counted in all and by address, and those who leave make room", async () => {
+  await using server = fastify({ trustProxy: "loopback", forceCloseConnections: true });
+  const limits = { mostFollowers: 3, mostFollowersPerAddress: 2 };
+  server.get("/", { onRequest: followerLimit(limits) }, async (_request, reply) => {
+    await answerWithEvents(reply, silentLog(), (stream) => once(stream.signal, "abort").then(() => {}));
+  });
+  const url = await server.listen({ host: "127.0.0.1", port: 0 });
+  const following: AbortController[] = [];
+  const follow = async (from: string) => {
+    const control = new AbortController();
+    const headers = { "x-forwarded-for": from };
+    const response = await fetch(url, { headers, signal: control.signal });
+    if (response.status === 200) following.push(control);
+    const reason = response.status === 200 ? "" : await response.text();
+    return { status: response.status, retryAfter: response.headers.get("retry-after"), reason };
+  };
+  assert.equal((await follow("2001:db8::1")).status, 200);
+  assert.equal((await follow("2001:db8:0:0:5::1")).status, 200);
+  const third = await follow("2001:db8::2");
+  assert.deepEqual([third.status, third.retryAfter], [429, "30"]);
+  assert.match(third.reason, /2 follow this controller's builds from your address/);
+  assert.equal((await follow("2001:db8:1::1")).status, 200);
+  const fourth = await follow("192.0.2.1");
+  assert.deepEqual([fourth.status, fourth.retryAfter], [503, "30"]);
+  assert.match(fourth.reason, /3 follow this controller's builds/);
+  following[0]!.abort();
+  while ((await follow("2001:db8::3")).status !== 200) await new Promise((resolve) => setImmediate(resolve));
+  for (const one of following) one.abort();
 });

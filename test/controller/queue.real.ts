@@ -1,32 +1,12 @@
 /** The order in which builds are given out, and that each is given once; on both databases. */
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { BuildQueue } from "../../controller/builds/queue.ts";
 import type { Assignment } from "../../controller/builds/sessions.ts";
-import { readControllerConfiguration } from "../../controller/configuration.ts";
-import { openController, type OpenController } from "../../controller/controller.ts";
-import { silentLog } from "../../os/log.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { noPostgres, startPostgres } from "./postgres.ts";
+import type { OpenController } from "../../controller/controller.ts";
+import { databaseKinds, openFarm } from "./in-process.ts";
 
 const offer = { agent: "host", toolchain: "default", interactive: "false", machines: ["debian"] } as const;
-
-/** A controller in this process, on a database of its own. */
-async function openFarm(database: string): Promise<OpenController> {
-  await using stack = new AsyncDisposableStack();
-  const { path } = stack.use(await temporaryDirectory("croft-test-queue-"));
-  const url = database === "embedded" ? database : stack.use(await startPostgres()).url;
-  const config = join(path, "controller.yaml");
-  await writeFile(config, `database: ${url}\nretries: 1\n`);
-  const data = join(path, "data");
-  const controller = stack.use(
-    await openController(readControllerConfiguration({ config, data }), silentLog()),
-  );
-  const held = stack.move();
-  return { ...controller, [Symbol.asyncDispose]: () => held.disposeAsync() };
-}
 
 async function submit(controller: OpenController, name: string, by: string | null = null, priority = 0) {
   const what = { name, version: "0", repository: "https://x.org/x.git", targets: ["*"], priority };
@@ -63,16 +43,11 @@ async function assertCounted({ database }: OpenController): Promise<void> {
   assert.deepEqual(wrong, []);
 }
 
-const kinds = [
-  ["embedded", false],
-  ["server", noPostgres],
-] as const;
-
-for (const [database, skip] of kinds)
+for (const [database, skip] of databaseKinds)
   describe(`a queue (${database})`, { skip, timeout: 240_000 }, () => {
     let controller: OpenController;
     before(async () => {
-      controller = await openFarm(database);
+      controller = await openFarm(database, "retries: 1\n");
     });
     after(() => controller[Symbol.asyncDispose]());
     beforeEach(async () => {

@@ -40,7 +40,10 @@ function listen(url) {
   });
   source.addEventListener("error", () => {
     broken = true;
-    connection.textContent = "Connection lost; trying again";
+    const isRefused = source.readyState === EventSource.CLOSED;
+    connection.textContent = isRefused
+      ? "Not live: the controller takes no more followers now; reload later"
+      : "Connection lost; trying again";
   });
   return source;
 }
