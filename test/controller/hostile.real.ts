@@ -203,7 +203,6 @@ describe("a controller among strangers", () => {
       "evil.example",
       `evil.example:${port}`,
       "localhost.evil.example",
-      "",
       "127.0.0.1.evil.example",
     ])
       assert.equal(await statusFor(host), 421, host);
