@@ -12,6 +12,7 @@ import {
   text,
   token,
   word,
+  writtenArgumentList,
 } from "./values.ts";
 
 /** What is to be built, where, and how. */
@@ -40,7 +41,9 @@ export interface Task {
   environment?: string;
   /** By what follows `auxiliary-environment-`; `""` for the bare name. */
   auxiliaryEnvironments: Record<string, string>;
+  /** Arguments with their quotes, as {@link writtenArgumentList} has them. */
   targetConfig: string[];
+  /** Likewise. */
   packageConfig: string[];
   host?: boolean;
   warningRegex: string[];
@@ -75,8 +78,8 @@ export function readTask(fields: Fields): Task {
     target: fields.required("target", word),
     environment: fields.optional("environment", word),
     auxiliaryEnvironments: fields.record(/^auxiliary-environment(?:-(.+))?$/, text),
-    targetConfig: fields.optional("target-config", argumentList) ?? [],
-    packageConfig: fields.optional("package-config", argumentList) ?? [],
+    targetConfig: fields.optional("target-config", writtenArgumentList) ?? [],
+    packageConfig: fields.optional("package-config", writtenArgumentList) ?? [],
     host: fields.optional("host", boolean),
     warningRegex: fields.optional("warning-regex", argumentList) ?? [],
     interactive: fields.optional("interactive", interactive),
@@ -95,7 +98,7 @@ export function formatTask(task: Task): Uint8Array {
 }
 
 export function taskEntries(task: Task): Entry[] {
-  const list = (values: readonly string[]) => (values.length > 0 ? formatArgumentList(values) : undefined);
+  const written = (values: readonly string[]) => (values.length > 0 ? values.join(" ") : undefined);
   return [
     ["name", task.name],
     ["version", task.version],
@@ -112,10 +115,10 @@ export function taskEntries(task: Task): Entry[] {
     ["target", task.target],
     ["environment", task.environment],
     ...tailed("auxiliary-environment", task.auxiliaryEnvironments),
-    ["target-config", list(task.targetConfig)],
-    ["package-config", list(task.packageConfig)],
+    ["target-config", written(task.targetConfig)],
+    ["package-config", written(task.packageConfig)],
     ["host", task.host],
-    ["warning-regex", list(task.warningRegex)],
+    ["warning-regex", task.warningRegex.length > 0 ? formatArgumentList(task.warningRegex) : undefined],
     ["interactive", task.interactive],
     ["worker-checksum", task.workerChecksum],
   ];

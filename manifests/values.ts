@@ -64,7 +64,15 @@ export const token: ValueReader<string> = (value) => {
 };
 
 /** A list separated by blanks or newlines; one level of single or double quotes, which keep blanks, is removed. */
-export const argumentList: ValueReader<string[]> = (value) => {
+export const argumentList: ValueReader<string[]> = (value) => splitArguments(value, false);
+
+/**
+ * The same list with the quotes as they were written: `x="a b"` and `"x=a b"` are one argument to a shell, and two different
+ * things to build systems that read arguments in a language of their own. Joined with blanks it is the value again.
+ */
+export const writtenArgumentList: ValueReader<string[]> = (value) => splitArguments(value, true);
+
+function splitArguments(value: string, keepQuotes: boolean): string[] {
   const list: string[] = [];
   let current: string | undefined;
   for (let at = 0; at < value.length; at++) {
@@ -72,7 +80,7 @@ export const argumentList: ValueReader<string[]> = (value) => {
     if (character === '"' || character === "'") {
       const end = value.indexOf(character, at + 1);
       if (end < 0) throw new InvalidValue("a quote is not closed");
-      current = (current ?? "") + value.slice(at + 1, end);
+      current = (current ?? "") + (keepQuotes ? value.slice(at, end + 1) : value.slice(at + 1, end));
       at = end;
     } else if (character === " " || character === "\t" || character === "\n") {
       if (current !== undefined) list.push(current);
@@ -81,7 +89,7 @@ export const argumentList: ValueReader<string[]> = (value) => {
   }
   if (current !== undefined) list.push(current);
   return list;
-};
+}
 
 /** The text of a list, quoted where it must be, so that {@link argumentList} gives the list back. */
 export function formatArgumentList(list: readonly string[]): string {

@@ -3,7 +3,7 @@ import { Failure, reasonOf } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
 import { guessRepositoryType } from "../../manifests/repository.ts";
-import { argumentList } from "../../manifests/values.ts";
+import { writtenArgumentList } from "../../manifests/values.ts";
 import type { Specification } from "./specification.ts";
 
 /** The task for a machine. */
@@ -23,8 +23,8 @@ export function taskFor(what: Specification, machine: string): Task {
     target: what.triplet,
     ...withoutUndefined({ environment: what.environment }),
     auxiliaryEnvironments: {},
-    targetConfig: argumentList(what.targetConfiguration ?? ""),
-    packageConfig: argumentList(what.packageConfiguration ?? ""),
+    targetConfig: writtenArgumentList(what.targetConfiguration ?? ""),
+    packageConfig: writtenArgumentList(what.packageConfiguration ?? ""),
     warningRegex: [...what.warnings],
     ...withoutUndefined({ interactive: what.interactive }),
   };

@@ -59,7 +59,7 @@ export const task: Task = {
   auxiliaryMachines: { "": "postgresql_16", mysql: "mysql_8" },
   environment: "default",
   auxiliaryEnvironments: { "": "DATABASE=x\nUSER=y", mysql: "DATABASE=z" },
-  targetConfig: ["config.cc.coptions=-O2 -g", "--option"],
+  targetConfig: ['config.cc.coptions="-O2 -g"', "'--a b'", "--option"],
   packageConfig: ["config.hello.fancy=true"],
   host: false,
   warningRegex: ["^warning: ", "[Dd]eprecated"],
