@@ -87,14 +87,35 @@ dotnet_step() {
   esac
 }
 
-# Haskell, from the packages that the machine has, and from Hackage for the others.
+# Haskell: from the packages that the machine has, where it knows none of Hackage's and the source can do so.
 cabal_step() {
   need cabal
   need ghc
+  setup=Setup.hs
+  [ ! -e Setup.lhs ] || setup=Setup.lhs
+  if [ "$operation" = configure ]; then
+    if [ ! -d "$HOME/.cabal/packages" ] && [ ! -d "$HOME/.cache/cabal/packages" ]; then
+      if [ -e "$setup" ] && has runhaskell; then
+        shown runhaskell "$setup" configure --user --prefix="$prefix" --enable-tests "$@" && return
+      fi
+      shown cabal v2-update || return
+    fi
+    shown cabal v2-configure --enable-tests "$@"
+    return
+  fi
+  tests=$(grep -l -i '^test-suite' ./*.cabal ./*/*.cabal 2> /dev/null)
+  [ "$operation" != test ] || [ -n "$tests" ] || absent
+  if [ -e dist/setup-config ]; then
+    case $operation in
+      update) shown runhaskell "$setup" build ;;
+      test) shown runhaskell "$setup" test ;;
+      install) shown runhaskell "$setup" copy --destdir="$stage" ;;
+    esac
+    return
+  fi
   case $operation in
-    configure) shown cabal v2-configure --enable-tests "$@" ;;
     update) shown cabal v2-build all ;;
-    test) if grep -q -i '^test-suite' ./*.cabal ./*/*.cabal 2> /dev/null; then shown cabal v2-test all; else absent; fi ;;
+    test) shown cabal v2-test all ;;
     install)
       grep -q -i '^executable' ./*.cabal 2> /dev/null || absent
       shown cabal v2-install --install-method=copy --installdir="$stage$prefix/bin" exe:all
