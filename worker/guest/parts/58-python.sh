@@ -59,19 +59,17 @@ requires = ["setuptools", "wheel"]
 if os.path.exists("pyproject.toml"):
     with open("pyproject.toml", "rb") as file:
         requires = tomllib.load(file).get("build-system", {}).get("requires", requires)
-if any(Requirement(text).name == "setuptools" for text in requires):
-    try:
-        import setuptools.command.bdist_wheel # since 70.1
-    except ImportError:
-        requires.append("wheel")
-for text in requires:
-    requirement = Requirement(text)
-    if requirement.marker and not requirement.marker.evaluate():
-        continue
+def have(requirement):
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
-        version = None
-    if version is None or not requirement.specifier.contains(version, prereleases=True):
-        print(text)
+        return False
+    return requirement.specifier.contains(version, prereleases=True)
+requirements = [Requirement(text) for text in requires]
+# Older ones need it, and say so only when they are asked.
+if any(one.name == "setuptools" for one in requirements) and not have(Requirement("setuptools>=70.1")):
+    requirements.append(Requirement("wheel"))
+for one in requirements:
+    if (not one.marker or one.marker.evaluate()) and not have(one):
+        print(one)
 '
