@@ -31,7 +31,8 @@ export async function runBuild(
     hosts,
     batch: values["batch"] === true,
     force: values["force"] === true,
-    buildTimeoutSeconds: values["build-timeout"] as number,
+    failuresAgain: values["force-failures"] === true,
+    buildTimeoutSeconds: values["build-timeout"] as number | undefined,
     connectTimeoutSeconds: values["connect-timeout"] as number,
     signal,
     onComplaint: (host: Host, line: string) => {
@@ -63,8 +64,8 @@ function exitStatus(outcome: BuildOutcome, { totals }: Summary, werror: boolean)
 }
 
 function jsonSummary(outcome: BuildOutcome, summary: Summary): Record<string, unknown> {
-  const { matrix, remaining, givenUp, withoutToolchain, absent, lost, traffic, already, interrupted } =
-    outcome;
+  const { matrix, remaining, givenUp, withoutToolchain, traffic, already, interrupted } = outcome;
+  const { absent, lost, doubted } = outcome;
   const name = (target: number) => matrix.targetAt(target).name;
   return {
     event: "summary",
@@ -77,6 +78,7 @@ function jsonSummary(outcome: BuildOutcome, summary: Summary): Record<string, un
     withoutToolchain: withoutToolchain.map(name),
     absent,
     lost,
+    doubted,
     traffic,
     commits: summary.commits.map((commit, position) => ({
       commit: matrix.commitAt(position).hash,

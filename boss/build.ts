@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { attempt, Failure } from "../os/failure.ts";
 import { tryLockFile } from "../os/files/flock.ts";
 import { temporaryDirectory } from "../os/files/temporary.ts";
+import { hostFaultOf } from "../worker/host-fault.ts";
 import type { BuildResult } from "../worker/protocol.ts";
 import { Durations } from "./dispatch/durations.ts";
 import { EventLog } from "./results/event-log.ts";
@@ -21,12 +22,18 @@ import { ResultStore } from "./results/store.ts";
 const pushTimeoutSeconds = 3600;
 const answerTimeoutSeconds = 60;
 const heartbeatMaxSeconds = 30;
+const buildTimeoutSeconds = 300;
+/** As long as croft's own worker lets a build take. */
+const silentBuildSeconds = 4 * 3600;
 
 export interface BuildSettings {
   hosts: readonly Host[];
   batch: boolean;
   force: boolean;
-  buildTimeoutSeconds: number;
+  /** Builds again what has failed. */
+  failuresAgain: boolean;
+  /** Undefined: as is usual for the kind of worker. */
+  buildTimeoutSeconds: number | undefined;
   connectTimeoutSeconds: number;
   /** Shows progress; made when it is known what is missing. */
   observe: (matrix: Matrix) => PartialObserver;
@@ -39,9 +46,17 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   using _lock = await lockOutput(plan.output);
   const store = new ResultStore(plan.output, plan.commits);
   const stale: [Target, number][] = [];
+  // Whatever a host had not may be there now.
+  const isToTryAgain = (target: number, commit: number) => {
+    const return_code = store.returnCodeOf(plan.targets[target]!, commit)!;
+    if (return_code === 0 || settings.failuresAgain) return return_code !== 0;
+    const stderr = store.readFile(plan.targets[target]!, commit, "err") ?? "";
+    return hostFaultOf({ return_code, stderr }) !== undefined;
+  };
   const isBuilt = (target: number, commit: number) => {
     if (store.returnCodeOf(plan.targets[target]!, commit) === undefined) return false;
-    if (!settings.force && isOfSource(store, plan, target, commit)) return true;
+    if (!settings.force && isOfSource(store, plan, target, commit) && !isToTryAgain(target, commit))
+      return true;
     stale.push([plan.targets[target]!, commit]);
     return false;
   };
@@ -72,8 +87,12 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
     .filter((target) => matrix.missingOf(target) > 0)
     .toArray();
   const pool = new Pool(matrix.targets, missing, (target) => durations.of(target));
-  const { hosts, batch, buildTimeoutSeconds, signal } = settings;
-  const run = new Run({ hosts, matrix, pool, batch, buildTimeoutSeconds, start, observer, signal });
+  const { hosts, batch, signal } = settings;
+  const timeouts = {
+    buildTimeoutSeconds: settings.buildTimeoutSeconds ?? buildTimeoutSeconds,
+    silentBuildSeconds: settings.buildTimeoutSeconds ?? silentBuildSeconds,
+  };
+  const run = new Run({ hosts, matrix, pool, batch, ...timeouts, start, observer, signal });
   const ended = await run.run().finally(() => store.settle());
   durations.save();
   const withoutToolchain = ended.remaining.filter((at) => !architectures.has(matrix.targetAt(at).arch));
@@ -83,7 +102,10 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
 function startSettings(plan: Plan, settings: BuildSettings, controlDirectory: string, signal: AbortSignal) {
   const { connectTimeoutSeconds, onComplaint } = settings;
   // Three in the time after which silence means that the worker is lost.
-  const heartbeat = Math.min(heartbeatMaxSeconds, Math.floor(settings.buildTimeoutSeconds / 3));
+  const heartbeat = Math.min(
+    heartbeatMaxSeconds,
+    Math.floor((settings.buildTimeoutSeconds ?? buildTimeoutSeconds) / 3),
+  );
   return {
     ssh: { controlDirectory, connectTimeoutSeconds },
     source: plan.project.source,
@@ -146,13 +168,19 @@ function nothingYet() {
   const givenUp = new Map<number, string>();
   const absent: BuildOutcome["absent"] = [];
   const lost: BuildOutcome["lost"] = [];
-  return { givenUp, absent, lost };
+  const doubted: BuildOutcome["doubted"] = [];
+  return { givenUp, absent, lost, doubted };
 }
 
 function recordingIn(outcome: ReturnType<typeof nothingYet>): PartialObserver {
   return {
     gaveUp: (target, reason) => void outcome.givenUp.set(target, reason),
     notStarted: (host, reason, busy) => void outcome.absent.push({ host: host.name, reason, busy }),
+    doubted: (host, _target, reason) => {
+      const same = outcome.doubted.find((each) => each.host === host.name && each.reason === reason);
+      if (same) same.times++;
+      else outcome.doubted.push({ host: host.name, reason, times: 1 });
+    },
     lost: (host, reason) => void outcome.lost.push({ host: host.name, reason }),
   };
 }

@@ -20,6 +20,8 @@ export function jsonEvents(matrix: Matrix, write: (line: string) => void): Parti
         returnCode: result.return_code,
         warnings: result.return_code === 0 && result.stderr !== "",
       }),
+    doubted: (host, target, reason) =>
+      tell("doubted", { host: host.name, target: targetName(target), reason }),
     gaveUp: (target, reason) => tell("given-up", { target: targetName(target), reason }),
   };
 }

@@ -82,9 +82,9 @@ const running: readonly OptionDeclaration[] = [
     name: "build-timeout",
     kind: "integer",
     value: "SECONDS",
-    default: 300,
     minimum: 5,
     maximum: 7 * 24 * 3600,
+    defaultWords: "300; 14400 for one that builds, and does not say so again and again",
     prose: "drop a worker that shows no sign of life for so long",
   },
   {
@@ -96,6 +96,7 @@ const running: readonly OptionDeclaration[] = [
     prose: "targets at a time on each host, by default and at most its threads",
   },
   { name: "force", kind: "flag", short: "f", prose: "build again what there is a result for" },
+  { name: "force-failures", kind: "flag", short: "F", prose: "build again what has failed" },
   { name: "worker-command", kind: "string", value: "COMMAND", prose: "start another worker on the hosts" },
 ];
 

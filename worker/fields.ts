@@ -56,6 +56,13 @@ export class Fields {
     return this;
   }
 
+  /** Picks the field; if it is missing or wrong, the default. */
+  lenient(field: string, kind: Kind, byDefault: unknown): this {
+    const value = this.value(field);
+    this.picked[field] = value !== undefined && kinds[kind][1](value) ? value : byDefault;
+    return this;
+  }
+
   /** Picks what was read in another way; nothing if that is undefined. */
   pick(field: string, value: unknown): this {
     if (value !== undefined) this.picked[field] = value;

@@ -7,7 +7,8 @@
  * croft's own is optional and marked as an extension.
  *
  * Reading is lenient where peers may be newer: unknown fields are passed over, unknown messages are told apart from
- * wrong ones. A field that is missing or of the wrong type makes the message invalid, with the reason in words.
+ * wrong ones. In a command, a field that is missing or of the wrong type makes the message invalid, with the reason in
+ * words. In a response, what names a result must be right; every other field has a default.
  */
 import { Fields } from "./fields.ts";
 
@@ -89,7 +90,6 @@ export interface BuildResult {
   sizes?: { raw: string };
   /** With failures only: file name to content. */
   config?: Readonly<Record<string, string>>;
-  lines?: string;
 }
 
 /** Worker to boss. */
@@ -169,17 +169,17 @@ const commandFields: Schema = {
 };
 
 const responseFields: Schema = {
-  ready: (fields) => fields.required("nthreads", "count").required("slots", "count"),
-  setup_done: (fields) => fields.required("work_dir", "string").required("git_dir", "string"),
+  ready: (fields) => fields.lenient("nthreads", "count", 1).lenient("slots", "count", 1),
+  setup_done: (fields) => fields.lenient("work_dir", "string", "").lenient("git_dir", "string", ""),
   configure_done: (fields) => fields,
-  build_started: (fields) => fields.required("num_threads", "count"),
-  worktree_created: (fields) => fields.required("thread", "count"),
+  build_started: (fields) => fields.lenient("num_threads", "count", 0),
+  worktree_created: (fields) => fields.lenient("thread", "count", 0),
   build_prepare_done: (fields) => fields,
-  heartbeat: (fields) => fields.required("board", "string").required("thread", "count"),
+  heartbeat: (fields) => fields.lenient("board", "string", "").lenient("thread", "count", 0),
   build_result: readResult,
-  build_done: (fields) => fields.required("exceptions", "count"),
+  build_done: (fields) => fields.lenient("exceptions", "count", 0),
   quit_ack: (fields) => fields,
-  error: (fields) => fields.required("msg", "string"),
+  error: (fields) => fields.lenient("msg", "string", "unknown error"),
 };
 
 function readResult(fields: Fields): Fields {
@@ -187,12 +187,24 @@ function readResult(fields: Fields): Fields {
     .required("board", "string")
     .required("commit_upto", "count")
     .required("return_code", "integer")
-    .required("stderr", "string")
-    .required("stdout", "string")
-    .required("load_avg", "number")
-    .pick("sizes", fields.inner("sizes")?.required("raw", "string").picked)
-    .pick("config", fields.texts("config"))
-    .optional("lines", "string");
+    .lenient("stderr", "string", "")
+    .lenient("stdout", "string", "")
+    .lenient("load_avg", "number", 0)
+    .pick("sizes", readSizes(fields))
+    .pick("config", readConfig(fields));
+}
+
+/** Others have them in other forms, or none. */
+function readSizes(fields: Fields): { raw: string } | undefined {
+  const sizes = fields.value("sizes") as { raw?: unknown } | undefined;
+  return typeof sizes?.raw === "string" ? { raw: sizes.raw } : undefined;
+}
+
+function readConfig(fields: Fields): Record<string, string> | undefined {
+  const config = fields.value("config");
+  if (typeof config !== "object" || Array.isArray(config)) return undefined;
+  const texts = Object.entries(config as object).filter(([, text]) => typeof text === "string");
+  return texts.length > 0 ? (Object.fromEntries(texts) as Record<string, string>) : undefined;
 }
 
 function readTarget(fields: Fields): Fields {

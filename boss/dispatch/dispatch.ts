@@ -11,10 +11,15 @@
  * The invariant: every target with missing results is in the pool, or in flight on exactly one worker, or given up
  * with a reason. So nothing is lost with a worker, and nothing is counted that no result arrived for. A result counts
  * if it is missing and its target is in flight on the worker that sends it; all others are dropped.
+ *
+ * A failure that tells of its host (worker/host-fault.ts) is in doubt: the target goes to another worker once, and only
+ * if that fails as well, or there is none, the failure is a result.
  */
+import { hostFaultOf } from "../../worker/host-fault.ts";
 import type { BuildResult, Command, Response, Target } from "../../worker/protocol.ts";
-import type { Matrix } from "../matrix/matrix.ts";
-import type { Pool } from "./pool.ts";
+import { hostArchitecture, type Matrix } from "../matrix/matrix.ts";
+import { Doubts } from "./doubts.ts";
+import type { Pool, Taker } from "./pool.ts";
 
 /** A worker as far as dispatch is concerned. */
 export interface WorkerOffer {
@@ -38,6 +43,8 @@ export interface DispatchActions {
   complete(worker: string, target: number): void;
   /** A target that no further worker is tried on. */
   giveUp(target: number, reason: string): void;
+  /** A failure that tells of the worker's host: the target is tried elsewhere. */
+  doubt(worker: string, target: number, reason: string): void;
   /** Something that a worker should not have sent; it is ignored. */
   note(worker: string, text: string): void;
 }
@@ -46,6 +53,7 @@ type WorkerPhase = "idle" | "preparing" | "building" | "finishing";
 
 interface Worker {
   readonly offer: WorkerOffer;
+  readonly taker: Taker;
   phase: WorkerPhase;
   readonly inFlight: Set<number>;
   /** Of these, those that it was heard to have begun. */
@@ -77,6 +85,7 @@ export class Dispatch {
   readonly #losses = new Map<number, number>();
   /** Targets that a worker has silently left out once. */
   readonly #leftOut = new Set<number>();
+  readonly #doubts = new Doubts();
   #expected = 0;
 
   constructor(matrix: Matrix, pool: Pool, actions: DispatchActions, options: { batch?: boolean } = {}) {
@@ -91,7 +100,7 @@ export class Dispatch {
     for (const worker of this.#workers.values()) if (worker.inFlight.size > 0) return false;
     if (this.#pool.size === 0) return true;
     if (this.#expected > 0) return false;
-    return ![...this.#workers.values()].some(({ offer }) => this.#pool.hasFor(offer.architectures));
+    return ![...this.#workers.values()].some(({ taker }) => this.#pool.hasFor(taker));
   }
 
   /** Targets that nobody is building. */
@@ -110,6 +119,7 @@ export class Dispatch {
 
   forgetWorker(): void {
     this.#expected--;
+    this.#settleDoubts();
   }
 
   /**
@@ -126,12 +136,15 @@ export class Dispatch {
       sent: 0,
       hasLeftOut: false,
     };
-    this.#workers.set(offer.name, { offer, phase: "idle", ...none });
+    const { architectures } = offer;
+    const taker = { architectures, fits: (target: number) => !this.#doubts.avoids(target, offer.name) };
+    this.#workers.set(offer.name, { offer, taker, phase: "idle", ...none });
     if (!this.#batch) this.#wake();
   }
 
   /** Batch mode: gives the idle workers their shares of the pool, in proportion to their capacity. */
   share(): void {
+    this.#settleDoubts();
     const idle = [...this.#workers.values()].filter(({ phase }) => phase === "idle");
     const total = idle.reduce((sum, { offer }) => sum + offer.capacity, 0);
     const size = this.#pool.size;
@@ -208,14 +221,55 @@ export class Dispatch {
     const target = this.#matrix.positionOf(result.board);
     if (target === undefined || !worker.inFlight.has(target))
       return this.#actions.note(worker.offer.name, `result of '${result.board}', which it was not given`);
-    if (!this.#matrix.fill(target, result.commit_upto))
+    if (!this.#matrix.isMissing(target, result.commit_upto))
       return this.#actions.note(worker.offer.name, `result of '${result.board}' that is there already`);
-    this.#actions.store(worker.offer.name, target, result.commit_upto, result);
-    if (this.#matrix.missingOf(target) > 0) return;
+    if (!this.#doubt(worker, target, result)) this.#store(worker.offer.name, target, result);
+    if (this.#matrix.missingOf(target) > this.#doubts.count(target, worker.offer.name)) return;
     worker.inFlight.delete(target);
     worker.done++;
+    if (this.#matrix.missingOf(target) > 0) {
+      this.#pool.putBack(target);
+      return this.#wake();
+    }
     this.#actions.complete(worker.offer.name, target);
     if (worker.phase === "building") this.#fill(worker);
+  }
+
+  #store(worker: string, target: number, result: BuildResult): void {
+    this.#matrix.fill(target, result.commit_upto);
+    this.#doubts.settle(target, result.commit_upto);
+    this.#actions.store(worker, target, result.commit_upto, result);
+  }
+
+  /** Whether a result is not believed yet. */
+  #doubt(worker: Worker, target: number, result: BuildResult): boolean {
+    const reason = hostFaultOf(result);
+    if (reason === undefined || this.#doubts.has(target, result.commit_upto)) return false;
+    if (!this.#anyoneCan(target, worker)) return false;
+    this.#doubts.add(target, result.commit_upto, { worker: worker.offer.name, result });
+    this.#actions.doubt(worker.offer.name, target, reason);
+    return true;
+  }
+
+  /** Whether there is, or may come, a worker that could build a target, another than this. */
+  #anyoneCan(target: number, but?: Worker): boolean {
+    if (this.#expected > 0) return true;
+    const { arch } = this.#matrix.targetAt(target);
+    return [...this.#workers.values()].some(
+      (worker) =>
+        worker !== but &&
+        worker.taker.fits(target) &&
+        (arch === hostArchitecture || worker.taker.architectures.has(arch)),
+    );
+  }
+
+  /** What nobody else can build has failed. */
+  #settleDoubts(): void {
+    for (const target of this.#doubts.targets()) {
+      if (this.#anyoneCan(target) || !this.#pool.remove(target)) continue;
+      for (const [, { worker, result }] of this.#doubts.of(target)) this.#store(worker, target, result);
+      if (this.#matrix.missingOf(target) > 0) this.#pool.putBack(target);
+    }
   }
 
   /** Its queue is drained: a target without all results has met an exception inside the worker. */
@@ -237,10 +291,11 @@ export class Dispatch {
 
   /** Idle workers inherit what came back to the pool. */
   #wake(): void {
+    this.#settleDoubts();
     if (this.#batch) return this.share();
     for (const worker of this.#workers.values()) {
       if (worker.phase === "building") this.#fill(worker);
-      if (worker.phase !== "idle" || !this.#pool.hasFor(worker.offer.architectures)) continue;
+      if (worker.phase !== "idle" || !this.#pool.hasFor(worker.taker)) continue;
       if (worker.hasLeftOut && this.#othersCan(worker)) continue;
       worker.phase = "preparing";
       const { slots, name } = worker.offer;
@@ -251,20 +306,19 @@ export class Dispatch {
   /** What a worker has left out silently is not for it again, as long as there are others. */
   #othersCan(worker: Worker): boolean {
     for (const other of this.#workers.values())
-      if (other !== worker && !other.hasLeftOut && this.#pool.hasFor(other.offer.architectures)) return true;
+      if (other !== worker && !other.hasLeftOut && this.#pool.hasFor(other.taker)) return true;
     return false;
   }
 
   /** Fills its slots. */
   #fill(worker: Worker): void {
     while (worker.inFlight.size < worker.offer.slots) {
-      const target = this.#pool.take(worker.offer.architectures);
+      const target = this.#pool.take(worker.taker);
       if (target === undefined) break;
       this.#take(worker, target);
       this.#actions.send(worker.offer.name, { cmd: "build_board", ...this.#orderFor(target) });
     }
-    for (const each of this.#workers.values())
-      if (!this.#pool.hasFor(each.offer.architectures)) this.#drain(each);
+    for (const each of this.#workers.values()) if (!this.#pool.hasFor(each.taker)) this.#drain(each);
   }
 
   /**
@@ -293,7 +347,7 @@ export class Dispatch {
   #giveBatch(worker: Worker, count: number): void {
     const boards: Target[] = [];
     while (boards.length < count) {
-      const target = this.#pool.take(worker.offer.architectures);
+      const target = this.#pool.take(worker.taker);
       if (target === undefined) break;
       this.#take(worker, target);
       boards.push(this.#orderFor(target));

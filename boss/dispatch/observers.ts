@@ -16,6 +16,7 @@ export function combineObservers(observers: readonly PartialObserver[]): RunObse
     given: (host, target) => observers.forEach((each) => each.given?.(host, target)),
     complete: (host, target) => observers.forEach((each) => each.complete?.(host, target)),
     gaveUp: (target, reason) => observers.forEach((each) => each.gaveUp?.(target, reason)),
+    doubted: (host, target, reason) => observers.forEach((each) => each.doubted?.(host, target, reason)),
     note: (host, text) => observers.forEach((each) => each.note?.(host, text)),
   };
 }

@@ -1,5 +1,13 @@
 import { hostArchitecture, type Target } from "../matrix/matrix.ts";
 
+/** Who takes targets. */
+export interface Taker {
+  /** What it has toolchains for. */
+  readonly architectures: ReadonlySet<string>;
+  /** Whether a target is for it. */
+  readonly fits: (target: number) => boolean;
+}
+
 /**
  * Targets that wait for a worker: those that took longest in earlier runs first, so that no long one is left for the
  * end. A queue for each architecture, since a worker takes only what it has a toolchain for.
@@ -35,16 +43,23 @@ export class Pool {
     return this.#size;
   }
 
-  /** True if there is something for a worker with these toolchains. */
-  hasFor(architectures: ReadonlySet<string>): boolean {
-    return this.#bestFor(architectures) !== undefined;
+  /** True if there is something for a worker. */
+  hasFor(taker: Taker): boolean {
+    return this.#bestFor(taker) !== undefined;
   }
 
-  /** Takes the next target for a worker with these toolchains. */
-  take(architectures: ReadonlySet<string>): number | undefined {
-    const queue = this.#bestFor(architectures);
-    if (queue) this.#size--;
-    return queue?.shift();
+  /** Takes the next target for a worker. */
+  take(taker: Taker): number | undefined {
+    const target = this.#bestFor(taker);
+    if (target !== undefined) this.remove(target);
+    return target;
+  }
+
+  /** Takes a target out; false if it is not there. */
+  remove(position: number): boolean {
+    if (!this.#queueOf(position).remove(position)) return false;
+    this.#size--;
+    return true;
   }
 
   /** Puts a target of a lost worker back: it has waited longest. */
@@ -58,13 +73,13 @@ export class Pool {
     return [...this.#queues.values()].flatMap((queue) => queue.positions());
   }
 
-  #bestFor(architectures: ReadonlySet<string>): Queue | undefined {
-    let best: Queue | undefined;
+  #bestFor({ architectures, fits }: Taker): number | undefined {
+    let best: number | undefined;
     for (const [architecture, queue] of this.#queues) {
       if (architecture !== hostArchitecture && !architectures.has(architecture)) continue;
-      const first = queue.first;
+      const first = queue.firstThat(fits);
       if (first === undefined) continue;
-      if (best === undefined || this.#rank[first]! < this.#rank[best.first!]!) best = queue;
+      if (best === undefined || this.#rank[first]! < this.#rank[best]!) best = first;
     }
     return best;
   }
@@ -83,8 +98,9 @@ class Queue {
   #head = 0;
   readonly #front: number[] = [];
 
-  get first(): number | undefined {
-    return this.#front.at(-1) ?? this.#items[this.#head];
+  /** Of those that were put back, some are not for everybody. */
+  firstThat(fits: (target: number) => boolean): number | undefined {
+    return this.#front.findLast(fits) ?? this.#items[this.#head];
   }
 
   append(position: number): void {
@@ -95,9 +111,13 @@ class Queue {
     this.#front.push(position);
   }
 
-  /** Takes the first, which there must be. */
-  shift(): number | undefined {
-    return this.#front.pop() ?? this.#items[this.#head++];
+  /** Only what was put back, or is the first of the others, is ever taken. */
+  remove(position: number): boolean {
+    const at = this.#front.lastIndexOf(position);
+    if (at >= 0) this.#front.splice(at, 1);
+    else if (this.#items[this.#head] === position) this.#head++;
+    else return false;
+    return true;
   }
 
   positions(): number[] {

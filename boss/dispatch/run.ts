@@ -33,6 +33,8 @@ export interface RunObserver {
   given(host: Host, target: number): void;
   complete(host: Host, target: number): void;
   gaveUp(target: number, reason: string): void;
+  /** A failure that may be the host's: the target is tried elsewhere. */
+  doubted(host: Host, target: number, reason: string): void;
   note(host: Host, text: string): void;
 }
 
@@ -42,6 +44,8 @@ export interface RunOptions {
   pool: Pool;
   batch: boolean;
   buildTimeoutSeconds: number;
+  /** The same for a worker that builds, and has never said so twice: it may be silent as long as a build takes. */
+  silentBuildSeconds: number;
   /** @throws {Failure} if the worker does not start. */
   start: (host: Host, signal: AbortSignal, replaced?: number) => Promise<StartedWorker>;
   observer: RunObserver;
@@ -65,6 +69,10 @@ interface Running {
   readonly host: Host;
   readonly worker: StartedWorker;
   heardAt: number;
+  /** It says again and again what it is building. */
+  beats: boolean;
+  /** What it has begun and not told anything of since. */
+  readonly silent: Set<string>;
 }
 
 export class Run {
@@ -98,6 +106,7 @@ export class Run {
           this.#guarded(() => observer.result(this.#host(name), target, commit, result)),
         given: (name, target) => observer.given(this.#host(name), target),
         complete: (name, target) => observer.complete(this.#host(name), target),
+        doubt: (name, target, reason) => observer.doubted(this.#host(name), target, reason),
         giveUp: (target, reason) => observer.gaveUp(target, reason),
         note: (name, text) => observer.note(this.#host(name), text),
       },
@@ -164,7 +173,10 @@ export class Run {
     }
     if (this.#ended.signal.aborted) return worker.connection.drop();
     this.#workers++;
-    const running: Running = { host, worker, heardAt: this.#now() };
+    const running: Running = {
+      ...{ host, worker, heardAt: this.#now(), beats: worker.beats === true },
+      silent: new Set(),
+    };
     this.#running.set(host.name, running);
     void worker.connection.closed.then((reason) => this.#lose(running, reason));
     const threads = Math.max(1, worker.threads); // one that claims to have none may build all the same
@@ -188,6 +200,10 @@ export class Run {
 
   #receive(running: Running, message: Response): void {
     running.heardAt = this.#now();
+    if (message.resp === "heartbeat") {
+      if (running.silent.has(message.board)) running.beats = true;
+      running.silent.add(message.board);
+    } else if (message.resp === "build_result") running.silent.delete(message.board);
     if (message.resp === "build_result" && this.#isDiskFull(message))
       return this.#lose(running, "its disk is full", { restart: false });
     this.#guarded(() => {
@@ -233,12 +249,13 @@ export class Run {
     const slept = now - this.#watchedAt;
     this.#watchedAt = now;
     if (slept > sleptMilliseconds) for (const running of this.#running.values()) running.heardAt += slept;
-    const late = now - this.#options.buildTimeoutSeconds * 1000;
+    const { buildTimeoutSeconds, silentBuildSeconds } = this.#options;
     for (const running of [...this.#running.values()]) {
       const state = this.#dispatch.workerState(running.host.name);
+      const seconds = state?.inFlight.size && !running.beats ? silentBuildSeconds : buildTimeoutSeconds;
       if (state === undefined || state.phase === "idle") running.heardAt = this.#now();
-      else if (running.heardAt < late)
-        this.#lose(running, `no sign of life for ${this.#options.buildTimeoutSeconds} s`);
+      else if (running.heardAt < now - seconds * 1000)
+        this.#lose(running, `no sign of life for ${seconds} s`);
     }
   }
 

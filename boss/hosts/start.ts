@@ -63,6 +63,8 @@ export interface StartedWorker {
   /** Of its process there, if that is known. */
   pid?: number;
   threads: number;
+  /** It says every few seconds what it is building. */
+  beats?: boolean;
   /** Threads times BogoMIPS. */
   capacity: number;
   architectures: Set<string>;
@@ -103,7 +105,8 @@ export async function startWorker(
       : `sh -c ${quote(workerCommand)}`; // it may be more than one program with its arguments
   const worker = await launchWorker(connection, command, toolchains, settings);
   stack.move();
-  return { ...worker, pid: prepared.pid, capacity: worker.threads * (prepared.bogomips || 1) };
+  const beats = workerCommand === undefined;
+  return { ...worker, beats, pid: prepared.pid, capacity: worker.threads * (prepared.bogomips || 1) };
 }
 
 /** What the last two phases need to know. */

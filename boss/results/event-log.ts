@@ -64,6 +64,8 @@ export class EventLog implements Disposable {
       complete: (host) => void counts(host.name).done++,
       result: () => void this.#results++,
       gaveUp: (target, reason) => this.add(`GIVEN UP ${this.#matrix.targetAt(target).name}: ${reason}`),
+      doubted: (host, target, reason) =>
+        this.add(`DOUBTED ${this.#matrix.targetAt(target).name} on ${host.name}: ${reason}`),
       note: (host, text) => this.add(`NOTE ${host.name}: ${text}`),
     };
   }

@@ -14,5 +14,7 @@ export interface BuildOutcome extends RunOutcome {
   withoutToolchain: number[];
   /** Why hosts did not take part. */
   absent: { host: string; reason: string; busy: boolean }[];
+  /** Failures that were taken for the host's own, and built elsewhere. */
+  doubted: { host: string; reason: string; times: number }[];
   lost: { host: string; reason: string }[];
 }

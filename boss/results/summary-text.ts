@@ -43,6 +43,9 @@ export function formatEvents(outcome: BuildOutcome): string {
       ({ host, reason, busy }) => `host ${host} ${busy ? "was busy" : "did not take part"}: ${reason}`,
     ),
     ...outcome.lost.map(({ host, reason }) => `worker on ${host} was lost: ${reason}`),
+    ...outcome.doubted.map(
+      ({ host, reason, times }) => `failed on ${host}, and was built elsewhere (${times} times): ${reason}`,
+    ),
     ...[...outcome.givenUp].map(([target, reason]) => `${name(target)} was given up: ${reason}`),
     ...groupByArchitecture(outcome),
     ...remainingLines(outcome),

@@ -1,6 +1,7 @@
 /** What a matrix of results says: per commit, what it broke and fixed, its warnings, and how sizes changed. */
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Matrix } from "../matrix/matrix.ts";
+import { firstError } from "./first-error.ts";
 import { parseSizes, sizeChanges, type ImageSize } from "./sizes.ts";
 import type { ResultStore } from "./store.ts";
 
@@ -94,16 +95,6 @@ function emptySummary(): CommitSummary {
 
 function noCounts(): Record<CellStatus, number> {
   return { built: 0, warning: 0, failed: 0, missing: 0 };
-}
-
-/** The compiler's, the linker's or make's first complaint. */
-function firstError(stderr: string): string | undefined {
-  const lines = stderr.split("\n");
-  return (
-    lines.find((line) => /\b(error|undefined reference|fatal)\b/i.test(line)) ??
-    lines.find((line) => /\*\*\*/.test(line)) ??
-    firstLine(stderr)
-  )?.trim();
 }
 
 function firstLine(text: string): string | undefined {

@@ -26,7 +26,7 @@ async function inPlace(use: (place: Place) => Promise<void>): Promise<void> {
   const desk = {
     directory,
     hosts: new Map(),
-    env: process.env,
+    env: { ...process.env, PATH: `${join(directory, "bin")}:${process.env["PATH"]}` },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   const options = ["--config", config, "--json", "--output", output, "--work-dir", join(directory, "work")];
@@ -46,9 +46,10 @@ const built = (events: readonly BossEvent[]) =>
 
 /** What the build of a commit has printed. */
 function printed(output: string, hash: string): string {
-  const [directory] = readdirSync(output).filter((name) => name.includes(hash));
-  return readFileSync(join(output, directory!, "t", "log"), "utf8");
+  return readFileSync(join(output, resultOf(output, hash), "t", "log"), "utf8");
 }
+
+const resultOf = (output: string, hash: string) => readdirSync(output).find((name) => name.includes(hash))!;
 
 test("a shallow clone is built, and then the history that it lacked, in the same place", async () => {
   await inPlace(async ({ directory, output, build }) => {
@@ -84,5 +85,31 @@ test("a SHA-256 repository is built; a work directory of the other kind is refus
       refused.boss.summary.absent[0]!.reason,
       /is a repository of sha256, and the source one of sha1: move it away/,
     );
+  });
+});
+
+test("what failed for want of a program is built again once it is there, other failures when it is asked for", async () => {
+  await inPlace(async ({ directory, output, build }) => {
+    const source = join(directory, "project");
+    git(directory, ["init", "--quiet", source]);
+    commit(source, "x.txt", "a");
+    const hash = commit(source, "broken", "croft-test-tool || exit 1; exec false");
+    writeFileSync(
+      join(directory, "croft.yaml"),
+      'recipe: {build: "! [ -e broken ] || . ./broken"}\ntargets: {t: }\n',
+    );
+    const first = await build(source, "--count", "2");
+    assert.equal(first.status, 2, first.stderr);
+    const said = () => readFileSync(join(output, resultOf(output, hash), "t", "err"), "utf8");
+    assert.match(said(), /croft-test-tool: not found/);
+    mkdirSync(join(directory, "bin"));
+    writeFileSync(join(directory, "bin", "croft-test-tool"), "#!/bin/sh\necho it is there >&2\n", {
+      mode: 0o755,
+    });
+    const second = await build(source, "--count", "2");
+    assert.deepEqual(built(second.boss.events), [hash]);
+    assert.equal(said(), "it is there\n");
+    assert.deepEqual(built((await build(source, "--count", "2")).boss.events), []);
+    assert.deepEqual(built((await build(source, "--count", "2", "-F")).boss.events), [hash]);
   });
 });

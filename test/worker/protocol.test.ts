@@ -80,9 +80,21 @@ describe("the messages of boss and worker", () => {
   it("a wrong response is told in words, and an unknown one by its name", () => {
     assert.deepEqual(parseResponse("BM> 5"), { kind: "invalid", reason: "invalid JSON: this is no object" });
     assert.equal(parseResponse("BM> ").kind, "invalid");
-    assert.deepEqual(parseResponse('BM> {"resp":"ready","nthreads":"2","slots":2}'), {
+    const result = '"resp":"build_result","board":"b","commit_upto":0';
+    assert.deepEqual(parseResponse(`BM> {${result},"return_code":"2"}`), {
       kind: "invalid",
-      reason: "ready: nthreads is no number from 0 on",
+      reason: "build_result: return_code is no integer",
+    });
+    assert.deepEqual(parseResponse(`BM> {${result},"return_code":0,"load_avg":"high","sizes":{},"lines":7}`), {
+      kind: "message",
+      message: {
+        ...{ resp: "build_result", board: "b", commit_upto: 0, return_code: 0 },
+        ...{ stderr: "", stdout: "", load_avg: 0 },
+      },
+    });
+    assert.deepEqual(parseResponse('BM> {"resp":"ready","nthreads":"2"}'), {
+      kind: "message",
+      message: { resp: "ready", nthreads: 1, slots: 1 },
     });
     assert.deepEqual(parseResponse('BM> {"resp":"news"}'), { kind: "unknown", name: "news" });
     assert.deepEqual(parseResponse('BM> {"resp":"toString"}'), { kind: "unknown", name: "toString" });

@@ -13,8 +13,16 @@ class SimulatedWorker {
   readonly outbox: Response[] = [];
   readonly #commits: number;
   readonly #skips: (board: string) => boolean;
+  /** What a build says that fails for its host. */
+  readonly #fault: (board: string, commit: number) => string | undefined;
 
-  constructor(name: string, commits: number, skips: (board: string) => boolean = () => false) {
+  constructor(
+    name: string,
+    commits: number,
+    skips: (board: string) => boolean = () => false,
+    fault: (board: string, commit: number) => string | undefined = () => undefined,
+  ) {
+    this.#fault = fault;
     this.name = name;
     this.#commits = commits;
     this.#skips = skips;
@@ -34,7 +42,14 @@ class SimulatedWorker {
     this.outbox.push({ resp: "heartbeat", board, thread: 0 });
     if (this.#skips(board)) return;
     for (const commit of commits ?? Array.from({ length: this.#commits }, (_, at) => at))
-      this.outbox.push(resultOf(board, commit));
+      this.outbox.push(this.#resultOf(board, commit));
+  }
+
+  #resultOf(board: string, commit: number): BuildResult {
+    const stderr = this.#fault(board, commit);
+    return stderr === undefined
+      ? resultOf(board, commit)
+      : { ...resultOf(board, commit), return_code: 2, stderr };
   }
 }
 
@@ -52,6 +67,9 @@ interface World {
   notes: string[];
   completed: string[];
   sent: Map<string, Command[]>;
+  doubts: string[];
+  /** Return codes by cell. */
+  codes: Map<string, number>;
   add(worker: SimulatedWorker, slots: number, architectures?: string[], capacity?: number): void;
 }
 
@@ -79,17 +97,22 @@ function makeWorld(options: {
   const notes: string[] = [];
   const completed: string[] = [];
   const sent = new Map<string, Command[]>();
+  const doubts: string[] = [];
+  const codes = new Map<string, number>();
   const actions = {
     send: (name: string, command: Command) => {
       sent.set(name, [...(sent.get(name) ?? []), command]);
       workers.get(name)?.take(command);
     },
-    store: (_name: string, target: number, commit: number) => {
+    store: (_name: string, target: number, commit: number, { return_code }: BuildResult) => {
       const cell = `${target} ${commit}`;
+      codes.set(cell, return_code);
       stored.set(cell, (stored.get(cell) ?? 0) + 1);
     },
     given: () => {},
     complete: (name: string, target: number) => void completed.push(`${name}: ${target}`),
+    doubt: (name: string, target: number, reason: string) =>
+      void doubts.push(`${name} t${target}: ${reason}`),
     giveUp: (target: number, reason: string) => void givenUp.set(target, reason),
     note: (name: string, text: string) => void notes.push(`${name}: ${text}`),
   };
@@ -98,7 +121,7 @@ function makeWorld(options: {
     workers.set(worker.name, worker);
     dispatch.addWorker({ name: worker.name, slots, architectures: new Set(architectures), capacity });
   };
-  return { dispatch, matrix, workers, stored, givenUp, notes, completed, sent, add };
+  return { dispatch, matrix, workers, stored, givenUp, notes, completed, sent, doubts, codes, add };
 }
 
 /** Delivers what a worker has to say next. */
@@ -209,6 +232,57 @@ test("what a worker has left out is not for it again while there are others", ()
   world.add(new SimulatedWorker("good", 1), 1);
   deliverAll(world);
   assert.deepEqual([world.stored.size, world.givenUp.size], [2, 0]);
+});
+
+const bison = "sh: 1: bison: not found";
+const never = () => false;
+
+for (const batch of [false, true])
+  test(`what fails for its host is built elsewhere, the same commits only${batch ? ", in batch mode" : ""}`, () => {
+    const world = makeWorld({ targets: 6, commits: 2, batch });
+    world.add(new SimulatedWorker("bad", 2, never, (_, commit) => (commit === 1 ? bison : undefined)), 2);
+    world.add(new SimulatedWorker("good", 2), 1);
+    if (batch) world.dispatch.share();
+    deliverAll(world);
+    assert.ok(world.dispatch.isOver);
+    assert.equal(world.stored.size, 12);
+    assert.ok([...world.stored.values()].every((count) => count === 1));
+    assert.deepEqual(new Set(world.codes.values()), new Set([0]));
+    assert.ok(world.doubts.length > 0);
+    assert.ok(world.doubts.every((text) => /^bad t\d: sh: 1: bison: not found$/.test(text)));
+  });
+
+test("what fails everywhere, or on the only host, has failed", () => {
+  for (const names of [["a"], ["a", "b"], ["a", "b", "c"]]) {
+    const world = makeWorld({ targets: 3, commits: 2 });
+    for (const name of names) world.add(new SimulatedWorker(name, 2, never, () => bison), 1);
+    deliverAll(world);
+    assert.ok(world.dispatch.isOver);
+    assert.deepEqual([...world.codes.values()], Array(6).fill(2));
+    assert.equal(world.doubts.length, names.length === 1 ? 0 : 6, "each once");
+  }
+});
+
+test("a failure in doubt becomes a result when the last worker that could build it is lost, or does not come", () => {
+  for (const lose of [true, false]) {
+    const world = makeWorld({ targets: 1, commits: 1 });
+    if (lose) world.add(new SimulatedWorker("good", 1, () => true), 1, [], 1);
+    else world.dispatch.expectWorker();
+    world.add(new SimulatedWorker("bad", 1, never, () => bison), 1);
+    if (lose) {
+      deliver(world, "good"); // it is given the target, and says nothing
+      world.add(new SimulatedWorker("worse", 1, never, () => bison), 1);
+      world.workers.delete("good");
+      world.dispatch.loseWorker("good", "killed");
+    }
+    deliverAll(world);
+    if (!lose) {
+      assert.ok(!world.dispatch.isOver, "somebody may come who can build it");
+      world.dispatch.forgetWorker();
+    }
+    assert.ok(world.dispatch.isOver);
+    assert.deepEqual([...world.codes.values()], [2]);
+  }
 });
 
 test("targets go to workers with their toolchain, and remain if there is none", () => {
@@ -356,8 +430,9 @@ function chaos(random: Random, seed: number, batch: boolean): void {
   let made = 0;
   const addOne = (last: boolean) => {
     const skips = last ? () => false : () => chance(0.05);
+    const fault = () => (chance(0.1) ? "sh: 1: bison: not found\n" : undefined);
     const name = `w${made++}`;
-    const worker = new SimulatedWorker(name, commits, skips);
+    const worker = new SimulatedWorker(name, commits, skips, last ? undefined : fault);
     world.add(worker, 1 + upTo(4), last || chance(0.5) ? ["arm"] : [], 1 + upTo(9));
     if (batch) world.dispatch.share();
   };

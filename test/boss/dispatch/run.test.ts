@@ -42,7 +42,8 @@ function optionsFor(hosts: readonly Host[], targets = ["t"]): RunOptions {
     [{ hash: "0".repeat(40), subject: "" }],
   );
   return {
-    ...{ hosts, matrix, batch: false, buildTimeoutSeconds: 300, observer: combineObservers([]) },
+    ...{ hosts, matrix, batch: false, buildTimeoutSeconds: 300, silentBuildSeconds: 300 },
+    observer: combineObservers([]),
     pool: new Pool(matrix.targets, [...matrix.targets.keys()]),
     start: () => Promise.reject(new Error("not expected")),
     signal: new AbortController().signal,
