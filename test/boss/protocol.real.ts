@@ -71,7 +71,15 @@ async function runWith(
     },
   ]);
   const run = new Run({
-    ...{ hosts, matrix, batch: options.batch ?? false, buildTimeoutSeconds: 20, silentBuildSeconds: 20, start, observer },
+    ...{
+      hosts,
+      matrix,
+      batch: options.batch ?? false,
+      buildTimeoutSeconds: 20,
+      silentBuildSeconds: 20,
+      start,
+      observer,
+    },
     pool: new Pool(size.targets, [...size.targets.keys()]),
     signal: AbortSignal.timeout(patienceMs),
   });

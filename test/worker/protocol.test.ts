@@ -85,13 +85,16 @@ describe("the messages of boss and worker", () => {
       kind: "invalid",
       reason: "build_result: return_code is no integer",
     });
-    assert.deepEqual(parseResponse(`BM> {${result},"return_code":0,"load_avg":"high","sizes":{},"lines":7}`), {
-      kind: "message",
-      message: {
-        ...{ resp: "build_result", board: "b", commit_upto: 0, return_code: 0 },
-        ...{ stderr: "", stdout: "", load_avg: 0 },
+    assert.deepEqual(
+      parseResponse(`BM> {${result},"return_code":0,"load_avg":"high","sizes":{},"lines":7}`),
+      {
+        kind: "message",
+        message: {
+          ...{ resp: "build_result", board: "b", commit_upto: 0, return_code: 0 },
+          ...{ stderr: "", stdout: "", load_avg: 0 },
+        },
       },
-    });
+    );
     assert.deepEqual(parseResponse('BM> {"resp":"ready","nthreads":"2"}'), {
       kind: "message",
       message: { resp: "ready", nthreads: 1, slots: 1 },
