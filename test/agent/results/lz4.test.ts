@@ -91,6 +91,8 @@ test("what is no frame, or a broken one, is refused", async () => {
     frame.subarray(0, -5),
     frame.subarray(0, 12),
     Buffer.concat([frame, Buffer.from("trailing garbage")]),
+    Buffer.concat([frame, Buffer.from("bit")]),
+    Buffer.concat([frame, Buffer.from("502a4d1801", "hex")]),
   ])
     await assert.rejects(decompressFrames(bad, MiB), /^Failure: Cannot decompress the LZ4 frame/);
 });

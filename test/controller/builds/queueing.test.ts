@@ -182,6 +182,7 @@ function sessionsOf(
   waiting: readonly Partial<WaitingQueue>[],
   answers: ConstructorParameters<typeof DatabaseDouble>[0] = {},
   withChallenge = false,
+  leaseMarginSeconds = 60,
 ) {
   const database = new DatabaseDouble({
     "insert into croft.sessions": () => [sessionRow({ id: 71 })],
@@ -197,7 +198,7 @@ function sessionsOf(
       name === "empty" ? undefined : buildRow({ queue: name, session: 70 }),
     putBack: async (_sql: unknown, build: Build, priority: number) => void putBack.push([build.id, priority]),
   };
-  const settings = { leaseMarginSeconds: 60, withChallenge };
+  const settings = { leaseMarginSeconds, withChallenge };
   const sessions = new Sessions(database, queue, changes, settings, log);
   const opened = () =>
     database.statements.filter(({ text }) => text.startsWith("insert into croft.sessions"));
@@ -272,16 +273,21 @@ test("the database is not asked for a session by a text that is none", async () 
 test("signs of life are written at most four times in what a lease may be late, and each 10 s at most", async () => {
   mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
   try {
-    const { sessions, database } = sessionsOf([]);
-    const writtenAfter = async (milliseconds: number, id = 70) => {
-      mock.timers.tick(milliseconds);
-      await sessions.extend(sessionRow({ id }));
-      return database.statements.splice(0).map(({ values }) => values);
-    };
-    assert.deepEqual(await writtenAfter(0), [[70, 60]]);
-    assert.deepEqual(await writtenAfter(9999), []);
-    assert.deepEqual(await writtenAfter(0, 71), [[71, 60]], "another session has its own time");
-    assert.deepEqual(await writtenAfter(1), [[70, 60]]);
+    for (const [marginSeconds, every] of [
+      [60, 10_000],
+      [8, 2000],
+    ] as const) {
+      const { sessions, database } = sessionsOf([], {}, false, marginSeconds);
+      const writtenAfter = async (milliseconds: number, id = 70) => {
+        mock.timers.tick(milliseconds);
+        await sessions.extend(sessionRow({ id }));
+        return database.statements.splice(0).map(({ values }) => values);
+      };
+      assert.deepEqual(await writtenAfter(0), [[70, marginSeconds]]);
+      assert.deepEqual(await writtenAfter(every - 1), []);
+      assert.deepEqual(await writtenAfter(0, 71), [[71, marginSeconds]], "another session has its own time");
+      assert.deepEqual(await writtenAfter(1), [[70, marginSeconds]]);
+    }
   } finally {
     mock.timers.reset();
   }
