@@ -13,21 +13,26 @@ import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
 import { formatBytes, MiB } from "../os/text/size.ts";
 import type { Settings } from "./settings/settings.ts";
-import type { TftpPort } from "./tftp/port.ts";
+import { TftpPort } from "./tftp/port.ts";
 
 /** What a file system must have free: so much, or so much of it if it is a small one. */
 const leastRoom = { bytes: 64 * MiB, share: 0.05 };
 
 export interface AbilityContext {
   readonly settings: Settings;
-  readonly tftpPort: TftpPort;
   readonly log: Log;
   readonly stop: AbortSignal;
 }
 
-export class HostAbility {
+export class HostAbility implements AsyncDisposable {
+  /** Of the machines' servers. */
+  readonly tftpPort = new TftpPort();
   /** The QEMU that has been seen to start. */
   #started: string | undefined;
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.tftpPort[Symbol.asyncDispose]();
+  }
 
   /** After a fault, everything is looked at anew. */
   forget(): void {
@@ -35,13 +40,13 @@ export class HostAbility {
   }
 
   /** @throws {Failure} saying what is missing. */
-  async check({ settings, tftpPort, log, stop }: AbilityContext): Promise<void> {
+  async check({ settings, log, stop }: AbilityContext): Promise<void> {
     const { network, offset, fakeMachine, fakeBuild } = settings;
     const isUser = network.kind === "user" || fakeMachine !== undefined;
     const { address } = isUser
       ? { address: "127.0.0.1" }
       : await openHostNetwork({ choice: network, offset, mac: "", log, signal: stop });
-    await tftpPort.hold(address, settings.tftpPort);
+    await this.tftpPort.hold(address, settings.tftpPort);
     for (const path of await places(settings)) await checkRoom(path);
     if (fakeMachine === undefined && !fakeBuild) await this.#checkQemu(settings.qemu, stop);
   }

@@ -3,7 +3,6 @@ import type { Polling } from "./asking/polling.ts";
 import type { PerformingContext } from "./performing/context.ts";
 import type { AgentMetrics } from "./status/metrics.ts";
 import type { SpoolMeter } from "./task-state/spool-size.ts";
-import type { TftpPort } from "./tftp/port.ts";
 import type { Signer } from "./wire/signing.ts";
 
 /** All that a running agent works with. Rooms say by interfaces of their own what of it they use. */
@@ -13,7 +12,6 @@ export interface Context extends PerformingContext {
   /** Tells how much waits in the spool. */
   spoolMeter: SpoolMeter;
   metrics: AgentMetrics;
-  tftpPort: TftpPort;
   /** Knows whether this host can build. */
   ability: HostAbility;
   /** Proves to controllers which agent this is; undefined without a key. */

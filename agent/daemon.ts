@@ -30,7 +30,6 @@ import { reloadSettings } from "./reload.ts";
 import { instanceName, type Settings } from "./settings/settings.ts";
 import { watchSignals } from "./signals.ts";
 import { Interrupted } from "./task-state/interruption.ts";
-import { TftpPort } from "./tftp/port.ts";
 import { SpoolMeter } from "./task-state/spool-size.ts";
 import { Spool } from "./task-state/spool.ts";
 import { Status } from "./status/status.ts";
@@ -53,7 +52,7 @@ export async function runAgent(
     const spool = await Spool.open(join(settings.spool, instanceName(settings)));
     using _instance = await lockInstance(settings, log);
     const context = await openContext(settings, spool, log, signals.stop);
-    await using _port = context.tftpPort;
+    await using _ability = context.ability;
     if (settings.systemd) for (const fact of factsOf(context)) log.info(fact);
     await using _statusServer = settings.statusListen
       ? await startStatusPages(settings.statusListen, context)
@@ -72,6 +71,7 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
   const status = new Status(log, settings.systemd);
   const spoolMeter = new SpoolMeter(spool.directory);
   const metrics = new AgentMetrics(settings, status, spoolMeter);
+  const ability = new HostAbility();
   return {
     ...(await openConfiguredContext(settings, spool, log, metrics, stop)),
     log,
@@ -79,8 +79,8 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
     spoolMeter,
     status,
     metrics,
-    tftpPort: new TftpPort(),
-    ability: new HostAbility(),
+    ability,
+    tftpPort: ability.tftpPort,
     startMachine: startVirtualMachine,
     hostName: hostname(),
     stop,

@@ -5,6 +5,7 @@ import { readCheckedConfiguration } from "../os/command-line/checked-configurati
 import { UsageFailure, reasonOf } from "../os/failure.ts";
 import { parseListenAddress } from "../os/network/listen-address.ts";
 import { withoutUndefined } from "../os/without-undefined.ts";
+import { resultRequestMaxBytes } from "../manifests/limits.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 
@@ -117,7 +118,8 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     retries: file.retries ?? 2,
     leaseMarginSeconds: file["lease-margin"] ?? 600,
     logLimitBytes: bytesOf(file["log-limit"] ?? "64M"),
-    resultLimitBytes: bytesOf(file["result-limit"] ?? "100M"),
+    resultLimitBytes:
+      file["result-limit"] === undefined ? resultRequestMaxBytes : bytesOf(file["result-limit"]),
     uploadLimitBytes: bytesOf(file["upload-limit"] ?? "1G"),
     uploadTypes: file["upload-types"] ?? ["artifact", "package"],
     mostFollowers: file.followers ?? 2000,

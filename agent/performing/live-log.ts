@@ -7,14 +7,18 @@
  */
 import type { Log } from "../../os/log.ts";
 import { reasonOf } from "../../os/failure.ts";
+import { logChunkBytes } from "../../manifests/limits.ts";
 import { Rejection } from "../wire/answers.ts";
 import type { HttpClient } from "../wire/http.ts";
 
 const bufferMaxBytes = 4 * 1024 * 1024;
-const chunkMaxBytes = 256 * 1024;
 /** Collecting for a moment makes few large requests of many small writes, and still looks live. */
 const collectMs = 400;
 const retryMs = 3000;
+/** At the end: for what is left, and for the mark that stands for the rest. */
+const patienceMs = { rest: 5000, mark: 2000 };
+
+const markOf = (bytes: number) => Buffer.from(`\n[... ${bytes} bytes left out of the live log ...]\n`);
 
 export class LiveLog implements AsyncDisposable {
   readonly #client: HttpClient;
@@ -25,7 +29,11 @@ export class LiveLog implements AsyncDisposable {
   #queued = 0;
   #skipped = 0;
   #offset = 0;
+  /** Bytes of the chunk on its way. */
+  #unsent = 0;
   #closing = false;
+  /** The controller wants no log. */
+  #refused = false;
   #wake: (() => void) | undefined;
   readonly #done: Promise<void>;
 
@@ -43,24 +51,45 @@ export class LiveLog implements AsyncDisposable {
       this.#skipped += chunk.length;
       return;
     }
-    if (this.#skipped > 0) {
-      const mark = Buffer.from(`\n[... ${this.#skipped} bytes left out of the live log ...]\n`);
-      this.#skipped = 0;
-      this.#queue.push(mark);
-      this.#queued += mark.length;
-    }
+    this.#markGap();
     this.#queue.push(chunk);
     this.#queued += chunk.length;
     this.#wake?.();
   }
 
-  /** Sends what is left, for at most 5 seconds. */
+  #markGap(): void {
+    if (this.#skipped === 0) return;
+    const mark = markOf(this.#skipped);
+    this.#skipped = 0;
+    this.#queue.push(mark);
+    this.#queued += mark.length;
+  }
+
+  /** Sends what is left, for at most 5 seconds; then, for 2 more, that the rest is left out. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#closing) this.#markGap();
     this.#closing = true;
     this.#wake?.();
-    const timer = setTimeout(() => this.#stop.abort(), 5000);
+    const timer = setTimeout(() => this.#stop.abort(), patienceMs.rest);
     await this.#done;
     clearTimeout(timer);
+    if (this.#stop.signal.aborted && !this.#refused) await this.#sendLast();
+  }
+
+  /** The chunk on its way may have arrived or not: the controller says where it is. */
+  async #sendLast(): Promise<void> {
+    const mark = markOf(this.#unsent + this.#queued);
+    const signal = AbortSignal.timeout(patienceMs.mark);
+    for (let tries = 0; tries < 2; tries++)
+      try {
+        return void (await this.#client.postLog(this.#url, this.#offset, mark, signal));
+      } catch (error) {
+        if (error instanceof Rejection && this.#catchUp(error)) continue;
+        return this.#log.debug(
+          { url: this.#url, reason: reasonOf(error) },
+          "end of the live log not delivered",
+        );
+      }
   }
 
   async #run(): Promise<void> {
@@ -70,9 +99,11 @@ export class LiveLog implements AsyncDisposable {
         await this.#pause(60_000);
         continue;
       }
-      if (!this.#closing && this.#queued < chunkMaxBytes) await this.#pause(collectMs, false);
+      if (!this.#closing && this.#queued < logChunkBytes.sent) await this.#pause(collectMs, false);
       const chunk = this.#take();
+      this.#unsent = chunk.length;
       if (!(await this.#send(chunk))) return;
+      this.#unsent = 0;
     }
   }
 
@@ -88,7 +119,7 @@ export class LiveLog implements AsyncDisposable {
         if (error instanceof Rejection && this.#catchUp(error)) continue;
         if (error instanceof Rejection) {
           this.#log.warn({ url: this.#url, reason: reasonOf(error) }, "live log refused by the controller");
-          this.#closing = true;
+          this.#closing = this.#refused = true;
           return false;
         }
         this.#log.debug({ url: this.#url, reason: reasonOf(error) }, "live log not delivered, trying again");
@@ -107,8 +138,8 @@ export class LiveLog implements AsyncDisposable {
 
   #take(): Buffer {
     const all = Buffer.concat(this.#queue);
-    const chunk = all.subarray(0, chunkMaxBytes);
-    const rest = all.subarray(chunkMaxBytes);
+    const chunk = all.subarray(0, logChunkBytes.sent);
+    const rest = all.subarray(logChunkBytes.sent);
     this.#queue = rest.length > 0 ? [rest] : [];
     this.#queued = rest.length;
     return chunk;

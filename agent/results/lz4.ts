@@ -23,6 +23,8 @@ export async function decompressFrames(data: Buffer, maxBytes: number): Promise<
 }
 
 const magic = 0x184d2204;
+/** Each frame costs a call and a buffer, however small it is: a million of empty ones a minute and a gigabyte. */
+const framesMax = 1000;
 
 function broken(reason: string): Failure {
   return new Failure("decompress the LZ4 frame", reason);
@@ -41,6 +43,7 @@ function splitFrames(data: Buffer, maxBytes: number): Buffer[] {
       continue;
     }
     if (number !== magic) throw broken("it does not start like one");
+    if (frames.length === framesMax) throw broken(`there are more than ${framesMax} of them`);
     const frame = walkFrame(data, position, maxBytes - total);
     frames.push(data.subarray(position, frame.end));
     total += frame.size;

@@ -3,6 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { ManifestError } from "../../manifests/error.ts";
+import { resultMaxBytes, resultValuesMax } from "../../manifests/limits.ts";
 import {
   parseResult,
   sanitizeResultText,
@@ -18,11 +19,6 @@ import { decompressFrames } from "./lz4.ts";
 
 /** Names under which a result may arrive; the first that is there counts. */
 export const resultFiles = ["result.manifest.lz4", "result.manifest"] as const;
-
-/** A result is held in memory, several times over; so it is bounded however much may be uploaded. */
-const resultMaxBytes = 128 * 1024 * 1024;
-/** Many small values take 70 times their size in memory. */
-const pairsMax = 100_000;
 
 /** What was found: a result, or why there is none, with the text as it came for the operator. */
 export type FoundResult = { result: Result } | { broken: string; file: string };
@@ -97,11 +93,13 @@ async function readBounded(file: string, maxBytes: number): Promise<Buffer> {
 /** Counts pairs before they are kept; only a text with that many lines can have so many. */
 function boundPairs(text: Uint8Array): void {
   let lines = 0;
-  for (let at = text.indexOf(0x0a); at >= 0 && lines <= pairsMax; at = text.indexOf(0x0a, at + 1)) lines++;
-  if (lines <= pairsMax) return;
+  for (let at = text.indexOf(0x0a); at >= 0 && lines <= resultValuesMax; at = text.indexOf(0x0a, at + 1))
+    lines++;
+  if (lines <= resultValuesMax) return;
   let pairs = 0;
   const reader = new ManifestReader(() => {
-    if (++pairs > pairsMax) throw new Failure("read the result", `it has more than ${pairsMax} values`);
+    if (++pairs > resultValuesMax)
+      throw new Failure("read the result", `it has more than ${resultValuesMax} values`);
   });
   reader.push(sanitizeResultText(text));
 }

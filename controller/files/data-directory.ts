@@ -104,7 +104,7 @@ async function hold(path: string, log: Log, stack: AsyncDisposableStack): Promis
   stack.use(lock);
   // A dead controller of this host left its second lock behind: the kernel's has just proved it dead.
   const second = `${lockPath}.d`;
-  if (previous?.endsWith(` on ${hostname()}`)) await rm(second, { recursive: true, force: true });
+  if (previous?.endsWith(` on ${thisHost()}`)) await rm(second, { recursive: true, force: true });
   try {
     const release = await lockfile.lock(lockPath, {
       lockfilePath: second,
@@ -121,7 +121,12 @@ async function hold(path: string, log: Log, stack: AsyncDisposableStack): Promis
     );
   }
   ftruncateSync(lock.fd);
-  writeSync(lock.fd, `pid ${process.pid} on ${hostname()}\n`, 0);
+  writeSync(lock.fd, `pid ${process.pid} on ${thisHost()}\n`, 0);
+}
+
+/** Not by its name alone: containers on several hosts may share one. A kernel has a new id after each start. */
+function thisHost(): string {
+  return `${hostname()}, boot ${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()}`;
 }
 
 function readHolder(lockPath: string): string | undefined {

@@ -1,6 +1,7 @@
 /** What agents ask for, and send while they build: tasks and live logs. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { withoutUndefined } from "../../os/without-undefined.ts";
+import { logChunkBytes, taskRequestMaxBytes } from "../../manifests/limits.ts";
 import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
 import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import type { Offer } from "../builds/offer.ts";
@@ -10,22 +11,20 @@ import { RouteBodies } from "./body.ts";
 import { checkLength, refuseManifest } from "./manifest.ts";
 import { refuse, type Served } from "./served.ts";
 
-const taskRequestLimitBytes = 1 << 20;
-const logChunkLimitBytes = 4 << 20;
 /** Of all task requests together; nobody knows yet who sends one, so they share with nothing else. */
-const taskRequestsBytes = 64 * taskRequestLimitBytes;
-const logChunksBytes = 32 * logChunkLimitBytes;
+const taskRequestsBytes = 8 * taskRequestMaxBytes;
+const logChunksBytes = 32 * logChunkBytes.taken;
 
 /** Adds the routes for tasks and live logs. */
 export function addAgentRoutes(server: FastifyInstance, served: Served): void {
   const { controller } = served;
-  const tasks = { bodyLimit: taskRequestLimitBytes, config: { bodies: new RouteBodies(taskRequestsBytes) } };
+  const tasks = { bodyLimit: taskRequestMaxBytes, config: { bodies: new RouteBodies(taskRequestsBytes) } };
   server.post("/agent/task", tasks, (request, reply) => answerTask(served, request, reply));
 
   server.post<{ Params: { session: string }; Querystring: { offset?: string } }>(
     "/agent/log/:session",
     {
-      bodyLimit: logChunkLimitBytes,
+      bodyLimit: logChunkBytes.taken,
       config: { bodies: new RouteBodies(logChunksBytes) },
       onRequest: forCurrentSession(controller),
     },

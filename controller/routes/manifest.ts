@@ -1,17 +1,16 @@
 /** What is wrong with a manifest that came in. */
 import type { FastifyReply } from "fastify";
 import { ManifestError } from "../../manifests/error.ts";
+import { shownValueMaxCharacters } from "../../manifests/limits.ts";
 import { refuse } from "./served.ts";
-
-const longestValue = 500;
 
 /** A manifest that is in order but for the size of something in it. */
 export class TooMuch extends Error {}
 
 /** What is kept in the database and shown in every list has bounds; logs have their own. */
 export function checkLength(name: string, value = ""): void {
-  if (value.length > longestValue)
-    throw new TooMuch(`the value of '${name}' is longer than ${longestValue} characters`);
+  if (value.length > shownValueMaxCharacters)
+    throw new TooMuch(`the value of '${name}' is longer than ${shownValueMaxCharacters} characters`);
 }
 
 /** Answers for what the sender did wrong; throws anything else. */

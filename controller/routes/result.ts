@@ -1,4 +1,5 @@
 /** Results of agents: who sends one is looked at before its log is read, let alone parsed or kept. */
+import { operationsMax } from "../../manifests/limits.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { ManifestError } from "../../manifests/error.ts";
 import {
@@ -18,7 +19,6 @@ import { refuse } from "./served.ts";
 
 /** How many results of the largest size may be in memory, or as many bytes in smaller ones. */
 const resultsAtOnce = 4;
-const mostOperations = 100;
 /** The header of a result request has three short values. */
 const longestHeaderBytes = 64 * 1024;
 
@@ -106,8 +106,8 @@ async function keep({ sessions, directory, log }: Controller, body: Buffer, erro
 }
 
 function checkResult({ result, agentChecksum }: ResultRequest): void {
-  if (result.operations.length > mostOperations)
-    throw new TooMuch(`there are more than ${mostOperations} operations`);
+  if (result.operations.length > operationsMax)
+    throw new TooMuch(`there are more than ${operationsMax} operations`);
   checkLength("version", result.version);
   for (const { name } of result.operations) checkLength("operation", name);
   checkLength("worker-checksum", result.workerChecksum);

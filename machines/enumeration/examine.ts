@@ -183,6 +183,7 @@ export class MachineExamination {
   ): Promise<PendingBootstrap | undefined> {
     const { storage, instance, signal } = this.#context;
     const paths = this.#paths;
+    lock.write(this.#toolchainLock); // the copy may take minutes, in which somebody may ask who has the machine
     const snapshot = await temporarySnapshot(storage, {
       from: revision,
       paths,

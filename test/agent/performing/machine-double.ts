@@ -9,7 +9,6 @@ import { makeSettings } from "../settings/make-settings.ts";
 import { SpoolMeter } from "../../../agent/task-state/spool-size.ts";
 import { Spool } from "../../../agent/task-state/spool.ts";
 import { HostAbility } from "../../../agent/ability.ts";
-import { TftpPort } from "../../../agent/tftp/port.ts";
 import { Status } from "../../../agent/status/status.ts";
 import type { MachineEnd, StartOptions, VirtualMachine } from "../../../machines/virtual-machine.ts";
 import { makeFarm, toolchain, type Farm } from "../../machines/farm.ts";
@@ -154,7 +153,7 @@ export async function agentDouble(
   const context: Context = {
     ...(await openConfiguredContext(settings, spool, farm.log, metrics, stop)),
     ...{ log: farm.log, spool, spoolMeter, status, metrics, hostName: "host", stop },
-    ...{ tftpPort: new TftpPort(), ability: new HostAbility() },
+    ability: new HostAbility(),
     startMachine: (options) => {
       mkdirSync(options.runtimeDirectory, { recursive: true });
       const machine = new MachineDouble(options);

@@ -109,3 +109,10 @@ test("a frame with flipped bytes is refused or decompresses to something, and ne
     assert.ok(size <= MiB);
   }
 });
+
+test("a thousand frames are taken, and no more: each costs something, however little is in it", async () => {
+  const empty = await compressFrame(Buffer.alloc(0));
+  const frames = (count: number) => Buffer.concat(Array<Buffer>(count).fill(empty));
+  assert.equal((await decompressFrames(frames(1000), 1000)).length, 0);
+  await assert.rejects(decompressFrames(frames(1001), 1000), /more than 1000 of them/);
+});
