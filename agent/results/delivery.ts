@@ -23,7 +23,7 @@ const maxPauseSeconds = 600;
 /** A result that was not delivered at once is tried again in passing: tasks wait meanwhile. */
 const againLimits = { timeoutSeconds: 60, retries: 0 };
 
-export interface DeliveryParts {
+interface DeliveryParts {
   client: HttpClient;
   spool: Spool;
   log: Log;

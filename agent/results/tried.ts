@@ -26,7 +26,7 @@ interface Record {
   artifacts?: Streak;
 }
 
-export type StreakName = "key" | "artifacts";
+type StreakName = "key" | "artifacts";
 
 /** So few tries say nothing, however much time has gone by: the host may have slept, the agent been busy. */
 const fewTries = { all: 50, streak: 4 };

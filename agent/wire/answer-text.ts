@@ -1,7 +1,13 @@
 /** An answer of a controller, or of something before it, in one line for a message. */
 import { ManifestError } from "../../manifests/error.ts";
 import { ManifestReader } from "../../manifests/text/reader.ts";
-import type { Answer } from "./answers.ts";
+
+/** An answer of a controller. */
+export interface Answer {
+  status: number;
+  body: Buffer;
+  headers: Record<string, string | string[] | undefined>;
+}
 
 const longest = 2000;
 

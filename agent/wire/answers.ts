@@ -8,14 +8,9 @@
  */
 import { Failure } from "../../os/failure.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
-import { textOfAnswer } from "./answer-text.ts";
+import { textOfAnswer, type Answer } from "./answer-text.ts";
 
-/** An answer of a controller. */
-export interface Answer {
-  status: number;
-  body: Buffer;
-  headers: Record<string, string | string[] | undefined>;
-}
+export type { Answer } from "./answer-text.ts";
 
 /** The controller refused for good (4xx): asking again would give the same answer. */
 export class Rejection extends Failure {
@@ -83,7 +78,7 @@ function unusable(status: number, isOwn: boolean, headers: Answer["headers"], an
   return `answered ${status} with ${what}, which is not the controller but something before it${text && `: ${text}`}`;
 }
 
-export function mediaType(headers: Answer["headers"]): string {
+function mediaType(headers: Answer["headers"]): string {
   return String(headers["content-type"] ?? "")
     .split(";", 1)[0]!
     .trim()
