@@ -110,5 +110,7 @@ function isName({ parent, ...node }: ts.StringLiteral): boolean {
 function isMessage(node: ts.Node): boolean {
   if (ts.isNewExpression(node)) return /^(\w*Failure|Error)$/.test(node.expression.getText());
   if (!ts.isExpressionStatement(node)) return false;
-  return /^(await )?(this\.#|\w+\.)*log\.(trace|debug|info|step|warn|error|milestone|output)\(/.test(node.getText());
+  return /^(await )?(this\.#|\w+\.)*log\.(trace|debug|info|step|warn|error|milestone|output)\(/.test(
+    node.getText(),
+  );
 }
