@@ -1,7 +1,7 @@
 /** Results of agents: who sends one is looked at before its log is read, let alone parsed or kept. */
-import { operationsMax } from "../../manifests/limits.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { ManifestError } from "../../manifests/error.ts";
+import { operationsMax } from "../../manifests/limits.ts";
 import {
   parseResultRequest,
   readResultSender,

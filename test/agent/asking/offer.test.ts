@@ -95,6 +95,7 @@ test("a controller is told who asks, and of each machine what is needed to choos
     agent: "host",
     toolchainName: "gcc",
     toolchainVersion: "12.2",
+    auxiliaryRamKiB: 0,
     machines: [
       { id: "a-1.1", name: "a", summary: "machine a", role: "auxiliary", ramMinimumKiB: 1, ramMaximumKiB: 2 },
       { id: "b-1.1", name: "b", summary: "machine b" },

@@ -50,7 +50,7 @@ test("a result that cannot be read is broken, with the reason", async () => {
   assert.match((await read({ "result.manifest.lz4": resultText() }))!, /^Cannot decompress the LZ4 frame: /);
 });
 
-test("a result may be four times what may be uploaded, compressed or not, and 128 MiB at most", async () => {
+test("a result may be four times what may be uploaded, compressed or not, and 96 MiB at most", async () => {
   const text = Buffer.from(`${resultText()}test-status: success\ntest-log: ${"x".repeat(400)}\n`);
   const compressed = await compressFrame(text);
   const quarter = Math.ceil(text.length / 4);
@@ -60,10 +60,10 @@ test("a result may be four times what may be uploaded, compressed or not, and 12
   assert.match((await read({ "result.manifest": text }, quarter - 1))!, tooLarge);
   assert.match((await read({ "result.manifest.lz4": compressed }, quarter - 1))!, /bytes allowed$/);
   await using directory = await uploaded({ "result.manifest": "" });
-  truncateSync(join(directory.path, "result.manifest"), 128 * 1024 * 1024 + 1);
+  truncateSync(join(directory.path, "result.manifest"), 96 * 1024 * 1024 + 1);
   const found = await readResult(directory.path, 1024 ** 4);
   assert.ok(found && "broken" in found);
-  assert.equal(found.broken, "Cannot read 'result.manifest': it has more than 134217728 bytes");
+  assert.equal(found.broken, "Cannot read 'result.manifest': it has more than 100663296 bytes");
 });
 
 test("a result may have as many lines as it likes, but not more values than fit in memory", async () => {

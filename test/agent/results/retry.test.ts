@@ -108,6 +108,6 @@ test("a result is written down as the request that its controller gets, and outl
   const request = (await entry.result())!;
   assert.deepEqual(request, Buffer.from(resultRequest(entry.assignment, result)));
   const parsed = parseResultRequest(request);
-  assert.deepEqual([parsed.session, parsed.challenge, parsed.agentChecksum], ["s7", "c2lnbmVk", "1"]);
+  assert.deepEqual([parsed.session, parsed.challenge, parsed.agentChecksum], ["s7", "c2lnbmVk", "croft-1"]);
   assert.deepEqual(parsed.result, result);
 });

@@ -6,7 +6,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
-import { HttpClient, Rejection, Unreachable } from "../../../agent/wire/http.ts";
+import { Rejection, Unreachable } from "../../../agent/wire/answers.ts";
+import { HttpClient } from "../../../agent/wire/http.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 async function posting(answer: RequestListener, retries: number) {
@@ -60,7 +61,12 @@ test("artifacts arrive as they are, again after an attempt that was put off", as
 });
 
 for (const [how, answer, expected] of [
-  ["refused", (_, response) => void response.writeHead(410, { connection: "close" }).end(), Rejection],
+  [
+    "refused",
+    (_, response) =>
+      void response.writeHead(410, { connection: "close", "content-type": "text/plain" }).end("gone\n"),
+    Rejection,
+  ],
   ["cut off", (request) => void request.socket.destroy(), Unreachable],
 ] as [string, RequestListener, typeof Rejection | typeof Unreachable][])
   test(`artifacts that are ${how} before they are sent are a failure to handle, and no end of the agent`, async () => {

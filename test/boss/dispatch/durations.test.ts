@@ -11,7 +11,7 @@ import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 const host: Host = { name: "alpha", destination: "alpha", workDirectory: "~/w" };
 const targets = ["a", "b", "c", "d"].map((name) => ({ name, arch: "sandbox" }));
-const none = new Set<string>();
+const none = { architectures: new Set<string>(), fits: () => true };
 
 /** Positions in the order in which they are given out. */
 function orderOf(pool: Pool): number[] {
