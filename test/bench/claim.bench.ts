@@ -12,7 +12,7 @@ import { readControllerConfiguration } from "../../controller/configuration.ts";
 import { openController, type OpenController } from "../../controller/controller.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { noPostgres, startPostgres } from "../controller/postgres.ts";
+import { noPostgres, startPostgres } from "../controller/database/postgres.ts";
 
 const queued = [100, 10_000, 100_000];
 const polls = 50;

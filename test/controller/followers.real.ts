@@ -6,7 +6,7 @@ import type { OpenController } from "../../controller/controller.ts";
 import { follow, type FollowEvent } from "../../controller/follow.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { databaseKinds, openFarm, openOn } from "./in-process.ts";
-import { noPostgres, startPostgres } from "./postgres.ts";
+import { noPostgres, startPostgres } from "./database/postgres.ts";
 import { until } from "./until.ts";
 
 const what = { name: "x", version: "0", repository: "https://x.org/x.git", targets: ["*"], priority: 0 };

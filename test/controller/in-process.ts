@@ -5,7 +5,7 @@ import { readControllerConfiguration } from "../../controller/configuration.ts";
 import { openController, type OpenController } from "../../controller/controller.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { noPostgres, startPostgres } from "./postgres.ts";
+import { noPostgres, startPostgres } from "./database/postgres.ts";
 
 /** Each kind of database, and why it cannot be tested here, if so. */
 export const databaseKinds = [

@@ -12,7 +12,7 @@ import { migrate } from "../../../controller/database/migrations.ts";
 import { openServer } from "../../../controller/database/server.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { makeFarm, type Farm, type RunningController } from "../farm.ts";
-import { noPostgres, startPostgres } from "../postgres.ts";
+import { noPostgres, startPostgres } from "../database/postgres.ts";
 import {
   ask,
   makeKey,

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { existsSync, globSync } from "node:fs";
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "../../os/run.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { freePort } from "../fixtures/ports.ts";
+import { run } from "../../../os/run.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { freePort } from "../../fixtures/ports.ts";
 
 /** A running server; disposing of it ends it and removes its data. */
 export interface PostgresServer extends AsyncDisposable {

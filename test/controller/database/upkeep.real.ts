@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { BuildQueue } from "../../controller/builds/queue.ts";
-import { openEmbedded, type EmbeddedDatabase } from "../../controller/database/embedded.ts";
-import { migrate } from "../../controller/database/migrations.ts";
-import { startUpkeep } from "../../controller/database/upkeep.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { silentLog } from "../../os/log.ts";
-import { until } from "./until.ts";
+import { BuildQueue } from "../../../controller/builds/queue.ts";
+import { openEmbedded, type EmbeddedDatabase } from "../../../controller/database/embedded.ts";
+import { migrate } from "../../../controller/database/migrations.ts";
+import { startUpkeep } from "../../../controller/database/upkeep.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { silentLog } from "../../../os/log.ts";
+import { until } from "../until.ts";
 
 const specification = {
   name: "x",

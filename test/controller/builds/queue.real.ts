@@ -1,10 +1,10 @@
 /** The order in which builds are given out, and that each is given once; on both databases. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { BuildQueue } from "../../controller/builds/queue.ts";
-import type { Assignment } from "../../controller/builds/sessions.ts";
-import type { OpenController } from "../../controller/controller.ts";
-import { databaseKinds, openFarm } from "./in-process.ts";
+import { BuildQueue } from "../../../controller/builds/queue.ts";
+import type { Assignment } from "../../../controller/builds/sessions.ts";
+import type { OpenController } from "../../../controller/controller.ts";
+import { databaseKinds, openFarm } from "../in-process.ts";
 
 const offer = { agent: "host", toolchain: "default", interactive: "false", machines: ["debian"] } as const;
 
