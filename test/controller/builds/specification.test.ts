@@ -56,7 +56,7 @@ test("a task has all of it, with the machine that was chosen", () => {
     },
     ...{
       targetConfig: ["config.cc.loptions=-O2"],
-      packageConfig: ["config.hello.x=a b"],
+      packageConfig: ["config.hello.x='a b'"],
       warningRegex: ["^note"],
     },
     interactive: "test me@there",
