@@ -1,6 +1,6 @@
 /** What an agent may be doing: each phase with its text and the longest time it should take. */
 import { formatDuration } from "../../os/text/duration.ts";
-import { withoutSecrets } from "../../os/network/url.ts";
+import { withoutQuery } from "../../os/network/url.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Settings } from "../settings/settings.ts";
 
@@ -36,7 +36,7 @@ const storageSeconds = 900;
 const askingSeconds = ({ controllers }: Settings) => aMoment * (controllers.length + 1);
 
 const subject = ({ task, machine, controller }: Activity) =>
-  [task, machine && `on ${machine}`, controller && `for controller ${withoutSecrets(controller)}`]
+  [task, machine && `on ${machine}`, controller && `for controller ${withoutQuery(controller)}`]
     .filter(Boolean)
     .join(" ");
 

@@ -1,7 +1,7 @@
 /** What the agent counts and measures; each is recorded at one place, which names it. */
 import { addProcessMetrics, MetricRegistry } from "../../os/metrics.ts";
 import { packageVersion } from "../../os/files/package.ts";
-import { withoutSecrets } from "../../os/network/url.ts";
+import { withoutQuery } from "../../os/network/url.ts";
 import type { Enumeration } from "../../machines/enumeration/enumeration.ts";
 import { resultStatuses, type ResultStatus } from "../../manifests/result-status.ts";
 import { phases } from "./activity.ts";
@@ -141,7 +141,7 @@ export class AgentMetrics {
     this.controllers.clear();
     this.#lastPoll.clear();
     for (const { url, priority } of settings.controllers) {
-      const controller = withoutSecrets(url);
+      const controller = withoutQuery(url);
       const before = known.get(url);
       this.controllers.set(url, { ...(before ?? { errors: 0 }), url: controller, priority });
       this.#polls.add({ controller }, 0);
@@ -223,7 +223,7 @@ export class AgentMetrics {
   #polled(url: string): ControllerState {
     let state = this.controllers.get(url);
     if (!state) {
-      state = { url: withoutSecrets(url), priority: 0, errors: 0 };
+      state = { url: withoutQuery(url), priority: 0, errors: 0 };
       this.controllers.set(url, state);
     }
     state.lastPoll = new Date();

@@ -1,7 +1,7 @@
 /** What `/status` shows: everything an operator asks an agent, and nothing secret. */
 import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
-import { withoutSecrets } from "../../os/network/url.ts";
+import { withoutQuery } from "../../os/network/url.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { healthOf } from "./health.ts";
 import type { Reported } from "./reported.ts";
@@ -22,7 +22,7 @@ export async function statusReport(reported: Reported): Promise<Record<string, u
     now: {
       text: status.text,
       ...activity,
-      ...withoutUndefined({ controller: controller && withoutSecrets(controller) }),
+      ...withoutUndefined({ controller: controller && withoutQuery(controller) }),
       since: status.since.toISOString(),
       seconds: Math.round(status.seconds),
     },

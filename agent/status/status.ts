@@ -1,7 +1,7 @@
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { notifySystemd, sendState } from "../../os/service/systemd.ts";
-import { withoutSecrets } from "../../os/network/url.ts";
+import { withoutQuery } from "../../os/network/url.ts";
 import { activityText, describePhase, type Activity, type Phase } from "./activity.ts";
 
 /** A phase that passes more quickly is not told: an idle agent goes through four of them each minute. */
@@ -77,7 +77,7 @@ export class Status implements Disposable {
     }
     this.#activity = next;
     const { controller } = details;
-    const shown = controller === undefined ? details : { ...details, controller: withoutSecrets(controller) };
+    const shown = controller === undefined ? details : { ...details, controller: withoutQuery(controller) };
     this.#log.debug({ phase, ...shown }, "status");
     this.#tellSoon();
   }

@@ -12,6 +12,12 @@ export function withoutSecrets(url: string): string {
   return `${parsed.protocol}//${parsed.host}${parsed.pathname}${shownQuery(parsed.search)}`;
 }
 
+/** A URL as a name for who is reached by it, in metrics and the like: without user, password and query. */
+export function withoutQuery(url: string): string {
+  const parsed = URL.parse(url);
+  return parsed && /[@?#]/.test(url) ? `${parsed.protocol}//${parsed.host}${parsed.pathname}` : url;
+}
+
 function shownQuery(search: string): string {
   if (search.length <= 1) return "";
   const parts = search.slice(1).split("&");

@@ -61,7 +61,7 @@ describe("an agent's work", () => {
     assert.equal(task.resultUrl, `${url}/agent/result`);
     assert.equal(task.task?.machine, "debian_13");
     assert.equal(task.task?.environment, "gcc");
-    assert.deepEqual(task.task?.targetConfig, ["--with-ssl", 'CC="gcc -m64"']);
+    assert.deepEqual(task.task?.targetConfig, ["--with-ssl", '"CC=gcc -m64"']);
     assert.deepEqual(task.task?.packageConfig, ["--enable-x", "'a b'"]);
     assert.deepEqual(task.task?.warningRegex, ["deprecated:"]);
     assert.equal((await readBuild(url, id)).state, "building");

@@ -120,17 +120,19 @@ describe("a controller among strangers", () => {
       );
     await submit(url, { targets: ["a"] });
     const task = await requestTask(url, machines("a_1"));
+    const before = await readdir(rejected);
+    const kept = async () => (await readdir(rejected)).filter((name) => !before.includes(name));
     for (let count = 0; count < 3; count++)
       assert.equal((await send("stranger", "x".repeat(20_000_000))).status, 410);
     assert.equal((await send(task.session, "", "# no manifest\n")).status, 400);
     assert.equal((await send("x".repeat(100_000), "")).status, 400);
-    assert.deepEqual(await readdir(rejected), []);
+    assert.deepEqual(await kept(), []);
     for (const log of ["one", "two"]) {
       const answer = await send(task.session, log);
       assert.equal(answer.status, 400);
       assert.match(((await answer.json()) as { error: string }).error, /4:4/);
     }
-    const [file, ...others] = await readdir(rejected);
+    const [file, ...others] = await kept();
     assert.match(await readFile(join(rejected, file!), "utf8"), /two$/);
     assert.deepEqual(others, []);
     assert.equal((await send(task.session, "x".repeat(20_000_000))).status, 400);

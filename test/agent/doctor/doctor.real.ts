@@ -102,7 +102,7 @@ test("a host as it should be: one line each, exit status 0, nothing left behind"
   ])
     assert.match(stdout, new RegExp(`^ok +${subject}: `, "m"));
   assert.match(stdout, /^ok +key: .*fingerprint [0-9a-f]{64}$/m);
-  assert.match(stdout, /^ok +controller http:\S+\/task: answers/m);
+  assert.match(stdout, /^ok +controller http:\S+\/task\?token=\*\*\*: answers/m);
   assert.match(stdout, /^warning +build machines: there are none .*croft machine create/m);
   assert.match(stdout, /^warning +network: .*10\.0\.2\.2/m);
   assert.match(

@@ -78,7 +78,7 @@ test("an agent tells what it does: idle, building, after results that were accep
   await using home = await AgentHome.make();
   await using controller = await FakeController.start();
   const responses: string[] = [];
-  const results = [204, 403];
+  const results = [204, 410];
   controller.answer = ({ path }) =>
     path.startsWith("/task")
       ? { body: responses.shift() ?? ": 1\nsession:\n" }
@@ -128,7 +128,7 @@ test("an agent tells what it does: idle, building, after results that were accep
     // The phase ends after the delivery is counted.
     (m) =>
       m.value("croft_agent_deliveries_total", { outcome: "accepted" }) === 1 &&
-      m.value("croft_agent_phase_duration_seconds_count", { phase: "delivering" }) >= 1,
+      m.count("croft_agent_phase_duration_seconds_count", { phase: "delivering" }) >= 1,
   );
   assert.equal(built.value("croft_agent_builds_total", { status: "success" }), 1);
   assert.equal(built.value("croft_agent_builds_total", { status: "error" }), 0);

@@ -19,7 +19,7 @@ import { silentLog } from "../../../os/log.ts";
 import { run } from "../../../os/run.ts";
 import { noPostgres, startPostgres } from "./postgres.ts";
 
-const fixtures = join(import.meta.dirname, "../fixtures/controller-before");
+const fixtures = join(import.meta.dirname, "../../fixtures/controller-before");
 const targets =
   "targets:\n  - { name: debian, machine: debian_* }\n  - { name: fedora, machine: fedora_* }\n";
 
