@@ -35,7 +35,7 @@ test("a project is configured, built, tested and installed, and its artifact kep
   const { view, statuses, log } = await build("whole", {
     "hello.c": program(`puts("hello");`),
     configure: `#!/bin/sh\necho "checking for a compiler... $(command -v cc)"\ncp Makefile.in Makefile\n`,
-    "Makefile.in": `${makefile("./hello | grep hello")}install: hello\n\tinstall -D hello $(DESTDIR)/usr/bin/hello\n`,
+    "Makefile.in": `${makefile("./hello | grep hello").replace("test:", "check:")}install: hello\n\tinstall -D hello $(DESTDIR)/usr/bin/hello\n`,
   });
   assert.equal(view.status, "success", log);
   assert.deepEqual(
