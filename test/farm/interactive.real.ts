@@ -125,10 +125,12 @@ test("by VNC from another host, with the password from the log: after an error",
 });
 
 test("a breakpoint that there is not is an error that names those that there are", async () => {
-  const id = await submit("unknown", "lunch");
+  await assert.rejects(submit("unknown", "lunch"), /'lunch' is no breakpoint: there are fetch, configure/);
+  // That of another kind of worker, for all that the controller knows.
+  const id = await submit("unknown", "b.lunch");
   const view = await farm.ended(id);
   assert.equal(view.status, "error");
-  assert.match(await farm.log(id), /There is no breakpoint 'lunch'; there are: fetch configure/);
+  assert.match(await farm.log(id), /There is no breakpoint 'b\.lunch'; there are: fetch configure/);
 });
 
 test("a person who does not come back: the build is aborted, its machine is not held, and the agent goes on", async () => {
