@@ -18,7 +18,7 @@ export async function runBuild(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<number> {
-  const plan = await makePlan(values, names);
+  const plan = await makePlan(values, names, signal);
   for (const note of plan.notes) process.stderr.write(`${printable(note)}\n`);
   const json = values["json"] === true;
   const local =

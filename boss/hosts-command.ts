@@ -2,14 +2,14 @@ import { UsageFailure } from "../os/failure.ts";
 import type { OptionValues } from "../os/command-line/options.ts";
 import { temporaryDirectory } from "../os/files/temporary.ts";
 import type { Host } from "./hosts/hosts.ts";
-import { readProject, type Project } from "./planning/plan.ts";
+import { readTrustedProject, type Project } from "./planning/plan.ts";
 import { formatHosts } from "./hosts/probe-text.ts";
 import { killWorkers, probeHosts } from "./hosts/probe.ts";
 import type { SshSettings } from "./hosts/ssh.ts";
 
 /** `croft boss hosts`. @returns the exit status: 1 if a host could not be asked. */
 export async function showHosts(values: OptionValues, json: boolean): Promise<number> {
-  const project = readProject(values);
+  const project = await readTrustedProject(values, ["hosts", "work-dir", "toolchains"]);
   await using ssh = await sshSettings(values);
   const reports = await probeHosts(hostsOf(project), ssh, project.file.toolchains ?? {});
   process.stdout.write(json ? `${JSON.stringify({ hosts: reports }, undefined, 2)}\n` : formatHosts(reports));
@@ -18,7 +18,7 @@ export async function showHosts(values: OptionValues, json: boolean): Promise<nu
 
 /** `croft boss kill`. @returns the exit status: 1 if a worker could not be ended. */
 export async function killAll(values: OptionValues): Promise<number> {
-  const project = readProject(values);
+  const project = await readTrustedProject(values, ["hosts", "work-dir"]);
   await using ssh = await sshSettings(values);
   const ended = await killWorkers(hostsOf(project), ssh);
   for (const { host, text } of ended) process.stdout.write(`${host}: ${text}\n`);

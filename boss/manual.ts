@@ -24,6 +24,7 @@ targets:
   sandbox:
   qemu_arm64: {arch: aarch64}`,
   },
+  "croft.yaml comes with the source, and names what is run here and on hosts. What it names (all but targets and a built-in recipe) is therefore shown and asked about once for each tree and content; without a terminal to ask on, it is refused until `--trust-config` confirms it. A file that is given with `--config` is not asked about.",
   "A recipe is the name of one that is built in (`u-boot`, `linux`, `make`) or its commands. `{out}`, `{source}`, `{target}`, `{config}`, `{jobs}`, `{arch}`, `{linux_arch}` and `{cross}` in these are replaced.",
 ];
 
@@ -50,6 +51,10 @@ const files: Block[] = [
       ],
       ["`worker-HOST.log`", "Every message to and from the host's worker, with its time."],
       ["`.croft.log`", "What happened in each run, with a STATUS line each minute."],
+      [
+        "`$XDG_STATE_HOME/croft/trusted-configurations`",
+        "Which configurations of source trees were confirmed; by default in `~/.local/state`.",
+      ],
       ["`~/.cache/croft/`", "On a host: the worker, a Node.js if it has none, and the work directories."],
     ],
   },

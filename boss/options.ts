@@ -17,6 +17,11 @@ export const hostOptions: readonly OptionDeclaration[] = [
     value: "FILE",
     prose: "configuration, by default croft.yaml in the source tree",
   },
+  {
+    name: "trust-config",
+    kind: "flag",
+    prose: "confirm what the source tree's croft.yaml names to be run, and remember that until it changes",
+  },
   source,
   {
     name: "hosts",

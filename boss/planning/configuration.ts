@@ -56,16 +56,21 @@ export type BossFile = Static<typeof schema>;
 
 const defaultFileName = "croft.yaml";
 
+/** `croft.yaml` of the source tree, if there is one. */
+export function foundConfiguration(source: string): string | undefined {
+  const path = join(source, defaultFileName);
+  return existsSync(path) ? path : undefined;
+}
+
 /**
  * Reads the configuration; without a file to read, an empty one.
  *
- * @param file given by the user; undefined: `croft.yaml` of the source tree, if there is one.
+ * @param file given by the user; undefined: {@link foundConfiguration}.
  * @throws {UsageFailure} naming file, line, column and key.
  */
 export function readBossFile(file: string | undefined, source: string): BossFile {
-  const path = file ?? join(source, defaultFileName);
-  if (file === undefined && !existsSync(path)) return {};
-  return readCheckedConfiguration(path, schema);
+  const path = file ?? foundConfiguration(source);
+  return path === undefined ? {} : readCheckedConfiguration(path, schema);
 }
 
 /**

@@ -4,7 +4,8 @@ import { UsageFailure } from "../../os/failure.ts";
 import type { OptionValues } from "../../os/command-line/options.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
-import { configuredHosts, readBossFile, type BossFile } from "./configuration.ts";
+import { configuredHosts, foundConfiguration, readBossFile, type BossFile } from "./configuration.ts";
+import { confirmTrust } from "./trust.ts";
 import { selectCommits } from "../matrix/commits.ts";
 import {
   commitWorkTree,
@@ -78,6 +79,33 @@ export function readProject(values: OptionValues): Project {
   };
 }
 
+/** What a command goes by, besides `--config`. */
+const allKeys = [
+  ...(["hosts", "work-dir", "output", "recipe", "worker-command"] as const),
+  ...(["toolchains", "settings"] as const),
+];
+
+/**
+ * The same, once the user knows what a configuration that comes with the tree names.
+ *
+ * @param keys that the command goes by.
+ * @throws {UsageFailure} also if that is not confirmed.
+ */
+export async function readTrustedProject(
+  values: OptionValues,
+  keys: readonly (keyof BossFile)[] = allKeys,
+  signal?: AbortSignal,
+): Promise<Project> {
+  const project = readProject(values);
+  const path = values["config"] === undefined ? foundConfiguration(project.source) : undefined;
+  if (path === undefined) return project;
+  // What the command line says takes the place of what the file does.
+  const used = keys.filter((key) => values[key] === undefined);
+  const confirmed = values["trust-config"] === true;
+  await confirmTrust({ path, file: project.file }, { used, confirmed, signal });
+  return project;
+}
+
 /** This machine, as one more worker. */
 export function localHost(project: Project, maxBuilds: number | undefined): Host {
   const name = basename(project.source) || "root";
@@ -90,8 +118,12 @@ export function localHost(project: Project, maxBuilds: number | undefined): Host
 }
 
 /** @throws {UsageFailure} if there is nothing to build, or it does not fit together. */
-export async function makePlan(values: OptionValues, names: readonly string[]): Promise<Plan> {
-  const project = readProject(values);
+export async function makePlan(
+  values: OptionValues,
+  names: readonly string[],
+  signal?: AbortSignal,
+): Promise<Plan> {
+  const project = await readTrustedProject(values, allKeys, signal);
   const { file, source } = project;
   const targets = chooseTargets(names, file);
   const branch = values["branch"] as string | undefined;

@@ -35,7 +35,7 @@ export class RunningBoss implements AsyncDisposable {
   constructor(args: readonly string[], hosts: SshHosts, source: string) {
     this.child = spawn(process.execPath, [packageFile("bin", "main.ts"), "boss", ...args], {
       cwd: source,
-      env: { ...hosts.env, HOME: `${hosts.directory}/desk`, TMPDIR: hosts.directory },
+      env: { ...hosts.env, HOME: `${hosts.directory}/desk`, TMPDIR: hosts.directory, XDG_STATE_HOME: "" },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const lines = new LineSplitter();

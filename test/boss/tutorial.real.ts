@@ -20,7 +20,7 @@ test("the tutorial's commands do what it says", async () => {
   const committer = { GIT_COMMITTER_NAME: "A", GIT_COMMITTER_EMAIL: "a@example.org" };
   const { stdout, stderr } = spawnSync("sh", ["-c", script], {
     cwd: desk,
-    env: { ...hosts.env, ...author, ...committer, HOME: desk },
+    env: { ...hosts.env, ...author, ...committer, HOME: desk, XDG_STATE_HOME: "" },
     encoding: "utf8",
     timeout: 300_000,
   });

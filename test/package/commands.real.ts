@@ -33,6 +33,7 @@ describe("the installed package", () => {
       ...systemEnvironment,
       PATH: `${at("prefix/bin")}:${systemEnvironment["PATH"]}`,
       HOME: at("home"),
+      XDG_STATE_HOME: "",
     };
     newcomer = new Newcomer(["sh", "-c"], (text) => told.push(text), env);
   });
