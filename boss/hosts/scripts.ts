@@ -8,12 +8,22 @@ import { quote, quotePath } from "./ssh.ts";
 /** Begins the lines that are answers. */
 export const marker = "CROFT> ";
 
+/** Messages are the same on all hosts, whatever is set there: in UTF-8, but where programs would warn that it is unknown. */
+const speakEnglish =
+  "unset LANGUAGE; LC_ALL=C; export LC_ALL; if command -v locale >/dev/null 2>&1; then " +
+  'locale -a 2>/dev/null </dev/null | grep -qixE "c[.]utf-?8"; fi && LC_ALL=C.UTF-8';
+
+/** For short commands: what programs complain of is read here. */
+const plainLanguage = "LC_ALL=C; export LC_ALL";
+
+/** What git starts on a host to take a push, in whatever login shell. */
+export const receivePack = "env LC_ALL=C git-receive-pack";
+
 /**
  * The loop of a connection's shell, as one line for whatever login shell there is: reads the length of a script, the script,
  * and evaluates it. It ends when the connection does.
  */
-export const shellLoop =
-  'exec sh -c \'while read -r n; do s=$(dd bs=1 count="$n" 2>/dev/null; echo .); eval "${s%.}"; done\'';
+export const shellLoop = `exec sh -c '${speakEnglish}; while read -r n; do s=$(dd bs=1 count="$n" 2>/dev/null; echo .); eval "\${s%.}"; done'`;
 
 /** Shell that prints an answer; `text` is one quoted word. */
 export const answer = (text: string) => `printf '\\n${marker}%s\\n' ${text}`;
@@ -117,7 +127,7 @@ export function execScript(command: string): string {
 export function unpackCommand(directory: string): string {
   const to = quotePath(directory);
   const script =
-    `set -e; to=${to}; mkdir -p "$to.$$"; trap 'rm -rf "$to.$$"' EXIT; tar -xf - -C "$to.$$"; ` +
+    `${plainLanguage}; set -e; to=${to}; mkdir -p "$to.$$"; trap 'rm -rf "$to.$$"' EXIT; tar -xf - -C "$to.$$"; ` +
     `: > "$to.$$/complete"; rm -rf "$to"; mv "$to.$$" "$to"`;
   return `exec sh -c ${quote(script)}`;
 }
@@ -126,7 +136,7 @@ export function unpackCommand(directory: string): string {
 export function installProgramCommand(path: string): string {
   const to = quotePath(path);
   const script =
-    `set -e; to=${to}; mkdir -p "$(dirname "$to")"; trap 'rm -f "$to.$$"' EXIT; cat > "$to.$$"; ` +
+    `${plainLanguage}; set -e; to=${to}; mkdir -p "$(dirname "$to")"; trap 'rm -f "$to.$$"' EXIT; cat > "$to.$$"; ` +
     `chmod 755 "$to.$$"; mv "$to.$$" "$to"`;
   return `exec sh -c ${quote(script)}`;
 }

@@ -10,7 +10,7 @@ import { gitEnvironment, type SourceRepository } from "../matrix/git.ts";
 import type { Response } from "../../worker/protocol.ts";
 import type { Host } from "./hosts.ts";
 import { provideWorker } from "./provide-worker.ts";
-import { checkoutScript, execScript, prepareScript } from "./scripts.ts";
+import { checkoutScript, execScript, prepareScript, receivePack } from "./scripts.ts";
 import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
 import { HostConnection, type WorkerListener } from "./connection.ts";
 import { quote, sshArguments, type SshSettings } from "./ssh.ts";
@@ -177,7 +177,7 @@ async function push(connection: HostConnection, prepared: Prepared, settings: St
   );
   const ssh = sshArguments(host, settings.ssh, "shared").map(quote).join(" ");
   try {
-    const flags = ["--quiet", "--force", "--no-verify", "--no-signed"];
+    const flags = ["--quiet", "--force", "--no-verify", "--no-signed", `--receive-pack=${receivePack}`];
     await run(["git", "-C", settings.source, "push", ...flags, url, ...refs], {
       timeoutSeconds: settings.pushTimeoutSeconds,
       env: { ...gitEnvironment(), GIT_SSH_COMMAND: ssh, GIT_SSH_VARIANT: "ssh" },

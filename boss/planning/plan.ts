@@ -35,7 +35,7 @@ export interface Plan {
   repository: SourceRepository;
   /** Commits to push, the first as the branch `work`. */
   tips: string[];
-  /** What the user has to know of the choice of commits. */
+  /** What the user has to know of the choice of targets and commits. */
   notes: string[];
   /** Hash of the tree, if the current source is built. */
   currentTree?: string;
@@ -128,11 +128,13 @@ export async function makePlan(
   const targets = chooseTargets(names, file);
   const branch = values["branch"] as string | undefined;
   const toolchains = { ...file.toolchains, ...parseToolchains(values["toolchain"] as string[]) };
+  const chosen = await chooseCommits(values, source);
   const recipe = (values["recipe"] as string | undefined) ?? file.recipe;
   return {
     project,
     targets,
-    ...(await chooseCommits(values, source)),
+    ...chosen,
+    notes: [...architectureNotes(names, file), ...chosen.notes],
     repository: await repositoryOf(source),
     toolchains,
     settings: { ...(recipe === undefined ? {} : { recipe: workerRecipe(recipe) }), ...file.settings },
@@ -141,15 +143,20 @@ export async function makePlan(
   };
 }
 
+/** What a text says of a target: its configured name, or `NAME[:ARCH]`. */
+function parseTarget(text: string, configured: NonNullable<BossFile["targets"]>) {
+  const colon = Object.hasOwn(configured, text) ? -1 : text.lastIndexOf(":");
+  if (colon >= 0) return { name: text.slice(0, colon), arch: text.slice(colon + 1) };
+  return { name: text, arch: Object.hasOwn(configured, text) ? configured[text]?.arch : undefined };
+}
+
 /** Targets by their configured names or `NAME[:ARCH]`; without any, all of the configuration. */
 export function chooseTargets(names: readonly string[], file: BossFile): Target[] {
   const configured = file.targets ?? {};
   const all = names.length > 0 ? names : Object.keys(configured);
   const targets = new Map<string, Target>();
   for (const text of all) {
-    const colon = Object.hasOwn(configured, text) ? -1 : text.lastIndexOf(":");
-    const name = colon < 0 ? text : text.slice(0, colon);
-    const arch = colon < 0 ? (configured[name]?.arch ?? hostArchitecture) : text.slice(colon + 1);
+    const { name, arch = hostArchitecture } = parseTarget(text, configured);
     const other = targets.get(name);
     const wrong =
       checkTargetName(name) ??
@@ -163,6 +170,25 @@ export function chooseTargets(names: readonly string[], file: BossFile): Target[
       hints: ["Name some: croft boss build TARGET[:ARCH]…", "Or list them under `targets:` in croft.yaml."],
     });
   return [...targets.values()];
+}
+
+/** What has to be said of targets that the hosts' own compiler is used for because nobody knows better. */
+export function architectureNotes(names: readonly string[], { targets = {} }: BossFile): string[] {
+  const all = (names.length > 0 ? names : Object.keys(targets)).map((text) => parseTarget(text, targets));
+  const unknown = all.flatMap(({ name, arch }) =>
+    arch === undefined && !name.startsWith(hostArchitecture) ? [name] : [],
+  );
+  if (unknown.length === 0) return [];
+  return [
+    `The architecture of ${enumerate(unknown)} is not known: built with the host's own compiler (NAME:ARCH names one; NAME:${hostArchitecture} is the host's).`,
+  ];
+}
+
+const namesShown = 10;
+
+function enumerate(names: readonly string[]): string {
+  const more = names.length > namesShown ? [`${names.length - namesShown} more`] : [];
+  return [...names.slice(0, namesShown).map((name) => `'${name}'`), ...more].join(", ");
 }
 
 async function chooseCommits(

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parseHosts } from "../../boss/hosts/hosts.ts";
 import { buildOptions } from "../../boss/options.ts";
-import { chooseTargets, makePlan, readProject } from "../../boss/planning/plan.ts";
+import { architectureNotes, chooseTargets, makePlan, readProject } from "../../boss/planning/plan.ts";
 import { withDefaults, type OptionValues } from "../../os/command-line/options.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { git, makeSourceHistory } from "../fixtures/source-history.ts";
@@ -50,6 +50,20 @@ test("targets are those of the command line, else those of the configuration", (
   for (const names of [["../x"], ["x:"], ["x:arm", "x:riscv"], [".hidden"]])
     assert.throws(() => chooseTargets(names, file), /^UsageFailure: Cannot build target/);
   assert.throws(() => chooseTargets([], {}), /there are no targets/);
+});
+
+test("of targets without an architecture it is said that the host's own compiler builds them", async () => {
+  const file = { targets: { sandbox64: null, board: null, arm: { arch: "aarch64" } } };
+  const said = /^The architecture of 'board' is not known: built with the host's own compiler/;
+  assert.match(architectureNotes([], file).join(), said);
+  assert.match(architectureNotes(["arm", "board", "x:riscv", "y:sandbox"], file).join(), said);
+  assert.deepEqual(architectureNotes(["arm", "sandbox", "x:sandbox"], file), []);
+  const many = Array.from({ length: 12 }, (_, at) => `b${at}`);
+  assert.match(architectureNotes(many, {}).join(), /'b9', 2 more is not known/);
+  await using directory = await temporaryDirectory("croft-test-plan-");
+  const source = join(directory.path, "project");
+  makeSourceHistory(source, { t: {} }, [{}]);
+  assert.match((await makePlan(values({ source }), ["board"])).notes.join(), said);
 });
 
 test("the configuration is checked: file, line and key of a mistake are named", async () => {

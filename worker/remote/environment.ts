@@ -9,10 +9,13 @@ const unwanted = new RegExp(
   ].join("|")})$`,
 );
 
-/** The worker's own environment, without what must not reach builds; messages are in English, in UTF-8. */
+/**
+ * The worker's own environment, without what must not reach builds; messages are in English, in UTF-8 but where the boss
+ * has found that the host does not know it (programs would warn of that).
+ */
 export function cleanEnvironment(own: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
   const kept = Object.entries(own).filter(([name]) => !unwanted.test(name));
-  return { ...Object.fromEntries(kept), LC_ALL: "C.UTF-8" };
+  return { ...Object.fromEntries(kept), LC_ALL: own["LC_ALL"] === "C" ? "C" : "C.UTF-8" };
 }
 
 /**

@@ -135,6 +135,8 @@ describe("surroundings", () => {
       HOME: "/h",
     };
     assert.deepEqual(cleanEnvironment(own), { PATH: "/bin", HOME: "/h", LC_ALL: "C.UTF-8" });
+    assert.deepEqual(cleanEnvironment({ LC_ALL: "de_DE.UTF-8" }), { LC_ALL: "C.UTF-8" });
+    assert.deepEqual(cleanEnvironment({ LC_ALL: "C" }), { LC_ALL: "C" }, "there is no other on the host");
   });
 
   it("that a compiler names are found in its messages", () => {

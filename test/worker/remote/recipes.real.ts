@@ -103,7 +103,7 @@ describe("how a target is built", () => {
       verbose_build: true,
     };
     const [result] = await build({ recipe, ...settings }, ["a"], history.commits.slice(0, 1));
-    assert.equal(result!.stdout, "-Werror|0|1||1|C.UTF-8\n");
+    assert.match(result!.stdout, /^-Werror\|0\|1\|\|1\|C(?:\.UTF-8)?\n$/);
   });
 
   it("with placeholders filled in, and braces of the shell left alone", async () => {
