@@ -72,6 +72,17 @@ export async function treeOf(source: string, commit: string): Promise<string> {
   return (await git(source, ["rev-parse", "--verify", `${commit}^{tree}`])).trim();
 }
 
+/** Paths of the submodules that one of the commits has, sorted. */
+export async function submodulesOf(source: string, commits: Iterable<string>): Promise<string[]> {
+  const paths = new Set<string>();
+  for (const commit of new Set(commits)) {
+    const entries = (await git(source, ["ls-tree", "-r", "-z", "--full-tree", commit])).split("\0");
+    for (const entry of entries)
+      if (entry.startsWith("160000 ")) paths.add(entry.slice(entry.indexOf("\t") + 1));
+  }
+  return [...paths].sort();
+}
+
 /**
  * Makes a commit of the work tree as it is, with uncommitted changes and new files that are not ignored; no branch, no
  * index and no file of the tree is touched.

@@ -11,6 +11,7 @@ import {
   commitWorkTree,
   headCommit,
   repositoryOf,
+  submodulesOf,
   tipsOf,
   treeOf,
   type SourceRepository,
@@ -134,7 +135,7 @@ export async function makePlan(
     project,
     targets,
     ...chosen,
-    notes: [...architectureNotes(names, file), ...chosen.notes],
+    notes: [...architectureNotes(names, file), ...chosen.notes, ...(await submoduleNotes(source, chosen))],
     repository: await repositoryOf(source),
     toolchains,
     settings: { ...(recipe === undefined ? {} : { recipe: workerRecipe(recipe) }), ...file.settings },
@@ -182,6 +183,14 @@ export function architectureNotes(names: readonly string[], { targets = {} }: Bo
   return [
     `The architecture of ${enumerate(unknown)} is not known: built with the host's own compiler (NAME:ARCH names one; NAME:${hostArchitecture} is the host's).`,
   ];
+}
+
+/** Builds find empty directories where submodules are. Of a long history, its ends are looked at. */
+async function submoduleNotes(source: string, { commits, tips }: Pick<Plan, "commits" | "tips">) {
+  const first = commits[0]?.hash;
+  const submodules = await submodulesOf(source, first ? [first, ...tips] : tips);
+  if (submodules.length === 0) return [];
+  return [`Submodules are not brought to the builds, and are empty there: ${enumerate(submodules)}.`];
 }
 
 const namesShown = 10;
