@@ -7,7 +7,7 @@ export const faultPauseMaxSeconds = 600;
 const space = ["ENOSPC", "EDQUOT"];
 const disks = ["EIO", "EROFS"];
 const rights = ["EACCES", "EPERM"];
-const resources = ["EMFILE", "ENFILE", "ENOMEM"];
+const resources = ["EMFILE", "ENFILE", "ENOMEM", "ERR_WORKER_INIT_FAILED"];
 
 /** True for such a system error, and for a {@link Failure} because of one. */
 export function isFarmFault(error: unknown): boolean {

@@ -9,7 +9,7 @@ import { Failure } from "../../os/failure.ts";
  * @throws {Failure} if it is no sequence of LZ4 frames, or would exceed `maxBytes`.
  */
 export async function decompressFrames(data: Buffer, maxBytes: number): Promise<Buffer> {
-  const frames = splitFrames(data, maxBytes);
+  const { frames } = splitFrames(data, maxBytes);
   const { decompressFrame } = await import("lz4-napi");
   const parts: Buffer[] = [];
   for (const frame of frames) {
@@ -22,6 +22,15 @@ export async function decompressFrames(data: Buffer, maxBytes: number): Promise<
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 }
 
+/**
+ * What {@link decompressFrames} would give, in bytes.
+ *
+ * @throws {Failure} as that does, though not for everything that is broken.
+ */
+export function decompressedBytes(data: Buffer, maxBytes: number): number {
+  return splitFrames(data, maxBytes).total;
+}
+
 const magic = 0x184d2204;
 /** Each frame costs a call and a buffer, however small it is: a million of empty ones a minute and a gigabyte. */
 const framesMax = 1000;
@@ -31,7 +40,7 @@ function broken(reason: string): Failure {
 }
 
 /** Walks the frames and the blocks in them without decompressing; skippable frames are left out. */
-function splitFrames(data: Buffer, maxBytes: number): Buffer[] {
+function splitFrames(data: Buffer, maxBytes: number): { frames: Buffer[]; total: number } {
   const frames: Buffer[] = [];
   let position = 0;
   let total = 0;
@@ -50,7 +59,7 @@ function splitFrames(data: Buffer, maxBytes: number): Buffer[] {
     position = frame.end;
   }
   if (frames.length === 0) throw broken("it is empty");
-  return frames;
+  return { frames, total };
 }
 
 function walkFrame(data: Buffer, start: number, roomBytes: number): { end: number; size: number } {

@@ -1,21 +1,12 @@
 /** Reads what a machine left in its upload directory: a result manifest, perhaps compressed, perhaps hostile. */
-import { readFile, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
-import { ManifestError } from "../../manifests/error.ts";
-import { resultMaxBytes, resultValuesMax } from "../../manifests/limits.ts";
-import {
-  parseResult,
-  sanitizeResultText,
-  worstStatus,
-  type Result,
-  type ResultStatus,
-} from "../../manifests/result.ts";
+import { resultMaxBytes } from "../../manifests/limits.ts";
+import { worstStatus, type Result, type ResultStatus } from "../../manifests/result.ts";
 import type { Task } from "../../manifests/task.ts";
 import { replaceRefusedCharacters } from "../../manifests/text/characters.ts";
-import { ManifestReader } from "../../manifests/text/reader.ts";
-import { isFarmFault } from "./farm-fault.ts";
-import { decompressFrames } from "./lz4.ts";
+import { readOffLoop } from "./off-loop.ts";
 
 /** Names under which a result may arrive; the first that is there counts. */
 export const resultFiles = ["result.manifest.lz4", "result.manifest"] as const;
@@ -40,17 +31,12 @@ export async function readResult(
   for (const name of resultFiles) {
     const file = join(directory, name);
     if (!(await isThere(file))) continue;
-    try {
-      const maxBytes = Math.min(4 * uploadMaxBytes, resultMaxBytes);
-      let text: Uint8Array = await readBounded(file, maxBytes);
-      if (name.endsWith(".lz4")) text = await decompressFrames(text as Buffer, maxBytes);
-      boundPairs(text);
-      return { result: parseResult(sanitizeResultText(text), { lenient: true, source: name }) };
-    } catch (error) {
-      if (isFarmFault(error)) throw new Failure(`read '${file}'`, reasonOf(error), { cause: error });
-      if (error instanceof ManifestError || error instanceof Failure) return { broken: error.message, file };
-      return { broken: `Cannot read '${name}': ${reasonOf(error)}`, file };
-    }
+    const maxBytes = Math.min(4 * uploadMaxBytes, resultMaxBytes);
+    const reading = await readOffLoop({ file, maxBytes });
+    if ("broken" in reading) return { ...reading, file };
+    if ("result" in reading) return reading;
+    const { reason, code } = reading.fault;
+    throw new Failure(`read '${file}'`, reason, { cause: Object.assign(new Error(reason), { code }) });
   }
   return undefined;
 }
@@ -82,26 +68,6 @@ export function withOperation(result: Result, name: string, status: ResultStatus
 export function withUpload(result: Result, status: "warning" | "abort", log: string): Result {
   const told = withOperation(result, "upload", status, log);
   return { ...told, status: worstStatus(result.status, "warning") };
-}
-
-async function readBounded(file: string, maxBytes: number): Promise<Buffer> {
-  const { size } = await stat(file);
-  if (size > maxBytes) throw new Failure(`read '${basename(file)}'`, `it has more than ${maxBytes} bytes`);
-  return readFile(file);
-}
-
-/** Counts pairs before they are kept; only a text with that many lines can have so many. */
-function boundPairs(text: Uint8Array): void {
-  let lines = 0;
-  for (let at = text.indexOf(0x0a); at >= 0 && lines <= resultValuesMax; at = text.indexOf(0x0a, at + 1))
-    lines++;
-  if (lines <= resultValuesMax) return;
-  let pairs = 0;
-  const reader = new ManifestReader(() => {
-    if (++pairs > resultValuesMax)
-      throw new Failure("read the result", `it has more than ${resultValuesMax} values`);
-  });
-  reader.push(sanitizeResultText(text));
 }
 
 async function isThere(file: string): Promise<boolean> {

@@ -10,9 +10,13 @@ import { BACKSLASH, COLON, CR, HASH, LF, SPACE, TAB, replaceRefusedBytes } from 
 const QUESTION_MARK = 0x3f;
 const suffix = "-log";
 
-/** The text with what the format refuses in `*-log` values replaced by `?`; the input is not changed. */
-export function sanitizeResultText(input: Uint8Array): Uint8Array {
-  const bytes = Uint8Array.from(input);
+/**
+ * The text with what the format refuses in `*-log` values replaced by `?`, in its own bytes: what is returned is their
+ * beginning.
+ *
+ * @param onValue is called at the start of each value; what it throws ends the walk.
+ */
+export function sanitizeResultText(bytes: Uint8Array, onValue?: () => void): Uint8Array {
   let written = 0;
   for (let at = 0; at < bytes.length;) {
     const start = at;
@@ -28,13 +32,14 @@ export function sanitizeResultText(input: Uint8Array): Uint8Array {
       if (bytes[at] !== COLON)
         at = lineEnd(bytes, at); // an error, for the reader to report
       else {
+        onValue?.();
         at = skipBlanks(bytes, at + 1);
         if (isLog) log = at;
         at = valueEnd(bytes, at);
       }
     }
     at = nextLine(bytes, at);
-    bytes.copyWithin(written, start, log ?? at);
+    if (written < start) bytes.copyWithin(written, start, log ?? at);
     written += (log ?? at) - start;
     if (log !== undefined) written = replaceRefusedBytes(bytes, log, at, written, QUESTION_MARK);
   }

@@ -1,0 +1,66 @@
+/** Reads a result without holding the event loop, however large or hostile it is. */
+import { once } from "node:events";
+import { readFile, stat } from "node:fs/promises";
+import { basename, extname, join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { Deadline } from "../../os/deadline.ts";
+import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { resultMaxBytes } from "../../manifests/limits.ts";
+import { decompressedBytes } from "./lz4.ts";
+import { isCompressed, readResultFile, type Reading, type ResultFile } from "./result-file.ts";
+
+/** What a thread may take. */
+interface ThreadLimits {
+  readonly seconds: number;
+  /** Of its heap, where values lie as strings; the bytes of the file lie outside, which has a size of its own. */
+  readonly heapMiB: number;
+}
+
+const MiB = 1024 * 1024;
+/** A thread would cost more than it saves. */
+const smallBytes = MiB;
+/**
+ * Ten times what the worst takes on a busy host, and more than the values of any text within its bounds take (twice its
+ * size, at most). That no result reaches it is on purpose: Node.js ends a thread that grows bit by bit, but V8 the whole
+ * process if a single long string does not fit.
+ */
+const usual: ThreadLimits = { seconds: 300, heapMiB: (5 * resultMaxBytes) / MiB };
+
+/** Reads what is small in process, all else in a thread, which is ended if it takes too long, or too much memory. */
+export async function readOffLoop(wanted: ResultFile, limits = usual): Promise<Reading> {
+  return (await isSmall(wanted.file)) ? readResultFile(wanted) : readInThread(wanted, limits);
+}
+
+/** Small in both forms; what cannot be told is for the reader to report, which does not get further either. */
+async function isSmall(file: string): Promise<boolean> {
+  try {
+    if ((await stat(file)).size > smallBytes) return false;
+    return !isCompressed(file) || decompressedBytes(await readFile(file), resultMaxBytes) <= smallBytes;
+  } catch {
+    return true;
+  }
+}
+
+async function readInThread(wanted: ResultFile, { seconds, heapMiB }: ThreadLimits): Promise<Reading> {
+  const broken = (reason: string) => ({
+    broken: new Failure(`read '${basename(wanted.file)}'`, reason).message,
+  });
+  using deadline = new Deadline(seconds);
+  let thread: Worker | undefined;
+  try {
+    thread = new Worker(join(import.meta.dirname, `result-thread${extname(import.meta.filename)}`), {
+      workerData: wanted,
+      resourceLimits: { maxOldGenerationSizeMb: heapMiB },
+    });
+    const told = once(thread, "message") as Promise<[Reading]>;
+    const [reading] = await Promise.race([told, deadline.passed.then(() => [undefined])]);
+    return reading ?? broken(`it takes more than ${seconds} s`);
+  } catch (error) {
+    if (isSystemError(error, "ERR_WORKER_OUT_OF_MEMORY"))
+      return broken(`it takes more than ${heapMiB} MiB of memory`);
+    const { code } = error as NodeJS.ErrnoException;
+    return { fault: { reason: reasonOf(error), code: code ?? "ERR_WORKER" } };
+  } finally {
+    await thread?.terminate();
+  }
+}

@@ -1,0 +1,58 @@
+/** Reads one file that should be a result, whatever it is; in process, or in a thread (`result-thread.ts`). */
+import { readFile, stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import { ManifestError } from "../../manifests/error.ts";
+import { resultValuesMax } from "../../manifests/limits.ts";
+import { parseResult, sanitizeResultText, type Result } from "../../manifests/result.ts";
+import { isFarmFault } from "./farm-fault.ts";
+import { decompressFrames } from "./lz4.ts";
+
+/** What a file has come to; it can be sent from one thread to another, which errors with a code cannot. */
+export type Reading = { result: Result } | { broken: string } | { fault: { reason: string; code: string } };
+
+/** A file that is to be read; it is compressed if it is named so. */
+export interface ResultFile {
+  readonly file: string;
+  /** Its text may be this large, decompressed. */
+  readonly maxBytes: number;
+}
+
+/** Reads it here and now: one that is large or hostile takes many seconds. */
+export async function readResultFile({ file, maxBytes }: ResultFile): Promise<Reading> {
+  const source = basename(file);
+  try {
+    const text = sanitizeResultText(await readText(file, maxBytes), boundValues());
+    return { result: parseResult(text, { lenient: true, source }) };
+  } catch (error) {
+    if (isFarmFault(error)) return { fault: faultOf(error) };
+    if (error instanceof ManifestError || error instanceof Failure) return { broken: error.message };
+    return { broken: `Cannot read '${source}': ${reasonOf(error)}` };
+  }
+}
+
+/** True for a name that a compressed result has. */
+export function isCompressed(file: string): boolean {
+  return file.endsWith(".lz4");
+}
+
+async function readText(file: string, maxBytes: number): Promise<Uint8Array> {
+  const { size } = await stat(file);
+  if (size > maxBytes) throw new Failure(`read '${basename(file)}'`, `it has more than ${maxBytes} bytes`);
+  const data = await readFile(file);
+  return isCompressed(file) ? decompressFrames(data, maxBytes) : data;
+}
+
+function faultOf(error: unknown): { reason: string; code: string } {
+  const cause = error instanceof Failure ? error.cause : error;
+  return { reason: reasonOf(error), code: (cause as NodeJS.ErrnoException).code! };
+}
+
+/** Counts values before any is kept: small ones take far more memory than text. */
+function boundValues(): () => void {
+  let values = 0;
+  return () => {
+    if (++values > resultValuesMax)
+      throw new Failure("read the result", `it has more than ${resultValuesMax} values`);
+  };
+}
