@@ -146,7 +146,7 @@ test("a source that nobody knows how to build is an error that tells what was lo
     ".croft/update",
     "CMakeLists.txt",
     "debian/rules",
-    "It has: .croft README .croft/build",
+    "It has: .croft .croft/build README",
   ])
     assert.ok(log.includes(words), `${words}: ${log}`);
 });

@@ -14,8 +14,8 @@ for (const shell of shells) {
     };
     const log = async (environment: Record<string, string>) =>
       logOf((await runGuest({ shell, files, task: { ...task, ...environment } })).result, "update");
-    assert.match(await log({}), /default-cc in 1\.0$/);
-    assert.match(await log({ environment: "cross" }), /x86_64-linux-gnu-gcc in 1\.0$/);
+    assert.match(await log({}), /default-cc in 1\.0$/m);
+    assert.match(await log({ environment: "cross" }), /x86_64-linux-gnu-gcc in 1\.0$/m);
     for (const environment of ["other", "../../../bin/sh"]) {
       const { result } = await runGuest({ shell, files, task: { ...task, environment } });
       assert.equal(result.status, "abnormal");

@@ -84,6 +84,7 @@ pack_upload() {
 # Sends what the operations left to be uploaded; a full disk gets room by removing what was built.
 upload_files() {
   rm -f "$state/undelivered"
+  [ -d "$upload" ] || return 0 # the task did not come so far
   tidy_upload
   [ -n "$(find "$upload" -mindepth 2 -type f 2> /dev/null | head -n 1)" ] || return 0
   for attempt in 1 2 3 4 5; do
