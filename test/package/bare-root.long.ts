@@ -130,6 +130,7 @@ test("controller and agent run as services, and build", async () => {
   await newcomer.types("systemctl enable --now croft-agent.target croft-agent@1.service");
   await newcomer.types("systemctl status --lines=3 'croft-agent@*' croft-controller");
   await newcomer.types("croft agent --config /etc/croft/agent.yaml --print-config");
+  await newcomer.types("croft agent rejected list");
   await newcomer.types("croft doctor --config /etc/croft/agent.yaml", { status: null });
   await usesFarm(newcomer, { url, sources, machine: "small" });
 });
