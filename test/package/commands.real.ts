@@ -88,7 +88,10 @@ describe("the installed package", () => {
     const sources = resources.use(await serveSources());
     await usesFarm(newcomer, { url, sources, machine: "small", machines, runtime });
     await resources.disposeAsync();
-    assert.match(await newcomer.types(`croft agent rejected list --spool ${at("spool")}`), /^nothing is kept aside$/m);
+    assert.match(
+      await newcomer.types(`croft agent rejected list --spool ${at("spool")}`),
+      /^nothing is kept aside$/m,
+    );
     await newcomer.types(`croft machine remove small ${machines}`);
     assert.ok(!(await readdir(at("machines"), { recursive: true })).some((name) => name.includes("small")));
   });
