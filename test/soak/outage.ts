@@ -41,7 +41,7 @@ export async function outage(downSeconds: number): Promise<string> {
   assert.deepEqual([session, told.status], ["down", "success"]);
   await second.requests("/task", 2, 3 * downSeconds + 60);
   assert.equal(second.received.filter(({ path }) => path === "/result").length, 1);
-  assert.deepEqual(waiting(), []);
+  await until(() => waiting().length === 0, "the accepted result to leave the spool", 60);
   agent.child.kill("SIGTERM");
   assert.equal((await agent.ended).status, 0);
   return `a controller that was down for ${downSeconds} s had the result ${afterSeconds} s after it was back, once`;
