@@ -78,11 +78,11 @@ test("an agent tells what it does: idle, building, after results that were accep
   await using home = await AgentHome.make();
   await using controller = await FakeController.start();
   const responses: string[] = [];
-  const results = [204, 410];
+  const results = [200, 410];
   controller.answer = ({ path }) =>
     path.startsWith("/task")
       ? { body: responses.shift() ?? ": 1\nsession:\n" }
-      : { status: results.shift() ?? 500 };
+      : { status: results.shift() ?? 500, body: "so it is\n" };
   const secret = `${controller.url("/task")}?token=s3cr3t`;
   const agent = home.start(["--status-listen", "127.0.0.1:0", secret]);
   const pages = await Pages.of(agent);
