@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { packageFile } from "../../os/files/package.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { run } from "../../os/run.ts";
-import { makeSourceHistory } from "../fixtures/source-history.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { run } from "../../../os/run.ts";
+import { makeSourceHistory } from "../../fixtures/source-history.ts";
 
 test("at a terminal, commands of a tree are shown and run only after a yes, which is remembered", async () => {
   await using directory = await temporaryDirectory("croft-test-trust-");

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { makeSourceHistory } from "../fixtures/source-history.ts";
-import { runBoss } from "./running-boss.ts";
-import { startHosts } from "./ssh-hosts.ts";
+import { makeSourceHistory } from "../../fixtures/source-history.ts";
+import { runBoss } from "../running-boss.ts";
+import { startHosts } from "../ssh-hosts.ts";
 
 test("another worker, and git that takes a push, have a known language on a host", async () => {
   await using hosts = await startHosts(["alpha"]);

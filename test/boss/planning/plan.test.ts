@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { parseHosts } from "../../boss/hosts/hosts.ts";
-import { buildOptions } from "../../boss/options.ts";
-import { architectureNotes, chooseTargets, makePlan, readProject } from "../../boss/planning/plan.ts";
-import { withDefaults, type OptionValues } from "../../os/command-line/options.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { git, makeSourceHistory } from "../fixtures/source-history.ts";
+import { parseHosts } from "../../../boss/hosts/hosts.ts";
+import { buildOptions } from "../../../boss/options.ts";
+import { architectureNotes, chooseTargets, makePlan, readProject } from "../../../boss/planning/plan.ts";
+import { withDefaults, type OptionValues } from "../../../os/command-line/options.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { git, makeSourceHistory } from "../../fixtures/source-history.ts";
 
 const values = (given: OptionValues) => withDefaults(given, buildOptions);
 

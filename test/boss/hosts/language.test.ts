@@ -3,8 +3,8 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { answer, shellLoop } from "../../boss/hosts/scripts.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { answer, shellLoop } from "../../../boss/hosts/scripts.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 test("what is started on a host speaks English, in UTF-8 where that is known, whatever is set there", async () => {
   await using directory = await temporaryDirectory("croft-test-language-");

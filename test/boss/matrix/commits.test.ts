@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { describeCommits, selectCommits } from "../../boss/matrix/commits.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { git, makeSourceHistory } from "../fixtures/source-history.ts";
+import { describeCommits, selectCommits } from "../../../boss/matrix/commits.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { git, makeSourceHistory } from "../../fixtures/source-history.ts";
 
 async function history(steps: number, use: (source: string, commits: readonly string[]) => Promise<void>) {
   await using directory = await temporaryDirectory("croft-test-commits-");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Matrix } from "../../boss/matrix/matrix.ts";
+import { Matrix } from "../../../boss/matrix/matrix.ts";
 
 test("a matrix knows its targets and commits by position, and none beside them", () => {
   const matrix = new Matrix([{ name: "a", arch: "arm" }], [{ hash: null, subject: "current source" }]);

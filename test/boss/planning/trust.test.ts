@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { buildOptions } from "../../boss/options.ts";
-import { makePlan, readTrustedProject } from "../../boss/planning/plan.ts";
-import { describeNamed } from "../../boss/planning/trust.ts";
-import { withDefaults, type OptionValues } from "../../os/command-line/options.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { makeSourceHistory } from "../fixtures/source-history.ts";
+import { buildOptions } from "../../../boss/options.ts";
+import { makePlan, readTrustedProject } from "../../../boss/planning/plan.ts";
+import { describeNamed } from "../../../boss/planning/trust.ts";
+import { withDefaults, type OptionValues } from "../../../os/command-line/options.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { makeSourceHistory } from "../../fixtures/source-history.ts";
 
 const values = (given: OptionValues) => withDefaults(given, buildOptions);
 const refused = /^UsageFailure: Cannot use configuration '.*croft\.yaml': nobody has confirmed what it names/;
