@@ -27,7 +27,6 @@ export class Status implements Disposable {
   #activity: Activity = { phase: "starting" };
   #since = { date: new Date(), milliseconds: performance.now() };
   #fault: FaultState | undefined;
-  #refused: string | undefined;
   #ready = false;
   #stopping = false;
   #lastTold = "";
@@ -61,18 +60,11 @@ export class Status implements Disposable {
 
   /** In one line. */
   get text(): string {
-    const text = activityText(this.#activity, this.seconds);
-    return this.#refused === undefined ? text : `${text}; new configuration refused: ${this.#refused}`;
+    return activityText(this.#activity, this.seconds);
   }
 
   get fault(): FaultState | undefined {
     return this.#fault;
-  }
-
-  /** The configuration that was read last cannot be used, and why; undefined if it is in effect. */
-  configurationRefused(reason: string | undefined): void {
-    this.#refused = reason?.replace(/\p{Cc}+/gu, " ");
-    if (this.#ready) this.#tell();
   }
 
   /** Begins a phase. */
