@@ -1,6 +1,5 @@
 /** Real compilers in a Debian machine, all the way to the controller. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { packSource } from "../worker/sources.ts";
@@ -30,25 +29,6 @@ async function build(name: string, files: Record<string, string>) {
     log: await farm.log(id),
   };
 }
-
-test("a project is configured, built, tested and installed, and its artifact kept", async () => {
-  const { view, statuses, log } = await build("whole", {
-    "hello.c": program(`puts("hello");`),
-    configure: `#!/bin/sh\necho "checking for a compiler... $(command -v cc)"\ncp Makefile.in Makefile\n`,
-    "Makefile.in": `${makefile("./hello | grep hello").replace("test:", "check:")}install: hello\n\tinstall -D hello $(DESTDIR)/usr/bin/hello\n`,
-  });
-  assert.equal(view.status, "success", log);
-  assert.deepEqual(
-    statuses,
-    ["fetch", "configure", "update", "test", "install"].map((name) => `${name} success`),
-  );
-  assert.match(log, /checking for a compiler\.\.\. \/usr\/bin\/cc/);
-  const [artifact] = view.artifacts;
-  assert.ok(artifact);
-  const content = Buffer.from(await (await fetch(artifact.url)).arrayBuffer());
-  assert.ok(content.length > 1_000, `${content.length}`);
-  assert.equal(createHash("sha256").update(content).digest("hex"), artifact.sha256);
-});
 
 test("a compile error is an error of the operation update, and its message is in the log", async () => {
   const { view, statuses, log } = await build("broken", {

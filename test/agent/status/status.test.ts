@@ -32,7 +32,7 @@ function metricsOf(status: Status, of: Settings = settings): AgentMetrics {
 test("the status says what is done, on what, for whom and for how long, and nothing secret", () => {
   assert.equal(
     activityText({ phase: "building", ...subject }, 192.7),
-    "building hello/1.0 on debian_12 for controller https://farm.example:8420/agent/task?token=***, 3m12s",
+    "building hello/1.0 on debian_12 for controller https://farm.example:8420/agent/task, 3m12s",
   );
   assert.equal(activityText({ phase: "bootstrapping", machine: "m" }, 1), "bootstrapping m, 1s");
   assert.equal(activityText({ phase: "idle", reason: "waiting for a task" }, 40), "waiting for a task");
@@ -158,7 +158,7 @@ test("machines are counted by state; what this instance does with one counts fro
 
 test("asking controllers is counted by controller, and no secret gets into a label or a reason", async () => {
   const metrics = metricsOf(new Status(silentLog(), false));
-  const labels = { controller: "https://farm.example:8420/agent/task?token=***" };
+  const labels = { controller: "https://farm.example:8420/agent/task" };
   const last = "croft_agent_last_successful_poll_timestamp_seconds";
   const scrape = async () => parseMetrics(await metrics.registry.format());
   assert.equal((await scrape()).value(last, labels), 0);
