@@ -4,8 +4,8 @@
  */
 import type { Socket } from "node:dgram";
 import { once } from "node:events";
-import { Failure, reasonOf } from "../../os/failure.ts";
-import { makeSocket } from "./socket.ts";
+import { attempt } from "../../os/failure.ts";
+import { bindSocket } from "./socket.ts";
 
 export class TftpPort implements AsyncDisposable {
   #held: { address: string; port: number; socket: Socket } | undefined;
@@ -18,15 +18,7 @@ export class TftpPort implements AsyncDisposable {
   async hold(address: string, port: number): Promise<Socket> {
     if (this.#held?.address === address && this.#held.port === port) return this.#held.socket;
     await this[Symbol.asyncDispose]();
-    const socket = makeSocket();
-    try {
-      const listening = once(socket, "listening");
-      socket.bind(port, address);
-      await listening;
-    } catch (error) {
-      socket.close();
-      throw new Failure(`take the TFTP port ${port} on ${address}`, reasonOf(error), { cause: error });
-    }
+    const socket = await attempt(`take the TFTP port ${port} on ${address}`, bindSocket(address, port));
     socket.on("error", () => {}); // a server that uses it tells; without one nobody waits for anything
     socket.unref();
     this.#held = { address, port, socket };

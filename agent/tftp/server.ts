@@ -17,7 +17,7 @@ import { ReadTransfer } from "./read.ts";
 import { checkRequest, readRequest, TftpRefusal, type RequestOptions, type TftpRequest } from "./request.ts";
 import type { TftpPort } from "./port.ts";
 import type { Requesters, Verdict } from "./requesters.ts";
-import { isUnanswerable, makeSocket, sendError, TransferSocket, type Peer } from "./socket.ts";
+import { bindSocket, isUnanswerable, sendError, TransferSocket, type Peer } from "./socket.ts";
 import type { Transfer, TransferSettings } from "./transfer.ts";
 import { Upload, UploadBudget } from "./upload.ts";
 import { WriteTransfer } from "./write.ts";
@@ -110,22 +110,16 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   /** @throws {Failure} if a directory is missing or the port is taken. */
   static async start(options: TftpServerOptions): Promise<TftpServer> {
     const what = `start a TFTP server on ${options.address} port ${options.port}`;
-    const { held } = options;
-    const socket = held ? await held.hold(options.address, options.port) : makeSocket();
+    const held = await options.held?.hold(options.address, options.port);
     try {
       if (!isIPv4(options.address)) throw new Error("an IPv4 address is needed");
       const [readable, writable] = await Promise.all([
         realpath(options.readable),
         realpath(options.writable),
       ]);
-      if (!held) {
-        const listening = once(socket, "listening");
-        socket.bind(options.port, options.address);
-        await listening;
-      }
+      const socket = held ?? (await bindSocket(options.address, options.port));
       return new TftpServer({ ...options, readable, writable }, socket);
     } catch (error) {
-      if (!held) socket.close();
       throw new Failure(what, reasonOf(error), { cause: error });
     }
   }

@@ -24,12 +24,26 @@ export interface Peer {
 }
 
 /** An IPv4 socket that is given numeric addresses only: Node would look them up again for every packet sent. */
-export function makeSocket(receiveBufferBytes?: number): Socket {
+function makeSocket(receiveBufferBytes?: number): Socket {
   return createSocket({
     type: "udp4",
     lookup: (host, _options, done) => done(null, host, 4),
     ...withoutUndefined({ recvBufferSize: receiveBufferBytes }),
   });
+}
+
+/** Such a socket on a port of an address; closed again if that cannot be had. */
+export async function bindSocket(address: string, port: number): Promise<Socket> {
+  const socket = makeSocket();
+  try {
+    const listening = once(socket, "listening");
+    socket.bind(port, address);
+    await listening;
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
 }
 
 /** True for what must never be answered: no opcode to read, nowhere to answer to, or an error (two servers would
