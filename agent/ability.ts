@@ -6,8 +6,9 @@
 import { statSync } from "node:fs";
 import { readdir, statfs } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
+import { visibleDirectories } from "../machines/layout.ts";
 import { openHostNetwork } from "../machines/network/host-network.ts";
-import { hostArchitecture } from "../machines/qemu/architecture.ts";
+import { hostArchitecture, installQemuHint, qemuFor } from "../machines/qemu/architecture.ts";
 import { Failure, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
@@ -53,11 +54,11 @@ export class HostAbility implements AsyncDisposable {
 
   /** Tried once for each identity of the program: an update may come at any time. */
   async #checkQemu(qemu: string | undefined, signal: AbortSignal): Promise<void> {
-    const program = qemu ?? `qemu-system-${hostArchitecture()}`;
+    const program = qemu ?? qemuFor(hostArchitecture());
     const identity = identityOf(program);
     if (identity === undefined)
       throw new Failure(`start '${program}'`, "there is no such program", {
-        hints: ["On Debian: apt-get install qemu-system-x86 util-linux (qemu-system-arm for arm64 machines)"],
+        hints: [installQemuHint],
       });
     if (identity === this.#started) return;
     try {
@@ -74,14 +75,8 @@ export class HostAbility implements AsyncDisposable {
 /** Where machines, their uploads, and results lie; each volume of machines may be a file system of its own. */
 async function places({ spool, tftp, machines, fakeMachine }: Settings): Promise<string[]> {
   if (fakeMachine !== undefined) return [spool, tftp];
-  const volumes = await readdir(machines, { withFileTypes: true }).catch(() => []); // told when they are looked through
-  const isVolume = (name: string) => !name.startsWith(".");
-  return [
-    ...[spool, tftp],
-    ...volumes
-      .filter((entry) => entry.isDirectory() && isVolume(entry.name))
-      .map(({ name }) => join(machines, name)),
-  ];
+  const entries = await readdir(machines, { withFileTypes: true }).catch(() => []); // told when they are looked through
+  return [spool, tftp, ...visibleDirectories(entries).map((volume) => join(machines, volume))];
 }
 
 async function checkRoom(path: string): Promise<void> {

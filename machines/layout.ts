@@ -85,6 +85,11 @@ function directoriesIn(path: string, mustExist: boolean): string[] {
     if (!mustExist && isSystemError(error, "ENOENT", "ENOTDIR")) return [];
     throw new Failure(`list machines in '${path}'`, reasonOf(error), { cause: error });
   }
+  return visibleDirectories(entries);
+}
+
+/** Names of the entries that may be volumes or machines, sorted: directories that are not hidden. */
+export function visibleDirectories(entries: readonly Dirent[]): string[] {
   return entries
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
     .map((entry) => entry.name)

@@ -5,6 +5,7 @@ import { randomTail } from "../../os/files/random-tail.ts";
 import { isSystemError, reasonOf } from "../../os/failure.ts";
 import { silentLog } from "../../os/log.ts";
 import { run } from "../../os/run.ts";
+import { visibleDirectories } from "../../machines/layout.ts";
 import { summarizeMachines } from "../../machines/commands/inventory.ts";
 import { btrfsMagic, openStorage } from "../../machines/open-storage.ts";
 import type { Storage } from "../../machines/storage.ts";
@@ -27,10 +28,7 @@ async function checkPlaces(settings: Settings, signal: AbortSignal): Promise<Fin
   const { machines, storage } = settings;
   let volumes: string[];
   try {
-    const entries = await readdir(machines, { withFileTypes: true });
-    volumes = entries
-      .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
-      .map(({ name }) => name);
+    volumes = visibleDirectories(await readdir(machines, { withFileTypes: true }));
   } catch (error) {
     const fix = isSystemError(error, "ENOENT")
       ? `mkdir -p ${machines}`

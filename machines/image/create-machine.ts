@@ -4,7 +4,13 @@ import { basename, join } from "node:path";
 import { makeDirectoryDurably } from "../../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { formatMachine } from "../../manifests/machine.ts";
-import { bootstrapProtocol, machinePaths, manifestPath, type MachinePaths } from "../layout.ts";
+import {
+  bootstrapProtocol,
+  machinePaths,
+  manifestPath,
+  type MachinePaths,
+  visibleDirectories,
+} from "../layout.ts";
 import { newRevisionPath, nextRevision, publishRevision } from "../revisions.ts";
 import type { Storage } from "../storage.ts";
 import { createImage, removeWork, type ImageOptions } from "./create-image.ts";
@@ -77,10 +83,7 @@ async function writeManifest(
 
 function findVolume(machines: string, name: string): string {
   try {
-    const volumes = readdirSync(machines, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
-      .map((entry) => entry.name)
-      .sort();
+    const volumes = visibleDirectories(readdirSync(machines, { withFileTypes: true }));
     return volumes.find((volume) => existsSync(join(machines, volume, name))) ?? volumes[0] ?? "default";
   } catch (error) {
     throw new Failure(`use '${machines}' for machines`, reasonOf(error), { cause: error });

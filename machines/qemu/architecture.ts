@@ -23,6 +23,15 @@ export function hostArchitecture(): Architecture {
   return process.arch === "arm64" ? "aarch64" : "x86_64";
 }
 
+/** The program that runs machines of an architecture, unless the operator names another. */
+export function qemuFor(architecture: Architecture): string {
+  return `qemu-system-${architecture}`;
+}
+
+/** What an operator is told whose host has no such program. */
+export const installQemuHint =
+  "On Debian: apt-get install qemu-system-x86 util-linux (qemu-system-arm for arm64 machines)";
+
 /**
  * The architecture of a machine: that of its `kernel`; the host's for a machine that boots from its disk.
  *

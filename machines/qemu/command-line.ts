@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { StartOptions } from "../virtual-machine.ts";
 import { chooseAccelerator } from "./acceleration.ts";
-import { architectureOf, platforms } from "./architecture.ts";
+import { architectureOf, platforms, qemuFor } from "./architecture.ts";
 import { operatorSocket, pidFileName } from "./runtime-files.ts";
 import { networkArguments, substituteOptions } from "./network.ts";
 
@@ -37,7 +37,7 @@ export function commandLine(options: StartOptions): string[] {
   return [
     // The kernel kills QEMU when its parent dies: an orphan with the machine's MAC address would meet its successor.
     ...["setpriv", "--pdeathsig", "KILL", "--"],
-    options.qemu ?? `qemu-system-${architecture}`,
+    options.qemu ?? qemuFor(architecture),
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ...["-name", `guest=${escape(options.name)}`],

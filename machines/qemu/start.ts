@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { StartOptions, VirtualMachine } from "../virtual-machine.ts";
+import { installQemuHint } from "./architecture.ts";
 import { BoundedFile } from "./bounded-file.ts";
 import { commandLine, logDescriptor, qmpDescriptor } from "./command-line.ts";
 import { ConsoleServer } from "./console-server.ts";
@@ -83,9 +84,7 @@ async function untilNegotiated(
     const said = complaint();
     throw new Failure(`start machine '${options.name}'`, said || end?.detail || reasonOf(outcome), {
       cause: outcome,
-      hints: /no such (file|program)/i.test(said || (end?.detail ?? ""))
-        ? ["On Debian: apt-get install qemu-system-x86 util-linux (qemu-system-arm for arm64 machines)"]
-        : [],
+      hints: /no such (file|program)/i.test(said || (end?.detail ?? "")) ? [installQemuHint] : [],
     });
   } finally {
     options.signal?.removeEventListener("abort", onAbort);

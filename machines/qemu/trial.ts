@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { ProgramFailure, run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import { hostArchitecture, platforms, type Architecture } from "./architecture.ts";
+import { hostArchitecture, platforms, qemuFor, type Architecture } from "./architecture.ts";
 
 /** Smaller disks have no geometry that the firmware would boot from. */
 const imageBytes = 8 * 1024 * 1024;
@@ -74,7 +74,7 @@ export async function tryGuest(
   await writeFile(join(directory.path, "guest"), image);
   if (architecture === "x86_64") await truncate(join(directory.path, "guest"), imageBytes);
   const argv = [
-    ...["setpriv", "--pdeathsig", "KILL", "--", qemu ?? `qemu-system-${architecture}`],
+    ...["setpriv", "--pdeathsig", "KILL", "--", qemu ?? qemuFor(architecture)],
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ...["-machine", platforms[architecture].machine, "-accel", accelerator],
@@ -112,7 +112,7 @@ export interface QemuProgram {
  */
 export async function inspectQemu(qemu: string | undefined, signal?: AbortSignal): Promise<QemuProgram> {
   const architecture = hostArchitecture();
-  const program = qemu ?? `qemu-system-${architecture}`;
+  const program = qemu ?? qemuFor(architecture);
   const limits = { timeoutSeconds: 10, ...withoutUndefined({ signal }) };
   const { machine, devices: own } = platforms[architecture];
   const ask = async (...args: string[]) => (await run([program, ...args], limits)).stdout;
