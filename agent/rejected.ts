@@ -1,11 +1,12 @@
 /** `croft agent rejected`: what controllers have refused for good, on this host. */
 import { existsSync } from "node:fs";
-import { readdir, readFile, rename, rm } from "node:fs/promises";
+import { readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { makeCommand } from "../os/command-line/command.ts";
 import { addOptions, givenValues, type OptionDeclaration } from "../os/command-line/options.ts";
-import { attempt, Failure, isSystemError, UsageFailure } from "../os/failure.ts";
+import { attempt, Failure, UsageFailure } from "../os/failure.ts";
+import { namesIn } from "../os/files/directories.ts";
 import { syncDirectory } from "../os/files/durable.ts";
 import { withoutSecrets } from "../os/network/url.ts";
 import { formatBytes } from "../os/text/size.ts";
@@ -69,21 +70,15 @@ function spoolOf(given: Record<string, unknown>): string {
   return settingsOf(effectiveConfiguration(modes, [], config)).spool;
 }
 
+/** A spool has files beside the entries. */
+const noDirectory = ["ENOENT", "ENOTDIR"];
+
 async function findEntries(spool: string): Promise<RejectedEntry[]> {
   const found: RejectedEntry[] = [];
-  for (const instance of await namesIn(spool))
-    for (const name of await namesIn(join(spool, instance, "rejected")))
+  for (const instance of await namesIn(spool, noDirectory))
+    for (const name of await namesIn(join(spool, instance, "rejected"), noDirectory))
       found.push({ name, instance, directory: join(spool, instance, "rejected", name) });
   return found;
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return (await readdir(directory)).sort();
-  } catch (error) {
-    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
-    return await attempt(`read '${directory}'`, Promise.reject(error as Error));
-  }
 }
 
 function entryNamed(entries: readonly RejectedEntry[], name: string): RejectedEntry {
@@ -106,12 +101,12 @@ async function table(entries: readonly RejectedEntry[]): Promise<string> {
 }
 
 async function taskOf(directory: string): Promise<string> {
-  const text = (await assignmentOf(directory))?.task ?? "";
+  const text = (await readAssignment(directory))?.task ?? "";
   const value = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(text)?.[1] ?? "?";
   return printable(`${value("name")}/${value("version")}`);
 }
 
-async function assignmentOf(directory: string): Promise<Assignment | undefined> {
+async function readAssignment(directory: string): Promise<Assignment | undefined> {
   try {
     return JSON.parse(await textOf(directory, "assignment.json")) as Assignment;
   } catch {
@@ -126,7 +121,7 @@ function textOf(directory: string, name: string): Promise<string> {
 /** Each does it, and gives what is to be said about it. */
 const verbs: Record<string, (entry: RejectedEntry) => Promise<string>> = {
   show: async ({ name, instance, directory }) => {
-    const url = (await assignmentOf(directory))?.resultUrl;
+    const url = (await readAssignment(directory))?.resultUrl;
     const parts = [
       `entry: ${name}\nagent: ${instance}\ndirectory: ${directory}\nresult URL: ${url === undefined ? "none" : withoutSecrets(url)}\n`,
       `answer:\n${(await textOf(directory, "answer")).trimEnd()}\n`,

@@ -5,6 +5,7 @@ import { basename, extname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { MiB } from "../../os/text/size.ts";
 import { resultMaxBytes } from "../../manifests/limits.ts";
 import { decompressedBytes } from "./lz4.ts";
 import { isCompressed, readResultFile, type Reading, type ResultFile } from "./result-file.ts";
@@ -16,7 +17,6 @@ interface ThreadLimits {
   readonly heapMiB: number;
 }
 
-const MiB = 1024 * 1024;
 /** A thread would cost more than it saves. */
 const smallBytes = MiB;
 /**

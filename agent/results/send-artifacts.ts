@@ -1,10 +1,11 @@
 /** Sends a result's artifacts to where its controller takes them; what is not taken is told in the result. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { attempt, reasonOf } from "../../os/failure.ts";
+import { namesIn } from "../../os/files/directories.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
@@ -28,9 +29,9 @@ export interface Sending {
  */
 export async function sendArtifacts(entry: SpoolEntry, sending: Sending): Promise<void> {
   const { uploadUrls } = entry.assignment;
-  for (const type of await names(entry.uploads)) {
+  for (const type of await namesIn(entry.uploads)) {
     const directory = join(entry.uploads, type);
-    const files = (await names(directory)).map((name) => join(directory, name));
+    const files = (await namesIn(directory)).map((name) => join(directory, name));
     const url = Object.hasOwn(uploadUrls, type) ? uploadUrls[type] : undefined;
     if (url === undefined) {
       sending.log.warn({ type, files: files.length }, "no upload URL for artifacts of this type");
@@ -51,7 +52,7 @@ export async function sendArtifacts(entry: SpoolEntry, sending: Sending): Promis
 /** How many artifacts wait. */
 export async function countArtifacts(entry: SpoolEntry): Promise<number> {
   let count = 0;
-  for (const type of await names(entry.uploads)) count += (await names(join(entry.uploads, type))).length;
+  for (const type of await namesIn(entry.uploads)) count += (await namesIn(join(entry.uploads, type))).length;
   return count;
 }
 
@@ -107,15 +108,6 @@ async function tell(entry: SpoolEntry, log: string, status: "warning" | "abort")
 export function withToldUpload(text: Uint8Array, log: string, status: "warning" | "abort"): Uint8Array {
   const request = parseResultRequest(text, { lenient: true });
   return formatResultRequest({ ...request, result: withUpload(request.result, status, log) });
-}
-
-async function names(directory: string): Promise<string[]> {
-  try {
-    return (await readdir(directory)).sort();
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return [];
-    throw new Failure(`read '${directory}'`, reasonOf(error), { cause: error });
-  }
 }
 
 async function digestOf(path: string): Promise<string> {

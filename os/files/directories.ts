@@ -1,5 +1,5 @@
-import { mkdir, rm } from "node:fs/promises";
-import { attempt } from "../failure.ts";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { attempt, Failure, isSystemError, reasonOf } from "../failure.ts";
 
 /** Makes directories that hold one boot's files, empty. */
 export async function freshDirectories(...paths: string[]): Promise<void> {
@@ -23,4 +23,19 @@ export async function removeDirectories(...paths: string[]): Promise<void> {
  */
 export async function makeDirectory(path: string): Promise<void> {
   await attempt(`make the directory '${path}'`, mkdir(path, { recursive: true, mode: 0o700 }));
+}
+
+/**
+ * Names in a directory, sorted; none if it is not there.
+ *
+ * @param absent codes of the errors that say so.
+ * @throws {Failure} if it cannot be read.
+ */
+export async function namesIn(directory: string, absent: readonly string[] = ["ENOENT"]): Promise<string[]> {
+  try {
+    return (await readdir(directory)).sort();
+  } catch (error) {
+    if (isSystemError(error, ...absent)) return [];
+    throw new Failure(`read '${directory}'`, reasonOf(error), { cause: error });
+  }
 }
