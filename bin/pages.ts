@@ -3,7 +3,7 @@ import { agentPage } from "../agent/settings/manual.ts";
 import { bossPage } from "../boss/manual.ts";
 import { packageVersion } from "../os/files/package.ts";
 import { commandPage } from "../os/manual/command-page.ts";
-import type { ManualPage, Section } from "../os/manual/page.ts";
+import { sentence, type ManualPage, type Section } from "../os/manual/page.ts";
 import { subcommands } from "./subcommands.ts";
 
 /** Sections that the declarations do not have, by command. */
@@ -85,7 +85,7 @@ function overviewPage(): ManualPage {
           {
             terms: Object.entries(subcommands).map(([name, { summary }]): [string, string] => [
               `\`croft-${name}\`(1)`,
-              `${summary[0]!.toUpperCase()}${summary.slice(1)}.`,
+              sentence(summary),
             ]),
           },
         ],

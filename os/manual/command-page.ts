@@ -1,6 +1,6 @@
 /** A page of the manual for a command, from what it declares to the command line. */
 import type { Command } from "commander";
-import type { Block, ManualPage, Section } from "./page.ts";
+import { sentence, type Block, type ManualPage, type Section } from "./page.ts";
 
 /** What a page says besides what the command declares. */
 export interface CommandPage {
@@ -91,8 +91,4 @@ function optionBlocks(command: Command): Block[] {
       }),
     },
   ];
-}
-
-function sentence(words: string): string {
-  return words === "" ? "" : `${words[0]!.toUpperCase()}${words.slice(1)}.`;
 }

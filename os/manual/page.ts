@@ -51,6 +51,10 @@ export function optionGroups(
 
 /** Prose and details of an option as sentences. */
 export function optionText({ prose, details }: OptionDeclaration): string {
-  const sentence = `${prose[0]!.toUpperCase()}${prose.slice(1)}.`;
-  return details === undefined ? sentence : `${sentence} ${details}`;
+  return details === undefined ? sentence(prose) : `${sentence(prose)} ${details}`;
+}
+
+/** Prose, which begins in lower case and has no full stop, as a sentence; nothing stays nothing. */
+export function sentence(prose: string): string {
+  return prose === "" ? "" : `${prose[0]!.toUpperCase()}${prose.slice(1)}.`;
 }
