@@ -17,9 +17,9 @@
  */
 import { hostFaultOf } from "../../worker/host-fault.ts";
 import type { BuildResult, Command, Response, Target } from "../../worker/protocol.ts";
-import { hostArchitecture, type Matrix } from "../matrix/matrix.ts";
+import type { Matrix } from "../matrix/matrix.ts";
 import { Doubts } from "./doubts.ts";
-import type { Pool, Taker } from "./pool.ts";
+import { hasCompiler, type Pool, type Taker } from "./pool.ts";
 
 /** A worker as far as dispatch is concerned. */
 export interface WorkerOffer {
@@ -256,10 +256,7 @@ export class Dispatch {
     if (this.#expected > 0) return true;
     const { arch } = this.#matrix.targetAt(target);
     return [...this.#workers.values()].some(
-      (worker) =>
-        worker !== but &&
-        worker.taker.fits(target) &&
-        (arch === hostArchitecture || worker.taker.architectures.has(arch)),
+      (worker) => worker !== but && worker.taker.fits(target) && hasCompiler(worker.taker, arch),
     );
   }
 

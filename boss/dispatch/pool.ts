@@ -8,6 +8,11 @@ export interface Taker {
   readonly fits: (target: number) => boolean;
 }
 
+/** Whether a worker has what targets of an architecture take: every host has a compiler of its own. */
+export function hasCompiler({ architectures }: Pick<Taker, "architectures">, architecture: string): boolean {
+  return architecture === hostArchitecture || architectures.has(architecture);
+}
+
 /**
  * Targets that wait for a worker: those that took longest in earlier runs first, so that no long one is left for the
  * end. A queue for each architecture, since a worker takes only what it has a toolchain for.
@@ -73,11 +78,11 @@ export class Pool {
     return [...this.#queues.values()].flatMap((queue) => queue.positions());
   }
 
-  #bestFor({ architectures, fits }: Taker): number | undefined {
+  #bestFor(taker: Taker): number | undefined {
     let best: number | undefined;
     for (const [architecture, queue] of this.#queues) {
-      if (architecture !== hostArchitecture && !architectures.has(architecture)) continue;
-      const first = queue.firstThat(fits);
+      if (!hasCompiler(taker, architecture)) continue;
+      const first = queue.firstThat(taker.fits);
       if (first === undefined) continue;
       if (best === undefined || this.#rank[first]! < this.#rank[best]!) best = first;
     }
