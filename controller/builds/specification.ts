@@ -1,5 +1,5 @@
-import { withoutUndefined } from "../../os/without-undefined.ts";
 /** What is to be built: what a submission asks for, and what its target adds. */
+import { withoutUndefined } from "../../os/without-undefined.ts";
 
 /** What a build is made for: which machines may build it, and how. */
 export interface Target {

@@ -1,6 +1,7 @@
 /** Why a queued build waits: what agents offer, who builds, what stands before it. */
 import type { Database } from "../database/database.ts";
 import type { Build } from "./build.ts";
+import { matchesPattern } from "./name-pattern.ts";
 import { machineFor, type Offer } from "./offer.ts";
 import type { WaitingQueue } from "./queue.ts";
 
@@ -67,7 +68,7 @@ export class WaitingReasons {
     if (busy > 0) return `all agents that could build it are busy (${busy})`;
     if (fresh.length === 0) return "no agent asks this controller for tasks";
     const offered = [...new Set(fresh.flatMap(({ offer }) => offer.machines))];
-    if (!offered.some((name) => machineFor(queue, anyAgentWith(queue, name)) !== undefined))
+    if (!offered.some((name) => matchesPattern(queue.machine, name)))
       return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;
     if (queue.interactive) return "no agent with such a machine takes interactive builds (--interactive)";
     return `no agent with such a machine has a toolchain '${queue.toolchain}', or takes builds that are not interactive`;
@@ -84,15 +85,6 @@ export class WaitingReasons {
     if (before === 0) return "it is given to the next agent that asks";
     return `${before} build${before === 1 ? " goes" : "s go"} before it`;
   }
-}
-
-function anyAgentWith(queue: QueueState, machine: string): Offer {
-  return {
-    agent: "",
-    toolchain: queue.toolchain.replaceAll(/[*?]/g, "x"),
-    machines: [machine],
-    interactive: "both",
-  };
 }
 
 function listed(names: readonly string[]): string {

@@ -97,8 +97,7 @@ export async function printLog(connection: Connection, id: number): Promise<Buil
   const build = await watchBuild(connection, id, {
     attempt: ({ attempt, machine, agent }) => output.heading(`attempt ${attempt} on ${machine} at ${agent}`),
     log: (text) => output.write(text),
-    interrupted: (reason) => note(`connection lost (${reason}); connecting again`),
-    waiting: (reason) => note(`build ${id} waits: ${reason}`),
+    ...notesOn(id),
   });
   if (!output.wroteLog) {
     const decoder = new TextDecoder(); // a character may be cut by the end of a piece
@@ -111,10 +110,7 @@ export async function printLog(connection: Connection, id: number): Promise<Buil
 
 /** Waits for a build without its log. */
 export async function waitForBuild(connection: Connection, id: number): Promise<BuildAnswer> {
-  const build = await watchBuild(connection, id, {
-    interrupted: (reason) => note(`connection lost (${reason}); connecting again`),
-    waiting: (reason) => note(`build ${id} waits: ${reason}`),
-  });
+  const build = await watchBuild(connection, id, notesOn(id));
   process.stdout.write(`${endingOf(build)}\n`);
   return build;
 }
@@ -137,6 +133,14 @@ export function buildId(text: string): number {
 function endingOf({ id, name, version, target, state, status, buildSeconds }: BuildAnswer): string {
   const time = buildSeconds === null ? "" : ` after ${Math.round(buildSeconds)} s`;
   return `build ${id}, ${name}/${version} for ${target}: ${status ?? state}${time}`;
+}
+
+/** What whoever waits is told besides the build's own output. */
+function notesOn(id: number): Watcher {
+  return {
+    interrupted: (reason) => note(`connection lost (${reason}); connecting again`),
+    waiting: (reason) => note(`build ${id} waits: ${reason}`),
+  };
 }
 
 function note(text: string): void {

@@ -9,7 +9,7 @@ import {
   type ResultSender,
 } from "../../manifests/result-request.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import { isCurrent } from "../builds/sessions.ts";
+import { isCurrent, type Session } from "../builds/sessions.ts";
 import type { Controller } from "../controller.ts";
 import { keepRejected } from "../files/rejected.ts";
 import { isAuthentic } from "./access.ts";
@@ -55,14 +55,20 @@ async function admitResult(
   return "more";
 }
 
-async function refusalOf(
+/** The session of whoever proves to be its agent. */
+async function provenSession(
   controller: Controller,
   { session: token, challenge }: ResultSender,
-): Promise<Refusal | undefined> {
+): Promise<Session | Refusal> {
   const session = await controller.sessions.find(token);
   if (!session) return { status: 410, reason: "there is no such session" };
-  if (!isAuthentic(controller, session, challenge))
-    return { status: 401, reason: "the challenge is not signed with the agent's key" };
+  if (isAuthentic(controller, session, challenge)) return session;
+  return { status: 401, reason: "the challenge is not signed with the agent's key" };
+}
+
+async function refusalOf(controller: Controller, sender: ResultSender): Promise<Refusal | undefined> {
+  const session = await provenSession(controller, sender);
+  if ("reason" in session) return session;
   // A finished session's may be the same result once more.
   if (!isCurrent(session) && session.state !== "finished")
     return { status: 410, reason: `the session is ${session.state}` };
@@ -80,10 +86,8 @@ async function takeResult(controller: Controller, request: FastifyRequest, reply
       await keep(controller, request.body, error);
     return refuseManifest(reply, error);
   }
-  const session = await controller.sessions.find(parsed.session);
-  if (!session) return refuse(reply, 410, "there is no such session");
-  if (!isAuthentic(controller, session, parsed.challenge))
-    return refuse(reply, 401, "the challenge is not signed with the agent's key");
+  const session = await provenSession(controller, parsed);
+  if ("reason" in session) return refuse(reply, session.status, session.reason);
   const { version, status, operations, workerChecksum, dependencyChecksum } = parsed.result;
   const outcome = await controller.results.store(session, {
     version,
