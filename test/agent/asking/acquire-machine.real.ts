@@ -292,10 +292,10 @@ test("--dump-task shows a task for a machine that is not free, and interrupts no
 test("of two interrupters that want the same machine one tells its task, and both have their turn", async () => {
   await using host = await Host.make("a");
   const holder = await host.hold("a", 12);
-  host.tasks["/c"] = ["a", "a"];
-  const agents = ["1", "2"].map((instance) =>
-    host.agent({ "0100": "/c" }, "--instance-max", "2", "--instance", instance),
-  );
+  const agents = ["1", "2"].map((instance) => {
+    host.tasks[`/c${instance}`] = ["a"]; // a path for each: else one that starts late might find nothing left to do
+    return host.agent({ "0100": `/c${instance}` }, "--instance-max", "2", "--instance", instance);
+  });
   await holder.until("SIGUSR1");
   await holder.tell("release");
   assert.deepEqual((await host.results(2)).sort(), [`s1 ${unbuilt}`, `s2 ${unbuilt}`]);
