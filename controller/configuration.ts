@@ -44,6 +44,7 @@ const schema = Type.Object(
     private: Type.Optional(Type.Boolean()),
     targets: Type.Optional(Type.Array(target, { minItems: 1 })),
     retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
+    "interactive-timeout": Type.Optional(seconds(1)),
     "lease-margin": Type.Optional(seconds(1)),
     "log-limit": Type.Optional(size),
     "result-limit": Type.Optional(size),
@@ -74,6 +75,8 @@ export interface ControllerConfiguration {
   targets: readonly Target[];
   /** How often a build that ended with `abort` is tried again. */
   retries: number;
+  /** How long a machine is there for a person; of other builds their target says it. */
+  interactiveTimeoutSeconds: number;
   leaseMarginSeconds: number;
   logLimitBytes: number;
   resultLimitBytes: number;
@@ -116,6 +119,7 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     private: file.private ?? false,
     targets: targetsOf(file.targets ?? [{ name: "default" }]),
     retries: file.retries ?? 2,
+    interactiveTimeoutSeconds: file["interactive-timeout"] ?? 10_800,
     leaseMarginSeconds: file["lease-margin"] ?? 600,
     logLimitBytes: bytesOf(file["log-limit"] ?? "64M"),
     resultLimitBytes:

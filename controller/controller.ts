@@ -15,6 +15,7 @@ import { migrate } from "./database/migrations.ts";
 import { exchangeChanges } from "./database/notifications.ts";
 import { openServer } from "./database/server.ts";
 import { startUpkeep } from "./database/upkeep.ts";
+import { Faults } from "./builds/faults.ts";
 import { FollowedBuilds } from "./builds/followed.ts";
 import { startLeaseWatch } from "./builds/lease-watch.ts";
 import { LiveLogs } from "./files/live-logs.ts";
@@ -70,11 +71,13 @@ export async function openController(
   const blobs = new BlobStore(directory);
   const liveLogs = new LiveLogs(directory, configuration.logLimitBytes);
   const secrets = new BuildSecrets(database);
-  const settings = {
-    leaseMarginSeconds: configuration.leaseMarginSeconds,
-    withChallenge: agentKeys !== undefined,
-  };
-  const sessions = new Sessions(database, queue, changes, settings, log);
+  const waiting = new WaitingReasons(database);
+  const faults = new Faults(queue, blobs, log);
+  const isOfferedElsewhere = waiting.isOfferedElsewhere.bind(waiting);
+  const sessions = new Sessions(
+    { database, queue, faults, changes, isOfferedElsewhere },
+    { ...configuration, withChallenge: agentKeys !== undefined },
+  );
   await sessions.renew();
   stack.use(startLeaseWatch(sessions, log));
   const builds = new Builds(database, queue, configuration.targets, changes);
@@ -87,8 +90,12 @@ export async function openController(
     followed: new FollowedBuilds(builds, sessions, changes),
     builds,
     sessions,
-    waiting: new WaitingReasons(database),
-    results: new Results({ database, queue, blobs, liveLogs, secrets, changes }, configuration.retries, log),
+    waiting,
+    results: new Results(
+      { database, queue, faults, blobs, liveLogs, secrets, changes },
+      configuration.retries,
+      log,
+    ),
     artifacts: new Artifacts(database, blobs),
     blobs,
     liveLogs,

@@ -2,7 +2,7 @@
 import type { Build } from "./builds/build.ts";
 import { ChangeWaiter } from "./builds/changes.ts";
 import type { Controller } from "./controller.ts";
-import type { Session } from "./builds/sessions.ts";
+import type { Session } from "./builds/session.ts";
 
 /** Where a follower is: everything of earlier sessions, and so many bytes of this one. */
 export interface LogPosition {

@@ -3,7 +3,7 @@ import { maskCredentials } from "../os/text/credentials.ts";
 import type { Artifact } from "./builds/artifacts.ts";
 import type { Build } from "./builds/build.ts";
 import type { Controller } from "./controller.ts";
-import type { Session } from "./builds/sessions.ts";
+import type { Session } from "./builds/session.ts";
 
 /** An operation of an attempt; a row of the operations table. */
 export interface Operation {
@@ -71,6 +71,9 @@ export function buildJson(build: Build, base: string) {
     state: build.state,
     status: build.status,
     attempts: build.attempts,
+    aborts: build.aborts,
+    faults: build.faults,
+    interrupts: build.interrupts,
     submittedBy: build.submitted_by,
     rebuildOf: build.rebuild_of,
     createdAt: build.created_at.toISOString(),
@@ -109,6 +112,7 @@ export function detailsJson({ build, sessions, operations, artifacts, waiting }:
       toolchain: session.toolchain,
       state: session.state,
       status: session.status,
+      fault: session.fault,
       startedAt: session.created_at.toISOString(),
       endedAt: session.ended_at?.toISOString() ?? null,
       seconds: secondsBetween(session.created_at, session.ended_at),

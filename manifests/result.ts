@@ -7,6 +7,11 @@ import { oneOf, text, token, word } from "./values.ts";
 export { isFailure, resultStatuses, worstStatus, type ResultStatus } from "./result-status.ts";
 export { sanitizeResultText } from "./text/sanitize.ts";
 
+/** The operation in which an agent says what its host could not do: with `abort` it is a fault of the farm. */
+export const agentOperation = "agent";
+/** The operation in which an agent says what became of a machine. */
+export const machineOperation = "machine";
+
 /** One operation of a build: `configure`, `update`, `test`, `install`… */
 interface OperationResult {
   name: string;

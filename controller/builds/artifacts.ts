@@ -1,7 +1,7 @@
 /** Files that builds made. */
 import type { BlobStore, Incoming } from "../files/blobs.ts";
 import type { Database } from "../database/database.ts";
-import { isCurrent, type Session } from "./sessions.ts";
+import { isCurrent, type Session } from "./session.ts";
 
 /** A row of the artifacts table, with the build it belongs to. */
 export interface Artifact {

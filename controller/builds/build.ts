@@ -18,7 +18,14 @@ export interface Build {
   status: string | null;
   session: number | null;
   attempts: number;
+  /** How many of them its machine, or the build itself, made end with `abort`. */
   aborts: number;
+  /** How many its host lost, or could not do. */
+  faults: number;
+  /** How many were interrupted. */
+  interrupts: number;
+  /** The host whose fault it is that the build waits again; null otherwise. */
+  faulty_host: string | null;
   submitted_by: string | null;
   rebuild_of: number | null;
   created_at: Date;

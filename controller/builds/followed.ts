@@ -5,7 +5,8 @@
 import type { Build } from "./build.ts";
 import type { Builds } from "./builds.ts";
 import type { Changes } from "./changes.ts";
-import type { Session, Sessions } from "./sessions.ts";
+import type { Session } from "./session.ts";
+import type { Sessions } from "./sessions.ts";
 
 /** A build and the attempts at it. */
 export interface FollowedBuild {

@@ -7,7 +7,8 @@
  * order is `queue_priority desc, rank, id`, as in the index `builds_queued`. Ranks let submitters take turns (start-time
  * fair queueing): a new build has the rank max(last rank given out, submitter's last rank) + 1, both of its queue and
  * priority. So one submitter's builds have growing ranks, and another's first build stands beside the head. A build that
- * is queued again has the rank 0: it was at the head once, and its submitter's turn was taken.
+ * is queued again has the rank 0: it was at the head once, and its submitter's turn was taken. But one that hosts have
+ * failed more than once gets a rank behind all of its priority: should it be its own fault after all, others go first.
  *
  * Invariants: whoever changes a build's state holds its row, and takes the queue's row after it; `running` of a queue
  * is the number of its builds in state `building`.
@@ -33,6 +34,19 @@ export interface WaitingQueue extends QueueKey {
 
 /** Builds that were interrupted go before all others; priorities of submissions are far below. */
 export const headPriority = 1_000_000;
+
+/** After so many faults of hosts a build is queued behind its like. */
+const faultsAtHead = 1;
+
+/** Why a build is queued again. A fault is the host's: it lost the build, or could not do it. */
+export type Setback = { kind: "abort" | "interrupt" } | { kind: "fault"; host: string };
+
+/** Who takes a build. */
+export interface Taker {
+  host: string;
+  /** Whether another host could take the builds of the queue now. */
+  hasAlternative: () => boolean;
+}
 
 /** The queues of a controller. */
 export class BuildQueue {
@@ -102,16 +116,15 @@ export class BuildQueue {
   }
 
   /**
-   * Takes the first build of a queue that nobody else is taking; it is `building` from then on.
+   * Takes the first build of a queue that nobody else is taking; it is `building` from then on. One that its taker has
+   * failed last is left to others, as long as there are any.
    *
    * @returns undefined if none is left, or the queue was paused or reached its limit meanwhile.
    */
-  async take(sql: Sql, queue: string): Promise<Build | undefined> {
-    const [first] = await sql.query<Build & { rank: number }>(
-      `select * from croft.builds where queue = $1 and state = 'queued'
-       order by queue_priority desc, rank, id limit 1 for update skip locked`,
-      [queue],
-    );
+  async take(sql: Sql, queue: string, taker: Taker): Promise<Build | undefined> {
+    let first = await this.#first(sql, queue);
+    if (first?.faulty_host === taker.host && taker.hasAlternative())
+      first = await this.#first(sql, queue, taker.host);
     if (!first) return undefined;
     const [open] = await sql.query(
       `update croft.queues set running = running + 1, last_turn = clock_timestamp()
@@ -133,13 +146,33 @@ export class BuildQueue {
     return taken;
   }
 
-  /** Queues a build again, before those of the same priority that wait for their first turn. */
-  async putBack(sql: Sql, build: Build, priority: number, aborts = build.aborts): Promise<void> {
+  /** @param except a host whose fault must not have been the last one. */
+  async #first(sql: Sql, queue: string, except: string | null = null): Promise<Ranked | undefined> {
+    const [first] = await sql.query<Ranked>(
+      `select * from croft.builds where queue = $1 and state = 'queued'
+         and ($2::text is null or faulty_host is distinct from $2)
+       order by queue_priority desc, rank, id limit 1 for update skip locked`,
+      [queue, except],
+    );
+    return first;
+  }
+
+  /**
+   * Queues a build again and counts why: before those of the same priority that wait for their first turn; interrupted,
+   * before all; failed by hosts again and again, behind its like.
+   */
+  async putBack(sql: Sql, build: Build, setback: Setback): Promise<void> {
     await this.leave(sql, build);
+    const { aborts, faults, interrupts } = counted(build, setback);
+    const priority = setback.kind === "interrupt" ? headPriority : build.priority;
+    const rank = setback.kind === "fault" && faults > faultsAtHead ? await lastRank(sql, build) : -1;
     await sql.query(
-      `update croft.builds set state = 'queued', queue_priority = $2, rank = 0, aborts = $3, queued_at = now()
-       where id = $1`,
-      [build.id, priority, aborts],
+      `update croft.builds set state = 'queued', queue_priority = $2, rank = $3, aborts = $4, faults = $5,
+         interrupts = $6, faulty_host = $7, queued_at = now() where id = $1`,
+      [
+        ...[build.id, priority, rank + 1, aborts, faults, interrupts],
+        setback.kind === "fault" ? setback.host : null,
+      ],
     );
   }
 
@@ -148,6 +181,30 @@ export class BuildQueue {
     if (build.state === "building")
       await sql.query("update croft.queues set running = running - 1 where name = $1", [build.queue]);
   }
+}
+
+type Ranked = Build & { rank: number };
+
+/** The counters of a build after another setback. */
+export function counted(
+  { aborts, faults, interrupts }: Pick<Build, "aborts" | "faults" | "interrupts">,
+  { kind }: Setback,
+): Pick<Build, "aborts" | "faults" | "interrupts"> {
+  return {
+    aborts: aborts + Number(kind === "abort"),
+    faults: faults + Number(kind === "fault"),
+    interrupts: interrupts + Number(kind === "interrupt"),
+  };
+}
+
+/** Of those that wait in the build's queue with its priority. */
+async function lastRank(sql: Sql, { queue, priority }: Build): Promise<number> {
+  const [last] = await sql.query<{ rank: number }>(
+    `select rank from croft.builds where queue = $1 and state = 'queued' and queue_priority = $2
+     order by rank desc limit 1`,
+    [queue, priority],
+  );
+  return last?.rank ?? -1;
 }
 
 /** Patterns go into the name as a hash. */

@@ -3,13 +3,15 @@ import { createHash } from "node:crypto";
 import type { BlobStore } from "../files/blobs.ts";
 import type { LiveLogs } from "../files/live-logs.ts";
 import { maskSecrets } from "../files/secret-mask.ts";
+import { agentOperation } from "../../manifests/result.ts";
 import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import { countDiagnostics } from "./diagnostics.ts";
-import { headPriority, type BuildQueue } from "./queue.ts";
+import type { Faults } from "./faults.ts";
+import { counted, type BuildQueue, type Setback } from "./queue.ts";
 import type { BuildSecrets } from "./secrets.ts";
-import { isCurrent, type Session } from "./sessions.ts";
+import { isCurrent, type Session } from "./session.ts";
 import type { Log } from "../../os/log.ts";
 
 /** The result of an attempt, as its manifest says. */
@@ -35,10 +37,20 @@ interface StoredOperation {
   errors: number;
 }
 
+/** What is to be written of an attempt. */
+interface Attempt {
+  result: BuildResult;
+  operations: readonly StoredOperation[];
+  digest: string;
+  /** What the host could not do, if that ended it. */
+  fault: string | undefined;
+}
+
 /** Where the parts of a result go. */
 interface ResultParts {
   readonly database: Database;
   readonly queue: Pick<BuildQueue, "putBack" | "leave">;
+  readonly faults: Pick<Faults, "add">;
   readonly blobs: Pick<BlobStore, "store">;
   readonly liveLogs: Pick<LiveLogs, "finish">;
   readonly secrets: Pick<BuildSecrets, "of">;
@@ -67,9 +79,8 @@ export class Results {
     await liveLogs.finish(session.id);
     const operations: StoredOperation[] = [];
     for (const operation of result.operations) operations.push(await this.#storeLog(operation, hidden));
-    const outcome = await database.transaction((sql) =>
-      this.#record(sql, session, result, operations, digest),
-    );
+    const attempt = { result, operations, digest, fault: faultOf(result, hidden) };
+    const outcome = await database.transaction((sql) => this.#record(sql, session, attempt));
     if (outcome === "stored") changes.announce("state", session.build);
     return outcome;
   }
@@ -87,9 +98,7 @@ export class Results {
   async #record(
     sql: Sql,
     { id, build: buildId }: Session,
-    result: BuildResult,
-    operations: readonly StoredOperation[],
-    digest: string,
+    { result, operations, digest, fault }: Attempt,
   ): Promise<ResultOutcome> {
     const [build] = await sql.query<Build>("select * from croft.builds where id = $1 for update", [buildId]);
     const [session] = await sql.query<Session>("select * from croft.sessions where id = $1", [id]);
@@ -114,28 +123,51 @@ export class Results {
            errors) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
         [id, ordinal, one.name, one.status, one.digest, one.bytes, one.lines, one.warnings, one.errors],
       );
-    await this.#settle(sql, build, session, result);
+    await this.#settle(sql, build, session, result, fault);
     return "stored";
   }
 
   /** Ends the build, or queues it again where the attempt says nothing about the package. */
-  async #settle(sql: Sql, build: Build, session: Session, { status, version }: BuildResult): Promise<void> {
-    const aborts = build.aborts + (status === "abort" ? 1 : 0);
-    if (status === "interrupt" || (status === "abort" && aborts <= this.#retries)) {
-      const priority = status === "interrupt" ? headPriority : build.priority;
-      // An expired session's build is in the queue already, at its own priority.
-      await this.#parts.queue.putBack(sql, build, priority, aborts);
+  async #settle(
+    sql: Sql,
+    build: Build,
+    session: Session,
+    { status, version }: BuildResult,
+    fault: string | undefined,
+  ): Promise<void> {
+    const { queue, faults } = this.#parts;
+    // That of an expired session is counted; its build is in the queue already.
+    if (fault !== undefined && session.state !== "expired") return faults.add(sql, build, session, fault);
+    if (fault !== undefined) return;
+    const setback = setbackOf(status);
+    const counters = setback ? counted(build, setback) : build;
+    if (setback && (setback.kind === "interrupt" || counters.aborts <= this.#retries)) {
+      await queue.putBack(sql, build, setback);
       this.#log.info({ build: build.id, agent: session.agent, status }, "queued again");
       return;
     }
-    await this.#parts.queue.leave(sql, build);
+    await queue.leave(sql, build);
     await sql.query(
-      `update croft.builds set state = 'finished', status = $2, aborts = $3, finished_at = now(),
+      `update croft.builds set state = 'finished', status = $2, aborts = $3, faulty_host = null, finished_at = now(),
          version = case when version = '0' then $4 else version end where id = $1`,
-      [build.id, status, aborts, version],
+      [build.id, status, counters.aborts, version],
     );
     this.#log.info({ build: build.id, agent: session.agent, status }, "finished");
   }
+}
+
+/** An `abort` of the agent's own, and not of a machine's, is a fault of its host. */
+function faultOf({ status, operations }: BuildResult, secrets: readonly string[]): string | undefined {
+  const own = operations.find((one) => one.name === agentOperation && one.status === "abort");
+  if (status !== "abort" || !own) return undefined;
+  const text = Buffer.from(own.log);
+  maskSecrets(text, secrets);
+  return text.toString().replaceAll("\0", "?").trim();
+}
+
+/** What an attempt was that says nothing about the package. */
+function setbackOf(status: string): Setback | undefined {
+  return status === "abort" || status === "interrupt" ? { kind: status } : undefined;
 }
 
 function isRepeated(session: Session, digest: string): boolean {

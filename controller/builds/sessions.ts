@@ -8,6 +8,8 @@
  *     +------ result -------+--> finished        (cancelled: the build was)
  * ```
  *
+ * A lease that ends is a fault of the host (faults.ts); the one that is too many finishes the session with the build.
+ *
  * Invariants: a build has at most one session in `active` or `expired`, its latest; a result is stored, the build's
  * state changed in one transaction, so that an answer means all of it is on disk;
  * whoever changes a build or its sessions holds the build's row.
@@ -16,36 +18,10 @@ import { randomBytes } from "node:crypto";
 import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
+import type { Session } from "./session.ts";
 import { machineFor, type Offer } from "./offer.ts";
-import type { BuildQueue } from "./queue.ts";
-import type { Log } from "../../os/log.ts";
-
-type SessionState = "active" | "finished" | "expired" | "superseded" | "cancelled";
-
-/** A row of the sessions table. */
-export interface Session {
-  id: number;
-  token: string;
-  build: number;
-  attempt: number;
-  agent: string;
-  toolchain: string;
-  machine: string;
-  fingerprint: string | null;
-  challenge: string | null;
-  state: SessionState;
-  status: string | null;
-  lease_seconds: number;
-  created_at: Date;
-  expires_at: Date;
-  ended_at: Date | null;
-  result_digest: string | null;
-}
-
-/** Whether the session is the latest one of its build, and the build waits for its result. */
-export function isCurrent(session: Session): boolean {
-  return session.state === "active" || session.state === "expired";
-}
+import type { Faults } from "./faults.ts";
+import type { BuildQueue, QueueKey, WaitingQueue } from "./queue.ts";
 
 /** A build that was given to an agent. */
 export interface Assignment {
@@ -53,65 +29,72 @@ export interface Assignment {
   session: Session;
 }
 
+/** What sessions need of a controller. */
+interface SessionParts {
+  readonly database: Database;
+  readonly queue: Pick<BuildQueue, "waiting" | "take">;
+  readonly faults: Pick<Faults, "add">;
+  readonly changes: Changes;
+  /** Whether another host than one offers what a queue needs. */
+  readonly isOfferedElsewhere: (queue: QueueKey, than: string) => boolean;
+}
+
+export interface SessionSettings {
+  leaseMarginSeconds: number;
+  /** Of an interactive build; of others their target says it. */
+  interactiveTimeoutSeconds: number;
+  withChallenge: boolean;
+}
+
 /** Gives builds to agents and takes them back when their lease is over. */
 export class Sessions {
-  readonly #database: Database;
-  readonly #queue: Pick<BuildQueue, "waiting" | "take" | "putBack">;
-  readonly #changes: Changes;
-  readonly #marginSeconds: number;
-  readonly #withChallenge: boolean;
-  readonly #log: Log;
+  readonly #parts: SessionParts;
+  readonly #settings: SessionSettings;
   /** When a session's lease was last written, in milliseconds; chunks come far more often than it must be. */
   readonly #extended = new Map<number, number>();
 
-  constructor(
-    database: Database,
-    queue: Pick<BuildQueue, "waiting" | "take" | "putBack">,
-    changes: Changes,
-    settings: { leaseMarginSeconds: number; withChallenge: boolean },
-    log: Log,
-  ) {
-    this.#database = database;
-    this.#queue = queue;
-    this.#changes = changes;
-    this.#marginSeconds = settings.leaseMarginSeconds;
-    this.#withChallenge = settings.withChallenge;
-    this.#log = log;
+  constructor(parts: SessionParts, settings: SessionSettings) {
+    this.#parts = parts;
+    this.#settings = settings;
   }
 
   async find(token: string): Promise<Session | undefined> {
     if (!/^[A-Za-z0-9_-]{1,64}$/.test(token)) return undefined; // the database would refuse some other text
-    const [session] = await this.#database.query<Session>("select * from croft.sessions where token = $1", [
-      token,
-    ]);
+    const [session] = await this.#parts.database.query<Session>(
+      "select * from croft.sessions where token = $1",
+      [token],
+    );
     return session;
   }
 
   /** The attempts at a build, first to last. */
   async of(build: number): Promise<Session[]> {
-    return await this.#database.query<Session>("select * from croft.sessions where build = $1 order by id", [
-      build,
-    ]);
+    return await this.#parts.database.query<Session>(
+      "select * from croft.sessions where build = $1 order by id",
+      [build],
+    );
   }
 
   /** The queued build of highest priority that the agent can take, in the order that {@link BuildQueue} explains. */
   async assign(offer: Offer): Promise<Assignment | undefined> {
     await this.expire();
-    for (const queue of await this.#queue.waiting()) {
+    for (const queue of await this.#parts.queue.waiting()) {
       const machine = machineFor(queue, offer);
       if (machine === undefined) continue;
-      const assignment = await this.#database.transaction((sql) =>
-        this.#take(sql, queue.name, machine, offer),
+      const assignment = await this.#parts.database.transaction((sql) =>
+        this.#take(sql, queue, machine, offer),
       );
       if (!assignment) continue;
-      this.#changes.announce("state", assignment.build.id);
+      this.#parts.changes.announce("state", assignment.build.id);
       return assignment;
     }
     return undefined;
   }
 
-  async #take(sql: Sql, queue: string, machine: string, offer: Offer): Promise<Assignment | undefined> {
-    const build = await this.#queue.take(sql, queue);
+  async #take(sql: Sql, queue: WaitingQueue, machine: string, offer: Offer): Promise<Assignment | undefined> {
+    const { queue: builds, isOfferedElsewhere } = this.#parts;
+    const hasAlternative = () => isOfferedElsewhere(queue, offer.agent);
+    const build = await builds.take(sql, queue.name, { host: offer.agent, hasAlternative });
     if (!build) return undefined;
     await sql.query(
       `update croft.sessions set state = 'superseded', ended_at = coalesce(ended_at, now())
@@ -123,8 +106,14 @@ export class Sessions {
     return { build: { ...build, session: session.id }, session };
   }
 
+  /** How long an agent may take for a build. */
+  timeoutSeconds({ specification }: Build): number {
+    const { interactive, timeoutSeconds } = specification;
+    return interactive === undefined ? timeoutSeconds : this.#settings.interactiveTimeoutSeconds;
+  }
+
   async #open(sql: Sql, build: Build, machine: string, offer: Offer): Promise<Session> {
-    const lease = build.specification.timeoutSeconds + this.#marginSeconds;
+    const lease = this.timeoutSeconds(build) + this.#settings.leaseMarginSeconds;
     const [session] = await sql.query<Session>(
       `insert into croft.sessions (token, build, attempt, agent, toolchain, machine, fingerprint, challenge, state,
          lease_seconds, expires_at)
@@ -137,7 +126,7 @@ export class Sessions {
         offer.toolchain,
         machine,
         offer.fingerprint ?? null,
-        this.#withChallenge ? randomBytes(32).toString("hex") : null,
+        this.#settings.withChallenge ? randomBytes(32).toString("hex") : null,
         lease,
       ],
     );
@@ -149,43 +138,41 @@ export class Sessions {
    * of life or its result.
    */
   async renew(): Promise<void> {
-    await this.#database.query(
+    await this.#parts.database.query(
       `update croft.sessions set expires_at = greatest(expires_at, now() + $1::integer * interval '1 second')
        where state = 'active'`,
-      [this.#marginSeconds],
+      [this.#settings.leaseMarginSeconds],
     );
   }
 
   /** A sign of life: the lease lasts at least the margin from now on. */
   async extend(session: Session): Promise<void> {
     const now = Date.now();
-    const every = Math.min(10_000, (this.#marginSeconds * 1000) / 4);
+    const every = Math.min(10_000, (this.#settings.leaseMarginSeconds * 1000) / 4);
     if (now - (this.#extended.get(session.id) ?? 0) < every) return;
     if (this.#extended.size > 1000) this.#extended.clear();
     this.#extended.set(session.id, now);
-    await this.#database.query(
+    await this.#parts.database.query(
       `update croft.sessions set expires_at = greatest(expires_at, now() + $2::integer * interval '1 second')
        where id = $1 and state = 'active'`,
-      [session.id, this.#marginSeconds],
+      [session.id, this.#settings.leaseMarginSeconds],
     );
   }
 
   /**
-   * Queues the builds again whose leases are over.
+   * Queues the builds again whose leases are over, or ends them if that has happened too often.
    *
    * @returns when the next lease ends, or undefined if nothing is being built.
    */
   async expire(): Promise<Date | undefined> {
-    const over = await this.#database.query<Session>(
+    const over = await this.#parts.database.query<Session>(
       "select * from croft.sessions where state = 'active' and expires_at <= now()",
     );
-    for (const { build: id, token, agent } of over) {
-      const expired = await this.#database.transaction((sql) => this.#expireOne(sql, id, token));
-      if (!expired) continue;
-      this.#log.warn({ build: id, agent }, "no result before the lease ended; the build is queued again");
-      this.#changes.announce("state", id);
+    for (const { build: id, token } of over) {
+      const expired = await this.#parts.database.transaction((sql) => this.#expireOne(sql, id, token));
+      if (expired) this.#parts.changes.announce("state", id);
     }
-    const [next] = await this.#database.query<{ next: Date | null }>(
+    const [next] = await this.#parts.database.query<{ next: Date | null }>(
       "select min(expires_at) as next from croft.sessions where state = 'active'",
     );
     return next?.next ?? undefined;
@@ -199,7 +186,7 @@ export class Sessions {
       [token],
     );
     if (!build || !session) return false;
-    await this.#queue.putBack(sql, build, build.priority);
+    await this.#parts.faults.add(sql, build, session, "no result before its lease ended");
     return true;
   }
 }

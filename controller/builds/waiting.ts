@@ -3,7 +3,7 @@ import type { Database } from "../database/database.ts";
 import type { Build } from "./build.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import { machineFor, type Offer } from "./offer.ts";
-import type { WaitingQueue } from "./queue.ts";
+import type { QueueKey, WaitingQueue } from "./queue.ts";
 
 /** An idle agent asks every minute; one that has not been heard for longer is busy or gone. */
 const freshMs = 150_000;
@@ -42,6 +42,16 @@ export class WaitingReasons {
     this.#offers.delete(agent);
   }
 
+  /** Whether another host than one has offered of late what a queue needs. */
+  isOfferedElsewhere(queue: QueueKey, than: string): boolean {
+    return this.#fresh().some((offer) => offer.agent !== than && machineFor(queue, offer) !== undefined);
+  }
+
+  #fresh(): Offer[] {
+    const offers = [...this.#offers.values()];
+    return offers.filter(({ atMs }) => this.#now() - atMs < freshMs).map(({ offer }) => offer);
+  }
+
   /** Why a build waits, in words that go on after "it waits: "; undefined if it is not queued. */
   async of(build: Build): Promise<string | undefined> {
     if (build.state !== "queued") return undefined;
@@ -52,13 +62,13 @@ export class WaitingReasons {
     if (queue.paused) return "its queue is paused";
     if (queue.running_limit !== null && queue.running >= queue.running_limit)
       return `${queue.running} of its kind are being built, as many as may be at once`;
-    return (await this.#lackOf(queue)) ?? (await this.#placeOf(build));
+    return (await this.#lackOf(queue)) ?? (await this.#placeOf(build, queue));
   }
 
   /** What the agents lack that would have to take it. */
   async #lackOf(queue: QueueState): Promise<string | undefined> {
-    const fresh = [...this.#offers.values()].filter(({ atMs }) => this.#now() - atMs < freshMs);
-    if (fresh.some(({ offer }) => machineFor(queue, offer) !== undefined)) return undefined;
+    const fresh = this.#fresh();
+    if (fresh.some((offer) => machineFor(queue, offer) !== undefined)) return undefined;
     const building = await this.#database.query<{ machine: string; toolchain: string }>(
       "select machine, toolchain from croft.sessions where state = 'active'",
     );
@@ -67,14 +77,14 @@ export class WaitingReasons {
     ).length;
     if (busy > 0) return `all agents that could build it are busy (${busy})`;
     if (fresh.length === 0) return "no agent asks this controller for tasks";
-    const offered = [...new Set(fresh.flatMap(({ offer }) => offer.machines))];
+    const offered = [...new Set(fresh.flatMap(({ machines }) => machines))];
     if (!offered.some((name) => matchesPattern(queue.machine, name)))
       return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;
     if (queue.interactive) return "no agent with such a machine takes interactive builds (--interactive)";
     return `no agent with such a machine has a toolchain '${queue.toolchain}', or takes builds that are not interactive`;
   }
 
-  async #placeOf(build: Build): Promise<string> {
+  async #placeOf(build: Build, queue: QueueState): Promise<string> {
     const [row] = await this.#database.query<{ before: number }>(
       `select count(*)::integer as before from croft.builds b, croft.builds own
        where own.id = $1 and b.queue = own.queue and b.state = 'queued'
@@ -82,6 +92,9 @@ export class WaitingReasons {
       [build.id],
     );
     const before = row?.before ?? 0;
+    const host = build.faulty_host;
+    if (before === 0 && host !== null && this.isOfferedElsewhere(queue, host))
+      return `it is given to the next agent that asks, but not to ${host}, which failed it`;
     if (before === 0) return "it is given to the next agent that asks";
     return `${before} build${before === 1 ? " goes" : "s go"} before it`;
   }

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
+import { attemptsText } from "../setbacks.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { TerminalText } from "../../os/text/terminal-text.ts";
 import { buildId, endWithReader, printLog, statusOf } from "./watch.ts";
@@ -105,10 +106,11 @@ function table(builds: readonly BuildAnswer[]): string {
     `${build.name}/${build.version}`,
     build.target,
     build.status ?? build.state,
+    attemptsText(build),
     seconds(build.queueSeconds),
     seconds(build.buildSeconds),
     new Date(build.createdAt).toISOString().slice(0, 16).replace("T", " "),
   ]);
-  const heading = ["ID", "PACKAGE", "TARGET", "STATE", "WAITED", "BUILT IN", "SUBMITTED (UTC)"];
+  const heading = ["ID", "PACKAGE", "TARGET", "STATE", "ATTEMPTS", "WAITED", "BUILT IN", "SUBMITTED (UTC)"];
   return formatTable([heading, ...rows]);
 }

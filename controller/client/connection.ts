@@ -31,6 +31,10 @@ export interface BuildAnswer {
   target: string;
   state: "queued" | "building" | "finished" | "cancelled";
   status: string | null;
+  attempts: number;
+  aborts: number;
+  faults: number;
+  interrupts: number;
   createdAt: string;
   queueSeconds: number;
   buildSeconds: number | null;

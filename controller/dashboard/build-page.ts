@@ -4,7 +4,8 @@ import { formatBytes } from "../../os/text/size.ts";
 import { visible } from "../../os/text/visible.ts";
 import type { Controller } from "../controller.ts";
 import { queueSeconds, secondsBetween, type BuildDetails, type Operation } from "../representation.ts";
-import type { Session } from "../builds/sessions.ts";
+import type { Session } from "../builds/session.ts";
+import { attemptsText } from "../setbacks.ts";
 import { html, type Markup } from "./html.ts";
 import { ago, chip, duration, page } from "./layout.ts";
 import { logExcerpt, type LogExcerpt } from "./log-excerpt.ts";
@@ -55,6 +56,7 @@ function summary({ build, waiting: reason }: BuildDetails, session: Session | un
       ${fact("Waited", duration(queueSeconds(build), waiting))}
       ${reason !== undefined && fact("It waits", reason)}
       ${fact("Built in", duration(took, build.state === "building" ? build.started_at : null))}
+      ${build.attempts > 0 && fact("Attempts", attemptsText(build))}
       ${build.rebuild_of !== null && fact("Again", html`<a href="/builds/${build.rebuild_of}">#${build.rebuild_of}</a>`)}
     </dl>`;
 }
@@ -239,7 +241,10 @@ function attemptList({ build, sessions }: BuildDetails, shown: Session | undefin
               <th scope="row">
                 <a href="/builds/${build.id}?attempt=${session.attempt}">${session.attempt}</a>
               </th>
-              <td>${session.status === null ? session.state : chip(session.status)}</td>
+              <td>
+                ${session.status === null ? session.state : chip(session.status)}
+                ${session.fault !== null && html`<span class="quiet">${session.fault}</span>`}
+              </td>
               <td data-label="Machine">${session.machine}</td>
               <td data-label="Agent">${session.agent}</td>
               <td data-label="Took">${duration(secondsBetween(session.created_at, session.ended_at))}</td>

@@ -10,7 +10,7 @@
 import type { EventStream } from "../event-stream.ts";
 import type { Controller } from "../controller.ts";
 import { follow } from "../follow.ts";
-import type { Session } from "../builds/sessions.ts";
+import type { Session } from "../builds/session.ts";
 import { html } from "./html.ts";
 import { LogLines, type LinePosition } from "./log-lines.ts";
 

@@ -128,6 +128,19 @@ const steps: readonly string[] = [
   alter table croft.sessions drop column claim;
   drop schema if exists croft_queue cascade;
   `,
+  // Whose fault it was that a build went back to its queue is counted by kind; until then a lost lease counted as nothing.
+  `
+  alter table croft.builds
+    add column faults integer not null default 0,
+    add column interrupts integer not null default 0,
+    add column faulty_host text;        -- whose fault put it back last
+  alter table croft.sessions add column fault text; -- the host's, if it had one
+  update croft.sessions set fault = 'no result before its lease ended' where state in ('expired', 'superseded');
+  update croft.builds b set faults = s.faults, interrupts = s.interrupts from (
+    select build, count(fault) as faults, count(*) filter (where status = 'interrupt') as interrupts
+    from croft.sessions group by build
+  ) as s where s.build = b.id and s.faults + s.interrupts > 0;
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { isSignatureOf } from "../authentication/agent-keys.ts";
 import { tokenName } from "../authentication/tokens.ts";
-import { isCurrent, type Session } from "../builds/sessions.ts";
+import { isCurrent, type Session } from "../builds/session.ts";
 import type { Controller } from "../controller.ts";
 import { isLoopback } from "../../os/network/listen-address.ts";
 import { refuse, type Served } from "./served.ts";

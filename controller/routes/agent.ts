@@ -90,6 +90,11 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   };
   reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
   reply.header("Croft-Upload", "files"); // other controllers take one archive at a time
+  // Nobody's sign of life keeps this lease while a person thinks, so the machine must be gone when it ends.
+  if (build.specification.interactive !== undefined)
+    reply.header("Croft-Timeout", String(controller.sessions.timeoutSeconds(build)));
+  // A machine that it has failed before was there to be looked at; one on each host that tries again is too many.
+  if (build.aborts > 0) reply.header("Croft-Suspend", "no");
   return reply.send(Buffer.from(formatTaskResponse(response)));
 }
 

@@ -9,7 +9,7 @@ import {
   type ResultSender,
 } from "../../manifests/result-request.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import { isCurrent, type Session } from "../builds/sessions.ts";
+import { isCurrent, type Session } from "../builds/session.ts";
 import type { Controller } from "../controller.ts";
 import { keepRejected } from "../files/rejected.ts";
 import { isAuthentic } from "./access.ts";

@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Multipart, MultipartFile } from "@fastify/multipart";
 import type { ReceivedFile } from "../builds/artifacts.ts";
 import type { Controller } from "../controller.ts";
-import type { Session } from "../builds/sessions.ts";
+import type { Session } from "../builds/session.ts";
 import { forCurrentSession, isAuthentic } from "./access.ts";
 import { visible } from "../../os/text/visible.ts";
 import { refuse } from "./served.ts";

@@ -124,7 +124,7 @@ async function measureClaims(name: string, controller: OpenController, postmaste
       await queue.waiting();
       await database.transaction(async (sql) => {
         await queue.add(sql, first.queue, first.specification, `who${count % 20}`, null);
-        const taken = (await queue.take(sql, first.queue))!;
+        const taken = (await queue.take(sql, first.queue, { host: "host", hasAlternative: () => false }))!;
         await queue.leave(sql, taken);
         await sql.query("delete from croft.builds where id = $1", [taken.id]);
       });

@@ -4,7 +4,7 @@
  */
 import type { Database, Sql } from "../../../controller/database/database.ts";
 import type { Build } from "../../../controller/builds/build.ts";
-import type { Session } from "../../../controller/builds/sessions.ts";
+import type { Session } from "../../../controller/builds/session.ts";
 import type { Specification } from "../../../controller/builds/specification.ts";
 
 /** A statement, and whether it was one of a transaction. */
@@ -71,7 +71,15 @@ export function buildRow(more: Partial<Build> = {}): Build {
       status: null,
       session: 70,
     },
-    ...{ attempts: 1, aborts: 0, submitted_by: null, rebuild_of: null },
+    ...{
+      attempts: 1,
+      aborts: 0,
+      faults: 0,
+      interrupts: 0,
+      faulty_host: null,
+      submitted_by: null,
+      rebuild_of: null,
+    },
     ...{ created_at: then, queued_at: then, started_at: then, finished_at: null },
     ...more,
   };
@@ -81,7 +89,7 @@ export function sessionRow(more: Partial<Session> = {}): Session {
   return {
     ...{ id: 70, token: "t", build: 7, attempt: 1, agent: "host", toolchain: "gcc", machine: "debian_13" },
     ...{ fingerprint: null, challenge: null, state: "active", status: null, lease_seconds: 900 },
-    ...{ created_at: then, expires_at: then, ended_at: null, result_digest: null },
+    ...{ created_at: then, expires_at: then, ended_at: null, result_digest: null, fault: null },
     ...more,
   };
 }

@@ -6,10 +6,11 @@ import { Artifacts } from "../../../controller/builds/artifacts.ts";
 import type { Build } from "../../../controller/builds/build.ts";
 import { Builds, ConflictFailure } from "../../../controller/builds/builds.ts";
 import { Changes, ChangeWaiter } from "../../../controller/builds/changes.ts";
-import { BuildQueue, headPriority, type WaitingQueue } from "../../../controller/builds/queue.ts";
+import { BuildQueue, type Setback, type WaitingQueue } from "../../../controller/builds/queue.ts";
 import { Results, type BuildResult } from "../../../controller/builds/results.ts";
 import type { Offer } from "../../../controller/builds/offer.ts";
-import { isCurrent, Sessions, type Session } from "../../../controller/builds/sessions.ts";
+import { isCurrent, type Session } from "../../../controller/builds/session.ts";
+import { Sessions } from "../../../controller/builds/sessions.ts";
 import type { Specification, Target } from "../../../controller/builds/specification.ts";
 import { Failure } from "../../../os/failure.ts";
 import { silentLog } from "../../../os/log.ts";
@@ -184,6 +185,7 @@ function sessionsOf(
   answers: ConstructorParameters<typeof DatabaseDouble>[0] = {},
   withChallenge = false,
   leaseMarginSeconds = 60,
+  build: Partial<Build> = {},
 ) {
   const database = new DatabaseDouble({
     "insert into croft.sessions": () => [sessionRow({ id: 71 })],
@@ -192,18 +194,22 @@ function sessionsOf(
   const changes = new Changes();
   const told = new ChangeWaiter(changes, ["state"]);
   const key = { name: "q", target: "linux-gcc", machine: "debian_*", toolchain: "gcc*", interactive: false };
-  const putBack: unknown[] = [];
+  const failed: unknown[] = [];
+  const faults = {
+    add: async (_sql: unknown, { id }: Build, { agent }: Session, reason: string) =>
+      void failed.push([id, agent, reason]),
+  };
   const queue = {
     waiting: async () => waiting.map((more) => ({ ...key, ...more })),
     take: async (_sql: unknown, name: string) =>
-      name === "empty" ? undefined : buildRow({ queue: name, session: 70 }),
-    putBack: async (_sql: unknown, build: Build, priority: number) => void putBack.push([build.id, priority]),
+      name === "empty" ? undefined : buildRow({ queue: name, session: 70, ...build }),
   };
-  const settings = { leaseMarginSeconds, withChallenge };
-  const sessions = new Sessions(database, queue, changes, settings, log);
+  const settings = { leaseMarginSeconds, withChallenge, interactiveTimeoutSeconds: 9000 };
+  const isOfferedElsewhere = () => false;
+  const sessions = new Sessions({ database, queue, faults, changes, isOfferedElsewhere }, settings);
   const opened = () =>
     database.statements.filter(({ text }) => text.startsWith("insert into croft.sessions"));
-  return { sessions, database, told, opened, putBack };
+  return { sessions, database, told, opened, failed };
 }
 
 test("a build goes to an agent whose toolchain and machine fit it; of the machines the first that does", async () => {
@@ -294,7 +300,18 @@ test("signs of life are written at most four times in what a lease may be late, 
   }
 });
 
-test("a build whose lease is over is queued again at its own priority, unless its agent was quicker", async () => {
+test("a build is leased for what its target gives it, an interactive one for what a person gets", async () => {
+  for (const [interactive, seconds] of [
+    [{}, 660],
+    [{ interactive: "test" }, 9060],
+  ] as const) {
+    const on = sessionsOf([{}], {}, false, 60, { specification: { ...specification, ...interactive } });
+    await on.sessions.assign(offer);
+    assert.equal(on.opened()[0]!.values.at(-1), seconds);
+  }
+});
+
+test("a lease that is over is a fault of its host, unless its agent was quicker", async () => {
   for (const isOver of [true, false]) {
     const on = sessionsOf([], {
       "select * from croft.sessions where state = 'active'": () => [sessionRow()],
@@ -303,7 +320,8 @@ test("a build whose lease is over is queued again at its own priority, unless it
       "select min(expires_at)": () => [{ next: isOver ? new Date(5) : null }],
     });
     assert.deepEqual(await on.sessions.expire(), isOver ? new Date(5) : undefined);
-    assert.deepEqual([on.putBack, on.told.take()], isOver ? [[[7, 3]], [7]] : [[], []]);
+    const lost = [7, "host", "no result before its lease ended"];
+    assert.deepEqual([on.failed, on.told.take()], isOver ? [[lost], [7]] : [[], []]);
   }
 });
 
@@ -327,13 +345,17 @@ async function store(
     store: async (content: Uint8Array) => ({ digest: `digest of ${String(content)}`, bytes: content.length }),
   };
   const noting = {
-    putBack: async (_sql: unknown, build: Build, priority: number, count?: number) =>
-      void queue.push(["again", build.id, priority, count]),
+    putBack: async (_sql: unknown, build: Build, { kind }: Setback) =>
+      void queue.push(["again", build.id, kind]),
     leave: async (_sql: unknown, build: Build) => void queue.push(["leaves", build.id]),
   };
+  const faults = {
+    add: async (_sql: unknown, { id }: Build, { agent }: Session, reason: string) =>
+      void queue.push(["fault", id, agent, reason]),
+  };
   const liveLogs = { finish: () => Promise.resolve() };
-  const secrets = { of: () => Promise.resolve([]) };
-  const results = new Results({ database, queue: noting, blobs, liveLogs, secrets, changes }, 1, log);
+  const secrets = { of: () => Promise.resolve(["s3cret"]) };
+  const results = new Results({ database, queue: noting, faults, blobs, liveLogs, secrets, changes }, 1, log);
   const whole = { version: "1.0", status: "success", operations: [], ...result };
   const outcome = await results.store(sessionRow(session), whole);
   const written = (beginning: string) =>
@@ -363,17 +385,33 @@ test("a result ends its build, with its logs and what they report", async () => 
   );
 });
 
-test("an interrupted build goes to the head of its queue, an aborted one to its like, as often as told", async () => {
-  assert.deepEqual((await store({ status: "interrupt" })).queue, [["again", 7, headPriority, 0]]);
-  assert.deepEqual((await store({ status: "interrupt" }, { aborts: 9 })).queue, [
-    ["again", 7, headPriority, 9],
-  ]);
-  assert.deepEqual((await store({ status: "abort" })).queue, [["again", 7, 3, 1]]);
+test("an interrupted build is queued again whatever else it was, an aborted one as often as told", async () => {
+  assert.deepEqual((await store({ status: "interrupt" })).queue, [["again", 7, "interrupt"]]);
+  assert.deepEqual((await store({ status: "interrupt" }, { aborts: 9 })).queue, [["again", 7, "interrupt"]]);
+  assert.deepEqual((await store({ status: "abort" })).queue, [["again", 7, "abort"]]);
   const last = await store({ status: "abort" }, { aborts: 1 });
   assert.deepEqual(
     [last.queue, last.written("update croft.builds")],
     [[["leaves", 7]], [[7, "abort", 2, "1.0"]]],
   );
+});
+
+test("an abort of the agent's own is a fault of its host, once; that of a machine, or another status, is not", async () => {
+  const own = { name: "agent", status: "abort", log: "no room for s3cret\n" };
+  const told = { status: "abort", operations: [own] };
+  assert.deepEqual((await store(told, { aborts: 9 })).queue, [["fault", 7, "host", "no room for ******"]]);
+  assert.deepEqual(
+    (await store(told, { session: { state: "expired" } })).queue,
+    [],
+    "it was counted as lost",
+  );
+  for (const name of ["machine", "update"])
+    assert.deepEqual((await store({ ...told, operations: [{ ...own, name }] })).queue, [
+      ["again", 7, "abort"],
+    ]);
+  const noted = { ...own, status: "success" };
+  assert.deepEqual((await store({ ...told, operations: [noted] })).queue, [["again", 7, "abort"]]);
+  assert.deepEqual((await store({ ...told, status: "abnormal" })).queue, [["leaves", 7]]);
 });
 
 test("a result is stored once, as long as its session is the build's; its lease need not last", async () => {

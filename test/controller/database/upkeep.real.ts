@@ -23,12 +23,16 @@ const specification = {
   timeoutSeconds: 1,
 };
 
+const taker = { host: "host", hasAlternative: () => false };
+
 /** Gives out and takes back, many times. */
 async function claim(database: EmbeddedDatabase, queue: BuildQueue, name: string): Promise<void> {
   for (let batch = 0; batch < 5; batch++)
     await database.transaction(async (sql) => {
       for (let count = 0; count < 100; count++)
-        await queue.putBack(sql, (await queue.take(sql, name))!, count % 3);
+        await queue.putBack(sql, (await queue.take(sql, name, taker))!, {
+          kind: count % 2 === 0 ? "abort" : "interrupt",
+        });
     });
 }
 
