@@ -13,6 +13,7 @@ import { fakeEnumeration } from "../machines/enumeration/fake-machine.ts";
 import { readNamedManifest } from "../machines/manifest-files.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
+import { agentOperation } from "../manifests/result.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
 import type { Backoff } from "../os/backoff.ts";
 import type { TaskMachine } from "./performing/build.ts";
@@ -232,7 +233,8 @@ function refusalsOf({ spool }: Pick<Context, "spool">, offered: () => Offered): 
     // By way of the spool, so that it gets there, too, if the controller is away now.
     answer: async (received, reason) => {
       const entry = await spool.begin(assignmentOf(received, received.task));
-      const result = agentResult(received.task, "abort", "agent", `The agent refuses this task: ${reason}`);
+      const why = `The agent refuses this task: ${reason}`;
+      const result = agentResult(received.task, "abort", agentOperation, why);
       await entry.setResult(resultRequest(entry.assignment, result));
     },
   };

@@ -193,13 +193,16 @@ export class Polling {
       this.#backoff.failed(controller.url);
       throw new Failure(`accept a task of ${withoutSecrets(controller.url)}`, reason);
     }
-    const logUrl = answer.headers["croft-log-url"];
+    const { headers } = answer;
+    const logUrl = headers["croft-log-url"];
     return withoutUndefined({
       controller,
       response,
       task,
       answer: signature,
-      uploadForm: answer.headers["croft-upload"] === "files" ? ("files" as const) : ("archives" as const),
+      timeoutSeconds: positiveInteger(headers["croft-timeout"]),
+      mayHold: headers["croft-suspend"] === "no" ? (false as const) : undefined,
+      uploadForm: headers["croft-upload"] === "files" ? ("files" as const) : ("archives" as const),
       logUrl: typeof logUrl === "string" && isWebUrl(logUrl) ? logUrl : undefined,
     });
   }
@@ -222,6 +225,10 @@ function refusalReason(response: TaskResponse, task: Task, request: TaskRequest)
   if (!request.machines.some(({ name }) => name === task.machine))
     return `its machine '${task.machine}' was not offered`;
   return undefined;
+}
+
+function positiveInteger(text: string | readonly string[] | undefined): number | undefined {
+  return typeof text === "string" && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
 }
 
 function isWebUrl(text: string): boolean {

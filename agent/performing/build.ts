@@ -9,7 +9,7 @@ import type { MachineLock } from "../../machines/locks.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import type { PublicScreen } from "../../machines/virtual-machine.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
-import type { Result } from "../../manifests/result.ts";
+import { agentOperation, machineOperation, type Result } from "../../manifests/result.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
 import { boot, randomMac, type Booted } from "./boot.ts";
 import { resourcesFor } from "./boost.ts";
@@ -105,11 +105,7 @@ async function useMachine(
   }
   log.milestone("machine is up");
   context.status.advance("building");
-  const waited = await exchange.waitForUpload(
-    resultFiles,
-    timeoutSeconds(context, task),
-    interruption.signal,
-  );
+  const waited = await exchange.waitForUpload(resultFiles, timeoutSeconds(context, run), interruption.signal);
   // From here on the result counts, or the machine is evidence: whoever needs it waits for the lock.
   interruption[Symbol.dispose]();
   if (waited.kind !== "done") return unfinished(context, run, exchange, waited, tail);
@@ -117,33 +113,37 @@ async function useMachine(
   await exchange.tftp.close(); // what is looked at now must not change any more
   const uploaded = await takeUploads(context, run.entry, task, log);
   if (uploaded === undefined)
-    return { result: agentResult(task, "abnormal", "agent", "the result vanished") };
+    return { result: agentResult(task, "abnormal", machineOperation, "the result vanished") };
   const { result, broken, fault } = uploaded;
   if (fault) {
     log.error({ reason: fault.message }, "artifacts not taken by a fault of the farm");
-    return { result: withOperation(result, "upload", "abort", fault.message), fault: true };
+    return { result: withOperation(result, agentOperation, "abort", fault.message), fault: true };
   }
   if (result.status !== "abnormal") return { result };
   const reason = "the result is abnormal";
   return { result, held: await machineFailed(context, run, exchange, { reason, ...broken }) };
 }
 
-/** A person may take longer than a build. */
-function timeoutSeconds({ settings }: PerformingContext, task: Task): number {
-  return task.interactive === undefined ? settings.buildTimeoutSeconds : settings.interactiveTimeoutSeconds;
+/** A person may take longer than a build, but no longer than the controller waits. */
+function timeoutSeconds({ settings }: PerformingContext, { task, received }: TaskRun): number {
+  const own =
+    task.interactive === undefined ? settings.buildTimeoutSeconds : settings.interactiveTimeoutSeconds;
+  return Math.min(own, received.timeoutSeconds ?? Infinity);
 }
 
 function machineFailed(
   context: PerformingContext,
-  { task, machine: { lock }, log }: TaskRun,
+  { task, received, machine: { lock }, log }: TaskRun,
   exchange: Exchange,
   why: { reason: string; files?: readonly string[] },
 ): Promise<Held | undefined> {
-  return softFail(context, { name: task.machine, exchange, lock, log, ...why }, "machine failed");
+  const { mayHold } = received;
+  const failed = { name: task.machine, exchange, lock, log, ...withoutUndefined({ mayHold }), ...why };
+  return softFail(context, failed, "machine failed");
 }
 
 function aborted(task: Task, reason: string, tail: LogTail): { result: Result } {
-  return { result: agentResult(task, "abort", "agent", reason + tail.quote()) };
+  return { result: agentResult(task, "abort", machineOperation, reason + tail.quote()) };
 }
 
 async function startMachine(
@@ -232,7 +232,7 @@ async function unfinished(
     log.error({ end: waited.end.detail, evidence }, "machine ended before its result");
     return aborted(task, `the machine ended before its result: ${waited.end.detail}`, tail);
   }
-  const reason = `no result within ${timeoutSeconds(context, task)} s`;
+  const reason = `no result within ${timeoutSeconds(context, run)} s`;
   const isInteractive = task.interactive !== undefined;
   // Nothing is wrong with the machine of somebody who went to lunch.
   if (isInteractive) log.warn({ reason }, "interactive build has taken too long");

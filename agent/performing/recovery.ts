@@ -5,7 +5,7 @@ import { killStaleVirtualMachines } from "../../machines/qemu/runtime-files.ts";
 import { removeSuspension } from "../../machines/runtime-directory.ts";
 import { removeStaleSnapshots } from "../../machines/stale.ts";
 import { ManifestError } from "../../manifests/error.ts";
-import type { Result } from "../../manifests/result.ts";
+import { agentOperation, type Result } from "../../manifests/result.ts";
 import { parseTask, type Task } from "../../manifests/task.ts";
 import type { PerformingContext } from "./context.ts";
 import { removeDirectories } from "../../os/files/directories.ts";
@@ -68,7 +68,12 @@ async function decideUnfinished(context: PerformingContext): Promise<void> {
 
 async function decide(context: PerformingContext, entry: SpoolEntry, isLast: boolean): Promise<Result> {
   const task = parseTask(Buffer.from(entry.assignment.task), { lenient: true, source: "assignment" });
-  const interrupted = agentResult(task, "interrupt", "agent", "the agent ended while the task was performed");
+  const interrupted = agentResult(
+    task,
+    "interrupt",
+    agentOperation,
+    "the agent ended while the task was performed",
+  );
   // The upload directory is emptied before an assignment is written, so what is there belongs to the last one.
   return (isLast ? await lookUntilDone(context, entry, task) : undefined) ?? interrupted;
 }

@@ -3,7 +3,8 @@
  *
  * It is evidence: its processors are stopped, its lock says so to the other agents of the host (a priority is gone from
  * it, so that nobody tries to interrupt), and this agent does nothing else until an operator ends it, or resumes it
- * and it ends some day. With `--no-suspend`, and in the modes that print something and exit, only files are kept.
+ * and it ends some day. With `--no-suspend`, in the modes that print something and exit, and for a
+ * build that has failed a machine before, as its controller says, only files are kept.
  *
  * After a crash of the agent meanwhile: the kernel has ended the machine and released its lock, what was kept of it is in
  * the evidence directory, and the next start clears the rest away (recovery.ts).
@@ -28,6 +29,8 @@ export interface Misbehaved {
   /** Worth keeping, besides its console. */
   files?: readonly string[];
   reason: string;
+  /** False: it is not worth a machine; what of it is kept in files will do. */
+  mayHold?: boolean;
   log: Log;
 }
 
@@ -55,7 +58,8 @@ export async function softFail(
   const machine = exchange?.machine;
   const files = [...(failed.files ?? []), ...(machine ? [machine.consoleFile] : [])];
   const evidence = await keepEvidence(context.directories.evidence, name, files, log);
-  const held = holdsMachines(context) && exchange && machine && (await suspend(failed, exchange, machine));
+  const mayHold = holdsMachines(context) && failed.mayHold !== false;
+  const held = mayHold && exchange && machine && (await suspend(failed, exchange, machine));
   if (!held) {
     log.error({ reason, evidence, description: machine?.describe() }, message);
     return undefined;

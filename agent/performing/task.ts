@@ -8,7 +8,7 @@
 import { assertFailure } from "../../os/failure.ts";
 import { removeDirectories } from "../../os/files/directories.ts";
 import type { Log } from "../../os/log.ts";
-import type { Result } from "../../manifests/result.ts";
+import { agentOperation, machineOperation, type Result } from "../../manifests/result.ts";
 import { recordResult } from "../results/record-result.ts";
 import { agentResult } from "../results/result.ts";
 import { beginTask, effectiveTask } from "../task-state/begin-task.ts";
@@ -56,7 +56,11 @@ export async function performTask(
   } catch (error) {
     assertFailure(error);
     log.error({ reason: error.message }, "task not begun by a fault of the farm");
-    return { result: agentResult(task, "abort", "agent", error.message), entry: undefined, fault: true };
+    return {
+      result: agentResult(task, "abort", agentOperation, error.message),
+      entry: undefined,
+      fault: true,
+    };
   }
   await using live =
     received.logUrl === undefined ? undefined : new LiveLog(context.client, received.logUrl, log);
@@ -87,7 +91,7 @@ export async function abandonTask(
     ...{ session: response.session, machine: task.machine, task: `${task.name}/${task.version}` },
   });
   log.warn({ status, reason }, "task abandoned");
-  const result = agentResult(task, status, "agent", reason);
+  const result = agentResult(task, status, agentOperation, reason);
   const fault = status === "abort";
   let entry = abandoned.begun;
   try {
@@ -115,17 +119,17 @@ async function decide(context: PerformingContext, run: TaskRun): Promise<Outcome
   const { task, log, interruption } = run;
   const { signal } = interruption;
   if (context.settings.fakeBuild)
-    return { result: agentResult(task, "abort", "agent", "not built: --fake-build") };
+    return { result: agentResult(task, "abort", machineOperation, "not built: --fake-build") };
   try {
     return await buildOnMachine(context, run);
   } catch (error) {
     if (signal.aborted && signal.reason instanceof Interrupted) {
       const { priority } = run.received.controller;
       log.milestone({ reason: signal.reason.message, priority, holder: process.pid }, "task interrupted");
-      return { result: agentResult(task, "interrupt", "agent", signal.reason.message) };
+      return { result: agentResult(task, "interrupt", agentOperation, signal.reason.message) };
     }
     assertFailure(error);
     log.error({ reason: error.message }, "task not performed by a fault of the farm");
-    return { result: agentResult(task, "abort", "agent", error.message), fault: true };
+    return { result: agentResult(task, "abort", agentOperation, error.message), fault: true };
   }
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { assertFailure, Failure, isSystemError } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import { isFailure, type Result } from "../../manifests/result.ts";
+import { isFailure, machineOperation, type Result } from "../../manifests/result.ts";
 import type { Task } from "../../manifests/task.ts";
 import { extractArtifacts } from "./artifacts.ts";
 import type { Directories } from "../settings/directories.ts";
@@ -42,7 +42,7 @@ export async function takeUploads(
   const found = await readResult(put, limit);
   if (found === undefined) return undefined;
   if ("broken" in found) {
-    const result = agentResult(task, "abnormal", "agent", found.broken);
+    const result = agentResult(task, "abnormal", machineOperation, found.broken);
     return { result, broken: { reason: found.broken, files: [found.file] } };
   }
   const result = complete(found.result, task);

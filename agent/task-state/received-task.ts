@@ -17,6 +17,10 @@ export interface ReceivedTask {
   answer?: string;
   /** How the controller takes artifacts: several files at once, or one archive after another. Absent: files. */
   uploadForm?: UploadForm;
+  /** How long the controller waits for a result at the most; absent: as long as this agent builds. */
+  timeoutSeconds?: number;
+  /** False: a machine that this build fails is not held for the operator. Absent: it is. */
+  mayHold?: false;
   /** URL that takes the live log; absent if the controller takes none. */
   logUrl?: string;
 }

@@ -246,6 +246,20 @@ test("a task that fits what the agent takes is taken, with the answer to its cha
   assert.deepEqual(new Set(signed), new Set(["abc"]));
 });
 
+test("what a controller says of a task's time and of suspending its machine is taken if it is understood", async () => {
+  for (const [headers, expected] of [
+    [{ "croft-timeout": "90", "croft-suspend": "no" }, [90, false]],
+    [{ "croft-timeout": "0", "croft-suspend": "maybe" }, [undefined, undefined]],
+    [{ "croft-timeout": "1e3" }, [undefined, undefined]],
+    [{}, [undefined, undefined]],
+  ] as const) {
+    const body = Buffer.from(taskResponse(resultUrl));
+    const on = polling([1], () => ({ status: 200, headers, body }));
+    const received = await on.polling.ask(() => request, never);
+    assert.deepEqual([received?.timeoutSeconds, received?.mayHold], expected);
+  }
+});
+
 test("a challenge that cannot be signed is a reason to refuse the task, and not to lose its result", async () => {
   const signer = {
     fingerprint: key.fingerprint,

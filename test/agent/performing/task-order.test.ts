@@ -24,7 +24,12 @@ interface Run extends AsyncDisposable {
   disarmed: boolean;
 }
 
-async function perform(play: Play, changes: Partial<Settings> = {}, more = "", login?: string): Promise<Run> {
+async function perform(
+  play: Play,
+  changes: Partial<Settings> = {},
+  more = "",
+  { login, ...told }: Partial<ReceivedTask> & { login?: string } = {},
+): Promise<Run> {
   const agent = await agentDouble(play, changes);
   await agent.farm.bootstrapAll();
   const task = parseTask(Buffer.from(`: 1\n${taskText}${more}`));
@@ -32,6 +37,7 @@ async function perform(play: Play, changes: Partial<Settings> = {}, more = "", l
     controller: { url: "http://127.0.0.1:1/task", priority: 100 },
     response: { session: "s", uploadUrls: {}, task },
     task,
+    ...told,
   };
   const machine = await agent.farm.enumerate((found, toolchainLock) => {
     const ours = found.machines.find(({ state }) => state === "locked") as LockedMachine;
@@ -156,7 +162,7 @@ test("an interactive task has a timeout of its own, and nothing is suspended whe
   const play: Play = async (machine) => {
     given = await machine.askForTask();
   };
-  await using run = await perform(play, seconds, "interactive: test me@there\n", login);
+  await using run = await perform(play, seconds, "interactive: test me@there\n", { login });
   assert.deepEqual([run.performed.result.status, run.performed.held], ["abort", undefined]);
   assert.match(run.log, /^no result within 2 s/);
   assert.deepEqual(run.machines[0]!.calls, ["gone"]);
@@ -170,6 +176,42 @@ test("an interactive task has a timeout of its own, and nothing is suspended whe
     interactive,
   );
   assert.doesNotMatch(run.performed.entry!.assignment.task, new RegExp(publicScreen!.password));
+});
+
+test("an interactive task takes no longer than its controller waits, however long people get here", async () => {
+  const told = { timeoutSeconds: 2 };
+  const here = { interactiveTimeoutSeconds: 10_800 };
+  await using run = await perform(begins, here, "interactive: test me@there\n", told);
+  assert.match(run.log, /^no result within 2 s/);
+  await using sooner = await perform(begins, { buildTimeoutSeconds: 0.2 }, "", { timeoutSeconds: 10_800 });
+  assert.match(sooner.log, /^no result within 0.2 s/);
+});
+
+test("a build that has failed a machine before does not suspend another one: what is left of it is kept", async () => {
+  const told = { mayHold: false } as const;
+  for (const changes of [
+    { buildTimeoutSeconds: 0.1 },
+    { startupTimeoutSeconds: { bootstrap: 5, build: 0.05 }, buildRetries: 0 },
+  ]) {
+    const silent = "startupTimeoutSeconds" in changes;
+    const play: Play = silent ? () => {} : (machine) => machine.showSignOfLife();
+    await using run = await perform(play, changes, "", told);
+    assert.deepEqual([run.performed.result.status, run.performed.held], ["abort", undefined]);
+    assert.deepEqual(run.machines[0]!.calls, ["gone"]);
+    assert.equal(await run.isFree(), true);
+    const [failed] = run.agent.farm.records("error");
+    assert.equal(readFileSync(join(String(failed!["evidence"]), "console.log"), "utf8"), "console\n");
+  }
+});
+
+test("whose fault an abort is stands in its operation: the machine's, or the agent's for a fault of the farm", async () => {
+  const operations = (run: Run) => run.performed.result.operations.map(({ name, status }) => [name, status]);
+  await using machine = await perform((double) => double.end("exited"));
+  assert.deepEqual(operations(machine), [["machine", "abort"]]);
+  await using slow = await perform((double) => double.showSignOfLife(), { buildTimeoutSeconds: 0.1 });
+  assert.deepEqual(operations(slow), [["machine", "abort"]]);
+  await using farm = await perform(begins, { runtime: "/dev/null/run" });
+  assert.deepEqual([operations(farm), farm.performed.fault], [[["agent", "abort"]], true]);
 });
 
 test("a result that is abnormal, or cannot be read: held as evidence; with --no-suspend, powered off", async () => {

@@ -101,7 +101,7 @@ test("a result keeps its logs when there is no room for its artifacts", async ()
   assert.equal(result.status, "abort");
   assert.deepEqual(result.operations, [
     { name: "update", status: "success", log: "as expected" },
-    { name: "upload", status: "abort", log: "Cannot extract 'upload.tar': no space left on device\n" },
+    { name: "agent", status: "abort", log: "Cannot extract 'upload.tar': no space left on device\n" },
   ]);
   assert.deepEqual(await controller.requests("/up", 0), []);
   await stop(agent);

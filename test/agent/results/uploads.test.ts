@@ -63,7 +63,10 @@ test("a worker that failed too early to tell its package gets that of the task",
 test("a result that cannot be read is abnormal, and kept for the operator with the reason", async () => {
   await using on = await uploaded("nonsense\n", "good");
   const { result, broken } = (await on.take())!;
-  assert.deepEqual([result.name, result.status, result.operations[0]!.name], ["hello", "abnormal", "agent"]);
+  assert.deepEqual(
+    [result.name, result.status, result.operations[0]!.name],
+    ["hello", "abnormal", "machine"],
+  );
   assert.match(broken!.reason, /^result\.manifest:1:9: /);
   assert.equal(result.operations[0]!.log, `${broken!.reason}\n`);
   assert.deepEqual(broken!.files, [join(on.put, "result.manifest")]);
