@@ -96,7 +96,7 @@ const kinds = [
 
 for (const [kind, skip] of kinds)
   describe(`data of the version before (${kind})`, { skip, timeout: 240_000 }, () => {
-    test("goes on: builds in their old order, leases, results; the old queue is gone", async () => {
+    test("goes on: builds in their old order, with what befell them, leases, results; the old queue is gone", async () => {
       await using old = await before(kind);
       await using controller = await open(old);
       const { database } = controller;
@@ -104,6 +104,14 @@ for (const [kind, skip] of kinds)
       assert.deepEqual(await database.query(schemas), []);
       const counts = { queued: 16, building: 1, finished: 1, cancelled: 1 };
       assert.deepEqual(await controller.builds.count(), counts);
+      const setbacks = await database.query(
+        "select id, aborts, faults, interrupts from croft.builds where aborts + faults + interrupts > 0 order by id",
+      );
+      assert.deepEqual(setbacks, [
+        { id: 4, aborts: 0, faults: 0, interrupts: 1 },
+        { id: 6, aborts: 0, faults: 1, interrupts: 0 },
+        { id: 19, aborts: 1, faults: 0, interrupts: 0 },
+      ]);
       if (kind === "embedded")
         assert.deepEqual(await database.query("show wal_sync_method"), [{ wal_sync_method: "fsync" }]);
       const [active] = await database.query<{ token: string }>(
