@@ -6,7 +6,9 @@ import { formatResultRequest } from "../../manifests/result-request.ts";
 import {
   makeFarm,
   post,
+  postTaskRequest,
   readBuild,
+  receivedTask,
   requestTask,
   sendLog,
   sendResult,
@@ -30,6 +32,7 @@ targets:
     machine: impatient
     timeout: 1
 lease-margin: 1
+interactive-timeout: 7200
 retries: 1
 log-limit: 1K
 upload-limit: 64K
@@ -126,9 +129,16 @@ describe("an agent's work", () => {
 
   test("an abort is tried again as often as configured", async () => {
     const id = await submit(url, { targets: ["debian"] });
-    assert.equal((await sendResult(await requestTask(url), "abort")).status, 204);
+    const first = await postTaskRequest(url);
+    assert.deepEqual(
+      ["croft-suspend", "croft-timeout"].map((name) => first.headers.get(name)),
+      [null, null],
+    );
+    assert.equal((await sendResult(await receivedTask(first), "abort")).status, 204);
     assert.equal((await readBuild(url, id)).state, "queued");
-    assert.equal((await sendResult(await requestTask(url), "abort")).status, 204);
+    const again = await postTaskRequest(url);
+    assert.equal(again.headers.get("croft-suspend"), "no", "one machine that it holds is enough");
+    assert.equal((await sendResult(await receivedTask(again), "abort")).status, 204);
     const build = await readBuild(url, id);
     assert.equal(build.status, "abort");
     assert.equal(build.attempts.length, 2);
@@ -277,7 +287,10 @@ describe("an agent's work", () => {
   test("an interactive build goes to agents that take such", async () => {
     await submit(url, { targets: ["debian"], interactive: "error" });
     assert.equal((await requestTask(url)).session, "");
-    const task = await requestTask(url, { interactiveMode: "both", interactiveLogin: "ssh there" });
+    const login = { interactiveMode: "both", interactiveLogin: "ssh there" } as const;
+    const response = await postTaskRequest(url, login);
+    assert.equal(response.headers.get("croft-timeout"), "7200", "its machine is gone when the lease ends");
+    const task = await receivedTask(response);
     assert.equal(task.task?.interactive, "error");
     assert.equal((await sendResult(task, "success")).status, 204);
   });

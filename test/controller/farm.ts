@@ -95,7 +95,11 @@ export interface ReceivedTask extends TaskResponse {
 
 /** Asks for a task with one machine. */
 export async function requestTask(url: string, changes: Partial<TaskRequest> = {}): Promise<ReceivedTask> {
-  const response = await postTaskRequest(url, changes);
+  return await receivedTask(await postTaskRequest(url, changes));
+}
+
+/** The task in an answer. */
+export async function receivedTask(response: Response): Promise<ReceivedTask> {
   if (response.status !== 200) throw new Error(`${response.status}: ${await response.text()}`);
   const parsed = parseTaskResponse(new Uint8Array(await response.arrayBuffer()));
   return { ...parsed, logUrl: response.headers.get("croft-log-url") };
