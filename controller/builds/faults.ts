@@ -16,7 +16,7 @@ const mostFaults = 5;
 const longestReason = 1000;
 
 /** The operation with which the controller ends a build. */
-export const farmOperation = "farm";
+const farmOperation = "farm";
 
 /** Counts faults. */
 export class Faults {

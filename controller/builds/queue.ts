@@ -33,7 +33,7 @@ export interface WaitingQueue extends QueueKey {
 }
 
 /** Builds that were interrupted go before all others; priorities of submissions are far below. */
-export const headPriority = 1_000_000;
+const headPriority = 1_000_000;
 
 /** After so many faults of hosts a build is queued behind its like. */
 const faultsAtHead = 1;

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { formatResultRequest } from "../../manifests/result-request.ts";
+import { packageFile } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
 import {
   makeFarm,
   post,
@@ -142,6 +144,11 @@ describe("an agent's work", () => {
     const build = await readBuild(url, id);
     assert.equal(build.status, "abort");
     assert.equal(build.attempts.length, 2);
+    const page = await (await fetch(`${url}/builds/${id}`)).text();
+    assert.match(page, /<dt>Attempts<\/dt>\s*<dd>2 \(2 aborts\)<\/dd>/);
+    const list = [process.execPath, packageFile("bin", "main.ts"), "builds", "--controller", url];
+    const { stdout } = await run(list, { timeoutSeconds: 300 });
+    assert.match(stdout, /^1?\d* .*\babort +2 \(2 aborts\) /m);
   });
 
   test("a build whose lease is over is queued again; its late result counts until another agent has it", async () => {

@@ -1,5 +1,6 @@
 /** What becomes of the text of untrusted machines: on pages, on terminals, in events. */
 import assert from "node:assert/strict";
+import { attemptsText } from "../../controller/setbacks.ts";
 import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { runInNewContext } from "node:vm";
@@ -132,6 +133,13 @@ describe("a log in pieces", () => {
     assert.deepEqual(countDiagnostics("a\nerror: x\nwarning: y"), { lines: 3, warnings: 1, errors: 1 });
     assert.deepEqual(countDiagnostics(""), { lines: 0, warnings: 0, errors: 0 });
   });
+});
+
+test("how often a build was tried says why more than once", () => {
+  const once = { attempts: 1, aborts: 0, faults: 0, interrupts: 0 };
+  assert.equal(attemptsText(once), "1");
+  assert.equal(attemptsText({ attempts: 5, aborts: 1, faults: 3, interrupts: 0 }), "5 (1 abort, 3 faults)");
+  assert.equal(attemptsText({ ...once, interrupts: 1 }), "1 (1 interrupt)");
 });
 
 test("values in a template are escaped, markup is not, absent ones are nothing", () => {
