@@ -26,6 +26,8 @@ export interface VirtualMachine extends AsyncDisposable {
   readonly ended: Promise<MachineEnd>;
   /** The hypervisor's process, whose sockets are the guest's in the user-mode network. */
   readonly pid: number;
+  /** Number of the user that only this machine's process has; undefined if that is the agent's. */
+  readonly user: number | undefined;
   /** What the guest wrote on its serial console; of bounded size: head and tail, the cut marked. */
   readonly consoleFile: string;
   /**
@@ -74,6 +76,14 @@ export interface PublicScreen {
   password: string;
 }
 
+/** A user without any right of its own. */
+export interface MachineUser {
+  /** Of the user, and of its group. */
+  id: number;
+  /** A further group. */
+  group?: number;
+}
+
 /** What a virtual machine is started from. */
 export interface StartOptions {
   /** For process lists and messages, e.g. `debian_12-gcc_12-1`. */
@@ -85,6 +95,8 @@ export interface StartOptions {
   directory: string;
   /** Sockets, pid file and console log; must be there. One machine at a time. */
   runtimeDirectory: string;
+  /** Whom the hypervisor runs as, instead of the agent's user. */
+  user?: MachineUser;
   network: MachineNetwork;
   cpus: number;
   ramKiB: number;

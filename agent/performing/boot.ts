@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import type { Log } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { openHostNetwork } from "../../machines/network/host-network.ts";
+import { machineUser } from "../../machines/qemu/user.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
 import type { MachineEnd, PublicScreen } from "../../machines/virtual-machine.ts";
 import type { Machine } from "../../manifests/machine.ts";
@@ -81,8 +82,10 @@ async function start(options: BootOptions): Promise<Exchange> {
   const { settings, machine, log, signal } = options;
   const snapshot = await options.snapshot();
   await makeRuntimeDirectory(settings.runtime);
+  const user = machineUser(settings.machineUid, settings.accel, log);
   const host = await openHostNetwork({
     ...{ choice: settings.network, offset: settings.offset, mac: options.mac, log, signal },
+    ...withoutUndefined({ user: user?.id }),
   });
   return Exchange.start({
     readable: options.readable,
@@ -106,6 +109,7 @@ async function start(options: BootOptions): Promise<Exchange> {
         ramKiB: clampRam(settings.ramKiB, machine),
         accel: settings.accel,
         ...withoutUndefined({
+          user,
           qemu: settings.qemu,
           publicScreen: options.publicScreen,
           onLog: options.onLog,

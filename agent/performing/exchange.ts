@@ -73,7 +73,7 @@ export class Exchange implements AsyncDisposable {
     const machine =
       connection && options.start ? stack.use(await options.start(connection.network)) : undefined;
     if (own && machine) {
-      own.is(machine.pid);
+      own.is(machine);
       void machine.ended.then(() => own[Symbol.dispose]());
     }
     return new Exchange(tftp, machine, writable, stack.move(), firstRequest);

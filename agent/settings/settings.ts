@@ -34,6 +34,8 @@ export interface Settings {
   network: NetworkChoice;
   accel: "auto" | "kvm" | "tcg";
   qemu: string | undefined;
+  /** Number of the user that machines run as, if the agent is root; 0: as root. */
+  machineUid: number;
   cpus: number;
   ramKiB: number;
   uploadMaxBytes: number;
@@ -127,6 +129,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     network: text("network") === "bridge" ? { kind: "bridge", bridge: text("bridge") } : { kind: "user" },
     accel: text("accel") as Settings["accel"],
     qemu: maybe("qemu"),
+    machineUid: number("machine-uid") === 0 ? 0 : number("machine-uid") + offset,
     cpus: number("cpu"),
     ramKiB: number("ram"),
     uploadMaxBytes: number("upload-max"),

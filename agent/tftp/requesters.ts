@@ -10,6 +10,13 @@ import type { Log } from "../../os/log.ts";
 import { findUdpSockets, readUdpTable, socketsOf, type UdpSocket } from "../../os/network/udp-owner.ts";
 import type { Peer } from "./socket.ts";
 
+/** Whose requests count. */
+export interface OwnMachine {
+  pid: number;
+  /** The user that nobody but the process is; undefined if there is none: then its descriptors tell. */
+  user: number | undefined;
+}
+
 /** `foreign`: it is another's; `unknown`: nobody can tell, which is no reason to trust it. */
 export type Verdict = "own" | "foreign" | "unknown";
 
@@ -46,7 +53,7 @@ interface Waiting {
  */
 export class OwnProcess implements Requesters, Disposable {
   readonly #log: Log;
-  readonly #known = Promise.withResolvers<number | undefined>();
+  readonly #known = Promise.withResolvers<OwnMachine | undefined>();
   #waiting: Waiting[] = [];
   #isLooking = false;
   #isOver = false;
@@ -57,8 +64,8 @@ export class OwnProcess implements Requesters, Disposable {
   }
 
   /** Tells the process; not one that has ended and been waited for: its number may become another's. */
-  is(pid: number): void {
-    this.#known.resolve(pid);
+  is({ pid, user }: OwnMachine): void {
+    this.#known.resolve({ pid, user });
   }
 
   judge(peer: Peer): Promise<Verdict> {
@@ -71,11 +78,11 @@ export class OwnProcess implements Requesters, Disposable {
 
   async #lookWhileAsked(): Promise<void> {
     this.#isLooking = true;
-    const pid = await this.#known.promise;
-    while (this.#waiting.length > 0 && pid !== undefined) {
+    const own = await this.#known.promise;
+    while (this.#waiting.length > 0 && own !== undefined) {
       const startMs = performance.now();
       const asked = this.#waiting.splice(0);
-      const verdicts = await this.#look(pid, asked);
+      const verdicts = await this.#look(own, asked);
       for (const [i, { decide }] of asked.entries()) decide(this.#isOver ? "unknown" : verdicts[i]!);
       const pauseMs = Math.min(pauseMaxMs, pauseFactor * (performance.now() - startMs));
       await delay(pauseMs, undefined, { ref: false });
@@ -83,11 +90,13 @@ export class OwnProcess implements Requesters, Disposable {
     this.#isLooking = false;
   }
 
-  async #look(pid: number, asked: readonly Waiting[]): Promise<Verdict[]> {
+  async #look({ pid, user }: OwnMachine, asked: readonly Waiting[]): Promise<Verdict[]> {
     try {
       const sources = await socketsOfPeers(asked.map(({ peer }) => peer));
+      // Nobody but root looks into a process of another user, and root in a service may not either.
+      if (user !== undefined) return sources.map((sockets) => verdictOn(sockets, ({ uid }) => uid === user));
       const own = sources.some((sockets) => sockets.length > 0) ? await socketsOf(pid) : new Set<string>();
-      return sources.map((sockets) => verdictOn(sockets, own));
+      return sources.map((sockets) => verdictOn(sockets, ({ inode }) => own.has(inode)));
     } catch (error) {
       // Its end says more than this, if it has ended.
       if (!this.#isOver && !this.#hasComplained)
@@ -117,7 +126,7 @@ async function socketsOfPeers(peers: readonly Peer[]): Promise<UdpSocket[][]> {
 }
 
 /** A port that is shared with another process is not the machine's. */
-function verdictOn(sockets: readonly UdpSocket[], own: ReadonlySet<string>): Verdict {
+function verdictOn(sockets: readonly UdpSocket[], isOwn: (socket: UdpSocket) => boolean): Verdict {
   if (sockets.length === 0) return "unknown";
-  return sockets.every(({ inode }) => own.has(inode)) ? "own" : "foreign";
+  return sockets.every(isOwn) ? "own" : "foreign";
 }

@@ -39,6 +39,8 @@ export interface HostNetworkOptions {
   /** Number of the instance on this host, which its interface is named by. */
   offset: number;
   mac: string;
+  /** Number of the user who may attach to the interface; by default this process's. */
+  user?: number;
   log: Log;
   signal?: AbortSignal;
 }
@@ -97,7 +99,7 @@ function userConnection(tftpPort: number): Connection {
 async function connect(
   bridge: Bridge,
   tftpPort: number,
-  { offset, mac, log, signal }: HostNetworkOptions,
+  { offset, mac, user = process.getuid!(), log, signal }: HostNetworkOptions,
 ): Promise<Connection> {
   await disconnect(offset);
   await using undo = new AsyncDisposableStack();
@@ -105,7 +107,7 @@ async function connect(
   // Rules first: the interface is never there without them.
   await admitMachine({ bridge, offset, mac, tftpPort }, signal);
   const name = interfaceName(offset);
-  await addTap(name, bridge, mac, signal);
+  await addTap({ name, bridge, mac, user }, signal);
   const resources = undo.move();
   return {
     network: { kind: "bridge", interfaceName: name, tftpAddress: bridge.address, tftpPort },

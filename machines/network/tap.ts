@@ -7,12 +7,22 @@ import { changeInterfaces, readInterface, readPorts } from "./interfaces.ts";
 /** How long a machine that has just ended may keep its interface. */
 const releaseSeconds = 5;
 
+/** A tap interface to be made. */
+export interface Tap {
+  name: string;
+  bridge: Bridge;
+  /** Of the machine. */
+  mac: string;
+  /** Number of the user whose QEMU may attach to it: one whose own options name the interface does so itself. */
+  user: number;
+}
+
 /**
- * Makes a tap interface for this user's QEMU and attaches it to the bridge.
+ * Makes a tap interface for a user's QEMU and attaches it to the bridge.
  *
  * @throws {Failure} if another machine on the bridge has the MAC address.
  */
-export async function addTap(name: string, bridge: Bridge, mac: string, signal?: AbortSignal): Promise<void> {
+export async function addTap({ name, bridge, mac, user }: Tap, signal?: AbortSignal): Promise<void> {
   for (const port of await readPorts(bridge.name, signal))
     if (port.name !== name && port.alias === aliasOf(mac) && port.hasCarrier)
       throw new Failure(
@@ -24,7 +34,7 @@ export async function addTap(name: string, bridge: Bridge, mac: string, signal?:
     [
       // A bridge takes the lowest address of its ports unless it was given one, and its neighbours lose it then.
       `link set dev ${bridge.name} address ${bridge.mac}`,
-      `tuntap add dev ${name} mode tap user ${process.getuid!()}`,
+      `tuntap add dev ${name} mode tap user ${user}`,
       `link set dev ${name} address fe${mac.slice(2)} alias "${aliasOf(mac)}"`,
       `link set dev ${name} addrgenmode none`, // the host has nothing to say there by itself
       `link set dev ${name} master ${bridge.name}`,

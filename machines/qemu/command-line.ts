@@ -1,15 +1,20 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Failure, reasonOf } from "../../os/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import type { StartOptions } from "../virtual-machine.ts";
 import { chooseAccelerator } from "./acceleration.ts";
 import { architectureOf, platforms, qemuFor } from "./architecture.ts";
-import { operatorSocket, pidFileName } from "./runtime-files.ts";
+import { diskArguments, escape } from "./disks.ts";
+import type { InheritedFiles } from "./inherited-files.ts";
 import { networkArguments, substituteOptions } from "./network.ts";
+import type { SocketDirectory } from "./socket-directory.ts";
+import { launcher } from "./user.ts";
 
 /** Descriptors that QEMU inherits: sockets without a name, so that none is left behind. */
 export const qmpDescriptor = 3;
 export const logDescriptor = 4;
+/** The first of its files. */
+export const fileDescriptor = 5;
 
 /** The guest reads a fixed-size entry, so that a restored one finds room for another port (machines.md). */
 const tftpEntryBytes = 64;
@@ -18,9 +23,15 @@ const tftpEntryBytes = 64;
  * The whole command line of a machine. It runs in the machine's directory, so that options of the machine's own may name
  * its files.
  *
+ * @param files gets what is to be opened for QEMU.
+ * @param sockets where it makes its own.
  * @throws {Failure} if there is nothing to start from.
  */
-export function commandLine(options: StartOptions): string[] {
+export function commandLine(
+  options: StartOptions,
+  files: InheritedFiles,
+  sockets: SocketDirectory,
+): string[] {
   if (options.machine.type !== "kvm")
     throw new Failure(`start machine '${options.name}'`, `its type is '${options.machine.type}'`, {
       hints: ["Only machines of type 'kvm' can be run here."],
@@ -28,37 +39,37 @@ export function commandLine(options: StartOptions): string[] {
   const architecture = architectureOf(options.directory);
   const platform = platforms[architecture];
   const accelerator = chooseAccelerator(options.accel, architecture, options.log);
+  const own = options.machine.options ?? [];
   const network = networkArguments(options.network, options.mac);
-  const own = options.machine.options;
+  const boot = bootArguments(options, files, sockets);
   const replaced =
-    own === undefined || own.length === 0
-      ? [...network.args, ...diskArguments(options)]
+    own.length === 0
+      ? [...network.device(files), ...diskArguments(options, files)]
       : substituteOptions(own, options.mac, network.interfaceName, options.name);
+  files.mark(resolve(options.runtimeDirectory));
   return [
-    // The kernel kills QEMU when its parent dies: an orphan with the machine's MAC address would meet its successor.
-    ...["setpriv", "--pdeathsig", "KILL", "--"],
+    ...launcher(options.user),
     options.qemu ?? qemuFor(architecture),
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ...["-name", `guest=${escape(options.name)}`],
-    ...["-pidfile", join(resolve(options.runtimeDirectory), pidFileName)],
+    ...files.args,
     ...["-machine", platform.machine, "-accel", accelerator],
     ...["-cpu", accelerator === "kvm" ? "host" : "max"],
     ...["-smp", String(options.cpus), "-m", `${options.ramKiB}k`],
     ...platform.devices.flatMap((device) => ["-device", device]),
     ...["-device", "virtio-rng-pci"],
-    ...channelArguments(options.runtimeDirectory),
+    ...channelArguments(sockets.operator),
     ...screenArguments(options),
     ...["-fw_cfg", `name=opt/croft/tftp,string=${network.tftpAddress.padEnd(tftpEntryBytes)}`],
-    ...bootArguments(options.directory),
+    ...boot,
     ...replaced,
   ];
 }
 
 /** QMP, the console on standard input and output, and the log port; the operator's QMP beside them. */
-function channelArguments(runtimeDirectory: string): string[] {
-  const operator = operatorSocket(runtimeDirectory);
-  const operatorMonitor = operator ? ["-qmp", `unix:${escape(operator)},server=on,wait=off`] : [];
+function channelArguments(operator: string | undefined): string[] {
+  const operatorMonitor = operator ? ["-qmp", `unix:${operator},server=on,wait=off`] : [];
   return [
     ...["-chardev", `socket,id=qmp,fd=${qmpDescriptor}`, "-mon", "chardev=qmp,mode=control"],
     ...operatorMonitor,
@@ -86,45 +97,24 @@ function screenArguments({ publicScreen }: StartOptions): string[] {
 }
 
 /** Direct boot if there is a `kernel`; else the firmware boots the first disk. */
-function bootArguments(directory: string): string[] {
-  if (!existsSync(join(directory, "kernel"))) return [];
-  const args = ["-kernel", "kernel"];
-  if (existsSync(join(directory, "initrd"))) args.push("-initrd", "initrd");
+function bootArguments(
+  { directory, user }: StartOptions,
+  files: InheritedFiles,
+  sockets: SocketDirectory,
+): string[] {
+  const [kernel, initrd] = [join(directory, "kernel"), join(directory, "initrd")];
+  // QEMU opens it once more, as its user: some distributions let only root read a kernel.
+  const nameOf = (file: string) => files.name(!user || isReadable(file) ? file : sockets.copyOf(file));
+  if (!existsSync(kernel)) return [];
+  const args = ["-kernel", nameOf(kernel)];
+  if (existsSync(initrd)) args.push("-initrd", nameOf(initrd));
   const commandLineFile = join(directory, "cmdline");
   if (existsSync(commandLineFile))
     args.push("-append", readFileSync(commandLineFile, "utf8").replaceAll(/\s+/g, " ").trim());
   return args;
 }
 
-function diskArguments(options: StartOptions): string[] {
-  const disks = disksOf(options);
-  if (disks.length === 0)
-    throw new Failure(
-      `start machine '${options.name}'`,
-      `'${options.directory}' holds no disk*.img or disk*.qcow2`,
-    );
-  // The snapshot is thrown away after use, so that no write need ever reach the platter.
-  return disks.flatMap((file, index) => [
-    "-drive",
-    `if=none,id=disk${index},file=${escape(file)},cache=unsafe,discard=unmap,` +
-      `format=${file.endsWith(".qcow2") ? "qcow2" : "raw"}`,
-    ...["-device", `virtio-blk-pci,drive=disk${index},bootindex=${index + 1}`],
-  ]);
-}
-
-function disksOf(options: StartOptions): string[] {
-  try {
-    return readdirSync(options.directory)
-      .filter((name) => /^disk.*\.(img|qcow2)$/.test(name))
-      .sort();
-  } catch (error) {
-    throw new Failure(`start machine '${options.name}'`, `'${options.directory}': ${reasonOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-/** QEMU's option lists double a comma that is meant. */
-function escape(value: string): string {
-  return value.replaceAll(",", ",,");
+/** Whether everybody may read a file. */
+function isReadable(file: string): boolean {
+  return (statSync(file).mode & 0o004) !== 0;
 }

@@ -8,6 +8,7 @@ import type { BoundedFile } from "./bounded-file.ts";
 import type { ConsoleServer } from "./console-server.ts";
 import type { QmpClient, QmpEvent } from "./qmp.ts";
 import { consoleSocket, operatorSocket, removeRuntimeFiles, screenSocket } from "./runtime-files.ts";
+import type { SocketDirectory } from "./socket-directory.ts";
 
 /** How long the last events may take to arrive once QEMU has ended, and QEMU to end after a panic. */
 const lingerSeconds = 5;
@@ -23,6 +24,10 @@ export interface QemuParts {
   options: StartOptions;
   child: ChildProcess;
   consoleFile: BoundedFile;
+  /** Where QEMU makes sockets. */
+  sockets: SocketDirectory;
+  /** Makes the snapshot the agent's user's again. */
+  takeBack: () => Promise<void>;
   /** What QEMU said on standard error. */
   complaint: () => string;
 }
@@ -73,6 +78,10 @@ export class QemuMachine implements VirtualMachine {
 
   get pid(): number {
     return this.#parts.child.pid!; // who starts it hands it out only once it has answered
+  }
+
+  get user(): number | undefined {
+    return this.#parts.options.user?.id;
   }
 
   async wait(timeoutSeconds: number, signal?: AbortSignal): Promise<MachineEnd | undefined> {
@@ -155,14 +164,16 @@ export class QemuMachine implements VirtualMachine {
 
   /** The screen of a suspended machine is for operators of this host only: on a Unix socket. */
   async #moveScreen(): Promise<void> {
-    const path = screenSocket(this.#parts.options.runtimeDirectory);
+    const { sockets, options } = this.#parts;
+    const [socket, path] = [screenSocket(options.runtimeDirectory), sockets.screen];
     try {
-      if (path === undefined) throw new Failure("make its socket", "the path would be too long");
+      if (socket === undefined) throw new Failure("make its socket", "the path would be too long");
       await this.#execute("display-update", { type: "vnc", addresses: [{ type: "unix", path }] });
-      this.#screenSocket = path;
+      await sockets.moveOut(socket);
+      this.#screenSocket = socket;
     } catch (error) {
       // QEMU before 7.1 has no such command.
-      this.#parts.options.log.warn({ reason: reasonOf(error) }, "the machine's screen cannot be had by VNC");
+      options.log.warn({ reason: reasonOf(error) }, "the machine's screen cannot be had by VNC");
     }
   }
 
@@ -189,8 +200,21 @@ export class QemuMachine implements VirtualMachine {
     this.qmp?.[Symbol.dispose]();
     this.terminals?.[Symbol.dispose]();
     this.#aborted.abort();
+    await this.#takeBack();
     const said = complaint();
     return this.#reason ?? { how: "exited", detail: said ? `${exit}: ${said}` : exit };
+  }
+
+  async #takeBack(): Promise<void> {
+    const { takeBack, options } = this.#parts;
+    try {
+      await takeBack();
+    } catch (error) {
+      options.log.warn(
+        { directory: options.directory, reason: reasonOf(error) },
+        "files are still QEMU's user's",
+      );
+    }
   }
 
   async #quits(): Promise<boolean> {

@@ -1,10 +1,12 @@
 import { Failure } from "../../os/failure.ts";
+import { openTap } from "../network/tap-device.ts";
 import type { MachineNetwork } from "../virtual-machine.ts";
+import type { InheritedFiles } from "./inherited-files.ts";
 
 /** What a network asks of QEMU. */
 export interface NetworkArguments {
-  /** Options that make the network device; left out for a machine with options of its own. */
-  args: string[];
+  /** Options that make the network device; not asked for by a machine with options of its own. */
+  device: (files: InheritedFiles) => string[];
   /** Where the guest finds the TFTP server, `host:port`. */
   tftpAddress: string;
   /** The tap interface, for the machine's own options; a user-mode network has none. */
@@ -22,13 +24,13 @@ export function networkArguments(network: MachineNetwork, mac: string): NetworkA
   const device = ["-device", `virtio-net-pci,netdev=net0,mac=${mac},romfile=`];
   if (network.kind === "user")
     return {
-      args: ["-netdev", "user,id=net0,ipv6=off", ...device],
+      device: () => ["-netdev", "user,id=net0,ipv6=off", ...device],
       tftpAddress: `10.0.2.2:${network.tftpPort}`,
     };
   const { interfaceName, tftpAddress, tftpPort } = network;
   return {
-    // The interface is there and belongs to our user: QEMU needs neither a script nor a privilege to open it.
-    args: ["-netdev", `tap,id=net0,ifname=${interfaceName},script=no,downscript=no`, ...device],
+    // QEMU gets it open, and needs neither a script, nor a privilege, nor /dev/net/tun.
+    device: (files) => ["-netdev", `tap,id=net0,fd=${files.add(openTap(interfaceName))}`, ...device],
     tftpAddress: `${tftpAddress}:${tftpPort}`,
     interfaceName,
   };

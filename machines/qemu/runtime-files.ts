@@ -7,6 +7,7 @@ import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { markOf } from "./inherited-files.ts";
 import { QmpClient } from "./qmp.ts";
 
 export const pidFileName = "qemu.pid";
@@ -14,6 +15,8 @@ export const consoleFileName = "console.log";
 const operatorSocketName = "operator.qmp";
 const consoleSocketName = "console.sock";
 const screenSocketName = "vnc.sock";
+/** See socket-directory.ts. */
+export const socketDirectoryName = "qemu";
 
 /** Longer paths do not fit a Unix socket's address. */
 const socketPathLimit = 107;
@@ -42,8 +45,11 @@ function socketPath(runtimeDirectory: string, name: string): string | undefined 
 
 /** Removes the pid file and the sockets; the console file stays as evidence. */
 export async function removeRuntimeFiles(runtimeDirectory: string): Promise<void> {
-  for (const name of [pidFileName, operatorSocketName, consoleSocketName, screenSocketName])
-    await rm(join(runtimeDirectory, name), { force: true });
+  for (const name of [
+    ...[pidFileName, operatorSocketName, consoleSocketName, screenSocketName],
+    socketDirectoryName,
+  ])
+    await rm(join(runtimeDirectory, name), { recursive: true, force: true });
 }
 
 /** Something else is connected to the machine's operator socket: QEMU serves one at a time, and lets others wait. */
@@ -118,18 +124,17 @@ async function withOperatorMonitor<T>(
 
 /**
  * Ends the QEMU that a crashed agent may have left in a runtime directory, and removes its files. Another process
- * that has the pid by now is left alone: the command line must name this very pid file.
+ * that has the pid by now is left alone: the command line must name this very directory.
  *
  * @returns the pid of what was ended.
  * @throws {Failure} if it does not end.
  */
 export async function killStaleVirtualMachines(runtimeDirectory: string): Promise<number | undefined> {
-  const pidFile = join(resolve(runtimeDirectory), pidFileName);
-  const pid = await pidOf(pidFile);
+  const pid = await pidOf(runtimeDirectory);
   if (pid !== undefined) {
     kill(pid);
     const deadline = performance.now() + killSeconds * 1000;
-    while (await runs(pid, pidFile)) {
+    while (await runs(pid, runtimeDirectory)) {
       if (performance.now() > deadline)
         throw new Failure(
           `end the machine left in '${runtimeDirectory}'`,
@@ -150,15 +155,16 @@ function kill(pid: number): void {
   }
 }
 
-async function pidOf(pidFile: string): Promise<number | undefined> {
-  const text = await readIfThere(pidFile);
+async function pidOf(runtimeDirectory: string): Promise<number | undefined> {
+  const text = await readIfThere(join(runtimeDirectory, pidFileName));
   const pid = Number(text?.trim());
-  return Number.isSafeInteger(pid) && pid > 1 && (await runs(pid, pidFile)) ? pid : undefined;
+  return Number.isSafeInteger(pid) && pid > 1 && (await runs(pid, runtimeDirectory)) ? pid : undefined;
 }
 
-async function runs(pid: number, pidFile: string): Promise<boolean> {
+async function runs(pid: number, runtimeDirectory: string): Promise<boolean> {
+  const mark = `,${markOf(resolve(runtimeDirectory))}`;
   const argv = (await readIfThere(`/proc/${pid}/cmdline`))?.split("\0") ?? [];
-  return argv.some((argument, index) => argument === "-pidfile" && argv[index + 1] === pidFile);
+  return argv.some((argument, index) => argv[index - 1] === "-add-fd" && argument.endsWith(mark));
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

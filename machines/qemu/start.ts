@@ -1,15 +1,25 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { Failure, reasonOf } from "../../os/failure.ts";
+import { attempt, Failure, reasonOf } from "../../os/failure.ts";
 import type { StartOptions, VirtualMachine } from "../virtual-machine.ts";
 import { installQemuHint } from "./architecture.ts";
 import { BoundedFile } from "./bounded-file.ts";
-import { commandLine, logDescriptor, qmpDescriptor } from "./command-line.ts";
+import { commandLine, fileDescriptor, logDescriptor, qmpDescriptor } from "./command-line.ts";
 import { ConsoleServer } from "./console-server.ts";
+import { InheritedFiles } from "./inherited-files.ts";
+import { lendSnapshot } from "./lent-snapshot.ts";
 import { QemuMachine } from "./machine.ts";
 import { QmpClient } from "./qmp.ts";
-import { consoleFileName, consoleSocket, removeRuntimeFiles } from "./runtime-files.ts";
+import {
+  consoleFileName,
+  consoleSocket,
+  operatorSocket,
+  pidFileName,
+  removeRuntimeFiles,
+} from "./runtime-files.ts";
+import { SocketDirectory } from "./socket-directory.ts";
 import { throttle } from "./throttle.ts";
 
 /** Generous: an overloaded host starts slowly, and what QEMU refuses it refuses at once. */
@@ -27,28 +37,57 @@ const stderrMaxChars = 8192;
  */
 export async function startVirtualMachine(options: StartOptions): Promise<VirtualMachine> {
   options.signal?.throwIfAborted();
-  const argv = commandLine(options);
   await removeRuntimeFiles(options.runtimeDirectory);
   await using undo = new AsyncDisposableStack();
   const consoleFile = undo.use(openConsole(options));
+  undo.defer(() => removeRuntimeFiles(options.runtimeDirectory));
+  using files = new InheritedFiles(fileDescriptor);
+  const sockets = await SocketDirectory.make(options.runtimeDirectory, options.user, files);
+  const takeBack = await lendSnapshot(options, files);
+  undo.defer(takeBack);
+  const argv = commandLine(options, files, sockets);
   options.log.debug({ argv }, "starting QEMU");
   const child = spawn(argv[0]!, argv.slice(1), {
     cwd: options.directory,
     detached: true, // the terminal's Ctrl-C is for the agent, which shuts machines down in its own order
-    stdio: ["pipe", "pipe", "pipe", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe", "pipe", "pipe", ...files.descriptors],
   });
-  const complaint = recordStreams(child, consoleFile, options);
-  const machine = new QemuMachine({ options, child, consoleFile, complaint });
+  const said = recordStreams(child, consoleFile, options);
+  const complaint = () => files.explain(said());
+  const machine = new QemuMachine({ options, child, consoleFile, sockets, takeBack, complaint });
   undo.use(machine);
   const qmp = new QmpClient(child.stdio[qmpDescriptor] as unknown as Duplex, (event) =>
     machine.observe(event),
   );
   machine.qmp = qmp;
+  await writePid(machine.pid, options);
   await serveConsole(machine, child, options);
   await untilNegotiated(machine, qmp, options, complaint);
+  await moveOperatorSocket(machine, sockets, options);
   if (options.publicScreen) await machine.setScreenPassword(options.publicScreen.password);
   undo.move();
   return machine;
+}
+
+/** For the successor of an agent that crashes, and for operators. */
+async function writePid(pid: number | undefined, { runtimeDirectory }: StartOptions): Promise<void> {
+  if (pid === undefined) return; // it did not start, which is told in a moment
+  const path = join(runtimeDirectory, pidFileName);
+  await attempt(`write '${path}'`, writeFile(path, `${pid}\n`, { mode: 0o600 }));
+}
+
+async function moveOperatorSocket(
+  machine: QemuMachine,
+  sockets: SocketDirectory,
+  { runtimeDirectory }: StartOptions,
+): Promise<void> {
+  const socket = operatorSocket(runtimeDirectory);
+  if (socket === undefined) return;
+  try {
+    await sockets.moveOut(socket);
+  } catch (error) {
+    if (!(await machine.wait(1))) throw error; // one that has ended already has removed it
+  }
 }
 
 /** Lets operators' terminals in; a machine whose console nobody can reach is worth as much to everybody else. */

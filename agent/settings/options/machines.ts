@@ -35,6 +35,17 @@ export const machineOptions: readonly OptionDeclaration[] = [
     prose: "QEMU program",
   },
   {
+    name: "machine-uid",
+    kind: "integer",
+    value: "N",
+    default: 70000,
+    maximum: 2 ** 31 - 10_000,
+    prose:
+      "machines of an agent that is root run as the user with this number plus the instance's offset; 0: as root",
+    details:
+      "These users need no entry in the user database, and must be nobody else's. QEMU gets what it needs open, and may do nothing else: a guest that breaks out of it has won nothing. In a container whose users end at 65535, give a lower number.",
+  },
+  {
     name: "cpu",
     kind: "integer",
     value: "N",

@@ -19,6 +19,7 @@ export class MachineDouble implements VirtualMachine {
   readonly consoleFile: string;
   /** The test plays the guest, from sockets of its own. */
   readonly pid = process.pid;
+  readonly user = undefined;
   readonly options: StartOptions;
   readonly ended: Promise<MachineEnd>;
   /** What the agent did with it. */

@@ -24,7 +24,7 @@ function otherProcess(): AsyncDisposable & { pid: number } {
 
 function belongingTo(pid: number): OwnProcess {
   const own = new OwnProcess(silentLog());
-  own.is(pid);
+  own.is({ pid, user: undefined });
   return own;
 }
 
@@ -53,6 +53,18 @@ test("another process neither reads nor writes, and its requests are no sign of 
   );
 });
 
+test("a process of a user of its own is known by its user, and shares it with nobody", async () => {
+  await using client = await Client.open();
+  for (const [user, verdict] of [
+    [process.getuid!(), "own"],
+    [process.getuid!() + 70_001, "foreign"],
+  ] as const) {
+    using own = new OwnProcess(silentLog());
+    own.is({ pid: 1, user });
+    assert.equal(await own.judge(client.socket.address()), verdict);
+  }
+});
+
 test("a process that is gone, or whose number is not one's to look into, has no requests", async () => {
   const other = otherProcess();
   await other[Symbol.asyncDispose]();
@@ -73,7 +85,7 @@ test("requests wait until the process is known; without one they get no answer",
   using own = new OwnProcess(silentLog());
   await using client = await Client.open();
   const early = own.judge(client.socket.address());
-  own.is(process.pid);
+  own.is({ pid: process.pid, user: undefined });
   assert.equal(await early, "own");
   const never = new OwnProcess(silentLog());
   const asked = never.judge(client.socket.address());

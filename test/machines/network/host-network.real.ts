@@ -6,7 +6,7 @@ import { silentLog } from "../../../os/log.ts";
 import { readBridge } from "../../../machines/network/bridge.ts";
 import { openHostNetwork, prepareHostNetwork } from "../../../machines/network/host-network.ts";
 import { admittingRules } from "../../../machines/network/rules.ts";
-import { commandLine } from "../../../machines/qemu/command-line.ts";
+import { commandLineOf } from "../qemu/qemu-guest.ts";
 import type { StartOptions } from "../../../machines/virtual-machine.ts";
 import { enterNetworkNamespace, hostAddress, sh, startBridgedHost } from "../../fixtures/network.ts";
 
@@ -123,7 +123,7 @@ test("networks and routers of the bridge bound what a machine may say", async ()
   assert.match(text, /^ +arp saddr ip \{ 10\.8\.0\.1, 10\.8\.1\.1, 172\.30\.5\.1, 10\.8\.0\.254 \} drop$/m);
 });
 
-test("QEMU gets the interface by name, also through a machine's own options", () => {
+test("QEMU gets the interface by name, also through a machine's own options", async () => {
   const options: StartOptions = {
     ...{
       name: "m",
@@ -141,7 +141,7 @@ test("QEMU gets the interface by name, also through a machine's own options", ()
     network: { kind: "bridge", interfaceName: "croft7", tftpAddress: hostAddress, tftpPort: 23_407 },
     accel: "tcg",
   };
-  const own = commandLine(options).join(" ");
+  const own = (await commandLineOf(options)).join(" ");
   assert.match(own, /tap,id=n,ifname=croft7,script=no -device e1000,netdev=n,mac=52:54:00:00:00:07$/);
   assert.match(own, /name=opt\/croft\/tftp,string=10\.7\.0\.1:23407 {50}/);
 });

@@ -3,7 +3,9 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
 import { BoundedFile } from "../../../machines/qemu/bounded-file.ts";
+import { InheritedFiles } from "../../../machines/qemu/inherited-files.ts";
 import { QemuMachine } from "../../../machines/qemu/machine.ts";
+import { SocketDirectory } from "../../../machines/qemu/socket-directory.ts";
 import { parseMachine } from "../../../manifests/machine.ts";
 import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
@@ -13,6 +15,7 @@ test("a QEMU that goes on after its guest's kernel has panicked is killed", asyn
   // Stands for a QEMU that hangs: what it does is not asked for.
   const child = spawn("sleep", ["600"], { stdio: ["ignore", "pipe", "pipe"] });
   const consoleFile = new BoundedFile(join(directory.path, "console.log"), 4096);
+  using files = new InheritedFiles(5);
   const machine = new QemuMachine({
     options: {
       name: "m",
@@ -28,6 +31,8 @@ test("a QEMU that goes on after its guest's kernel has panicked is killed", asyn
     },
     child,
     consoleFile,
+    sockets: await SocketDirectory.make(directory.path, undefined, files),
+    takeBack: () => Promise.resolve(),
     complaint: () => "",
   });
   machine.observe({ event: "GUEST_PANICKED" });

@@ -4,10 +4,23 @@ import { join } from "node:path";
 import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { makeRuntimeDirectory } from "../../../machines/runtime-directory.ts";
+import { commandLine, fileDescriptor } from "../../../machines/qemu/command-line.ts";
+import { InheritedFiles } from "../../../machines/qemu/inherited-files.ts";
+import { SocketDirectory } from "../../../machines/qemu/socket-directory.ts";
 import { startVirtualMachine } from "../../../machines/qemu/start.ts";
 import type { StartOptions, VirtualMachine } from "../../../machines/virtual-machine.ts";
 import { copyMachine, minimalMachine } from "../../fixtures/images.ts";
 import { patienceSeconds } from "../../fixtures/patience.ts";
+
+/** QEMU's command line for a machine that is not started. */
+export async function commandLineOf(options: StartOptions): Promise<string[]> {
+  using files = new InheritedFiles(fileDescriptor);
+  await using directory = await temporaryDirectory("croft-test-qemu-");
+  return commandLine(options, files, await SocketDirectory.make(directory.path, options.user, files));
+}
+
+/** Whom guests of tests run as. */
+export const guestUser = { id: 79_001 };
 
 const prelude = `
 exec < /dev/console > /dev/console 2>&1
@@ -54,6 +67,7 @@ export async function guestOptions(
     machine: { id: "guest-1", name: "guest", summary: "a guest", type: "kvm" },
     ...{ network: { kind: "user", tftpPort: 23999 }, cpus: 1, ramKiB: 256 * 1024, accel: "auto" },
     log: silentLog(),
+    ...(process.getuid?.() === 0 ? { user: guestUser } : {}),
   };
 }
 

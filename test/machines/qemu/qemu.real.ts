@@ -186,7 +186,8 @@ test("a QEMU left behind is ended, another process of the same pid is not", asyn
   assert.equal(await killStaleVirtualMachines(directory.path), undefined);
   assert.ok(!existsSync(pidFile));
   const args = ["-machine", "none", "-display", "none", "-nodefaults", "-pidfile", pidFile];
-  const orphan = spawn("qemu-system-x86_64", args, { stdio: "ignore" });
+  args.push("-add-fd", `fd=3,set=0,opaque=${directory.path}`);
+  const orphan = spawn("qemu-system-x86_64", args, { stdio: ["ignore", "ignore", "inherit", "ignore"] });
   const exit = once(orphan, "exit");
   while (!existsSync(pidFile)) await delay(20);
   while (readFileSync(pidFile, "utf8") === "") await delay(20);

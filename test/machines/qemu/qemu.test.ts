@@ -10,10 +10,10 @@ import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { architectureOf, hostArchitecture } from "../../../machines/qemu/architecture.ts";
 import { BoundedFile } from "../../../machines/qemu/bounded-file.ts";
-import { commandLine } from "../../../machines/qemu/command-line.ts";
 import { QmpClient, QmpFailure, type QmpEvent } from "../../../machines/qemu/qmp.ts";
 import { throttle } from "../../../machines/qemu/throttle.ts";
 import type { StartOptions } from "../../../machines/virtual-machine.ts";
+import { commandLineOf } from "./qemu-guest.ts";
 
 /** The far end of a QMP connection, on a real socket. */
 async function qmpPair(onEvent: (event: QmpEvent) => void = () => {}) {
@@ -145,12 +145,13 @@ async function machineDirectory(directory: string): Promise<StartOptions> {
 
 test("a machine without kernel boots from its disks, in the order of their names", async () => {
   await using directory = await temporaryDirectory("croft-test-");
-  const argv = commandLine(await machineDirectory(directory.path)).join(" ");
+  const argv = (await commandLineOf(await machineDirectory(directory.path))).join(" ");
   assert.ok(!argv.includes("-kernel"));
   assert.match(
     argv,
-    /file=disk\.img,cache=unsafe,discard=unmap,format=raw .*file=disk2\.qcow2,.*format=qcow2/,
+    /file=\/dev\/fdset\/0,cache=unsafe,discard=unmap,format=raw .*file=\/dev\/fdset\/1,.*format=qcow2/,
   );
+  assert.match(argv, /set=0,opaque=\S*\/disk\.img .*set=1,opaque=\S*\/disk2\.qcow2 /);
   assert.match(argv, /-name guest=one,,two /);
   assert.match(argv, /-accel tcg -cpu max -smp 2 -m 1048576k/);
 });
@@ -160,16 +161,21 @@ test("a machine with a kernel boots it, with its command line on one line", asyn
   const options = await machineDirectory(directory.path);
   for (const [name, content] of Object.entries({ kernel: "", initrd: "", cmdline: "a=1\n b=2\n\n" }))
     await writeFile(join(directory.path, name), content);
-  const argv = commandLine(options);
+  const argv = await commandLineOf(options);
   const at = argv.indexOf("-kernel");
-  assert.deepEqual(argv.slice(at, at + 6), ["-kernel", "kernel", "-initrd", "initrd", "-append", "a=1 b=2"]);
+  const inherited = /^\/proc\/self\/fd\/\d+$/;
+  for (const index of [1, 3]) assert.match(argv[at + index]!, inherited);
+  assert.deepEqual(
+    [argv[at], argv[at + 2], ...argv.slice(at + 4, at + 6)],
+    ["-kernel", "-initrd", "-append", "a=1 b=2"],
+  );
 });
 
 test("a machine's own options replace network and disks, with the MAC address filled in", async () => {
   await using directory = await temporaryDirectory("croft-test-");
   const options = await machineDirectory(directory.path);
   const own = ["-netdev", "user,id=n", "-device", "e1000,netdev=n,mac=?", "-hda", "disk.img"];
-  const argv = commandLine({ ...options, machine: { ...options.machine, options: own } });
+  const argv = await commandLineOf({ ...options, machine: { ...options.machine, options: own } });
   assert.deepEqual(argv.slice(-6), [
     "-netdev",
     "user,id=n",
@@ -180,14 +186,14 @@ test("a machine's own options replace network and disks, with the MAC address fi
   ]);
   assert.ok(!argv.join(" ").includes("virtio-blk"));
   const tap = { ...options.machine, options: ["-netdev", "tap,id=n,ifname=?"] };
-  assert.throws(() => commandLine({ ...options, machine: tap }), /needs a bridged network/);
+  await assert.rejects(commandLineOf({ ...options, machine: tap }), /needs a bridged network/);
 });
 
 test("a machine of a type that QEMU does not run is refused", async () => {
   await using directory = await temporaryDirectory("croft-test-");
   const options = await machineDirectory(directory.path);
-  assert.throws(
-    () => commandLine({ ...options, machine: { ...options.machine, type: "nspawn" } }),
+  await assert.rejects(
+    commandLineOf({ ...options, machine: { ...options.machine, type: "nspawn" } }),
     /Cannot start machine 'one,two': its type is 'nspawn'/,
   );
 });

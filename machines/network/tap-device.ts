@@ -1,0 +1,37 @@
+import { closeSync, constants, openSync } from "node:fs";
+import koffi from "koffi";
+import { Failure, reasonOf } from "../../os/failure.ts";
+
+/** Of the kernel's interface (linux/if_tun.h): frames as they are, with a header for what the guest leaves to the host. */
+const TUNSETIFF = 0x400454ca;
+const IFF_TAP = 0x0002;
+const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
+/** struct ifreq: a name, and flags behind it (linux/if.h). */
+const requestBytes = 40;
+const nameBytes = 16;
+
+const ioctl = koffi.load("libc.so.6").func("int ioctl(int, unsigned long, void *)");
+
+/**
+ * Attaches to a tap interface that is there.
+ *
+ * @returns a descriptor for its frames; close-on-exec.
+ * @throws {Failure} if it belongs to another user, is in use, or there is none.
+ */
+export function openTap(name: string): number {
+  const action = `open network interface '${name}'`;
+  let fd: number;
+  try {
+    fd = openSync("/dev/net/tun", constants.O_RDWR | constants.O_NONBLOCK);
+  } catch (error) {
+    throw new Failure(action, `/dev/net/tun: ${reasonOf(error)}`, { cause: error });
+  }
+  const request = Buffer.alloc(requestBytes);
+  request.write(name.slice(0, nameBytes - 1));
+  request.writeUInt16LE(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, nameBytes);
+  if (ioctl(fd, TUNSETIFF, request) === 0) return fd;
+  const errno = koffi.errno(); // before any other call
+  closeSync(fd);
+  throw new Failure(action, errno === koffi.os.errno.EBUSY ? "it is in use" : `error ${errno} of the kernel`);
+}

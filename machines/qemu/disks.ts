@@ -1,0 +1,103 @@
+/** The disks of a machine, which QEMU gets open. */
+import { lstatSync, readdirSync, realpathSync } from "node:fs";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import type { StartOptions } from "../virtual-machine.ts";
+import { backingFileOf } from "./backing-files.ts";
+import type { InheritedFiles } from "./inherited-files.ts";
+
+/** @throws {Failure} if there is none. */
+export function diskArguments(options: StartOptions, files: InheritedFiles): string[] {
+  const disks = disksOf(options);
+  if (disks.length === 0)
+    throw new Failure(
+      `start machine '${options.name}'`,
+      `'${options.directory}' holds no disk*.img or disk*.qcow2`,
+    );
+  // The snapshot is thrown away after use, so that no write need ever reach the platter.
+  return disks.flatMap((name, index) => {
+    const path = resolve(options.directory, name);
+    const format = formatOf(name);
+    const drive = [
+      `if=none,id=disk${index},file=${files.disk(path, "write")},cache=unsafe,discard=unmap,format=${format}`,
+      ...(format === "qcow2" ? backingOptions(backingChain(path, options.directory, files)) : []),
+    ];
+    return [
+      ...["-drive", drive.join(",")],
+      ...["-device", `virtio-blk-pci,drive=disk${index},bootindex=${index + 1}`],
+    ];
+  });
+}
+
+/** How deep disks may be based on one another. */
+const backingDepthMaximum = 16;
+
+/** A disk that another one is based on. */
+interface Backing {
+  format: string;
+  /** QEMU's name for it. */
+  name: string;
+  /** QEMU gets it open. */
+  isOpen: boolean;
+}
+
+/**
+ * What a disk is based on, and that again.
+ *
+ * Only what belongs to the machine is opened for QEMU. The header of a disk may be a guest's work, by a guest that had
+ * broken out: QEMU opens what lies elsewhere itself, as far as its user may.
+ */
+export function backingChain(disk: string, snapshot: string, files: InheritedFiles): Backing[] {
+  const chain: Backing[] = [];
+  for (let path = disk; chain.length < backingDepthMaximum;) {
+    const backing = backingFileOf(path);
+    if (backing === undefined || /^[a-z0-9+-]+:/i.test(backing.name)) break; // none, or no plain file
+    path = isAbsolute(backing.name) ? backing.name : join(dirname(path), backing.name);
+    const format = backing.format ?? formatOf(path);
+    const isOpen = belongsTo(path, snapshot);
+    chain.push({ format, name: isOpen ? files.disk(path, "read") : path, isOpen });
+    if (format !== "qcow2" || !isOpen) break;
+  }
+  return chain;
+}
+
+/** Told instead of read by QEMU, which could not find the files from where it is. */
+function backingOptions(chain: readonly Backing[]): string[] {
+  return chain.flatMap(({ format, name }, depth) => {
+    const key = "backing.".repeat(depth + 1);
+    return [`${key}driver=${format}`, `${key}file.driver=file`, `${key}file.filename=${escape(name)}`];
+  });
+}
+
+/** Whether it is a file in the snapshot, or in another tree of its machine. */
+function belongsTo(path: string, snapshot: string): boolean {
+  try {
+    return (
+      lstatSync(path).isFile() && dirname(dirname(realpathSync(path))) === dirname(realpathSync(snapshot))
+    );
+  } catch {
+    return false; // which QEMU says better
+  }
+}
+
+function formatOf(name: string): "qcow2" | "raw" {
+  return name.endsWith(".qcow2") ? "qcow2" : "raw";
+}
+
+/** Names of the disks, in their order. */
+export function disksOf(options: StartOptions): string[] {
+  try {
+    return readdirSync(options.directory)
+      .filter((name) => /^disk.*\.(img|qcow2)$/.test(name))
+      .sort();
+  } catch (error) {
+    throw new Failure(`start machine '${options.name}'`, `'${options.directory}': ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** QEMU's option lists double a comma that is meant. */
+export function escape(value: string): string {
+  return value.replaceAll(",", ",,");
+}
