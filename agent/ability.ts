@@ -9,6 +9,7 @@ import { delimiter, dirname, join } from "node:path";
 import { visibleDirectories } from "../machines/layout.ts";
 import { openHostNetwork } from "../machines/network/host-network.ts";
 import { hostArchitecture, installQemuHint, qemuFor } from "../machines/qemu/architecture.ts";
+import { launcher, machineUser } from "../machines/qemu/user.ts";
 import { Failure, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
@@ -49,11 +50,11 @@ export class HostAbility implements AsyncDisposable {
       : await openHostNetwork({ choice: network, offset, mac: "", log, signal: stop });
     await this.tftpPort.hold(address, settings.tftpPort);
     for (const path of await places(settings)) await checkRoom(path);
-    if (fakeMachine === undefined && !fakeBuild) await this.#checkQemu(settings.qemu, stop);
+    if (fakeMachine === undefined && !fakeBuild) await this.#checkQemu(settings, log, stop);
   }
 
   /** Tried once for each identity of the program: an update may come at any time. */
-  async #checkQemu(qemu: string | undefined, signal: AbortSignal): Promise<void> {
+  async #checkQemu({ qemu, machineUid, accel }: Settings, log: Log, signal: AbortSignal): Promise<void> {
     const program = qemu ?? qemuFor(hostArchitecture());
     const identity = identityOf(program);
     if (identity === undefined)
@@ -62,7 +63,7 @@ export class HostAbility implements AsyncDisposable {
       });
     if (identity === this.#started) return;
     try {
-      const argv = ["setpriv", "--pdeathsig", "KILL", "--", program, "--version"];
+      const argv = [...launcher(machineUser(machineUid, accel, log)), program, "--version"];
       await run(argv, { timeoutSeconds: 60, signal });
     } catch (error) {
       signal.throwIfAborted();

@@ -1,5 +1,5 @@
 import { lstatSync } from "node:fs";
-import { rename } from "node:fs/promises";
+import { chmod, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { syncDirectory } from "../os/files/durable.ts";
 import { Failure, reasonOf } from "../os/failure.ts";
@@ -77,7 +77,19 @@ export async function temporarySnapshot(
   const path = freeName(`${paths.bootstrapped}-${instance}-`);
   if (mode === "clone") await storage.clone(from, path, signal);
   else await storage.overlay(from, path, signal);
-  return new TemporarySnapshot(path, storage, log);
+  const snapshot = new TemporarySnapshot(path, storage, log);
+  if (mode === "overlay") await closeToOthers(snapshot);
+  return snapshot;
+}
+
+/** A build's sources and results are nobody's but its agent's: what is published belongs to everybody, what a task makes does not. */
+async function closeToOthers(snapshot: TemporarySnapshot): Promise<void> {
+  try {
+    await chmod(snapshot.path, 0o700);
+  } catch (error) {
+    await snapshot[Symbol.asyncDispose]();
+    throw new Failure(`close '${snapshot.path}' to other users`, reasonOf(error), { cause: error });
+  }
 }
 
 function freeName(prefix: string): string {

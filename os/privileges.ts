@@ -1,5 +1,7 @@
-/** What the kernel lets this process do, as it tells it in /proc. */
+/** What the kernel lets this process do, as it tells it in /proc; and who is who on this host. */
 import { readFileSync } from "node:fs";
+import { run } from "./run.ts";
+import { withoutUndefined } from "./without-undefined.ts";
 
 /** Numbers of capabilities (linux/capability.h). */
 const capabilities = { CHOWN: 0, KILL: 5, SETGID: 6, SETUID: 7 };
@@ -26,4 +28,11 @@ function isMapped(map: string, id: number): boolean {
     .split("\n")
     .map((line) => line.trim().split(/\s+/).map(Number))
     .some(([first = 0, , count = 0]) => id >= first && id < first + count);
+}
+
+/** Name of the user with a number; undefined if it is nobody's. */
+export async function userOf(id: number, signal?: AbortSignal): Promise<string | undefined> {
+  const limits = { timeoutSeconds: 10, accept: [2], ...withoutUndefined({ signal }) };
+  const { stdout } = await run(["getent", "passwd", String(id)], limits); // in whatever knows users here
+  return /^([^:]+):/.exec(stdout)?.[1];
 }

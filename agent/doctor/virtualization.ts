@@ -3,6 +3,8 @@ import { reasonOf } from "../../os/failure.ts";
 import { kvmObstacle } from "../../machines/qemu/acceleration.ts";
 import { hostArchitecture } from "../../machines/qemu/architecture.ts";
 import { inspectQemu, tryGuest } from "../../machines/qemu/trial.ts";
+import { lookForUser } from "../../machines/qemu/user.ts";
+import { userOf } from "../../os/privileges.ts";
 import type { Settings } from "../settings/settings.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 
@@ -15,6 +17,7 @@ const installQemu = "apt-get install qemu-system-x86 (on arm64: qemu-system-arm)
 export const virtualizationChecks: readonly Check[] = [
   { name: "QEMU", run: checkProgram },
   { name: "machines", deadlineSeconds: 14, run: checkGuests },
+  { name: "machines' user", run: checkUser },
 ];
 
 async function checkProgram({ qemu }: Settings, signal: AbortSignal): Promise<Finding[]> {
@@ -34,9 +37,13 @@ async function checkProgram({ qemu }: Settings, signal: AbortSignal): Promise<Fi
 
 type Tried = Awaited<ReturnType<typeof tryGuest>>;
 
-async function checkGuests({ qemu, accel }: Settings, signal: AbortSignal): Promise<Finding[]> {
-  const attempt = (kind: "kvm" | "tcg"): Promise<Tried> =>
-    tryGuest(kind, { qemu, timeoutSeconds: guestSeconds[kind], signal });
+async function checkGuests(settings: Settings, signal: AbortSignal): Promise<Finding[]> {
+  const { qemu, accel, machineUid } = settings;
+  const attempt = (kind: "kvm" | "tcg"): Promise<Tried> => {
+    const found = lookForUser(machineUid, kind);
+    const user = "user" in found ? found.user : undefined;
+    return tryGuest(kind, { qemu, user, timeoutSeconds: guestSeconds[kind], signal });
+  };
   const [kvm, tcg] = await Promise.all([attempt("kvm"), accel === "kvm" ? undefined : attempt("tcg")]);
   return [
     judgeKvm(kvm, accel, kvmObstacle(hostArchitecture())),
@@ -80,4 +87,26 @@ function judgeEmulation(tcg: Tried, kvm: Tried, accel: Settings["accel"]): Findi
   return needed
     ? problem(subject, text, installQemu)
     : warning(subject, `${text}; it is not needed`, installQemu);
+}
+
+/** Whom QEMU runs as. That this user may open /dev/kvm, the guest shows that is run as it. */
+async function checkUser({ machineUid, accel }: Settings, signal: AbortSignal): Promise<Finding[]> {
+  const subject = "machines' user";
+  if (process.geteuid?.() !== 0) return [ok(subject, "this agent's own, which is not root")];
+  if (machineUid === 0)
+    return [
+      warning(subject, "QEMU runs as root, with whatever a guest makes of it", "Leave --machine-uid out."),
+    ];
+  const found = lookForUser(machineUid, accel);
+  if ("obstacle" in found)
+    return [warning(subject, `QEMU runs as root: ${found.obstacle}`, userFix(found.obstacle))];
+  const name = await userOf(machineUid, signal);
+  if (name === undefined) return [ok(subject, `${machineUid}, which is nobody else's`)];
+  return [problem(subject, `${machineUid} is also ${name}`, "Give --machine-uid a range of free numbers.")];
+}
+
+function userFix(obstacle: string): string {
+  if (/CAP_/.test(obstacle)) return "croft agent install, which renews the unit; then restart the agents.";
+  if (/kvm/.test(obstacle)) return "chgrp kvm /dev/kvm; chmod 660 /dev/kvm";
+  return "Give a lower --machine-uid, such as 60700.";
 }

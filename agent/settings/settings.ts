@@ -65,6 +65,9 @@ export interface Settings {
   controllers: ControllerSetting[];
 }
 
+/** The largest offset: of instance 99 of toolchain 99. */
+export const offsetMaximum = 9899;
+
 /** `T-I`, the name of this instance in directories and locks. */
 export function instanceName(settings: Settings): string {
   return `${settings.toolchain.name}-${settings.instance}`;

@@ -15,6 +15,7 @@ import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { formatListenAddress } from "../../os/network/listen-address.ts";
 import { metricsContentType } from "../../os/metrics.ts";
+import { Callers } from "./callers.ts";
 import { healthOf } from "./health.ts";
 import type { Reported } from "./reported.ts";
 import { statusReport } from "./status-report.ts";
@@ -44,6 +45,7 @@ export async function startStatusServer(
   reported: Reported,
   log: Log,
 ): Promise<StatusServer> {
+  const callers = new Callers(reported, log);
   const server = createServer(
     {
       maxHeaderSize: 8 * 1024,
@@ -53,7 +55,7 @@ export async function startStatusServer(
       connectionsCheckingInterval: 2_000,
     },
     (request, response) => {
-      serve(request, response, reported).catch((error: unknown) => {
+      serve(request, response, reported, callers).catch((error: unknown) => {
         log.error({ reason: reasonOf(error) }, "a status request failed");
         if (response.headersSent) response.destroy();
         else send(request, response, text(500, "the agent cannot tell; its log says why"));
@@ -88,11 +90,17 @@ async function close(server: Server): Promise<void> {
   await closed;
 }
 
-async function serve(request: IncomingMessage, response: ServerResponse, reported: Reported): Promise<void> {
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  reported: Reported,
+  callers: Callers,
+): Promise<void> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     response.setHeader("Allow", "GET, HEAD");
     return send(request, response, text(405, "only GET and HEAD"));
   }
+  if (await callers.isMachine(request.socket)) return send(request, response, text(403, "not for machines"));
   const [path] = (request.url ?? "").split("?", 1);
   send(request, response, await answer(path!, reported));
 }

@@ -7,7 +7,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import { findUdpSockets, readUdpTable, socketsOf, type UdpSocket } from "../../os/network/udp-owner.ts";
+import { findSockets, readUdpTable, socketsOf, type HostSocket } from "../../os/network/socket-owner.ts";
 import type { Peer } from "./socket.ts";
 
 /** Whose requests count. */
@@ -118,15 +118,15 @@ export class OwnProcess implements Requesters, Disposable {
  * A table of more than a page is read in pieces, and the kernel finds the next piece by counting: while sockets close
  * meanwhile, it passes over others. So what is not there is looked for once more.
  */
-async function socketsOfPeers(peers: readonly Peer[]): Promise<UdpSocket[][]> {
-  const found = findUdpSockets(await readUdpTable(), peers);
+async function socketsOfPeers(peers: readonly Peer[]): Promise<HostSocket[][]> {
+  const found = findSockets(await readUdpTable(), peers);
   if (found.every((sockets) => sockets.length > 0)) return found;
-  const again = findUdpSockets(await readUdpTable(), peers);
+  const again = findSockets(await readUdpTable(), peers);
   return found.map((sockets, i) => (sockets.length > 0 ? sockets : again[i]!));
 }
 
 /** A port that is shared with another process is not the machine's. */
-function verdictOn(sockets: readonly UdpSocket[], isOwn: (socket: UdpSocket) => boolean): Verdict {
+function verdictOn(sockets: readonly HostSocket[], isOwn: (socket: HostSocket) => boolean): Verdict {
   if (sockets.length === 0) return "unknown";
   return sockets.every(isOwn) ? "own" : "foreign";
 }

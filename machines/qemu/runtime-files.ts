@@ -155,7 +155,8 @@ function kill(pid: number): void {
   }
 }
 
-async function pidOf(runtimeDirectory: string): Promise<number | undefined> {
+/** The hypervisor's process of the machine of a runtime directory; undefined if none runs there. */
+export async function pidOf(runtimeDirectory: string): Promise<number | undefined> {
   const text = await readIfThere(join(runtimeDirectory, pidFileName));
   const pid = Number(text?.trim());
   return Number.isSafeInteger(pid) && pid > 1 && (await runs(pid, runtimeDirectory)) ? pid : undefined;

@@ -4,12 +4,14 @@
  * That `/dev/kvm` opens says little: where virtualization is only pretended, a guest hangs. The firmware is part of the
  * test: a guest that is nothing but these instructions has been seen to run where every other one hangs.
  */
-import { truncate, writeFile } from "node:fs/promises";
+import { chmod, chown, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ProgramFailure, run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
+import type { MachineUser } from "../virtual-machine.ts";
 import { hostArchitecture, platforms, qemuFor, type Architecture } from "./architecture.ts";
+import { launcher } from "./user.ts";
 
 /** Smaller disks have no geometry that the firmware would boot from. */
 const imageBytes = 8 * 1024 * 1024;
@@ -54,6 +56,8 @@ function bootSector(code: readonly number[]): Buffer {
 export interface TrialOptions {
   /** Program; by default that of the host's architecture. */
   qemu?: string | undefined;
+  /** Whom it runs as, instead of this process's user. */
+  user?: MachineUser | undefined;
   /** How long the guest may take. */
   timeoutSeconds: number;
   signal?: AbortSignal;
@@ -66,15 +70,17 @@ export interface TrialOptions {
  */
 export async function tryGuest(
   accelerator: "kvm" | "tcg",
-  { qemu, timeoutSeconds, signal }: TrialOptions,
+  { qemu, user, timeoutSeconds, signal }: TrialOptions,
 ): Promise<{ seconds: number } | { failure: string }> {
   const architecture = hostArchitecture();
   const { image, args, status } = guests[architecture];
   await using directory = await temporaryDirectory("croft-trial-");
   await writeFile(join(directory.path, "guest"), image);
   if (architecture === "x86_64") await truncate(join(directory.path, "guest"), imageBytes);
+  await chmod(join(directory.path, "guest"), 0o644);
+  if (user) await chown(directory.path, user.id, user.id);
   const argv = [
-    ...["setpriv", "--pdeathsig", "KILL", "--", qemu ?? qemuFor(architecture)],
+    ...[...launcher(user), qemu ?? qemuFor(architecture)],
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ...["-machine", platforms[architecture].machine, "-accel", accelerator],

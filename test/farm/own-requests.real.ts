@@ -1,24 +1,33 @@
-/** Two guests on the user network: one tries to forge the other's build, and so does a user of the host. */
+/**
+ * Two guests on the user network: one tries to forge the other's build, and to look into its host, and so do users of the
+ * host (docs/decisions/reach.md).
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../os/run.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { freePort } from "../fixtures/ports.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 const options = { machine: "minimal", agent: ["--ram", "262144"], controller: "retries: 0\n" } as const;
 
-/** Where a guest finds the TFTP server of a farm's running machine, as its QEMU was told. */
-async function tftpPort(farm: Farm): Promise<number> {
+/** A machine's process, and where its guest finds the TFTP server. */
+interface Running {
+  pid: number;
+  tftpPort: number;
+}
+
+async function runningMachine(farm: Farm): Promise<Running> {
   for (;;) {
     const { stdout } = await run(["pgrep", "-a", "-f", `qemu-system.*${farm.directory}`], {
       ...{ timeoutSeconds: 10, accept: [1] },
     });
-    const found = /opt\/croft\/tftp,string=10\.0\.2\.2:(\d+)/.exec(stdout);
-    if (found) return Number(found[1]);
+    const found = /^(\d+) .*opt\/croft\/tftp,string=10\.0\.2\.2:(\d+)/.exec(stdout);
+    if (found) return { pid: Number(found[1]), tftpPort: Number(found[2]) };
     await delay(100);
   }
 }
@@ -30,8 +39,8 @@ async function submitWaiting(farm: Farm): Promise<number> {
   return farm.submit({ name: "hello" });
 }
 
-/** A build that acts on another guest's TFTP server, and tells how that went. */
-async function submitHostile(farm: Farm, port: number): Promise<number> {
+/** A build that tries what another guest's host has, its TFTP server first, and tells how that went. */
+async function submitHostile(farm: Farm, port: number, statusPort: number): Promise<number> {
   const forged =
     ": 1\\nname: hello\\nversion: 1.0\\nstatus: success\\nupdate-status: success\\nupdate-log: forged\\n";
   const tftp = "timeout 30 busybox tftp";
@@ -42,19 +51,86 @@ async function submitHostile(farm: Farm, port: number): Promise<number> {
       (name) => `${tftp} -p -l forged -r ${name} 10.0.2.2 ${port}; echo "put ${name}: $?"`,
     ),
   );
-  await packSource(farm.sources, { ".croft/update": attack });
+  const look = ["status", "metrics"].map(
+    (page) => `wget -T 30 -O - http://10.0.2.2:${statusPort}/${page} 2>&1; echo "get ${page}: $?"`,
+  );
+  await packSource(farm.sources, { ".croft/update": attack + look.join("\n") });
   return farm.submit({ name: "hello" });
 }
 
+/** What a user of the host can read or write below a directory, besides directories. */
+async function openTo(user: number, directory: string): Promise<{ read: string[]; write: string[] }> {
+  const find = async (what: string) => {
+    const argv = ["find", directory, "!", "-type", "d", "!", "-type", "l", what, "-printf", "%P\\n"];
+    const { stdout } = await run([...as(user), ...argv], { timeoutSeconds: 60, accept: [1] });
+    return stdout.split("\n").filter((line) => line !== "");
+  };
+  return { read: await find("-readable"), write: await find("-writable") };
+}
+
+function as(user: number): string[] {
+  return ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", "--"];
+}
+
+/** What processes listen on, as ss(8) tells it. */
+async function listening(pids: readonly number[]): Promise<string[]> {
+  const { stdout } = await run(["ss", "-Htulnp"], { timeoutSeconds: 60 });
+  return stdout
+    .split("\n")
+    .filter((line) => pids.some((pid) => line.includes(`,pid=${pid},`)))
+    .map((line) =>
+      line
+        .split(/ +/)
+        .filter((_, column) => column === 0 || column === 4)
+        .join(" "),
+    );
+}
+
+async function agentOf(farm: Farm): Promise<number> {
+  const { stdout } = await run(["pgrep", "-f", `agent.*--spool ${farm.spool}`], { timeoutSeconds: 60 });
+  return Number(stdout.split("\n")[0]);
+}
+
+/** Tries what users of the host can reach: somebody, and the user of another instance's machine. */
+async function assertClosedToUsers(farm: Farm, { pid }: Running): Promise<void> {
+  await chmod(farm.directory, 0o755); // as those of a host are
+  const published = /^machines\/volume\/minimal\/(minimal-default\/|minimal-default\.lock$)/;
+  const ofTheTest = /^(sources?|data|controller|agent\.log|toolchain\.lock)/;
+  for (const user of [65_534, 70_099]) {
+    const { read, write } = await openTo(user, farm.directory);
+    assert.deepEqual(write, []);
+    assert.deepEqual(
+      read.filter((path) => !published.test(path) && !ofTheTest.test(path)),
+      [],
+    );
+    for (const attempt of [`kill -0 ${pid}`, `ls /proc/${pid}/fd`, `cat /proc/${pid}/environ`])
+      await assert.rejects(run([...as(user), "sh", "-c", attempt], { timeoutSeconds: 60 }), /ermi/, attempt);
+  }
+}
+
 test("a guest forges nothing of another instance's build, and a user of the host neither", async () => {
-  await using victim = await startFarm(options);
+  const statusPort = await freePort();
+  const statusListen = ["--status-listen", `127.0.0.1:${statusPort}`];
+  await using victim = await startFarm({ ...options, agent: [...options.agent, ...statusListen] });
   await using hostile = await startFarm(options);
   const id = await submitWaiting(victim);
   await victim.startAgent();
   await victim.logUntil(id, 180, /begun/);
-  const port = await tftpPort(victim);
+  const machine = await runningMachine(victim);
+  const port = machine.tftpPort;
+  assert.deepEqual((await listening([await agentOf(victim)])).sort(), [
+    `tcp 127.0.0.1:${statusPort}`,
+    `udp 127.0.0.1:${port}`,
+  ]);
+  assert.deepEqual(
+    (await listening([machine.pid])).filter((line) => line.startsWith("tcp")),
+    [],
+  );
+  await assertClosedToUsers(victim, machine);
+  const status = await fetch(`http://127.0.0.1:${statusPort}/healthz`);
+  assert.equal(status.status, 200, "users of the host may read it");
 
-  const attack = await submitHostile(hostile, port);
+  const attack = await submitHostile(hostile, port, statusPort);
   await hostile.startAgent();
   await hostile.ended(attack, 300);
   const attempts = await hostile.log(attack);
@@ -62,11 +138,13 @@ test("a guest forges nothing of another instance's build, and a user of the host
   assert.match(attempts, /put upload\.tar: 1/);
   assert.match(attempts, /put result\.manifest: 1/);
   assert.match(attempts, /Only this server's machine is served/);
+  for (const page of ["status", "metrics"]) assert.match(attempts, new RegExp(`^get ${page}: 1$`, "m"));
+  assert.match(attempts, /403 Forbidden/);
+  assert.doesNotMatch(attempts, /croft_agent|"activity"/);
 
-  const nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
   const said = await run(
     [
-      ...nobody,
+      ...as(65_534),
       "tftp",
       "-m",
       "binary",

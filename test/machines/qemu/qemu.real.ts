@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -187,7 +187,9 @@ test("a QEMU left behind is ended, another process of the same pid is not", asyn
   assert.ok(!existsSync(pidFile));
   const args = ["-machine", "none", "-display", "none", "-nodefaults", "-pidfile", pidFile];
   args.push("-add-fd", `fd=3,set=0,opaque=${directory.path}`);
-  const orphan = spawn("qemu-system-x86_64", args, { stdio: ["ignore", "ignore", "inherit", "ignore"] });
+  const orphan = spawn("qemu-system-x86_64", args, {
+    stdio: ["ignore", "ignore", "inherit", openSync("/dev/null", "r")],
+  });
   const exit = once(orphan, "exit");
   while (!existsSync(pidFile)) await delay(20);
   while (readFileSync(pidFile, "utf8") === "") await delay(20);

@@ -1,16 +1,16 @@
-/** Whose UDP socket a datagram of this host came from, as the kernel tells it in /proc. */
+/** Whose socket a datagram or a connection of this host came from, as the kernel tells it in /proc. */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { endianness } from "node:os";
 import { isSystemError } from "../failure.ts";
 
-/** An IPv4 address and port that datagrams come from. */
-export interface UdpSource {
+/** An IPv4 address and port that something comes from. */
+export interface SocketAddress {
   address: string;
   port: number;
 }
 
 /** A socket of this host that may send from a source. */
-export interface UdpSocket {
+export interface HostSocket {
   inode: string;
   uid: number;
 }
@@ -19,11 +19,11 @@ export interface UdpSocket {
  * The sockets that may send from each source: those bound to its port at its address or at all addresses; several
  * only if they share the port.
  *
- * @param table the text of /proc/net/udp, whose addresses are numbers in the host's byte order.
+ * @param table the text of /proc/net/udp or tcp, whose addresses are numbers in the host's byte order.
  */
-export function findUdpSockets(table: string, sources: readonly UdpSource[]): UdpSocket[][] {
+export function findSockets(table: string, sources: readonly SocketAddress[]): HostSocket[][] {
   const ports = new Set(sources.map(({ port }) => hexPort(port)));
-  const found = new Map<string, UdpSocket[]>();
+  const found = new Map<string, HostSocket[]>();
   for (const line of table.split("\n")) {
     const start = line.indexOf(": ") + 2;
     if (!ports.has(line.slice(start + 9, start + 13))) continue;
@@ -49,6 +49,23 @@ function hexAddress(address: string): string {
 /** Reads the table of this host's IPv4 UDP sockets. */
 export function readUdpTable(): Promise<string> {
   return readFile("/proc/self/net/udp", "latin1");
+}
+
+/** Reads the table of this host's TCP sockets that speak IPv4; those of the other kind may do so, too. */
+export async function readTcpTable(): Promise<string> {
+  const tables = await Promise.all(["tcp", "tcp6"].map(readTable));
+  const mapped = endianness() === "LE" ? "0000000000000000FFFF0000" : "00000000000000000000FFFF";
+  return tables.join("\n").replaceAll(mapped, "");
+}
+
+/** A host without IPv6 has no such table. */
+async function readTable(name: string): Promise<string> {
+  try {
+    return await readFile(`/proc/self/net/${name}`, "latin1");
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return "";
+    throw error;
+  }
 }
 
 /**

@@ -5,7 +5,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { endianness } from "node:os";
 import { test } from "node:test";
-import { findUdpSockets, readUdpTable, socketsOf } from "../../os/network/udp-owner.ts";
+import { findSockets, readUdpTable, socketsOf } from "../../os/network/socket-owner.ts";
 
 const loopback = endianness() === "LE" ? "0100007F" : "7F000001";
 const head =
@@ -18,10 +18,10 @@ function line(local: string, inode: number, uid = 0, remote = "00000000:0000"): 
 }
 
 const asker = { address: "127.0.0.1", port: 0xb527 };
-const inodes = (table: string) => findUdpSockets(table, [asker])[0]!.map(({ inode }) => inode);
+const inodes = (table: string) => findSockets(table, [asker])[0]!.map(({ inode }) => inode);
 
 test("the socket is found by address and port, at its own address or at all of them", () => {
-  assert.deepEqual(findUdpSockets(head + line(`${loopback}:B527`, 17, 65534), [asker]), [
+  assert.deepEqual(findSockets(head + line(`${loopback}:B527`, 17, 65534), [asker]), [
     [{ inode: "17", uid: 65534 }],
   ]);
   assert.deepEqual(inodes(head + line("00000000:B527", 17)), ["17"]);
@@ -49,7 +49,7 @@ test("a real socket is found in this host's table, and among this process's desc
   const other = spawn("sleep", ["60"]);
   try {
     const sources = [{ address: "127.0.0.1", port: socket.address().port }];
-    const [found, ...more] = findUdpSockets(await readUdpTable(), sources).flat();
+    const [found, ...more] = findSockets(await readUdpTable(), sources).flat();
     assert.deepEqual([found?.uid, more], [process.getuid!(), []]);
     assert.ok((await socketsOf(process.pid)).has(found!.inode));
     assert.ok(!(await socketsOf(other.pid!)).has(found!.inode));
