@@ -227,6 +227,40 @@ test("those who connect and say nothing, or read nothing, are let go, and others
   await stop(agent);
 });
 
+/** Asks as another user, or as what looks like the machine of an instance. */
+async function statusFor(argv: readonly string[], input?: string): Promise<string> {
+  const { stdout } = await run(argv, { timeoutSeconds: 300, ...(input === undefined ? {} : { input }) });
+  return stdout.trim();
+}
+
+test("machines get no page, whoever their user is; other users of the host do", async () => {
+  await using home = await AgentHome.make();
+  const agent = home.start(["--status-listen", "127.0.0.1:0", "http://127.0.0.1:1/task"]);
+  const { url } = await Pages.of(agent);
+  const curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", `${url}/status`];
+  if (process.getuid?.() === 0)
+    for (const [user, wanted] of [
+      [70_001, "403"], // its own machine, another instance's, the last one's
+      [70_002, "403"],
+      [79_899, "403"],
+      [70_000, "200"],
+      [65_534, "200"],
+    ] as const) {
+      const as = ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", "--"];
+      assert.equal(await statusFor([...as, ...curl]), wanted, `user ${user}`);
+    }
+  const runtime = home.at("runtime", "default-7");
+  mkdirSync(runtime);
+  // Of an agent that is not root: known by the pid file, and by its own command line.
+  const code = `
+    require("node:fs").writeFileSync(${JSON.stringify(`${runtime}/qemu.pid`)}, String(process.pid));
+    fetch(${JSON.stringify(`${url}/status`)}).then(({ status }) => console.log(status));`;
+  const asMachine = (mark: string) => [process.execPath, "-", "-add-fd", `fd=3,set=0,opaque=${mark}`];
+  assert.equal(await statusFor(asMachine(runtime), code), "403");
+  assert.equal(await statusFor(asMachine("/nowhere"), code), "200");
+  await stop(agent);
+});
+
 test("an address that is not to be had is one clear error, and the agent does not start", async () => {
   await using home = await AgentHome.make();
   mkdirSync(home.at("spool"));
