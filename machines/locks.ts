@@ -139,14 +139,21 @@ export function readHolder(path: string): Holder {
  * Looks, from outside of the protocol, who holds a lock: for people.
  *
  * @returns undefined if nobody does.
- * @throws {Failure} if the file is there but cannot be read.
+ * @throws {Failure} if the file is there but cannot be looked at.
  */
 export function peekHolder(path: string): Holder | undefined {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) return undefined;
-  const holder = readHolder(path);
+  const [pid] = lockingProcesses(found.ino);
+  let holder: Holder;
+  try {
+    holder = readHolder(path);
+  } catch (error) {
+    if (!(error instanceof Failure) || !isSystemError(error.cause, "EACCES")) throw error;
+    return pid === undefined ? undefined : { pid }; // other users are told by the kernel
+  }
   if (holder.pid !== undefined) return holder;
-  if (lockingProcesses(found.ino).length === 0) return undefined;
+  if (pid === undefined) return undefined;
   // Perhaps the lock is on a file of another file system with the same inode: then ours can be had, for a moment.
   using free = tryLockFile(path);
   return free ? undefined : holder;

@@ -143,13 +143,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     ...limits(number),
     suspend: !flag("no-suspend"),
     statusListen: parseListenAddress(maybe("status-listen") ?? ""),
-    dump: flag("dump-machines")
-      ? "machines"
-      : flag("dump-task")
-        ? "task"
-        : flag("dump-result")
-          ? "result"
-          : undefined,
+    dump: (["machines", "task", "result"] as const).find((what) => flag(`dump-${what}`)),
     fakeBootstrap: flag("fake-bootstrap"),
     fakeBuild: flag("fake-build"),
     fakeMachine: maybe("fake-machine"),

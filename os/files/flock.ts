@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
+import { closeSync, constants, fchmodSync, fstatSync, openSync, statSync } from "node:fs";
 import koffi from "koffi";
 import { Failure, isSystemError, reasonOf } from "../failure.ts";
 
@@ -43,9 +43,13 @@ export function tryLockFile(path: string): FileLock | undefined {
   }
 }
 
+/** Whoever may but read the file can lock it, so it is closed to others; made by an earlier version it may not be. */
 function open(path: string): number {
   try {
-    return openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644); // Node opens with O_CLOEXEC
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600); // Node opens with O_CLOEXEC
+    const { uid, mode } = fstatSync(fd);
+    if (uid === process.geteuid?.() && (mode & 0o077) !== 0) fchmodSync(fd, 0o600);
+    return fd;
   } catch (error) {
     throw new Failure(`open lock '${path}'`, reasonOf(error), { cause: error });
   }

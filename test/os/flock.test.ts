@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { unlinkSync } from "node:fs";
+import { chmodSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { tryLockFile } from "../../os/files/flock.ts";
@@ -56,6 +56,17 @@ test("a lock file removed by others does not split the lock", async () => {
   using fresh = tryLockFile(path);
   assert.ok(fresh, "the path names another file now, and that one is free");
   assert.equal(tryLockFile(path), undefined);
+});
+
+test("a lock file is closed to others, who could lock it; also one that was open", async () => {
+  await using directory = await temporaryDirectory("croft-test-");
+  const [made, found] = [join(directory.path, "made"), join(directory.path, "found")];
+  writeFileSync(found, "");
+  chmodSync(found, 0o644);
+  for (const path of [made, found]) {
+    using _lock = tryLockFile(path);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+  }
 });
 
 test("a lock in a directory that is not there is one clear error", () => {

@@ -85,18 +85,9 @@ test("what lies elsewhere is opened with the rights of QEMU's user", { skip }, a
   const options = await overlaid(directory.path, "");
   const secret = join(directory.path, "secret");
   await mkdir(join(secret, "m"), { recursive: true });
-  await rename(join(directory.path, "bootstrapped", "disk.img"), join(secret, "m", "disk.img"));
-  const argv = [
-    "qemu-img",
-    "rebase",
-    "-q",
-    "-u",
-    "-F",
-    "raw",
-    "-b",
-    join(secret, "m", "disk.img"),
-    "disk.qcow2",
-  ];
+  await rename(join(directory.path, "bootstrapped", "disk.qcow2"), join(secret, "m", "disk.qcow2"));
+  const backing = join(secret, "m", "disk.qcow2");
+  const argv = ["qemu-img", "rebase", "-q", "-u", "-F", "qcow2", "-b", backing, "disk.qcow2"];
   await run(argv, { timeoutSeconds: 60, cwd: options.directory });
   await assert.rejects(startVirtualMachine(options), /secret.*Permission denied/);
 });
