@@ -5,7 +5,7 @@
  * of the host see them anyway. There only the own machine's process may ask: decisions/requests-from-own-vm.md.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { reasonOf } from "../../os/failure.ts";
+import { isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { findSockets, readUdpTable, socketsOf, type HostSocket } from "../../os/network/socket-owner.ts";
 import type { Peer } from "./socket.ts";
@@ -93,10 +93,14 @@ export class OwnProcess implements Requesters, Disposable {
   async #look({ pid, user }: OwnMachine, asked: readonly Waiting[]): Promise<Verdict[]> {
     try {
       const sources = await socketsOfPeers(asked.map(({ peer }) => peer));
-      // Nobody but root looks into a process of another user, and root in a service may not either.
-      if (user !== undefined) return sources.map((sockets) => verdictOn(sockets, ({ uid }) => uid === user));
-      const own = sources.some((sockets) => sockets.length > 0) ? await socketsOf(pid) : new Set<string>();
-      return sources.map((sockets) => verdictOn(sockets, ({ inode }) => own.has(inode)));
+      if (sources.every((sockets) => sockets.length === 0)) return sources.map(() => "unknown");
+      const inodes = await inodesOf(pid, user);
+      return sources.map((sockets) =>
+        verdictOn(
+          sockets,
+          ({ uid, inode }) => (user === undefined || uid === user) && (inodes?.has(inode) ?? true),
+        ),
+      );
     } catch (error) {
       // Its end says more than this, if it has ended.
       if (!this.#isOver && !this.#hasComplained)
@@ -111,6 +115,19 @@ export class OwnProcess implements Requesters, Disposable {
     this.#isOver = true;
     this.#known.resolve(undefined);
     for (const { decide } of this.#waiting.splice(0)) decide("unknown");
+  }
+}
+
+/**
+ * The process's sockets; undefined if it has a user of its own, and root of a service may not look into it: then the user
+ * tells, which two agents have in common only if they have the same offset.
+ */
+async function inodesOf(pid: number, user: number | undefined): Promise<ReadonlySet<string> | undefined> {
+  try {
+    return await socketsOf(pid);
+  } catch (error) {
+    if (user !== undefined && isSystemError(error, "EACCES", "EPERM")) return undefined;
+    throw error;
   }
 }
 

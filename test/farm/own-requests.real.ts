@@ -52,7 +52,7 @@ async function submitHostile(farm: Farm, port: number, statusPort: number): Prom
     ),
   );
   const look = ["status", "metrics"].map(
-    (page) => `wget -T 30 -O - http://10.0.2.2:${statusPort}/${page} 2>&1; echo "get ${page}: $?"`,
+    (page) => `timeout 60 wget -q -O - http://10.0.2.2:${statusPort}/${page} 2>&1; echo "get ${page}: $?"`,
   );
   await packSource(farm.sources, { ".croft/update": attack + look.join("\n") });
   return farm.submit({ name: "hello" });

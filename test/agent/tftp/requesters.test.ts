@@ -60,7 +60,7 @@ test("a process of a user of its own is known by its user, and shares it with no
     [process.getuid!() + 70_001, "foreign"],
   ] as const) {
     using own = new OwnProcess(silentLog());
-    own.is({ pid: 1, user });
+    own.is({ pid: process.pid, user });
     assert.equal(await own.judge(client.socket.address()), verdict);
   }
 });
