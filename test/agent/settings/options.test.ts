@@ -249,6 +249,7 @@ for (const option of agentOptions)
 function typed({ name, kind, repeat }: OptionDeclaration, text: string): unknown {
   if (name === "startup-timeout") return { bootstrap: Number(text), build: Number(text) };
   if (name === "tftp-port") return Number(text) + 1;
+  if (name === "machine-uid") return text === "0" ? 0 : Number(text) + 1;
   if (name === "runtime") return `${text}/default-1`;
   if (name === "status-listen")
     return { address: text.replace(/:\d+$/, "").replace(/[[\]]/g, ""), port: Number(/\d+$/.exec(text)![0]) };
