@@ -12,6 +12,7 @@ const description: Block[] = [
 const configurationFile: Block[] = [
   "Hosts, compilers, targets and the recipe by which a target is built stand in croft.yaml in the source tree, or in the file given with `--config`:",
   {
+    language: "yaml",
     code: `hosts:
   alpha: {}
   beta: {ssh: build@beta.example, max-builds: 16}

@@ -35,12 +35,13 @@ const configurationFile: Block[] = [
   "With `--config`, options are read from a YAML file, too. Its keys are the names of the options without the dashes before them; the controllers stand in a list under the key `controllers`. Flags are `true` or `false`, options that may repeat are lists, numbers are numbers, and text that looks like a number needs quotes. What only makes sense on the command line (`--config`, `--print-config`, `--dump-*`, `--fake-*`) is no key.",
   "The command line wins over the file, and a list there replaces the list in the file as a whole. An unknown key, a key that stands there twice, or a value of the wrong type or out of range is an error that names the file, the line, the column and the key. Relative paths start from the directory that the agent runs in.",
   {
+    language: "yaml",
     code: `# /etc/croft/agent.yaml
 cpu: 2
 ram: 4194304
 instance-max: 4
 auth-key: /etc/croft/agent.key
-toolchain-ver: "1.10"
+toolchain-ver: 1.10.0
 controllers:
   - 0100=https://urgent.example/task
   - https://farm.example/task`,
@@ -117,7 +118,7 @@ const environment: Block[] = [
 
 const examples: Block[] = agentExamples.flatMap(({ prose, command }): Block[] => [
   `${prose}:`,
-  { code: command },
+  { language: "sh", code: command },
 ]);
 
 /** Sections that are part of the manual in Markdown as well, by the names of their markers there. */

@@ -22,7 +22,7 @@ export function formatMarkdown(blocks: readonly Block[]): string {
 
 function formatBlock(block: Block): string {
   if (typeof block === "string") return block;
-  if ("code" in block) return `\`\`\`\n${block.code}\n\`\`\``;
+  if ("code" in block) return `\`\`\`${block.language}\n${block.code}\n\`\`\``;
   if ("options" in block)
     return optionGroups(block.options)
       .map(({ title, options }) => `### ${title}\n\n${optionTable(options)}`)

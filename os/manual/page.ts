@@ -7,7 +7,7 @@ export type Block =
   /** Words with what they mean. */
   | { terms: readonly (readonly [term: string, text: string])[] }
   /** Lines as they are. */
-  | { code: string }
+  | { code: string; language: "sh" | "yaml" }
   /** Every option, under its heading. */
   | { options: readonly OptionDeclaration[] };
 

@@ -57,7 +57,7 @@ test("nothing in the text of a page is taken for markup", async () => {
     `long ${"word ".repeat(30)}.so on`,
   ];
   const terms = odd.map((text) => [text, text] as const);
-  const blocks = [...odd, { terms }, { code: ".a\n\n'b \\n -c" }];
+  const blocks = [...odd, { terms }, { language: "sh" as const, code: ".a\n\n'b \\n -c" }];
   const sections = [{ title: "Odd 'text'", blocks }];
   writeFileSync(
     path,

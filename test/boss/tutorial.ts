@@ -6,7 +6,7 @@ import { packageFile } from "../../os/files/package.ts";
 export function tutorialScript(): string {
   const text = readFileSync(packageFile("docs", "boss.md"), "utf8");
   const tutorial = text.slice(text.indexOf("## Tutorial"), text.indexOf("## U-Boot and Linux"));
-  return [...tutorial.matchAll(/^```\n(.*?)^```$/gms)]
+  return [...tutorial.matchAll(/^```console\n(.*?)^```$/gms)]
     .flatMap(([, block]) => commandsOf(block!))
     .join("\n")
     .replace("you@beta.example", "beta");
