@@ -5,6 +5,7 @@ import type { Browser, Page } from "playwright-core";
 import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
 import { launchBrowser } from "../fixtures/browser.ts";
 import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "./farm.ts";
+import { shownTexts } from "./shown-texts.js";
 import { patienceMs } from "../fixtures/patience.ts";
 
 describe("the dashboard", () => {
@@ -130,6 +131,37 @@ describe("the dashboard", () => {
       assert.ok(width <= 360, `${path} is ${width} wide`);
     }
     await page.close();
+    await sendResult(task, "success");
+  });
+
+  test("has text that can be read, in light and in dark: a contrast of 4.5 at least", async () => {
+    for (const state of ["queued", "building"]) {
+      await submit(url, { name: `seen-${state}` });
+      if (state === "queued") await requestTask(url);
+    }
+    const id = await submit(url, { name: "colourful" });
+    const paths = ["/builds", "/builds?state=building&name=seen-queued", `/builds/${id}`, "/builds/999"];
+    // Every colour, dim and plain, in plain lines and in those that stand out, alone and on every other.
+    const codes = Array.from({ length: 16 }, (_, code) => (code < 8 ? 30 + code : 82 + code));
+    const lines = ["", "a.c:1: error: ", "a.c:1: warning: "].flatMap((start) => [
+      start + codes.map((code) => `\x1b[${code}mtext\x1b[2mdim\x1b[0m`).join(" "),
+      ...codes.map((code) => start + codes.map((on) => `\x1b[${code};${on + 10}mon\x1b[0m`).join(" ")),
+      `${start}\x1b[2mdim\x1b[0m`,
+    ]);
+    let task = await requestTask(url);
+    while (!JSON.stringify(task).includes("colourful")) task = await requestTask(url);
+    await sendLog(task, 0, `${lines.join("\n")}\n`);
+    for (const colorScheme of ["light", "dark"] as const) {
+      const page = await open("/builds", { colorScheme });
+      for (const path of [...paths, `/builds/${id}#a1-L1`]) {
+        await page.goto(url + path);
+        const texts = await page.evaluate(shownTexts);
+        assert.ok(texts.length > 3, path);
+        const poor = texts.filter(({ ratio }) => ratio < 4.5);
+        assert.deepEqual(poor, [], `${colorScheme} ${path}`);
+      }
+      await page.close();
+    }
     await sendResult(task, "success");
   });
 

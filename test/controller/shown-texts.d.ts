@@ -1,0 +1,2 @@
+/** For a page of a browser: `page.evaluate(shownTexts)`. */
+export function shownTexts(): { where: string; text: string; ratio: number }[];
