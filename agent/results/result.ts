@@ -52,13 +52,18 @@ export function agentResult(task: Task, status: ResultStatus, operation: string,
  * status becomes the worst. The log may be anybody's words: what a manifest cannot hold is replaced.
  */
 export function withOperation(result: Result, name: string, status: ResultStatus, log: string): Result {
-  const text = replaceRefusedCharacters(log.endsWith("\n") ? log : `${log}\n`);
+  const text = replaceRefusedCharacters(wholeLines(log));
   const before = result.operations.find((operation) => operation.name === name);
   const operation = before
-    ? { name, status: worstStatus(before.status, status), log: before.log + text }
+    ? { name, status: worstStatus(before.status, status), log: wholeLines(before.log) + text }
     : { name, status, log: text };
   const others = result.operations.filter((one) => one !== before);
   return { ...result, status: worstStatus(result.status, status), operations: [...others, operation] };
+}
+
+/** A manifest's text need not end its last line. */
+function wholeLines(text: string): string {
+  return text === "" || text.endsWith("\n") ? text : `${text}\n`;
 }
 
 /**

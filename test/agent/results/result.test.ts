@@ -133,4 +133,6 @@ test("an operation is added to a result, or to the one of its name; the worst st
   const joined = withOperation(result, "upload", "success", "again");
   assert.equal(joined.status, "warning");
   assert.deepEqual(joined.operations, [update, { ...upload, log: "slow\nagain\n" }]);
+  const unended = { ...result, operations: [{ ...upload, log: "slow" }] };
+  assert.equal(withOperation(unended, "upload", "success", "again").operations[0]!.log, "slow\nagain\n");
 });
