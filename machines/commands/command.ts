@@ -16,9 +16,15 @@ import { formatList, formatReport } from "./inventory-text.ts";
 import { reportMachine, summarizeMachines } from "./inventory.ts";
 import { listMachines, type MachinePaths } from "../layout.ts";
 import { checkMachineName, checkToolchainName } from "../names.ts";
-import { consoleCommand, killCommand, resumeCommand, runtimeOption } from "./operator-commands.ts";
+import {
+  consoleCommand,
+  heldMachines,
+  killCommand,
+  resumeCommand,
+  runtimeOption,
+} from "./operator-commands.ts";
 import { finishRemovals, removeMachine, removeRevision } from "../remove.ts";
-import { defaultRuntime, listSuspensions } from "../runtime-directory.ts";
+import { defaultRuntime } from "../runtime-directory.ts";
 import { openStorage } from "../open-storage.ts";
 import type { StorageKind } from "../storage.ts";
 
@@ -94,13 +100,13 @@ export function machineCommand(): Command {
 
 function listCommand(): Command {
   const command = addOptions(makeCommand("list", "lists the machines of this host"), listOptions);
-  return command.action(() => {
+  return command.action(async () => {
     const values = withDefaults(givenValues(command, listOptions), listOptions);
     const root = (values["runtime"] as string | undefined) ?? defaultRuntimeIfAny();
     const machines = summarizeMachines(
       String(values["machines"]),
       String(values["toolchain-name"]),
-      root === undefined ? [] : listSuspensions(root),
+      root === undefined ? [] : await heldMachines(root),
     );
     print(values["json"] ? toJson({ machines }) : formatList(machines));
   });

@@ -1,6 +1,7 @@
 import { formatBytes } from "../../os/text/size.ts";
 import { formatTable } from "../../os/text/table.ts";
 import type { MachineReport, MachineSummary, TreeReport } from "./inventory.ts";
+import type { HeldMachine } from "./operator-commands.ts";
 import type { Holder } from "../locks.ts";
 
 const heading = ["MACHINE", "VOLUME", "CURRENT", "ID", "BOOTSTRAPPED", "HELD BY", "SUMMARY"];
@@ -15,7 +16,7 @@ export function formatList(machines: readonly MachineSummary[]): string {
     machine.id ?? "-",
     machine.bootstrapped,
     machine.held
-      ? `pid ${machine.held.pid}, for you (${machine.held.reason}): croft machine console|resume|kill ${machine.name}`
+      ? describeHeld(machine.name, machine.held)
       : machine.holder
         ? describeHolder(machine.holder)
         : "-",
@@ -73,6 +74,12 @@ function describeVersions(versions: Record<string, string>): string {
   return Object.entries(versions)
     .map(([component, version]) => `${component} ${version}`)
     .join(", ");
+}
+
+/** In the words of docs/machines-at-hand.md; a resumed machine is held until it ends. */
+function describeHeld(name: string, { pid, reason, runs }: HeldMachine): string {
+  const [state, commands] = runs ? ["resumed", "console|kill"] : ["suspended", "console|resume|kill"];
+  return `pid ${pid}, ${state}, held for you (${reason}): croft machine ${commands} ${name}`;
 }
 
 /** `pid 123, priority 0100` */

@@ -17,7 +17,7 @@ import { peekHolder, type Holder } from "../locks.ts";
 import { readBootstrappedManifest, readMachineManifest } from "../manifest-files.ts";
 import { classifyEntry } from "../names.ts";
 import { listRevisions } from "../revisions.ts";
-import type { Suspension } from "../runtime-directory.ts";
+import type { HeldMachine } from "./operator-commands.ts";
 
 /** `outdated`: from another revision than the current one. */
 type BootstrapState = "yes" | "no" | "outdated" | "unusable";
@@ -35,7 +35,7 @@ export interface MachineSummary {
   bootstrapped: BootstrapState;
   holder?: Holder;
   /** Its holder holds it for the operator. */
-  held?: Suspension;
+  held?: HeldMachine;
 }
 
 /** One tree of a machine. */
@@ -65,7 +65,7 @@ export interface MachineReport {
 export function summarizeMachines(
   machines: string,
   toolchain: string,
-  held: readonly Suspension[] = [],
+  held: readonly HeldMachine[] = [],
 ): MachineSummary[] {
   return listMachines(machines, toolchain)
     .filter(isMachine)

@@ -18,7 +18,13 @@ import {
   operatorSocket,
   queryVirtualMachine,
 } from "../qemu/runtime-files.ts";
-import { defaultRuntime, listInstances, readSuspension, type Suspension } from "../runtime-directory.ts";
+import {
+  defaultRuntime,
+  listInstances,
+  listSuspensions,
+  readSuspension,
+  type Suspension,
+} from "../runtime-directory.ts";
 
 export const runtimeOption: OptionDeclaration = {
   name: "runtime",
@@ -139,6 +145,20 @@ async function runningMachines(root: string): Promise<{ all: Found[]; inUse: Mon
     }
   }
   return { all: found, inUse };
+}
+
+/** A machine that is held for the operator; it runs if it was resumed. */
+export type HeldMachine = Suspension & { runs: boolean };
+
+/** Those of all instances; whose monitor does not answer stands still, as far as is known. */
+export async function heldMachines(root: string): Promise<HeldMachine[]> {
+  return Promise.all(
+    listSuspensions(root).map(async (held) => {
+      const asked = queryVirtualMachine(join(root, `${held.toolchain}-${held.instance}`));
+      const { runs } = await asked.catch((error: unknown) => (assertFailure(error), { runs: false }));
+      return { ...held, runs };
+    }),
+  );
 }
 
 /** A machine at work is its agent's: its task would be lost. */

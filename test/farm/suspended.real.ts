@@ -91,7 +91,7 @@ test("a machine whose worker fails is suspended for the operator, who looks, res
   ])
     assert.match(error, wanted);
   const { held, holder } = await listed();
-  assert.deepEqual([held?.machine, held?.reason], ["minimal", "the result is abnormal"]);
+  assert.deepEqual([held?.machine, held?.reason, held?.runs], ["minimal", "the result is abnormal", false]);
   assert.deepEqual(holder, { pid: held!.pid }); // no priority: nobody tries to interrupt it
   assert.equal(lock(), String(held!.pid));
   process.kill(held!.pid, "SIGUSR1"); // means nobody
@@ -104,6 +104,7 @@ test("a machine whose worker fails is suspended for the operator, who looks, res
   vnc.type("echo 'I was here' > /dev/ttyS0\n");
   await until(() => /I was here\r?\n/.test(readFileSync(runtime("console.log"), "utf8")));
   assert.equal(isHeld(), true);
+  assert.equal((await listed()).held?.runs, true);
   assert.match(await operate("kill", "minimal"), /has ended/);
   await until(() => !isHeld());
   await assertGoesOn();

@@ -140,8 +140,9 @@ async function holdsMachine(newcomer: Newcomer, farm: FarmInUse, submit: string)
   );
   const list = `croft machine list ${machines} ${runtime}`;
   const held = `i=0; until ${list} | grep "for you"; do sleep 1; i=$((i + 1)); [ $i -lt 120 ] || exit 1; done`;
-  assert.match(await newcomer.types(held), /for you \(the result is abnormal\)/);
+  assert.match(await newcomer.types(held), /suspended, held for you \(the result is abnormal\)/);
   await newcomer.types(`croft machine resume ${machine} ${runtime}`);
+  assert.match(await newcomer.types(list), /resumed, held for you/);
   // Whoever reads the console goes once it has been seen that somebody answers there.
   const typing = `while sleep 2; do printf '\\recho I was $((1 + 1))here\\r' || exit; done`;
   const console = `timeout 300 croft machine console ${machine} ${runtime}`;
