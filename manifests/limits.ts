@@ -15,6 +15,8 @@ export const resultValuesMax = 100_000;
 export const operationsMax = 100;
 /** Characters of a value that is shown in lists: versions, names of operations, checksums. */
 export const shownValueMaxCharacters = 500;
+/** Files and directories of a machine's uploads; a worker sends fewer files than that. */
+export const uploadEntriesMax = 10_000;
 /** A task request: some 40,000 machines with names and summaries of usual length. */
 export const taskRequestMaxBytes = 8 * MiB;
 /** A piece of a live log: what an agent sends at a time, and what a controller takes. */

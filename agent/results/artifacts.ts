@@ -4,8 +4,7 @@ import { dirname, join } from "node:path";
 import type { ReadEntry } from "tar";
 import { syncDirectory } from "../../os/files/durable.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
-
-const entriesMax = 10_000;
+import { uploadEntriesMax } from "../../manifests/limits.ts";
 
 /** A file that is taken. */
 interface WantedFile {
@@ -103,7 +102,7 @@ async function inspect(archive: string, maxBytes: number): Promise<Map<string, W
     const path = normalize(entry.path);
     count++;
     size += entry.size;
-    if (count > entriesMax) return refuse(`more than ${entriesMax} entries`);
+    if (count > uploadEntriesMax) return refuse(`more than ${uploadEntriesMax} entries`);
     if (size > maxBytes) return refuse(`its content exceeds ${maxBytes} bytes`);
     if (!safe(path)) return refuse(`entry ${JSON.stringify(path)} leaves the upload directory`);
     if (entry.type === "Directory") return undefined;

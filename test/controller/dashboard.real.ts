@@ -177,4 +177,34 @@ describe("the dashboard", () => {
     await page.waitForURL(/\/builds\/\d+$/);
     await page.close();
   });
+
+  test("a log of many lines is one tab stop", async () => {
+    const id = await submit(url, { name: "many-lines" });
+    const task = await requestTask(url);
+    await sendResult(task, "error", [["update", "error", "a\n".repeat(300)]]);
+    const page = await open(`/builds/${id}`);
+    await page.locator("#o0-L300").waitFor();
+    const inLog = async () => page.locator(".log :focus").count();
+    const isLog = async () => page.locator(".log:focus").count();
+    let logs = 0;
+    for (let count = 0; count < 25; count++) {
+      await page.keyboard.press("Tab");
+      assert.equal(await inLog(), 0);
+      logs += await isLog();
+    }
+    assert.ok(logs > 0, "the log can be scrolled by keys");
+    await page.close();
+  });
+
+  test("a filtered list says so, and how to see all again", async () => {
+    const page = await open("/builds?name=many-lines&status=error");
+    const note = page.getByText(/^Only package many-lines status error · show all$/);
+    await note.waitFor();
+    assert.equal(await page.locator("tbody tr").count(), 1);
+    await note.getByRole("link", { name: "show all" }).click();
+    await page.waitForURL(/\/builds$/);
+    assert.ok((await page.locator("tbody tr").count()) > 1);
+    assert.equal(await page.getByText(/^Only /).count(), 0);
+    await page.close();
+  });
 });

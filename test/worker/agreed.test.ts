@@ -1,0 +1,51 @@
+/** What the worker's script has in common with the rest, and cannot import: names of breakpoints, and limits. */
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { resultMaxBytes, resultValuesMax, uploadEntriesMax } from "../../manifests/limits.ts";
+import { breakpointProblem } from "../../manifests/task.ts";
+import { packageFile } from "../../os/files/package.ts";
+
+const parts = packageFile("worker", "guest", "parts");
+const script = readdirSync(parts)
+  .sort()
+  .map((name) => readFileSync(join(parts, name), "utf8"))
+  .join("");
+
+function only(pattern: RegExp): string {
+  const found = [...script.matchAll(pattern)];
+  assert.equal(found.length, 1, `${pattern} is there ${found.length} times`);
+  return found[0]![1]!;
+}
+
+const operations = ["fetch", ...only(/^ *for operation in (.*); do perform /gm).split(" ")];
+
+test("the worker knows the breakpoints that may be submitted, no more and no fewer, and names them all", () => {
+  const submitted = breakpointProblem("nowhere")!
+    .replace(/.*there are /, "")
+    .split(", ")
+    .sort();
+  const known = only(/case \$breakpoint in\n +\'\'\) ;;\n +([a-z |]+)\) heading/g).split(" | ");
+  assert.deepEqual(known.sort(), submitted);
+  assert.deepEqual(
+    only(/no breakpoint '\$breakpoint'; there are: ([a-z ]+)"/g)
+      .split(" ")
+      .sort(),
+    submitted,
+  );
+  for (const operation of operations) assert.ok(submitted.includes(operation), operation);
+});
+
+test("logs of all operations at their limit are a result that agents and controllers take", () => {
+  const logBytes = Number(only(/^log_limit_kib=(\d+)/gm)) * 1024;
+  const logs = operations.length + 1; // and that of the uploads
+  // Notable lines of the middle come on top; to be quoted may double a log of quotes and backslashes.
+  assert.ok(logs * logBytes * 4 < resultMaxBytes, `${logs} logs of ${logBytes} bytes`);
+  assert.ok(logs * 3 < resultValuesMax);
+});
+
+test("the worker sends fewer files than an agent takes, with names that a file system takes", () => {
+  assert.ok(Number(only(/^upload_limit=(\d+)/gm)) < uploadEntriesMax);
+  assert.ok(Number(only(/^name_limit=(\d+)/gm)) <= 255);
+});
