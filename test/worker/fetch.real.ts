@@ -207,6 +207,52 @@ describe("fetching from git", () => {
     }
   });
 
+  test("a repository that names its commits by SHA-256 is fetched by branch, by version and by part of a commit", async () => {
+    await using directory = await temporaryDirectory("croft-test-git-");
+    await using server = await serveGit(directory.path);
+    const work = join(directory.path, "work");
+    await writeTree(work, {
+      ".croft/update": script('echo "is $(git rev-parse HEAD), $(git describe --tags)"'),
+    });
+    await git(work, "init", "--quiet", "--object-format=sha256");
+    await git(work, "add", "--all");
+    await git(work, "commit", "--quiet", "--message", "one");
+    await git(work, "tag", "v1.0");
+    const commit = await git(work, "rev-parse", "HEAD");
+    assert.equal(commit.length, 64);
+    for (const [fragment, version] of [
+      ["#main", "0"],
+      ["", "1.0"],
+      [`#${commit.slice(0, 9)}`, "0"],
+      [`#${commit}`, "0"],
+    ] as const) {
+      const task = { "repository-url": server.url("work/.git") + fragment, version };
+      const { result } = await runGuest({ shell: "dash", task });
+      assert.match(logOf(result, "update"), new RegExp(`is ${commit}, v1.0`), logOf(result, "fetch"));
+    }
+  });
+
+  test("files in Git LFS are told to be pointers where the machine has no git-lfs", async () => {
+    await using directory = await temporaryDirectory("croft-test-git-");
+    await using server = await serveGit(directory.path);
+    const work = join(directory.path, "work");
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"0".repeat(64)}\nsize 5\n`;
+    await git(directory.path, "init", "--quiet", "work");
+    await writeTree(work, { ".croft/update": script("head -n 1 big.bin"), "big.bin": pointer });
+    await git(work, "add", "--all");
+    await writeTree(work, { ".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n" });
+    await git(work, "add", ".gitattributes");
+    await git(work, "commit", "--quiet", "--message", "one");
+    const { result } = await runGuest({
+      shell: "dash",
+      // Whether this host has it or not, it is not there.
+      setup: "rm -f /usr/bin/git-lfs /usr/local/bin/git-lfs",
+      task: { "repository-url": server.url("work/.git") },
+    });
+    assert.match(logOf(result, "fetch"), /files in Git LFS are left as pointers: git-lfs is not installed/);
+    assert.match(logOf(result, "update"), /^version https:\/\/git-lfs/m);
+  });
+
   test("submodules come along", async () => {
     await using directory = await temporaryDirectory("croft-test-git-");
     await makeRepository(directory.path);
