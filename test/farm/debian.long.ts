@@ -3,33 +3,24 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { after, before, test } from "node:test";
-import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { test } from "node:test";
 import { upstreamArchive } from "../fixtures/debian-source.ts";
+import { debianFarm } from "./debian-farm.ts";
 
-let farm: Farm;
-
-before(async () => {
-  farm = await startFarm({ machine: "debian", agent: ["--cpu", "2"] });
-  await farm.startAgent();
-});
-
-after(async () => {
-  await farm[Symbol.asyncDispose]();
-});
+const farm = debianFarm();
 
 test("a project with a test suite of its own is built, tested, installed, and its artifact kept", async () => {
   const archive = await upstreamArchive("ed");
-  await copyFile(archive, join(farm.sources.directory, basename(archive)));
-  const id = await farm.submit({
+  await copyFile(archive, join(farm().sources.directory, basename(archive)));
+  const id = await farm().submit({
     name: "ed",
-    repository: farm.guestUrl(`/${basename(archive)}`),
+    repository: farm().guestUrl(`/${basename(archive)}`),
   });
   // Seen while it runs: what configure finds out first.
-  await farm.logUntil(id, 300, /checking|creating Makefile/i);
-  assert.equal((await farm.view(id)).state, "building");
-  const view = await farm.ended(id, 900);
-  const log = await farm.log(id);
+  await farm().logUntil(id, 300, /checking|creating Makefile/i);
+  assert.equal((await farm().view(id)).state, "building");
+  const view = await farm().ended(id, 900);
+  const log = await farm().log(id);
   const statuses = Object.fromEntries(view.operations.map(({ name, status }) => [name, status]));
   assert.ok(["success", "warning"].includes(view.status!), log.slice(-3000));
   assert.deepEqual(Object.keys(statuses), ["fetch", "configure", "update", "test", "install"]);

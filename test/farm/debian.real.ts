@@ -1,32 +1,23 @@
 /** Real compilers in a Debian machine, all the way to the controller. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { test } from "node:test";
 import { packSource } from "../worker/sources.ts";
+import { debianFarm } from "./debian-farm.ts";
 
-let farm: Farm;
-
-before(async () => {
-  farm = await startFarm({ machine: "debian", agent: ["--cpu", "2"] });
-  await farm.startAgent();
-});
-
-after(async () => {
-  await farm[Symbol.asyncDispose]();
-});
+const farm = debianFarm();
 
 const makefile = (test: string) =>
   `all: hello\nhello: hello.c\n\tcc -Wall -o hello hello.c\ntest: hello\n\t${test}\n`;
 const program = (line: string) => `#include <stdio.h>\nint main(void) {\n${line}\nreturn 0;\n}\n`;
 
 async function build(name: string, files: Record<string, string>) {
-  await packSource(farm.sources, files, `${name}-1.0.tar.gz`);
-  const id = await farm.submit({ name });
-  const view = await farm.ended(id, 300);
+  await packSource(farm().sources, files, `${name}-1.0.tar.gz`);
+  const id = await farm().submit({ name });
+  const view = await farm().ended(id, 300);
   return {
     view,
     statuses: view.operations.map((operation) => `${operation.name} ${operation.status}`),
-    log: await farm.log(id),
+    log: await farm().log(id),
   };
 }
 
