@@ -24,6 +24,12 @@ const killSeconds = 5;
 const outputSeconds = 2;
 /** Of a line of standard error. */
 const complaintMaxBytes = 4096;
+/** What a host may print without saying anything, before it is a worker: banners, and what a login shell runs. */
+const chatterMaxBytes = 16 * 1024 * 1024;
+/** The same of a worker, whose messages may have the longest line that is read, and noise before it. */
+const workerChatterMaxBytes = 320 * 1024 * 1024;
+/** Answers to a script: more than there are architectures. */
+const mostAnswers = 1000;
 
 /** What a worker says. */
 export interface WorkerListener {
@@ -44,6 +50,9 @@ export class HostConnection implements AsyncDisposable {
   bytesReceived = 0;
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #log: TrafficLog | undefined;
+  readonly #floods = Promise.withResolvers<string>();
+  /** Bytes since it last said something that was meant for us. */
+  #chatterBytes = 0;
   #events: WorkerListener | undefined;
   #onAnswer: ((line: string) => void) | undefined;
   #lastComplaint = "";
@@ -76,12 +85,13 @@ export class HostConnection implements AsyncDisposable {
     const last = Promise.withResolvers<void>();
     this.#onAnswer = (line) => {
       answers.push(line);
+      if (answers.length > mostAnswers) return this.#flood(`it gives more than ${mostAnswers} answers`);
       if (!line.startsWith("has ")) last.resolve();
     };
     using deadline = new Deadline(timeoutSeconds, signal);
     try {
       this.#write(`${Buffer.byteLength(script)}\n${script}`);
-      const outcome = await Promise.race([last.promise, this.closed, deadline.passed]);
+      const outcome = await Promise.race([last.promise, this.#floods.promise, this.closed, deadline.passed]);
       signal?.throwIfAborted();
       if (answers.length > 0 && !answers.at(-1)!.startsWith("has ")) return answers;
       const reason = outcome === "late" ? `no answer within ${timeoutSeconds} s` : String(outcome);
@@ -144,6 +154,7 @@ export class HostConnection implements AsyncDisposable {
 
   #receive(line: string): void {
     if (line.startsWith(marker)) {
+      if (this.#onAnswer) this.#chatterBytes = 0;
       this.#onAnswer?.(line.slice(marker.length).trim());
       return;
     }
@@ -152,6 +163,7 @@ export class HostConnection implements AsyncDisposable {
       if (line !== "") this.#log?.note(line); // a banner, or what a program prints
       return;
     }
+    this.#chatterBytes = 0;
     this.#log?.received(line);
     if (parsed.kind === "invalid") this.#events?.broken(parsed.reason);
     else if (parsed.kind === "message") this.#events?.message(parsed.message);
@@ -186,11 +198,24 @@ export class HostConnection implements AsyncDisposable {
     const lines = new LineSplitter(maxBytes);
     stream.on("data", (chunk: Buffer) => {
       this.bytesReceived += chunk.length;
+      this.#chatterBytes += chunk.length;
+      const most = this.#events ? workerChatterMaxBytes : chatterMaxBytes;
+      if (this.#chatterBytes > most)
+        return this.#flood("it prints without end, and nothing that is meant for us");
       for (const { text } of lines.push(chunk)) onLine(text);
     });
     stream.on("end", () => {
       for (const { text } of lines.end()) onLine(text);
     });
+  }
+
+  /** Nothing more is read of it. */
+  #flood(reason: string): void {
+    this.#child.stdout.destroy();
+    this.#child.stderr.destroy();
+    this.#floods.resolve(reason);
+    this.#events?.broken(reason);
+    void this.drop();
   }
 
   #complain(line: string): void {

@@ -54,6 +54,7 @@ command -v flock >/dev/null 2>&1 || fail 'flock (util-linux) is not installed th
 unset $(git rev-parse --local-env-vars)
 mkdir -p "$work" 2>/dev/null || fail "$work cannot be made"
 cd "$work" && work=$(pwd -P) || fail "$work cannot be used"
+[ ! -L .croft-lock ] || rm -f .croft-lock # of a source, which would have another file written
 ( : >> .croft-lock ) 2>/dev/null || fail "$work/.croft-lock cannot be written"
 exec 9>>.croft-lock
 if ! flock -n 9; then
@@ -96,7 +97,9 @@ fi`;
 
 /** Checks out what has been pushed. */
 export const checkoutScript = `
-if git checkout -qf work 9>&-; then ${answer('"done"')}
+own=$(git ls-tree --name-only work .croft-lock .croft-worker | tr '\\n' ' ')
+if [ -n "$own" ]; then ${answer('"failed the source has files of names that are taken on hosts: $own"')}
+elif git checkout -qf work 9>&-; then ${answer('"done"')}
 else ${answer('"failed the pushed commit cannot be checked out"')}; fi
 `;
 

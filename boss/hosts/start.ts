@@ -6,7 +6,7 @@
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { ProgramFailure, run } from "../../os/run.ts";
-import { gitEnvironment, type SourceRepository } from "../matrix/git.ts";
+import { gitEnvironment, withoutPrograms, type SourceRepository } from "../matrix/git.ts";
 import type { Response } from "../../worker/protocol.ts";
 import type { Host } from "./hosts.ts";
 import { provideWorker } from "./provide-worker.ts";
@@ -177,8 +177,10 @@ async function push(connection: HostConnection, prepared: Prepared, settings: St
   );
   const ssh = sshArguments(host, settings.ssh, "shared").map(quote).join(" ");
   try {
-    const flags = ["--quiet", "--force", "--no-verify", "--no-signed", `--receive-pack=${receivePack}`];
-    await run(["git", "-C", settings.source, "push", ...flags, url, ...refs], {
+    // Whatever is set here for pushes to others: what submodules have goes nowhere, and no tag comes along.
+    const plain = ["--no-verify", "--no-signed", "--recurse-submodules=no", "--no-follow-tags"];
+    const flags = ["--quiet", "--force", ...plain, `--receive-pack=${receivePack}`];
+    await run(["git", "-C", settings.source, ...withoutPrograms, "push", ...flags, url, ...refs], {
       timeoutSeconds: settings.pushTimeoutSeconds,
       env: { ...gitEnvironment(), GIT_SSH_COMMAND: ssh, GIT_SSH_VARIANT: "ssh" },
       signal: settings.signal,
@@ -217,6 +219,9 @@ async function presentToolchains(
   return readToolchains(answers);
 }
 
+/** Messages of a worker that nobody has asked anything yet. */
+const mostWaiting = 1000;
+
 /** Keeps what a worker says until somebody listens. */
 class Inbox implements WorkerListener {
   readonly #onComplaint: (line: string) => void;
@@ -235,7 +240,9 @@ class Inbox implements WorkerListener {
 
   message(message: Response): void {
     if (this.#listener) return this.#listener.message(message);
-    this.#waiting.push(message);
+    if (this.#waiting.length > mostWaiting) return; // said already
+    const tooMany = { broken: `it sends more than ${mostWaiting} messages that nobody has asked for` };
+    this.#waiting.push(this.#waiting.length === mostWaiting ? tooMany : message);
     this.#onMessage?.();
   }
 

@@ -5,6 +5,9 @@ import { Failure, reasonOf } from "../../os/failure.ts";
 const flushBytes = 64 * 1024;
 /** Logs of builds may be large; the results have them whole. */
 const messageMaxCharacters = 4096;
+/** Of a connection, in characters: whoever prints without end must not fill the disk. */
+const noiseMaxCharacters = 1024 * 1024;
+const logMaxCharacters = 512 * 1024 * 1024;
 
 /** Opens a log to append to it. @throws {Failure} */
 export function openLog(path: string): number {
@@ -24,6 +27,8 @@ export class TrafficLog implements Disposable {
   #buffer = "";
   #time = "";
   #timeAt = 0;
+  #written = 0;
+  #noise = 0;
   readonly #timer: NodeJS.Timeout;
 
   /** @throws {Failure} if it cannot be opened. */
@@ -42,7 +47,9 @@ export class TrafficLog implements Disposable {
   }
 
   note(text: string): void {
-    this.#add("!!", text);
+    if (this.#noise > noiseMaxCharacters) return;
+    this.#noise += text.length + 1;
+    this.#add("!!", this.#noise > noiseMaxCharacters ? "what else it printed is left out" : text);
   }
 
   flush(): void {
@@ -64,9 +71,12 @@ export class TrafficLog implements Disposable {
   }
 
   #add(direction: string, line: string): void {
+    if (this.#written > logMaxCharacters) return;
     const text =
       line.length > messageMaxCharacters ? `${line.slice(0, messageMaxCharacters)}…` : line.trimEnd();
-    this.#buffer += `${this.#now()} ${direction} ${text}\n`;
+    const whole = `${this.#now()} ${direction} ${text}\n`;
+    this.#written += whole.length;
+    this.#buffer += this.#written > logMaxCharacters ? "the rest is left out\n" : whole;
     if (this.#buffer.length >= flushBytes) this.flush();
   }
 

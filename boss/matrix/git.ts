@@ -17,13 +17,16 @@ export function gitEnvironment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), LC_ALL: "C" };
 }
 
+/** No program that the repository names has a part in this: neither a hook, nor one that tells which files changed. */
+export const withoutPrograms = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"];
+
 /** Runs git in the source tree; its standard output. */
 export async function git(
   source: string,
   args: readonly string[],
   options: { env?: Readonly<Record<string, string>>; input?: string } = {},
 ): Promise<string> {
-  const { stdout } = await run(["git", "-C", source, ...args], {
+  const { stdout } = await run(["git", "-C", source, ...withoutPrograms, ...args], {
     timeoutSeconds,
     env: { ...gitEnvironment(), ...options.env },
     keepBytes: 64 * 1024 * 1024,

@@ -1,5 +1,5 @@
 /** `croft.yaml` in the source tree: hosts, toolchains, targets, and how a target is built. */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { Type, type Static } from "typebox";
 import { readCheckedConfiguration } from "../../os/command-line/checked-configuration.ts";
@@ -56,10 +56,22 @@ export type BossFile = Static<typeof schema>;
 
 const defaultFileName = "croft.yaml";
 
-/** `croft.yaml` of the source tree, if there is one. */
+const mostBytes = 1024 * 1024;
+
+/**
+ * `croft.yaml` of the source tree, if there is one.
+ *
+ * @throws {UsageFailure} if it is nothing that could be read to its end, such as a link to a device.
+ */
 export function foundConfiguration(source: string): string | undefined {
   const path = join(source, defaultFileName);
-  return existsSync(path) ? path : undefined;
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined) return undefined;
+  if (status.isFile() && status.size <= mostBytes) return path;
+  throw new UsageFailure(
+    `read configuration '${path}'`,
+    status.isFile() ? `it is longer than ${mostBytes} bytes` : "it is no file",
+  );
 }
 
 /**

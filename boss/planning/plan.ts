@@ -2,6 +2,7 @@
 import { basename, join, resolve } from "node:path";
 import { UsageFailure } from "../../os/failure.ts";
 import type { OptionValues } from "../../os/command-line/options.ts";
+import { visible } from "../../os/text/visible.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
 import { configuredHosts, foundConfiguration, readBossFile, type BossFile } from "./configuration.ts";
@@ -190,7 +191,9 @@ async function submoduleNotes(source: string, { commits, tips }: Pick<Plan, "com
   const first = commits[0]?.hash;
   const submodules = await submodulesOf(source, first ? [first, ...tips] : tips);
   if (submodules.length === 0) return [];
-  return [`Submodules are not brought to the builds, and are empty there: ${enumerate(submodules)}.`];
+  return [
+    `Submodules are not brought to the builds, and are empty there: ${enumerate(submodules.map(visible))}.`,
+  ];
 }
 
 const namesShown = 10;

@@ -1,11 +1,15 @@
 import { closeSync, writeSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
+import { printable } from "../../os/text/terminal-text.ts";
 import type { PartialObserver } from "../dispatch/observers.ts";
 import type { Matrix } from "../matrix/matrix.ts";
 import { openLog } from "../hosts/traffic-log.ts";
 
 const statusSeconds = 60;
+/** Of what a worker should not have sent, so many are told. */
+const mostNotes = 1000;
+const lineMaxCharacters = 1000;
 
 /**
  * `.croft.log` in the output directory: what happened in each run, dated, with a `STATUS` line each minute that has
@@ -19,6 +23,7 @@ export class EventLog implements Disposable {
   readonly #matrix: Matrix;
   readonly #total: number;
   #results = 0;
+  #notes = 0;
   #times = processorTimes();
 
   /** @throws {Failure} if the log cannot be opened. */
@@ -33,7 +38,9 @@ export class EventLog implements Disposable {
 
   add(text: string): void {
     try {
-      writeSync(this.#fd, `${new Date().toISOString()} ${text}\n`);
+      // Hosts name reasons and boards: nothing of them is a line, or an order to a terminal.
+      const line = printable(text).replaceAll("\n", "?").slice(0, lineMaxCharacters);
+      writeSync(this.#fd, `${new Date().toISOString()} ${line}\n`);
     } catch {
       // A full disk: the results themselves tell of that.
     }
@@ -66,7 +73,9 @@ export class EventLog implements Disposable {
       gaveUp: (target, reason) => this.add(`GIVEN UP ${this.#matrix.targetAt(target).name}: ${reason}`),
       doubted: (host, target, reason) =>
         this.add(`DOUBTED ${this.#matrix.targetAt(target).name} on ${host.name}: ${reason}`),
-      note: (host, text) => this.add(`NOTE ${host.name}: ${text}`),
+      note: (host, text) => {
+        if (++this.#notes <= mostNotes) this.add(`NOTE ${host.name}: ${text}`);
+      },
     };
   }
 

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { Failure } from "../failure.ts";
 import { maskCredentials } from "../text/credentials.ts";
+import { printable } from "../text/terminal-text.ts";
 
 /** Wrong usage of a command line. */
 const usageStatus = 2;
@@ -33,8 +34,9 @@ export async function runCommand(
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageStatus;
     if (!(error instanceof Failure)) return reportBug(error);
-    process.stderr.write(`croft: ${maskCredentials(error.message)}\n`);
-    for (const hint of error.hints) process.stderr.write(`  ${maskCredentials(hint)}\n`);
+    // Names of files, and what hosts and guests said, may be in it.
+    process.stderr.write(`croft: ${printable(maskCredentials(error.message))}\n`);
+    for (const hint of error.hints) process.stderr.write(`  ${printable(maskCredentials(hint))}\n`);
     return error.exitStatus;
   }
 }

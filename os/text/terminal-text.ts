@@ -13,9 +13,12 @@ const refused = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g;
 
 const longestSequence = 4096;
 
-/** A line, without colours; other control characters show as `?`. */
+/** A line, without colours; other control characters, and what turns the direction of text, show as `?`. */
 export function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "?");
+  return stripVTControlCharacters(text).replace(
+    /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g,
+    "?",
+  );
 }
 
 /** Filters one stream of text, whose colours may stay. */

@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { mkdir, open } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { returnCodes, type BuildResult, type Recipe, type Settings, type Target } from "../protocol.ts";
@@ -177,7 +178,7 @@ export class TargetBuild {
 /** A file's text, up to a limit; undefined if there is no such file. */
 async function beginningOf(path: string): Promise<string | undefined> {
   try {
-    await using file = await open(path);
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe would wait for ever
     const status = await file.stat();
     if (!status.isFile()) return undefined;
     const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(status.size, keptConfigBytes)));
