@@ -17,6 +17,7 @@ import { addApiRoutes } from "./routes/api.ts";
 import { addBinaryBodies } from "./routes/body.ts";
 import { followerLimit } from "./routes/followers.ts";
 import { addLogRoutes } from "./routes/log.ts";
+import { bodiesInTime } from "./routes/patience.ts";
 import { addResultRoute } from "./routes/result.ts";
 import { refuse, type Served } from "./routes/served.ts";
 import { addStatusRoutes } from "./routes/status.ts";
@@ -79,6 +80,9 @@ function addressesOf({ socket }: FastifyRequest): string[] {
   return hosts.map((host) => `http://${host}:${socket.localPort}`);
 }
 
+/** Whoever neither sends nor takes anything for so long is cut off; streams of events show every few seconds that they stand. */
+const stallMs = 120_000;
+
 function makeServer(served: Served): FastifyInstance {
   const { controller } = served;
   const { uploadLimitBytes, trustedProxies } = controller.configuration;
@@ -87,6 +91,7 @@ function makeServer(served: Served): FastifyInstance {
     forceCloseConnections: true, // those who follow a log would stay for ever
     requestTimeout: 3_600_000,
     keepAliveTimeout: 72_000,
+    connectionTimeout: stallMs,
     ...(trustedProxies.length > 0 ? { trustProxy: [...trustedProxies] } : {}),
     routerOptions: { maxParamLength: 1000 },
     // By default what a schema does not know is taken out in silence: "target" for "targets" would build for all.
@@ -98,6 +103,7 @@ function makeServer(served: Served): FastifyInstance {
     throwFileSizeLimit: false,
     preservePath: true, // artifacts may lie in directories; the upload route checks their names
   });
+  server.addHook("onRequest", bodiesInTime());
   server.addHook("onRequest", refuseForeignHosts(served));
   server.addHook("onRequest", refuseForeignPages(served));
   stayBelow(server, controller.configuration.publicUrl);

@@ -74,6 +74,7 @@ export function forCurrentSession({ sessions }: Controller) {
     const session = await sessions.find((request.params as { session: string }).session);
     if (!session || !isCurrent(session)) return refuse(reply, 410, "the session is over");
     request.currentSession = session;
+    request.bodyMayTakeLong?.();
   };
 }
 

@@ -89,6 +89,7 @@ async function readBody(request: FastifyRequest, payload: IncomingMessage): Prom
     lookAt = 2 * bytes; // not after each byte, if they come one by one
     const answer = await bodies.admit!(Buffer.concat(pieces), whole);
     admitted = answer === undefined;
+    if (admitted) request.bodyMayTakeLong?.();
     return typeof answer === "object" ? answer : undefined;
   };
   for await (const piece of payload.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
