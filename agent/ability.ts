@@ -7,6 +7,7 @@ import { statSync } from "node:fs";
 import { readdir, statfs } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { visibleDirectories } from "../machines/layout.ts";
+import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
 import { openHostNetwork } from "../machines/network/host-network.ts";
 import { hostArchitecture, installQemuHint, qemuFor } from "../machines/qemu/architecture.ts";
 import { launcher, machineUser } from "../machines/qemu/user.ts";
@@ -19,6 +20,9 @@ import { TftpPort } from "./tftp/port.ts";
 
 /** What a file system must have free: so much, or so much of it if it is a small one. */
 const leastRoom = { bytes: 64 * MiB, share: 0.05 };
+/** For a console, a note and sockets. */
+const leastRuntimeRoom = { ...leastRoom, bytes: 4 * MiB };
+const leastFiles = 16;
 
 export interface AbilityContext {
   readonly settings: Settings;
@@ -50,6 +54,8 @@ export class HostAbility implements AsyncDisposable {
       : await openHostNetwork({ choice: network, offset, mac: "", log, signal: stop });
     await this.tftpPort.hold(address, settings.tftpPort);
     for (const path of await places(settings)) await checkRoom(path);
+    await makeRuntimeDirectory(settings.runtime);
+    await checkRoom(settings.runtime, leastRuntimeRoom);
     if (fakeMachine === undefined && !fakeBuild) await this.#checkQemu(settings, log, stop);
   }
 
@@ -80,16 +86,22 @@ async function places({ spool, tftp, machines, fakeMachine }: Settings): Promise
   return [spool, tftp, ...visibleDirectories(entries).map((volume) => join(machines, volume))];
 }
 
-async function checkRoom(path: string): Promise<void> {
-  const { bsize, bavail, blocks } = await statfs(path).catch((error: unknown) => {
+async function checkRoom(path: string, { bytes, share } = leastRoom): Promise<void> {
+  const { bsize, bavail, blocks, files, ffree } = await statfs(path).catch((error: unknown) => {
     throw new Failure(`look for room at '${path}'`, reasonOf(error), { cause: error });
   });
-  const least = Math.min(leastRoom.bytes, blocks * bsize * leastRoom.share);
+  const hints = [`See what takes it: du -xh --max-depth=2 ${dirname(path)} | sort -h`];
+  // Some file systems do not count files.
+  if (files > 0 && ffree < leastFiles)
+    throw new Failure(`build with '${path}'`, `its file system has room for only ${ffree} more files`, {
+      hints: [hints[0]!.replace("-xh", "-x --inodes")],
+    });
+  const least = Math.min(bytes, blocks * bsize * share);
   if (bavail * bsize >= least) return;
   throw new Failure(
     `build with '${path}'`,
     `only ${formatBytes(bavail * bsize)} are free there, ${formatBytes(least)} are needed`,
-    { hints: [`See what takes it: du -xh --max-depth=2 ${dirname(path)} | sort -h`] },
+    { hints },
   );
 }
 

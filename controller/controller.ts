@@ -75,7 +75,7 @@ export async function openController(
   const faults = new Faults(queue, blobs, log);
   const isOfferedElsewhere = waiting.isOfferedElsewhere.bind(waiting);
   const sessions = new Sessions(
-    { database, queue, faults, changes, isOfferedElsewhere },
+    { database, queue, faults, changes, isOfferedElsewhere, log },
     { ...configuration, withChallenge: agentKeys !== undefined },
   );
   await sessions.renew();

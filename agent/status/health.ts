@@ -18,7 +18,7 @@ export type Health = { healthy: true } | { healthy: false; reason: string };
 export function healthOf(
   status: Pick<Status, "activity" | "seconds" | "fault">,
   settings: Settings,
-  now = Date.now(),
+  now = performance.now(),
 ): Health {
   const { activity, seconds, fault } = status;
   const { limitSeconds, works } = describePhase(activity.phase);
@@ -28,7 +28,7 @@ export function healthOf(
       healthy: false,
       reason: `stuck since ${formatDuration(seconds)}: ${activityText(activity, seconds)}`,
     };
-  const faultySeconds = fault && !works ? (now - fault.since.getTime()) / 1000 : 0;
+  const faultySeconds = fault && !works ? (now - fault.sinceMs) / 1000 : 0;
   if (fault && faultySeconds > faultSeconds)
     return { healthy: false, reason: `faults since ${formatDuration(faultySeconds)}: ${fault.reason}` };
   return { healthy: true };

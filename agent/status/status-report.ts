@@ -26,7 +26,7 @@ export async function statusReport(reported: Reported): Promise<Record<string, u
       since: status.since.toISOString(),
       seconds: Math.round(status.seconds),
     },
-    ...withoutUndefined({ fault: status.fault }),
+    ...withoutUndefined({ fault: shownFault(status) }),
     machines: metrics.machines.list(status.activity),
     machinesEnumerated: metrics.machines.enumerated?.toISOString() ?? null,
     controllers: [...metrics.controllers.values()],
@@ -47,4 +47,8 @@ function shownSettings(settings: Settings): Record<string, unknown> {
     ...{ machines, storage, tftp, tftpPort, spool, runtime, network, accel, cpus, ramKiB },
     ...{ pollIntervalSeconds, buildTimeoutSeconds, bootstrapTimeoutSeconds, suspend },
   };
+}
+
+function shownFault({ fault }: Reported["status"]) {
+  return fault && { count: fault.count, since: fault.since, reason: fault.reason };
 }

@@ -13,6 +13,8 @@ const tickSeconds = 15;
 export interface FaultState {
   readonly count: number;
   readonly since: Date;
+  /** The same by a clock that nobody sets. */
+  readonly sinceMs: number;
   readonly reason: string;
 }
 
@@ -90,8 +92,12 @@ export class Status implements Disposable {
 
   /** A fault of the farm kept the agent from working. */
   failed(reason: string): void {
-    const { count, since } = this.#fault ?? { count: 0, since: new Date() };
-    this.#fault = { count: count + 1, since, reason };
+    const { count, since, sinceMs } = this.#fault ?? {
+      count: 0,
+      since: new Date(),
+      sinceMs: performance.now(),
+    };
+    this.#fault = { count: count + 1, since, sinceMs, reason };
   }
 
   /** Something worked. */

@@ -22,6 +22,8 @@ import type { Session } from "./session.ts";
 import { machineFor, type Offer } from "./offer.ts";
 import type { Faults } from "./faults.ts";
 import type { BuildQueue, QueueKey, WaitingQueue } from "./queue.ts";
+import { LeaseClock } from "./lease-clock.ts";
+import type { Log } from "../../os/log.ts";
 
 /** A build that was given to an agent. */
 export interface Assignment {
@@ -37,6 +39,7 @@ interface SessionParts {
   readonly changes: Changes;
   /** Whether another host than one offers what a queue needs. */
   readonly isOfferedElsewhere: (queue: QueueKey, than: string) => boolean;
+  readonly log: Log;
 }
 
 export interface SessionSettings {
@@ -44,6 +47,8 @@ export interface SessionSettings {
   /** Of an interactive build; of others their target says it. */
   interactiveTimeoutSeconds: number;
   withChallenge: boolean;
+  /** A clock that is never set, in milliseconds. */
+  now?: () => number;
 }
 
 /** Gives builds to agents and takes them back when their lease is over. */
@@ -52,10 +57,14 @@ export class Sessions {
   readonly #settings: SessionSettings;
   /** When a session's lease was last written, in milliseconds; chunks come far more often than it must be. */
   readonly #extended = new Map<number, number>();
+  readonly #now: () => number;
+  readonly #clock: LeaseClock;
 
   constructor(parts: SessionParts, settings: SessionSettings) {
     this.#parts = parts;
     this.#settings = settings;
+    this.#now = settings.now ?? (() => performance.now());
+    this.#clock = new LeaseClock(this.#now);
   }
 
   async find(token: string): Promise<Session | undefined> {
@@ -147,9 +156,9 @@ export class Sessions {
 
   /** A sign of life: the lease lasts at least the margin from now on. */
   async extend(session: Session): Promise<void> {
-    const now = Date.now();
+    const now = this.#now();
     const every = Math.min(10_000, (this.#settings.leaseMarginSeconds * 1000) / 4);
-    if (now - (this.#extended.get(session.id) ?? 0) < every) return;
+    if (now - (this.#extended.get(session.id) ?? -Infinity) < every) return;
     if (this.#extended.size > 1000) this.#extended.clear();
     this.#extended.set(session.id, now);
     await this.#parts.database.query(
@@ -165,17 +174,41 @@ export class Sessions {
    * @returns when the next lease ends, or undefined if nothing is being built.
    */
   async expire(): Promise<Date | undefined> {
-    const over = await this.#parts.database.query<Session>(
-      "select * from croft.sessions where state = 'active' and expires_at <= now()",
-    );
+    let over = await this.#over();
+    if (over.length > 0) {
+      const [clock] = await this.#parts.database.query<{ now: Date }>("select now() as now");
+      if (clock && (await this.#mindClock(clock.now))) over = await this.#over();
+    }
     for (const { build: id, token } of over) {
       const expired = await this.#parts.database.transaction((sql) => this.#expireOne(sql, id, token));
       if (expired) this.#parts.changes.announce("state", id);
     }
-    const [next] = await this.#parts.database.query<{ next: Date | null }>(
-      "select min(expires_at) as next from croft.sessions where state = 'active'",
+    const [next] = await this.#parts.database.query<{ next: Date | null; now: Date }>(
+      "select min(expires_at) as next, now() as now from croft.sessions where state = 'active'",
     );
+    if (next) await this.#mindClock(next.now);
     return next?.next ?? undefined;
+  }
+
+  #over(): Promise<Session[]> {
+    return this.#parts.database.query<Session>(
+      "select * from croft.sessions where state = 'active' and expires_at <= now()",
+    );
+  }
+
+  /** Neither a clock that was set nor a controller that stood still takes a build from an agent. */
+  async #mindClock(now: Date): Promise<boolean> {
+    const seen = this.#clock.look(now);
+    if (seen === "steady") return false;
+    if (seen === "stood still") {
+      await this.renew();
+      return true;
+    }
+    this.#parts.log.warn("the clock was set; the leases of all builds that are being built begin anew");
+    await this.#parts.database.query(
+      `update croft.sessions set expires_at = now() + lease_seconds * interval '1 second' where state = 'active'`,
+    );
+    return true;
   }
 
   async #expireOne(sql: Sql, id: number, token: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 /** What the controller decides about builds beside its database: who gets what, and what becomes of a result. */
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
-import { mock, test } from "node:test";
+import { test } from "node:test";
 import { Artifacts } from "../../../controller/builds/artifacts.ts";
 import type { Build } from "../../../controller/builds/build.ts";
 import { Builds, ConflictFailure } from "../../../controller/builds/builds.ts";
@@ -186,6 +186,7 @@ function sessionsOf(
   withChallenge = false,
   leaseMarginSeconds = 60,
   build: Partial<Build> = {},
+  now = () => performance.now(),
 ) {
   const database = new DatabaseDouble({
     "insert into croft.sessions": () => [sessionRow({ id: 71 })],
@@ -204,9 +205,9 @@ function sessionsOf(
     take: async (_sql: unknown, name: string) =>
       name === "empty" ? undefined : buildRow({ queue: name, session: 70, ...build }),
   };
-  const settings = { leaseMarginSeconds, withChallenge, interactiveTimeoutSeconds: 9000 };
+  const settings = { leaseMarginSeconds, withChallenge, interactiveTimeoutSeconds: 9000, now };
   const isOfferedElsewhere = () => false;
-  const sessions = new Sessions({ database, queue, faults, changes, isOfferedElsewhere }, settings);
+  const sessions = new Sessions({ database, queue, faults, changes, isOfferedElsewhere, log }, settings);
   const opened = () =>
     database.statements.filter(({ text }) => text.startsWith("insert into croft.sessions"));
   return { sessions, database, told, opened, failed };
@@ -278,25 +279,21 @@ test("the database is not asked for a session by a text that is none", async () 
 });
 
 test("signs of life are written at most four times in what a lease may be late, and each 10 s at most", async () => {
-  mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
-  try {
-    for (const [marginSeconds, every] of [
-      [60, 10_000],
-      [8, 2000],
-    ] as const) {
-      const { sessions, database } = sessionsOf([], {}, false, marginSeconds);
-      const writtenAfter = async (milliseconds: number, id = 70) => {
-        mock.timers.tick(milliseconds);
-        await sessions.extend(sessionRow({ id }));
-        return database.statements.splice(0).map(({ values }) => values);
-      };
-      assert.deepEqual(await writtenAfter(0), [[70, marginSeconds]]);
-      assert.deepEqual(await writtenAfter(every - 1), []);
-      assert.deepEqual(await writtenAfter(0, 71), [[71, marginSeconds]], "another session has its own time");
-      assert.deepEqual(await writtenAfter(1), [[70, marginSeconds]]);
-    }
-  } finally {
-    mock.timers.reset();
+  for (const [marginSeconds, every] of [
+    [60, 10_000],
+    [8, 2000],
+  ] as const) {
+    let now = 0;
+    const { sessions, database } = sessionsOf([], {}, false, marginSeconds, {}, () => now);
+    const writtenAfter = async (milliseconds: number, id = 70) => {
+      now += milliseconds;
+      await sessions.extend(sessionRow({ id }));
+      return database.statements.splice(0).map(({ values }) => values);
+    };
+    assert.deepEqual(await writtenAfter(0), [[70, marginSeconds]]);
+    assert.deepEqual(await writtenAfter(every - 1), []);
+    assert.deepEqual(await writtenAfter(0, 71), [[71, marginSeconds]], "another session has its own time");
+    assert.deepEqual(await writtenAfter(1), [[70, marginSeconds]]);
   }
 });
 
@@ -317,7 +314,7 @@ test("a lease that is over is a fault of its host, unless its agent was quicker"
       "select * from croft.sessions where state = 'active'": () => [sessionRow()],
       "select * from croft.builds where id": () => [buildRow()],
       "update croft.sessions set state = 'expired'": () => (isOver ? [sessionRow()] : []),
-      "select min(expires_at)": () => [{ next: isOver ? new Date(5) : null }],
+      "select min(expires_at)": () => [{ next: isOver ? new Date(5) : null, now: new Date(0) }],
     });
     assert.deepEqual(await on.sessions.expire(), isOver ? new Date(5) : undefined);
     const lost = [7, "host", "no result before its lease ended"];
