@@ -4,14 +4,15 @@
  * QEMU that starts.
  */
 import { statSync } from "node:fs";
-import { readdir, statfs } from "node:fs/promises";
+import { readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { visibleDirectories } from "../machines/layout.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
 import { openHostNetwork } from "../machines/network/host-network.ts";
 import { hostArchitecture, installQemuHint, qemuFor } from "../machines/qemu/architecture.ts";
 import { launcher, machineUser } from "../machines/qemu/user.ts";
-import { Failure, reasonOf } from "../os/failure.ts";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { randomTail } from "../os/files/random-tail.ts";
 import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
 import { formatBytes, MiB } from "../os/text/size.ts";
@@ -53,7 +54,10 @@ export class HostAbility implements AsyncDisposable {
       ? { address: "127.0.0.1" }
       : await openHostNetwork({ choice: network, offset, mac: "", log, signal: stop });
     await this.tftpPort.hold(address, settings.tftpPort);
-    for (const path of await places(settings)) await checkRoom(path);
+    for (const path of await places(settings)) {
+      await checkRoom(path);
+      if (this.#started === undefined) await tryFile(path);
+    }
     await makeRuntimeDirectory(settings.runtime);
     await checkRoom(settings.runtime, leastRuntimeRoom);
     if (fakeMachine === undefined && !fakeBuild) await this.#checkQemu(settings, log, stop);
@@ -103,6 +107,21 @@ async function checkRoom(path: string, { bytes, share } = leastRoom): Promise<vo
     `only ${formatBytes(bavail * bsize)} are free there, ${formatBytes(least)} are needed`,
     { hints },
   );
+}
+
+/** A file system may tell of room and have none, such as a btrfs whose metadata is full; tried at first and after faults. */
+async function tryFile(path: string): Promise<void> {
+  const file = join(path, `.croft-${randomTail()}`);
+  try {
+    await writeFile(file, Buffer.alloc(2048), { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    if (!isSystemError(error, "ENOSPC", "EDQUOT")) return; // what is not for the agent to write
+    throw new Failure(`build with '${path}'`, `no file can be made there: ${reasonOf(error)}`, {
+      hints: ["If it is btrfs, its metadata may be full: croft doctor tells."],
+    });
+  } finally {
+    await rm(file, { force: true }).catch(() => {});
+  }
 }
 
 /** Which file a program is, and which content of it. */
