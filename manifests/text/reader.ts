@@ -459,9 +459,9 @@ export class ManifestReader {
  *
  * @throws {ManifestError}
  */
-export function readPositionedPairs(bytes: Uint8Array, source?: string): PositionedPair[] {
+export function readPositionedPairs(bytes: Uint8Array): PositionedPair[] {
   const pairs: PositionedPair[] = [];
-  const reader = new ManifestReader((pair) => pairs.push(pair), source === undefined ? {} : { source });
+  const reader = new ManifestReader((pair) => pairs.push(pair));
   reader.push(bytes);
   reader.end();
   return pairs;

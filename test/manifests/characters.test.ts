@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { readPairs } from "../../manifests/text/fast-reader.ts";
 import { ManifestReader } from "../../manifests/text/reader.ts";
 import {
+  badByteReason,
   matchesManifestCharacters,
   refusedClass,
   replaceRefusedCharacters,
@@ -74,4 +75,13 @@ test("both readers take what the table accepts in a value, and nothing else", ()
           codePoint.toString(16),
         );
   }
+});
+
+test("a byte that opens no sequence is refused with its value, or with the length that it would have announced", () => {
+  const reasons = [0x80, 0xc1, 0xf5, 0xf8, 0xfb, 0xfc, 0xfd, 0xfe, 0xff].map((byte) =>
+    badByteReason(0, byte),
+  );
+  const first = (value: string) => `invalid UTF-8 sequence first byte (0x${value})`;
+  const announced = [5, 5, 6, 6].map((length) => `${length}-byte length UTF-8 sequence`);
+  assert.deepEqual(reasons, [...["80", "C1", "F5"].map(first), ...announced, ...["FE", "FF"].map(first)]);
 });

@@ -35,6 +35,7 @@ describe("sanitizing a result", () => {
       "-log: \x07\nupdate-log \x07: x\nupdate-logs: \x07\n",
       "\x07: x\nno colon\x07\n",
       "\x07-log: x\n",
+      "a-log:\n\\\x07", // a backslash before the last byte opens nothing
     ])
       assert.equal(sanitized(text), text);
   });

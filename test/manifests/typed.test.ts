@@ -13,7 +13,7 @@ import type { ParseOptions } from "../../manifests/parse-options.ts";
 import { formatResult, parseResult } from "../../manifests/result.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
 import { formatSections } from "../../manifests/sections.ts";
-import { formatTask, parseTask } from "../../manifests/task.ts";
+import { breakpointProblem, formatTask, parseTask } from "../../manifests/task.ts";
 import { formatTaskRequest, parseTaskRequest } from "../../manifests/task-request.ts";
 import { formatTaskResponse, parseTaskResponse } from "../../manifests/task-response.ts";
 import * as full from "./full.ts";
@@ -105,6 +105,7 @@ describe("strict parsing", () => {
   });
   test("says what is missing after, and what is too much", () => {
     fails(parseMachineHeader, "# nothing\n", "f:2:1: machine header manifest expected");
+    fails(parseTask, "", "f:1:1: task manifest expected");
     fails(parseMachineHeader, `${start}:\n`, "f:5:1: end of stream expected");
   });
   test("keeps the format's own errors", () =>
@@ -135,6 +136,16 @@ describe("rules between values", () => {
       parseTaskRequest(Buffer.from(`${request}interactive-mode: false\n`)).interactiveMode,
       "false",
     );
+  });
+  test("a breakpoint is an operation, an end, or another worker's step", () => {
+    const ours = ["fetch", "configure", "update", "test", "install", "error", "warning", "none"];
+    for (const breakpoint of [...ours, "b.test-installed"])
+      assert.equal(breakpointProblem(`${breakpoint} ssh build@host`), undefined, breakpoint);
+    for (const breakpoint of ["", "updates", "tests-installed"])
+      assert.equal(
+        breakpointProblem(breakpoint),
+        `'${breakpoint}' is no breakpoint: there are ${ours.join(", ")}`,
+      );
   });
   test("a session needs a result URL and a task", () => {
     fails(parseTaskResponse, ": 1\nsession: s\n", "f:1:1: 'result-url' is missing");
