@@ -163,6 +163,18 @@ test("controllers are asked by priority, without regard to F; equal ones in rand
   assert.equal(on.answered.length, 4);
 });
 
+test("artifacts go up as files to a controller that says so, else as archives", async () => {
+  for (const [header, form] of [
+    ["files", "files"],
+    ["tar", "archives"],
+    [undefined, "archives"],
+  ] as const) {
+    const headers = header === undefined ? {} : { "croft-upload": header };
+    const on = polling([1], () => ({ status: 200, headers, body: Buffer.from(taskResponse()) }));
+    assert.equal((await on.polling.ask(() => request, never))?.uploadForm, form, header);
+  }
+});
+
 test("a controller that nothing is offered to is not asked", async () => {
   const on = polling([1, 2], () => noTask);
   await on.polling.ask(({ priority }) => (priority === 1 ? request : undefined), never);
