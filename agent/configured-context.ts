@@ -10,6 +10,7 @@ import { HttpClient } from "./wire/http.ts";
 import { interactiveLogin } from "./settings/interactive-login.ts";
 import type { AgentMetrics } from "./status/metrics.ts";
 import { Polling } from "./asking/polling.ts";
+import { WakeUps } from "./asking/wake-ups.ts";
 import type { Settings } from "./settings/settings.ts";
 import { openSigner } from "./wire/signing.ts";
 import type { Spool } from "./task-state/spool.ts";
@@ -21,6 +22,7 @@ export type ConfiguredContext = Pick<
   | "storage"
   | "client"
   | "polling"
+  | "wakeUps"
   | "delivery"
   | "signer"
   | "workerVersion"
@@ -39,6 +41,7 @@ export async function openConfiguredContext(
   const signer = authKey === undefined ? undefined : await openSigner(authKey, openssl, stop);
   const directories = directoriesOf(settings);
   const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
+  const wakeUps = new WakeUps({ client, log });
   const workerVersion = await provideWorker(directories.toolchain);
   const needsMachines = settings.fakeMachine === undefined;
   return {
@@ -58,7 +61,9 @@ export async function openConfiguredContext(
       requestRetries: settings.requestRetries,
       log,
       metrics,
+      wakeUps,
     }),
+    wakeUps,
     delivery: new Delivery({ client, spool, log, metrics }),
     workerVersion,
     signer,

@@ -1,5 +1,6 @@
 import type { HostAbility } from "./ability.ts";
 import type { Polling } from "./asking/polling.ts";
+import type { WakeUps } from "./asking/wake-ups.ts";
 import type { PerformingContext } from "./performing/context.ts";
 import type { AgentMetrics } from "./status/metrics.ts";
 import type { SpoolMeter } from "./task-state/spool-size.ts";
@@ -9,6 +10,8 @@ import type { Signer } from "./wire/signing.ts";
 export interface Context extends PerformingContext {
   /** Asks the controllers. */
   polling: Polling;
+  /** Waits at the controllers while there is nothing to do. */
+  wakeUps: WakeUps;
   /** Tells how much waits in the spool. */
   spoolMeter: SpoolMeter;
   metrics: AgentMetrics;

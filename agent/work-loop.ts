@@ -87,7 +87,9 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
   await context.delivery.sendDue(signals.stop, () => status.set("delivering"));
   signals.stop.throwIfAborted();
   if (settings.dump !== "machines") await checkHost(context);
+  context.wakeUps.begin();
   await using work = await nextWork(context, backoffs, signals);
+  context.wakeUps.settle(work.kind !== "nothing");
   switch (work.kind) {
     case "bootstrap":
       return await bootstrap(context, work.pending, backoffs.bootstrap, signals);
@@ -101,7 +103,11 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
       status.worked(); // not only after the sleep
       await context.delivery.sendDue(signals.stop); // tasks that were refused
       status.set("idle", { reason: waitingFor(work) });
-      await pause(sleepSeconds(settings.pollIntervalSeconds, work.machines === 0), signals);
+      await sleepUntilWoken(
+        context,
+        sleepSeconds(settings.pollIntervalSeconds, work.machines === 0),
+        signals,
+      );
       return true;
     case "task":
       return await perform(context, work, signals);
@@ -221,6 +227,16 @@ function waitingFor({ machines, full }: { machines: number; full: boolean }): st
 function sleepSeconds(longestSeconds: number, noMachine: boolean): number {
   const seconds = longestSeconds * (5 / 6 + Math.random() / 6);
   return noMachine ? seconds / 2 : seconds;
+}
+
+/** Whoever asks the agent to do something else need not wait for it. */
+async function sleepUntilWoken(
+  { wakeUps }: Context,
+  seconds: number,
+  { stop, drain, reload }: SignalWatch,
+): Promise<void> {
+  await wakeUps.wait(seconds, AbortSignal.any([stop, drain, reload]));
+  stop.throwIfAborted();
 }
 
 async function pause(seconds: number, { stop, drain, reload }: SignalWatch): Promise<void> {

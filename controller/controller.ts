@@ -25,6 +25,8 @@ import { Results } from "./builds/results.ts";
 import { BuildSecrets } from "./builds/secrets.ts";
 import { Sessions } from "./builds/sessions.ts";
 import { WaitingReasons } from "./builds/waiting.ts";
+import { OfferTokens } from "./builds/offer-tokens.ts";
+import { WakeUps } from "./builds/wake-ups.ts";
 
 /** What requests are answered with. */
 export interface Controller {
@@ -37,6 +39,8 @@ export interface Controller {
   readonly builds: Builds;
   readonly sessions: Sessions;
   readonly waiting: WaitingReasons;
+  readonly offers: OfferTokens;
+  readonly wakeUps: WakeUps;
   readonly results: Results;
   readonly artifacts: Artifacts;
   readonly blobs: BlobStore;
@@ -91,6 +95,8 @@ export async function openController(
     builds,
     sessions,
     waiting,
+    offers: new OfferTokens(database),
+    wakeUps: stack.use(new WakeUps(queue, changes, log)),
     results: new Results(
       { database, queue, faults, blobs, liveLogs, secrets, changes },
       configuration.retries,

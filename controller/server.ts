@@ -21,6 +21,7 @@ import { bodiesInTime } from "./routes/patience.ts";
 import { addResultRoute } from "./routes/result.ts";
 import { refuse, type Served } from "./routes/served.ts";
 import { addStatusRoutes } from "./routes/status.ts";
+import { addWakeRoutes } from "./routes/wake.ts";
 import { addUploadRoute } from "./routes/upload.ts";
 import { stayBelow } from "./dashboard/below-path.ts";
 import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
@@ -121,6 +122,7 @@ function makeServer(served: Served): FastifyInstance {
   void server.register(async (agents) => {
     addBinaryBodies(agents, ["text/manifest", "application/octet-stream"]);
     addAgentRoutes(agents, served);
+    addWakeRoutes(agents, served);
     addResultRoute(agents, controller);
   });
   server.after(() => {

@@ -12,6 +12,7 @@ import { parseTaskResponse, type TaskResponse } from "../../manifests/task-respo
 import type { Task } from "../../manifests/task.ts";
 import { Backoff } from "../../os/backoff.ts";
 import { Grace } from "../wire/grace.ts";
+import type { WakeUps } from "./wake-ups.ts";
 import { Unreachable, type Answer } from "../wire/answers.ts";
 import type { HttpClient } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
@@ -54,6 +55,7 @@ export class Polling {
   readonly #timeoutSeconds: number;
   readonly #retries: number;
   readonly #backoff: Backoff<string>;
+  readonly #wakeUps: Pick<WakeUps, "asked" | "told"> | undefined;
   readonly #now: () => number;
   /** Names already mentioned in the log as unknown: newer controllers send them in every answer. */
   readonly #unknown = new Set<string>();
@@ -67,6 +69,7 @@ export class Polling {
     requestRetries: number;
     log: Log;
     metrics?: Pick<AgentMetrics, "pollAnswered" | "pollFailed">;
+    wakeUps?: Pick<WakeUps, "asked" | "told">;
     random?: () => number;
     /** Milliseconds of a clock that never goes back. */
     now?: () => number;
@@ -78,6 +81,7 @@ export class Polling {
     this.#retries = parts.requestRetries;
     this.#log = parts.log;
     this.#metrics = parts.metrics;
+    this.#wakeUps = parts.wakeUps;
     this.#random = parts.random ?? Math.random;
     this.#now = parts.now ?? (() => performance.now());
     this.#backoff = new Backoff(maxPauseSeconds, this.#now);
@@ -111,12 +115,15 @@ export class Polling {
       const log = this.#log.child({ url: controller.url });
       const askedAt = this.#now();
       try {
+        this.#wakeUps?.asked(controller.url);
         const answer = await this.#post(controller.url, formatTaskRequest(request), grace.signal);
         const received = await this.#accept(controller, answer, request, refusals, grace.signal);
         this.#backoff.succeeded(controller.url);
         this.#metrics?.pollAnswered(controller.url);
         if (received) return received;
         log.debug("no task");
+        const wakeUrl = answer.headers["croft-wake-url"];
+        if (typeof wakeUrl === "string" && isWebUrl(wakeUrl)) this.#wakeUps?.told(controller.url, wakeUrl);
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof Unreachable) this.#skip(controller, error, (this.#now() - askedAt) / 1000, log);
@@ -139,10 +146,10 @@ export class Polling {
     };
     const signer = this.#signer;
     return this.#client.postManifest(url, manifest, limits, async (target) => {
-      if (!signer) return { "croft-agent": packageVersion };
+      if (!signer) return { "croft-agent": `${packageVersion}; wake` };
       try {
         const proof = await signer.prove({ method: "POST", url: target, body: manifest }, signal);
-        return { "croft-agent": `${packageVersion}; proof`, "croft-proof": proof };
+        return { "croft-agent": `${packageVersion}; wake, proof`, "croft-proof": proof };
       } catch (error) {
         throw error instanceof Failure ? new Unsigned(url, error) : error;
       }

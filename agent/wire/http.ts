@@ -62,7 +62,17 @@ export class HttpClient {
         beforeRequest: [async (options) => void Object.assign(options.headers, await headers?.(target))],
       },
     });
-    return this.#post(url, request, limits, manifest.length);
+    return this.#exchange(url, request, limits, manifest.length);
+  }
+
+  /** Asks by GET, once; `headers` go with it. */
+  get(url: string, headers: Record<string, string>, limits: RequestLimits): Promise<Answer> {
+    return this.#exchange(url, () => ({ method: "GET", headers }), { retries: 0, ...limits });
+  }
+
+  /** Asks by DELETE, once. */
+  delete(url: string, limits: RequestLimits): Promise<Answer> {
+    return this.#exchange(url, () => ({ method: "DELETE" }), { retries: 0, ...limits });
   }
 
   /** Posts a piece of a log that begins at `offset` bytes; not retried, the caller knows better. */
@@ -71,7 +81,7 @@ export class HttpClient {
     target.searchParams.set("offset", String(offset));
     const headers = { "content-type": "application/octet-stream" };
     const request = () => ({ body: chunk, headers });
-    return this.#post(target.href, request, { timeoutSeconds: 30, retries: 0, signal });
+    return this.#exchange(target.href, request, { timeoutSeconds: 30, retries: 0, signal });
   }
 
   /**
@@ -115,11 +125,11 @@ export class HttpClient {
     const body = multipartBody(parts);
     const beforeRetry = ({ options }: RequestError) => void (options.body = body.open());
     const request = { headers: { "content-type": body.contentType }, hooks: { beforeRetry: [beforeRetry] } };
-    return this.#post(url, () => ({ ...request, body: body.open() }), limits, size);
+    return this.#exchange(url, () => ({ ...request, body: body.open() }), limits, size);
   }
 
   /** Follows redirections that keep the method, but never from an encrypted connection to one that is not. */
-  async #post(
+  async #exchange(
     url: string,
     request: (url: string) => OptionsInit,
     limits: RequestLimits,

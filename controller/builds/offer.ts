@@ -12,8 +12,11 @@ export interface Offer {
   machines: readonly string[];
 }
 
+/** An offer, whoever makes it. */
+export type AnonymousOffer = Omit<Offer, "agent">;
+
 /** The offered machine that builds of a queue are for, if the agent will take them. */
-export function machineFor(candidate: QueueKey, offer: Offer): string | undefined {
+export function machineFor(candidate: QueueKey, offer: AnonymousOffer): string | undefined {
   const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");
   if (!accepted || !matchesPattern(candidate.toolchain, offer.toolchain)) return undefined;
   return offer.machines.find((name) => matchesPattern(candidate.machine, name));

@@ -115,6 +115,18 @@ export class BuildQueue {
     );
   }
 
+  /** How many builds of a queue may be given out now; not more are counted than asked for. */
+  async openPlaces(queue: string, most: number): Promise<number> {
+    const [row] = await this.#database.query<{ places: number }>(
+      `select least(
+         (select count(*) from (select 1 from croft.builds where queue = $1 and state = 'queued' limit $2) as some),
+         coalesce(running_limit - running, $2))::integer as places
+       from croft.queues where name = $1 and not paused`,
+      [queue, most],
+    );
+    return Math.max(0, row?.places ?? 0);
+  }
+
   /**
    * Takes the first build of a queue that nobody else is taking; it is `building` from then on. One that its taker has
    * failed last is left to others, as long as there are any.

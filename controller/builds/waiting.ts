@@ -73,7 +73,7 @@ export class WaitingReasons {
       "select machine, toolchain from croft.sessions where state = 'active'",
     );
     const busy = building.filter(({ machine, toolchain }) =>
-      machineFor(queue, { agent: "", toolchain, machines: [machine], interactive: "both" }),
+      machineFor(queue, { toolchain, machines: [machine], interactive: "both" }),
     ).length;
     if (busy > 0) return `all agents that could build it are busy (${busy})`;
     if (fresh.length === 0) return "no agent asks this controller for tasks";

@@ -141,6 +141,18 @@ const steps: readonly string[] = [
     from croft.sessions group by build
   ) as s where s.build = b.id and s.faults + s.interrupts > 0;
   `,
+  `
+  -- What agents offer that wait, so that any controller knows it by its token
+  create table croft.offers (
+    token text primary key,
+    digest text not null unique,
+    offer jsonb not null,
+    owner text not null,          -- the key or address that made it first
+    bytes integer not null,
+    used_at timestamptz not null default now()
+  );
+  create index offers_by_owner on croft.offers (owner);
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -10,6 +10,7 @@ import { forCurrentSession } from "./access.ts";
 import { RouteBodies } from "./body.ts";
 import { checkLength, refuseManifest } from "./manifest.ts";
 import { refuse, type Served } from "./served.ts";
+import { agentCan } from "./wake.ts";
 
 /** Of all task requests together; nobody knows yet who sends one, so they share with nothing else. */
 const taskRequestsBytes = 8 * taskRequestMaxBytes;
@@ -69,12 +70,19 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
     machines: task.machines.filter(({ role }) => role !== "auxiliary").map(({ name }) => name),
   };
   controller.waiting.note(offer);
+  const wakeToken = agentCan(request, "wake")
+    ? await controller.offers.tokenFor(offer, offer.fingerprint ?? request.ip)
+    : undefined;
   const assignment = await controller.sessions.assign(offer);
+  if (wakeToken !== undefined) controller.wakeUps.came(wakeToken);
+  const base = publicUrl(request);
   reply.type("text/manifest");
-  if (!assignment) return reply.send(Buffer.from(formatTaskResponse({ session: "", uploadUrls: {} })));
+  if (!assignment) {
+    if (wakeToken !== undefined) reply.header("Croft-Wake-URL", `${base}/agent/wake/${wakeToken}`);
+    return reply.send(Buffer.from(formatTaskResponse({ session: "", uploadUrls: {} })));
+  }
   controller.waiting.forget(offer);
   const { build, session } = assignment;
-  const base = publicUrl(request);
   controller.log.info({ build: build.id, agent: task.agent, machine: session.machine }, "given to an agent");
   const response: TaskResponse = {
     session: session.token,

@@ -26,13 +26,18 @@ export function addStatusRoutes(server: FastifyInstance, served: Served): void {
   });
 }
 
-function controllerMetrics({ builds }: Controller): MetricRegistry {
+function controllerMetrics({ builds, wakeUps }: Controller): MetricRegistry {
   const registry = new MetricRegistry();
   registry.gauge("croft_info", "Always 1; the label says which version this is.", ["version"]).set(1, {
     version: packageVersion,
   });
   const counts = registry.gauge("croft_builds", "Builds by state.", ["state"]);
+  const waiting = registry.gauge(
+    "croft_waiting_agents",
+    "Idle agents that this controller wakes for builds.",
+  );
   registry.onCollect(async () => {
+    waiting.set(wakeUps.count);
     for (const [state, count] of Object.entries(await builds.count())) counts.set(count, { state });
   });
   addProcessMetrics(registry);

@@ -53,7 +53,7 @@ export const controllerOptions: readonly OptionDeclaration[] = [
     "poll-interval",
     "SECONDS",
     60,
-    "longest sleep before controllers without a task are asked again",
+    "longest sleep before controllers without a task are asked again; one of croft wakes the agent before",
   ),
   integerOption("connect-timeout", "SECONDS", 60, "time to connect to a controller"),
   {

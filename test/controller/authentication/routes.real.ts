@@ -32,6 +32,8 @@ const routes: Record<string, "anybody" | "reader" | "submitter" | "agent"> = {
   "GET /readyz": "anybody",
   "GET /metrics": "reader",
   "POST /agent/task": "agent",
+  "GET /agent/wake/:token": "agent",
+  "DELETE /agent/wake/:token": "agent",
   "POST /agent/result": "agent",
   "POST /agent/log/:session": "agent",
   "POST /agent/upload/:session/:type": "agent",

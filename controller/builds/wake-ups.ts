@@ -1,0 +1,164 @@
+/**
+ * Wakes agents that wait for builds: no more of them than there are builds that they can take, the one that has waited
+ * longest first. Where several controllers share a database, each wakes at most one of its own agents for a build.
+ *
+ * An agent that was woken counts as one that comes for a build of its queue, until it has asked, has said that it
+ * cannot, or has let its time go by; then the next one is woken if the build is still there.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { reasonOf } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
+import type { Changes } from "./changes.ts";
+import { machineFor, type AnonymousOffer } from "./offer.ts";
+import type { BuildQueue, WaitingQueue } from "./queue.ts";
+
+/** So long a woken agent may take until it asks: it looks through its machines first. */
+const comesWithinMs = 10_000;
+/** Builds that are submitted one after the other are looked at together. */
+const collectMs = 2;
+/** After a failure of the database. */
+const retryMs = 1000;
+
+/** How it ended: `full` if there are as many that wait as may be. */
+export type WakeUp = "woken" | "nothing" | "full";
+
+interface Waiter {
+  token: string;
+  offer: AnonymousOffer;
+  end(how: WakeUp): void;
+}
+
+/** One that was woken, and has not asked yet. */
+interface Expected {
+  queue: string;
+  timer: NodeJS.Timeout;
+}
+
+export class WakeUps implements AsyncDisposable {
+  readonly #queue: Pick<BuildQueue, "waiting" | "openPlaces">;
+  readonly #log: Log;
+  readonly #mostWaiting: number;
+  /** In the order in which they came. */
+  readonly #waiters = new Set<Waiter>();
+  /** By token. */
+  readonly #expected = new Map<string, Expected[]>();
+  readonly #held = new DisposableStack();
+  readonly #ended = new AbortController();
+  #looking: Promise<void> | undefined;
+  #changed = false;
+
+  constructor(
+    queue: Pick<BuildQueue, "waiting" | "openPlaces">,
+    changes: Changes,
+    log: Log,
+    mostWaiting = 10_000,
+  ) {
+    this.#queue = queue;
+    this.#log = log;
+    this.#mostWaiting = mostWaiting;
+    this.#held.use(changes.subscribe(["state"], () => this.#lookSoon()));
+    this.#held.use(changes.onGap(() => this.#lookSoon()));
+  }
+
+  /** How many wait. */
+  get count(): number {
+    return this.#waiters.size;
+  }
+
+  /** Waits until there is a build for the offer, the time is over, or the signal comes. */
+  async wait(token: string, offer: AnonymousOffer, waitMs: number, signal: AbortSignal): Promise<WakeUp> {
+    if (this.#waiters.size >= this.#mostWaiting) return "full";
+    if (signal.aborted || this.#ended.signal.aborted) return "nothing";
+    const ended = Promise.withResolvers<WakeUp>();
+    const waiter: Waiter = { token, offer, end: ended.resolve };
+    this.#waiters.add(waiter);
+    const leave = () => ended.resolve("nothing");
+    const timer = setTimeout(leave, waitMs);
+    signal.addEventListener("abort", leave, { once: true });
+    this.#lookSoon(); // what was submitted between its last question and now
+    try {
+      return await ended.promise;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", leave);
+      this.#waiters.delete(waiter);
+    }
+  }
+
+  /** An agent with this offer has asked for a task, or says that it will not: it is expected no longer. */
+  came(token: string): void {
+    const expected = this.#expected.get(token)?.[0];
+    if (expected) this.#forget(token, expected);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#held.dispose();
+    this.#ended.abort();
+    for (const waiter of this.#waiters) waiter.end("nothing");
+    for (const { timer } of [...this.#expected.values()].flat()) clearTimeout(timer);
+    this.#expected.clear();
+    await this.#looking;
+  }
+
+  #forget(token: string, expected: Expected): void {
+    clearTimeout(expected.timer);
+    const others = (this.#expected.get(token) ?? []).filter((other) => other !== expected);
+    if (others.length > 0) this.#expected.set(token, others);
+    else this.#expected.delete(token);
+    this.#lookSoon();
+  }
+
+  #lookSoon(): void {
+    this.#changed = true;
+    if (this.#waiters.size === 0 || this.#ended.signal.aborted) return;
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+  }
+
+  async #look(): Promise<void> {
+    const { signal } = this.#ended;
+    while (this.#changed && this.#waiters.size > 0 && !signal.aborted) {
+      await sleep(collectMs, undefined, { signal }).catch(() => {});
+      this.#changed = false;
+      try {
+        for (const queue of await this.#queue.waiting()) await this.#wakeFor(queue);
+      } catch (error) {
+        this.#log.error(
+          { reason: reasonOf(error) },
+          "cannot look for builds of waiting agents; trying again",
+        );
+        this.#changed = true;
+        await sleep(retryMs, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  async #wakeFor(queue: WaitingQueue): Promise<void> {
+    const waiting = this.#whoCanTake(queue);
+    if (waiting.length === 0) return;
+    const expected = [...this.#expected.values()].flat().filter(({ queue: name }) => name === queue.name);
+    const places = await this.#queue.openPlaces(queue.name, waiting.length + expected.length);
+    // Whoever left meanwhile is passed over.
+    const there = waiting.filter((waiter) => this.#waiters.has(waiter));
+    for (const waiter of there.slice(0, Math.max(0, places - expected.length)))
+      this.#wake(waiter, queue.name);
+  }
+
+  #whoCanTake(queue: WaitingQueue): Waiter[] {
+    const known = new Map<string, boolean>();
+    const canTake = ({ token, offer }: Waiter) => {
+      const can = known.get(token) ?? machineFor(queue, offer) !== undefined;
+      known.set(token, can);
+      return can;
+    };
+    return [...this.#waiters].filter(canTake);
+  }
+
+  #wake(waiter: Waiter, queue: string): void {
+    this.#waiters.delete(waiter);
+    const { token } = waiter;
+    const timer = setTimeout(() => this.#forget(token, expected), comesWithinMs);
+    const expected: Expected = { queue, timer };
+    this.#expected.set(token, [...(this.#expected.get(token) ?? []), expected]);
+    waiter.end("woken");
+  }
+}
