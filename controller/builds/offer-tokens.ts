@@ -87,8 +87,9 @@ export class OfferTokens {
   async #clear(): Promise<void> {
     if (this.#now() - this.#clearedAtMs < noteEveryMs) return;
     this.#clearedAtMs = this.#now();
-    await this.#database.query("delete from croft.offers where used_at < now() - $1::integer * interval '1 hour'", [
-      keptHours,
-    ]);
+    await this.#database.query(
+      "delete from croft.offers where used_at < now() - $1::integer * interval '1 hour'",
+      [keptHours],
+    );
   }
 }

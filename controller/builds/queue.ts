@@ -119,8 +119,8 @@ export class BuildQueue {
   async openPlaces(queue: string, most: number): Promise<number> {
     const [row] = await this.#database.query<{ places: number }>(
       `select least(
-         (select count(*) from (select 1 from croft.builds where queue = $1 and state = 'queued' limit $2) as some),
-         coalesce(running_limit - running, $2))::integer as places
+         (select count(*) from (select 1 from croft.builds where queue = $1 and state = 'queued' limit $2::integer) as counted),
+         coalesce(running_limit - running, $2::integer))::integer as places
        from croft.queues where name = $1 and not paused`,
       [queue, most],
     );
