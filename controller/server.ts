@@ -122,10 +122,10 @@ function makeServer(served: Served): FastifyInstance {
   void server.register(async (agents) => {
     addBinaryBodies(agents, ["text/manifest", "application/octet-stream"]);
     addAgentRoutes(agents, served);
-    addWakeRoutes(agents, served);
     addResultRoute(agents, controller);
   });
   server.after(() => {
+    addWakeRoutes(server, served);
     addUploadRoute(server, controller);
     addApiRoutes(server, served);
     addLogRoutes(server, served);
