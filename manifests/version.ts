@@ -27,15 +27,18 @@ function split(version: string): Version | undefined {
 }
 
 /**
- * A standard version, which is what other controllers take for a toolchain's: numbers of up to five digits, of
- * pre-releases only `a.N` and `b.N` (up to 499, 0 with a snapshot only), snapshots `.N` or `.z`, perhaps with an id.
+ * A standard version, which is what other controllers take for a toolchain's: numbers of up to five digits, not all of
+ * them 0, of pre-releases only `a.N` and `b.N` (up to 499, 0 with a snapshot only), snapshots `.N`, perhaps with an id,
+ * or `.z`, and a revision; numbers of epoch and revision have two bytes.
  */
 const standardPattern =
-  /^(?:\+[1-9]\d{0,4}-)?(?!0\.0\.0(?:\+|$))\d{1,5}\.\d{1,5}\.\d{1,5}(?:-(?:[ab]\.(?:0(?=\.)|[1-9]\d?|[1-4]\d\d)(?:\.(?:[1-9]\d{0,18}|z)(?:\.[0-9a-z]{1,16})?)?)?)?(?:\+[1-9]\d{0,4})?$/;
+  /^(?:\+(?<epoch>[1-9]\d{0,4})-)?(?!0\.0\.0(?!\d))\d{1,5}\.\d{1,5}\.\d{1,5}(?:-[ab]\.(?:0(?=\.)|[1-9]\d?|[1-4]\d\d)(?:\.(?:z|[1-9]\d{0,18}(?:\.[0-9a-z]{1,16})?))?)?(?:\+(?<revision>[1-9]\d{0,4}))?$/;
 
 /** True for a version that controllers of all kinds understand. */
 export function isStandardVersion(version: string): boolean {
-  return isVersion(version) && standardPattern.test(version);
+  if (!isVersion(version)) return false;
+  const { groups } = standardPattern.exec(version) ?? {};
+  return groups !== undefined && [groups["epoch"], groups["revision"]].every((n) => Number(n ?? 0) <= 0xffff);
 }
 
 /** True for a version that {@link compareVersions} can compare. */
