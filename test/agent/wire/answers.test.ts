@@ -1,5 +1,9 @@
 /** Messages on what controllers answer, redirections, and the way there. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import { Rejection, Unreachable } from "../../../agent/wire/answers.ts";
 import { HttpClient, redirectionOf } from "../../../agent/wire/http.ts";
@@ -105,4 +109,32 @@ test("a proxy gets the whole URL", async () => {
       else process.env[name] = before[name];
   }
   assert.equal(proxy.received[0]?.path, "http://farm.invalid/task");
+});
+
+test("a proxy is asked for a tunnel to an encrypted controller, with the credentials of its URL", async () => {
+  const proxy = createServer();
+  const asked = new Promise<IncomingMessage>((resolve) => {
+    proxy.once("connect", (request: IncomingMessage, socket: Duplex) => {
+      resolve(request);
+      socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+    });
+  });
+  await once(proxy.listen(0, "127.0.0.1"), "listening");
+  const { port } = proxy.address() as AddressInfo;
+  const before = process.env["https_proxy"];
+  process.env["https_proxy"] = `http://ann:secret@127.0.0.1:${port}`;
+  try {
+    const sent = client().postManifest("https://farm.invalid/task", body);
+    await assert.rejects(
+      sent,
+      (error: Error) => error instanceof Unreachable && !error.message.includes("secret"),
+    );
+    const { url, headers } = await asked;
+    assert.equal(url, "farm.invalid:443");
+    assert.equal(headers["proxy-authorization"], `Basic ${Buffer.from("ann:secret").toString("base64")}`);
+  } finally {
+    if (before === undefined) delete process.env["https_proxy"];
+    else process.env["https_proxy"] = before;
+    proxy.close();
+  }
 });

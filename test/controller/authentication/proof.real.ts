@@ -73,8 +73,13 @@ const claims: [...Case, reason: RegExp][] = [
     () => withProof(`${now()} ${"n".repeat(22)} ${rawSignature(agent, "c".repeat(64))}`),
     /not signed with the key of the fingerprint/,
   ],
-  ["a stale proof", body, proven({ time: now() - 130 }), /the agent's clock is 1\d\d s behind/],
-  ["a proof of the future", body, proven({ time: now() + 250 }), /the agent's clock is 2\d\d s ahead/],
+  ["a stale proof", body, (url) => proven({ time: now() - 130 })(url), /the agent's clock is 1\d\d s behind/],
+  [
+    "a proof of the future",
+    body,
+    (url) => proven({ time: now() + 250 })(url),
+    /the agent's clock is 2\d\d s ahead/,
+  ],
   ["a proof of another body", body, proven({ body: otherBody }), /not of this request/],
   ["a proof of another path", body, (url) => proven({ url: `${url}/x` })(url), /not of this request/],
   [
