@@ -3,6 +3,7 @@ import { maskCredentials } from "../os/text/credentials.ts";
 import type { Artifact } from "./builds/artifacts.ts";
 import type { Build } from "./builds/build.ts";
 import type { Controller } from "./controller.ts";
+import { croftOnlyReason } from "./builds/tasks.ts";
 import type { Session } from "./builds/session.ts";
 
 /** An operation of an attempt; a row of the operations table. */
@@ -68,6 +69,7 @@ export function buildJson(build: Build, base: string) {
     environment: specification.environment ?? null,
     priority: build.priority,
     interactive: specification.interactive ?? null,
+    croftOnly: build.croft_only ? (croftOnlyReason(specification) ?? null) : null,
     state: build.state,
     status: build.status,
     attempts: build.attempts,

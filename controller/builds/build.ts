@@ -28,6 +28,8 @@ export interface Build {
   faulty_host: string | null;
   submitted_by: string | null;
   rebuild_of: number | null;
+  /** Whether other agents than croft's cannot read its task. */
+  croft_only: boolean;
   created_at: Date;
   queued_at: Date;
   started_at: Date | null;

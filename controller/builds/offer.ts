@@ -5,6 +5,8 @@ import type { QueueKey } from "./queue.ts";
 /** What an agent offers. */
 export interface Offer {
   agent: string;
+  /** Whether it is of another make than croft, and reads less of a task (manifests/portable-task.ts). */
+  isForeign?: boolean;
   toolchain: string;
   interactive: "false" | "true" | "both";
   fingerprint?: string;

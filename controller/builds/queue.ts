@@ -10,6 +10,8 @@
  * is queued again has the rank 0: it was at the head once, and its submitter's turn was taken. But one that hosts have
  * failed more than once gets a rank behind all of its priority: should it be its own fault after all, others go first.
  *
+ * Agents of other makes pass over the builds that they cannot read (`croft_only`); those stay where they are.
+ *
  * Invariants: whoever changes a build's state holds its row, and takes the queue's row after it; `running` of a queue
  * is the number of its builds in state `building`.
  */
@@ -17,6 +19,7 @@ import { createHash } from "node:crypto";
 import type { Database, Sql } from "../database/database.ts";
 import type { Build } from "./build.ts";
 import type { Specification } from "./specification.ts";
+import { croftOnlyReason } from "./tasks.ts";
 
 /** What all builds of one queue have in common. */
 export interface QueueKey {
@@ -44,8 +47,10 @@ export type Setback = { kind: "abort" | "interrupt" } | { kind: "fault"; host: s
 /** Who takes a build. */
 export interface Taker {
   host: string;
-  /** Whether another host could take the builds of the queue now. */
-  hasAlternative: () => boolean;
+  /** Whether it is of another make than croft. */
+  isForeign?: boolean;
+  /** Whether another host could take a build of the queue now. */
+  hasAlternative: (build: Build) => boolean;
 }
 
 /** The queues of a controller. */
@@ -85,8 +90,8 @@ export class BuildQueue {
          on conflict (queue, priority, submitter) do update set rank = greatest(excluded.rank, turns.rank + 1)
          returning rank)
        insert into croft.builds (name, version, target, repository, specification, queue, priority, queue_priority,
-         state, submitted_by, rebuild_of, rank)
-       values ($1, $2, $3, $4, $5, $6, $7, $7, 'queued', $8, $9, (select rank from turn)) returning *`,
+         state, submitted_by, rebuild_of, croft_only, rank)
+       values ($1, $2, $3, $4, $5, $6, $7, $7, 'queued', $8, $9, $10, (select rank from turn)) returning *`,
       [
         what.name,
         what.version,
@@ -97,17 +102,22 @@ export class BuildQueue {
         what.priority,
         submitter,
         rebuildOf,
+        croftOnlyReason(what) !== undefined,
       ],
     );
     return build!;
   }
 
-  /** The queues that may give out a build, in the order of their turns. Reads without locks: see {@link take}. */
-  async waiting(): Promise<WaitingQueue[]> {
+  /**
+   * The queues that may give out a build, in the order of their turns. Reads without locks: see {@link take}.
+   *
+   * @param isForeign to an agent of another make.
+   */
+  async waiting(isForeign = false): Promise<WaitingQueue[]> {
     return await this.#database.query<WaitingQueue>(
       `select q.name, q.target, q.machine, q.toolchain, q.interactive
        from croft.queues q cross join lateral (
-         select queue_priority, id from croft.builds where queue = q.name and state = 'queued'
+         select queue_priority, id from croft.builds where queue = q.name and ${queued(isForeign)}
          order by queue_priority desc, rank, id limit 1
        ) as first
        where not q.paused and (q.running_limit is null or q.running < q.running_limit)
@@ -134,9 +144,9 @@ export class BuildQueue {
    * @returns undefined if none is left, or the queue was paused or reached its limit meanwhile.
    */
   async take(sql: Sql, queue: string, taker: Taker): Promise<Build | undefined> {
-    let first = await this.#first(sql, queue);
-    if (first?.faulty_host === taker.host && taker.hasAlternative())
-      first = await this.#first(sql, queue, taker.host);
+    let first = await this.#first(sql, queue, taker);
+    if (first?.faulty_host === taker.host && taker.hasAlternative(first))
+      first = await this.#first(sql, queue, taker, taker.host);
     if (!first) return undefined;
     const [open] = await sql.query(
       `update croft.queues set running = running + 1, last_turn = clock_timestamp()
@@ -159,9 +169,9 @@ export class BuildQueue {
   }
 
   /** @param except a host whose fault must not have been the last one. */
-  async #first(sql: Sql, queue: string, except: string | null = null): Promise<Ranked | undefined> {
+  async #first(sql: Sql, queue: string, { isForeign = false }: Taker, except: string | null = null) {
     const [first] = await sql.query<Ranked>(
-      `select * from croft.builds where queue = $1 and state = 'queued'
+      `select * from croft.builds where queue = $1 and ${queued(isForeign)}
          and ($2::text is null or faulty_host is distinct from $2)
        order by queue_priority desc, rank, id limit 1 for update skip locked`,
       [queue, except],
@@ -217,6 +227,11 @@ async function lastRank(sql: Sql, { queue, priority }: Build): Promise<number> {
     [queue, priority],
   );
   return last?.rank ?? -1;
+}
+
+/** The conditions of the indexes `builds_queued` and `builds_queued_for_all`. */
+function queued(isForeign: boolean): string {
+  return isForeign ? "state = 'queued' and not croft_only" : "state = 'queued'";
 }
 
 /** Patterns go into the name as a hash. */

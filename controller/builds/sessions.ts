@@ -38,7 +38,7 @@ interface SessionParts {
   readonly faults: Pick<Faults, "add">;
   readonly changes: Changes;
   /** Whether another host than one offers what a queue needs. */
-  readonly isOfferedElsewhere: (queue: QueueKey, than: string) => boolean;
+  readonly isOfferedElsewhere: (queue: QueueKey, than: string, croftOnly: boolean) => boolean;
   readonly log: Log;
 }
 
@@ -87,7 +87,7 @@ export class Sessions {
   /** The queued build of highest priority that the agent can take, in the order that {@link BuildQueue} explains. */
   async assign(offer: Offer): Promise<Assignment | undefined> {
     await this.expire();
-    for (const queue of await this.#parts.queue.waiting()) {
+    for (const queue of await this.#parts.queue.waiting(offer.isForeign)) {
       const machine = machineFor(queue, offer);
       if (machine === undefined) continue;
       const assignment = await this.#parts.database.transaction((sql) =>
@@ -102,8 +102,9 @@ export class Sessions {
 
   async #take(sql: Sql, queue: WaitingQueue, machine: string, offer: Offer): Promise<Assignment | undefined> {
     const { queue: builds, isOfferedElsewhere } = this.#parts;
-    const hasAlternative = () => isOfferedElsewhere(queue, offer.agent);
-    const build = await builds.take(sql, queue.name, { host: offer.agent, hasAlternative });
+    const hasAlternative = (build: Build) => isOfferedElsewhere(queue, offer.agent, build.croft_only);
+    const { agent: host, isForeign = false } = offer;
+    const build = await builds.take(sql, queue.name, { host, isForeign, hasAlternative });
     if (!build) return undefined;
     await sql.query(
       `update croft.sessions set state = 'superseded', ended_at = coalesce(ended_at, now())

@@ -2,6 +2,7 @@
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
+import { portabilityProblem } from "../../manifests/portable-task.ts";
 import { guessRepositoryType } from "../../manifests/repository.ts";
 import { writtenArgumentList } from "../../manifests/values.ts";
 import type { Specification } from "./specification.ts";
@@ -28,6 +29,11 @@ export function taskFor(what: Specification, machine: string): Task {
     warningRegex: [...what.warnings],
     ...withoutUndefined({ interactive: what.interactive }),
   };
+}
+
+/** Why agents of other makes are not given a build; undefined if they are. */
+export function croftOnlyReason(what: Specification): string | undefined {
+  return portabilityProblem(taskFor(what, "any"));
 }
 
 /**

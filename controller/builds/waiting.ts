@@ -4,6 +4,7 @@ import type { Build } from "./build.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import { machineFor, type Offer } from "./offer.ts";
 import type { QueueKey, WaitingQueue } from "./queue.ts";
+import { croftOnlyReason } from "./tasks.ts";
 
 /** An idle agent asks every minute; one that has not been heard for longer is busy or gone. */
 const freshMs = 150_000;
@@ -43,8 +44,13 @@ export class WaitingReasons {
   }
 
   /** Whether another host than one has offered of late what a queue needs. */
-  isOfferedElsewhere(queue: QueueKey, than: string): boolean {
-    return this.#fresh().some((offer) => offer.agent !== than && machineFor(queue, offer) !== undefined);
+  isOfferedElsewhere(queue: QueueKey, than: string, croftOnly: boolean): boolean {
+    return this.#fresh().some(
+      (offer) =>
+        offer.agent !== than &&
+        !(croftOnly && offer.isForeign === true) &&
+        machineFor(queue, offer) !== undefined,
+    );
   }
 
   #fresh(): Offer[] {
@@ -62,13 +68,14 @@ export class WaitingReasons {
     if (queue.paused) return "its queue is paused";
     if (queue.running_limit !== null && queue.running >= queue.running_limit)
       return `${queue.running} of its kind are being built, as many as may be at once`;
-    return (await this.#lackOf(queue)) ?? (await this.#placeOf(build, queue));
+    return (await this.#lackOf(queue, build)) ?? (await this.#placeOf(build, queue));
   }
 
   /** What the agents lack that would have to take it. */
-  async #lackOf(queue: QueueState): Promise<string | undefined> {
+  async #lackOf(queue: QueueState, build: Build): Promise<string | undefined> {
     const fresh = this.#fresh();
-    if (fresh.some((offer) => machineFor(queue, offer) !== undefined)) return undefined;
+    const fitting = fresh.filter((offer) => machineFor(queue, offer) !== undefined);
+    if (fitting.some(({ isForeign }) => !build.croft_only || isForeign !== true)) return undefined;
     const building = await this.#database.query<{ machine: string; toolchain: string }>(
       "select machine, toolchain from croft.sessions where state = 'active'",
     );
@@ -76,6 +83,8 @@ export class WaitingReasons {
       machineFor(queue, { toolchain, machines: [machine], interactive: "both" }),
     ).length;
     if (busy > 0) return `all agents that could build it are busy (${busy})`;
+    if (fitting.length > 0)
+      return `agents with such a machine are not croft's: ${croftOnlyReason(build.specification)}`;
     if (fresh.length === 0) return "no agent asks this controller for tasks";
     const offered = [...new Set(fresh.flatMap(({ machines }) => machines))];
     if (!offered.some((name) => matchesPattern(queue.machine, name)))
@@ -93,7 +102,7 @@ export class WaitingReasons {
     );
     const before = row?.before ?? 0;
     const host = build.faulty_host;
-    if (before === 0 && host !== null && this.isOfferedElsewhere(queue, host))
+    if (before === 0 && host !== null && this.isOfferedElsewhere(queue, host, build.croft_only))
       return `it is given to the next agent that asks, but not to ${host}, which failed it`;
     if (before === 0) return "it is given to the next agent that asks";
     return `${before} build${before === 1 ? " goes" : "s go"} before it`;

@@ -153,6 +153,11 @@ const steps: readonly string[] = [
   );
   create index offers_by_owner on croft.offers (owner);
   `,
+  `
+  alter table croft.builds add column croft_only boolean not null default false; -- beyond what other agents read
+  create index builds_queued_for_all on croft.builds (queue, queue_priority desc, rank, id)
+    where state = 'queued' and not croft_only;
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

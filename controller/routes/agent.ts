@@ -64,6 +64,7 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   if (refusal) return refuse(reply, ...refusal);
   const offer: Offer = {
     agent: task.agent,
+    isForeign: request.headers["croft-agent"] === undefined,
     toolchain: task.toolchainName,
     interactive: task.interactiveMode ?? "false",
     ...withoutUndefined({ fingerprint: task.fingerprint }),

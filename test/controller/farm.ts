@@ -114,7 +114,9 @@ export async function postTaskRequest(url: string, changes: Partial<TaskRequest>
     machines: [{ id: "debian_13-1.0", name: "debian_13", summary: "Debian 13" }],
     ...changes,
   };
-  return await post(`${url}/agent/task`, formatTaskRequest(request), "text/manifest");
+  const headers = { "content-type": "text/manifest", "croft-agent": "1.0.0" };
+  const body = new Uint8Array(formatTaskRequest(request));
+  return await fetch(`${url}/agent/task`, { method: "POST", headers, body });
 }
 
 /** Sends a piece of a live log. */

@@ -79,7 +79,7 @@ for (const [kind, configurationWith] of Object.entries(controllers))
 
     const submit = () =>
       controller.builds.submit(
-        { name: "x", version: "0", repository: "https://x.org/x.git", targets: ["*"], priority: 0 },
+        { name: "hello", version: "1.0", repository: "https://x.org/x.git", targets: ["*"], priority: 0 },
         null,
       );
 

@@ -79,6 +79,7 @@ export function buildRow(more: Partial<Build> = {}): Build {
       faulty_host: null,
       submitted_by: null,
       rebuild_of: null,
+      croft_only: false,
     },
     ...{ created_at: then, queued_at: then, started_at: then, finished_at: null },
     ...more,

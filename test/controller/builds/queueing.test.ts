@@ -148,6 +148,7 @@ test("what is queued has each value in its column", async () => {
     ...{ name: "hello", version: "1.0", target: "linux-gcc", repository: "https://x.org/hello.git#v1" },
     ...{ specification: JSON.stringify(specification), queue: "q", priority: 3, queue_priority: 3 },
     ...{ state: "'queued'", submitted_by: "ann", rebuild_of: 42, rank: "(select rank from turn)" },
+    croft_only: false,
   });
 });
 
