@@ -109,8 +109,8 @@ for (const [what, options, environment, message] of [
 
 test("an agent says that it proves if it has a key, and its version in any case", async () => {
   for (const [args, header, proof] of [
-    [["--auth-key", at("agent.key")], `${packageVersion}; proof`, /^\d{10} [\w-]{22} [\w+/]+=*$/],
-    [[], packageVersion, /^undefined$/],
+    [["--auth-key", at("agent.key")], `${packageVersion}; wake, proof`, /^\d{10} [\w-]{22} [\w+/]+=*$/],
+    [[], `${packageVersion}; wake`, /^undefined$/],
   ] as const) {
     await using home = await AgentHome.make();
     await using fake = await FakeController.start();
