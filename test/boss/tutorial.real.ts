@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { packageFile } from "../../os/files/package.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 import { tutorialScript } from "./tutorial.ts";
 import { startHosts } from "./ssh-hosts.ts";
 
@@ -22,7 +23,7 @@ test("the tutorial's commands do what it says", async () => {
     cwd: desk,
     env: { ...hosts.env, ...author, ...committer, HOME: desk, XDG_STATE_HOME: "" },
     encoding: "utf8",
-    timeout: 300_000,
+    timeout: patienceMs,
   });
   const said = `${stdout}${stderr}`;
   assert.match(stderr, /Starting workers 1\/3: /); // a fast one may have built all before the others are there

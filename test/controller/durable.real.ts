@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { makeFarm, requestTask, sendResult, submit } from "./farm.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 interface Event {
   kind: string;
@@ -36,7 +37,7 @@ function assertSynced(events: readonly Event[], answer: string): void {
   assert.deepEqual([...unsynced], [], `written and not synced before '${answer}'`);
 }
 
-describe("a controller with the embedded database", { timeout: 120_000 }, () => {
+describe("a controller with the embedded database", { timeout: patienceMs }, () => {
   test("answers to a submission, a task request and a result when they are on the disk", async () => {
     await using farm = await makeFarm();
     const record = join(farm.directory, "record");

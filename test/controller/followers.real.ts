@@ -8,6 +8,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { databaseKinds, openFarm, openOn } from "./in-process.ts";
 import { noPostgres, startPostgres } from "./database/postgres.ts";
 import { until } from "./until.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 const what = { name: "x", version: "0", repository: "https://x.org/x.git", targets: ["*"], priority: 0 };
 const offer = { agent: "host", toolchain: "default", interactive: "false", machines: ["debian"] } as const;
@@ -24,7 +25,7 @@ function countQueries({ database }: OpenController): () => number {
 }
 
 for (const [database, skip] of databaseKinds)
-  describe(`followers (${database})`, { skip, timeout: 240_000 }, () => {
+  describe(`followers (${database})`, { skip, timeout: patienceMs }, () => {
     let controller: OpenController;
     before(async () => {
       controller = await openFarm(database);
@@ -69,7 +70,7 @@ for (const [database, skip] of databaseKinds)
 
 test(
   "followers hear what another controller changes, without asking",
-  { skip: noPostgres, timeout: 240_000 },
+  { skip: noPostgres, timeout: patienceMs },
   async () => {
     await using server = await startPostgres();
     await using directory = await temporaryDirectory("croft-test-followers-");

@@ -56,11 +56,7 @@ for (const [how, options] of [
     const url = `${controller.url}/agent/task`;
     const agent = home.start(["--auth-key", at("agent.key"), ...options, url]);
     await home.upload(resultText());
-    await until(
-      async () => (await readBuild(controller.url, id)).state === "finished",
-      "the result",
-      120_000,
-    );
+    await until(async () => (await readBuild(controller.url, id)).state === "finished", "the result");
     assert.equal((await readBuild(controller.url, id)).status, "success");
     agent.child.kill("SIGTERM");
     assert.equal((await agent.ended).status, 0);
@@ -76,7 +72,7 @@ for (const [how, options] of [
     const id = await submitBuild(url, { machine: "m" });
     const agent = home.start(["--auth-key", at("agent.key"), ...options, `${url}/agent/task`]);
     await home.upload(resultText());
-    await until(async () => (await stateOf(url, id)) === "finished", "the result", 120_000);
+    await until(async () => (await stateOf(url, id)) === "finished", "the result");
     agent.child.kill("SIGTERM");
     const { status, stderr } = await agent.ended;
     assert.equal(status, 0);
@@ -101,7 +97,7 @@ for (const [what, options, environment, message] of [
     const agent = home.start([...args, `${url}/agent/task`], { environment });
     let said = "";
     agent.child.stderr!.on("data", (piece: Buffer) => (said += piece.toString()));
-    await until(async () => said.includes("refused"), "the refusal", 120_000);
+    await until(async () => said.includes("refused"), "the refusal");
     agent.child.kill("SIGTERM");
     assert.match((await agent.ended).stderr, message);
     assert.equal(await stateOf(url, id), "queued");
@@ -115,7 +111,7 @@ test("an agent says that it proves if it has a key, and its version in any case"
     await using home = await AgentHome.make();
     await using fake = await FakeController.start();
     home.start([...args, fake.url("/task")]);
-    const [request] = await fake.requests("/task", 1, 120);
+    const [request] = await fake.requests("/task", 1);
     const { headers } = request!;
     assert.equal(headers["croft-agent"], header);
     assert.match(String(headers["croft-proof"]), proof);
@@ -129,7 +125,7 @@ test("the controller serves no agent with another key", async () => {
     ...["--auth-key", at("stranger.key")],
     ...[`0100=${controller.url}/agent/task`, next.url("/task")],
   ]);
-  await next.requests("/task", 1, 120); // asked after the other has refused
+  await next.requests("/task", 1); // asked after the other has refused
   agent.child.kill("SIGTERM");
   assert.match((await agent.ended).stderr, /task response refused .*403/);
 });
@@ -147,7 +143,7 @@ test("a task whose challenge cannot be signed any more is refused, and the agent
   const agent = home.start(["--auth-key", at("agent.key"), "--openssl", fragileProgram(), fake.url("/task")]);
   let said = "";
   agent.child.stderr!.on("data", (piece: Buffer) => (said += piece.toString()));
-  await until(async () => said.includes("task request not sent"), "the next request", 120_000);
+  await until(async () => said.includes("task request not sent"), "the next request");
   agent.child.kill("SIGTERM");
   const { status, stderr } = await agent.ended;
   rmSync(at("broken"));
@@ -204,7 +200,7 @@ test("the operator's trust replaces the task's, and another agent's checksum dro
   const fingerprint = "AB:".repeat(31) + "CD";
   home.start(["--trust", "yes", "--trust", fingerprint, fake.url("/task")]);
   const manifest = home.at("tftp", "build", "default-1", "get", "task.manifest");
-  await until(async () => existsSync(manifest) && readFileSync(manifest, "utf8") !== "", "the task", 120_000);
+  await until(async () => existsSync(manifest) && readFileSync(manifest, "utf8") !== "", "the task");
   const { trust, workerChecksum } = parseTask(readFileSync(manifest));
   assert.deepEqual(trust, ["yes", fingerprint]);
   assert.equal(workerChecksum, undefined);

@@ -96,7 +96,7 @@ test("a result keeps its logs when there is no room for its artifacts", async ()
   const put = home.at("tftp", "build", "default-1", "put");
   writeFileSync(join(put, "upload.tar"), readFileSync(await makeArchive(home)));
   await home.upload(resultText());
-  const [sent] = await controller.requests("/result", 1, 120);
+  const [sent] = await controller.requests("/result", 1);
   const { result } = parseResultRequest(sent!.body);
   assert.equal(result.status, "abort");
   assert.deepEqual(result.operations, [
@@ -122,7 +122,7 @@ test("after a crash a complete result waits for room for its artifacts, through 
   const last = home.start([controller.url("/task")]);
   await untilSaid(last, waiting);
   await rm(home.at("spool", "ballast"));
-  const [sent] = await controller.requests("/result", 1, 120);
+  const [sent] = await controller.requests("/result", 1);
   assert.equal(parseResultRequest(sent!.body).result.status, "success");
   const [upload] = await controller.requests("/up", 1);
   assert.ok(upload!.body.includes(artifact));
@@ -144,7 +144,7 @@ test("earlier results that the spool is full of are sent while a later one waits
   const request = { session: "earlier", agentChecksum: "1", result };
   writeFileSync(join(earlier, "result.manifest"), formatResultRequest(request));
   const next = home.start([controller.url("/task")]);
-  const sent = await controller.requests("/result", 2, 120);
+  const sent = await controller.requests("/result", 2);
   assert.deepEqual(
     sent.map(({ body }) => parseResultRequest(body)).map(({ session, result }) => [session, result.status]),
     [

@@ -7,12 +7,13 @@ import type { Assignment } from "../../../controller/builds/sessions.ts";
 import type { OpenController } from "../../../controller/controller.ts";
 import { detailsJson, readDetails } from "../../../controller/representation.ts";
 import { databaseKinds, openFarm } from "../in-process.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 const offer = (agent: string) =>
   ({ agent, toolchain: "default", interactive: "both", machines: ["debian"] }) as const;
 
 for (const [database, skip] of databaseKinds)
-  describe(`faults of hosts (${database})`, { skip, timeout: 240_000 }, () => {
+  describe(`faults of hosts (${database})`, { skip, timeout: patienceMs }, () => {
     let controller: OpenController;
     before(async () => {
       controller = await openFarm(database, "retries: 1\ninteractive-timeout: 7200\n");

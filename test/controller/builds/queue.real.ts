@@ -5,6 +5,7 @@ import { BuildQueue } from "../../../controller/builds/queue.ts";
 import type { Assignment } from "../../../controller/builds/sessions.ts";
 import type { OpenController } from "../../../controller/controller.ts";
 import { databaseKinds, openFarm } from "../in-process.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 const offer = { agent: "host", toolchain: "default", interactive: "false", machines: ["debian"] } as const;
 
@@ -44,7 +45,7 @@ async function assertCounted({ database }: OpenController): Promise<void> {
 }
 
 for (const [database, skip] of databaseKinds)
-  describe(`a queue (${database})`, { skip, timeout: 240_000 }, () => {
+  describe(`a queue (${database})`, { skip, timeout: patienceMs }, () => {
     let controller: OpenController;
     before(async () => {
       controller = await openFarm(database, "retries: 1\n");

@@ -18,6 +18,7 @@ import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { silentLog } from "../../../os/log.ts";
 import { run } from "../../../os/run.ts";
 import { noPostgres, startPostgres } from "./postgres.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 const fixtures = join(import.meta.dirname, "../../fixtures/controller-before");
 const targets =
@@ -95,7 +96,7 @@ const kinds = [
 ] as const;
 
 for (const [kind, skip] of kinds)
-  describe(`data of the version before (${kind})`, { skip, timeout: 240_000 }, () => {
+  describe(`data of the version before (${kind})`, { skip, timeout: patienceMs }, () => {
     test("goes on: builds in their old order, with what befell them, leases, results; the old queue is gone", async () => {
       await using old = await before(kind);
       await using controller = await open(old);

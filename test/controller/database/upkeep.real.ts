@@ -9,6 +9,7 @@ import { startUpkeep } from "../../../controller/database/upkeep.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { silentLog } from "../../../os/log.ts";
 import { until } from "../until.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 const specification = {
   name: "x",
@@ -36,7 +37,7 @@ async function claim(database: EmbeddedDatabase, queue: BuildQueue, name: string
     });
 }
 
-describe("the embedded database", { timeout: 240_000 }, () => {
+describe("the embedded database", { timeout: patienceMs }, () => {
   test("does not grow by claims: it is vacuumed when enough rows have changed", async () => {
     await using directory = await temporaryDirectory("croft-test-upkeep-");
     await using database = await openEmbedded(join(directory.path, "database"));
