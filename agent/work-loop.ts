@@ -194,7 +194,7 @@ async function report(
     dumpResult(performed.result);
     throw new Finished();
   }
-  await deliver(context, received, performed, signals.stop);
+  if (!performed.isUnwanted) await deliver(context, received, performed, signals.stop);
   await held?.untilEnded(signals.stop);
   return !performed.fault;
 }

@@ -21,6 +21,7 @@ import { bodiesInTime } from "./routes/patience.ts";
 import { addResultRoute } from "./routes/result.ts";
 import { refuse, type Served } from "./routes/served.ts";
 import { addStatusRoutes } from "./routes/status.ts";
+import { addAliveRoute } from "./routes/alive.ts";
 import { addWakeRoutes } from "./routes/wake.ts";
 import { addUploadRoute } from "./routes/upload.ts";
 import { stayBelow } from "./dashboard/below-path.ts";
@@ -126,6 +127,7 @@ function makeServer(served: Served): FastifyInstance {
   });
   server.after(() => {
     addWakeRoutes(server, served);
+    addAliveRoute(server, served);
     addUploadRoute(server, controller);
     addApiRoutes(server, served);
     addLogRoutes(server, served);

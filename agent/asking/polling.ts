@@ -122,8 +122,8 @@ export class Polling {
         this.#metrics?.pollAnswered(controller.url);
         if (received) return received;
         log.debug("no task");
-        const wakeUrl = answer.headers["croft-wake-url"];
-        if (typeof wakeUrl === "string" && isWebUrl(wakeUrl)) this.#wakeUps?.told(controller.url, wakeUrl);
+        const wakeUrl = webUrl(answer.headers["croft-wake-url"]);
+        if (wakeUrl !== undefined) this.#wakeUps?.told(controller.url, wakeUrl);
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof Unreachable) this.#skip(controller, error, (this.#now() - askedAt) / 1000, log);
@@ -146,10 +146,10 @@ export class Polling {
     };
     const signer = this.#signer;
     return this.#client.postManifest(url, manifest, limits, async (target) => {
-      if (!signer) return { "croft-agent": `${packageVersion}; wake` };
+      if (!signer) return { "croft-agent": `${packageVersion}; alive, wake` };
       try {
         const proof = await signer.prove({ method: "POST", url: target, body: manifest }, signal);
-        return { "croft-agent": `${packageVersion}; wake, proof`, "croft-proof": proof };
+        return { "croft-agent": `${packageVersion}; alive, wake, proof`, "croft-proof": proof };
       } catch (error) {
         throw error instanceof Failure ? new Unsigned(url, error) : error;
       }
@@ -201,7 +201,6 @@ export class Polling {
       throw new Failure(`accept a task of ${withoutSecrets(controller.url)}`, reason);
     }
     const { headers } = answer;
-    const logUrl = headers["croft-log-url"];
     return withoutUndefined({
       controller,
       response,
@@ -210,7 +209,8 @@ export class Polling {
       timeoutSeconds: positiveInteger(headers["croft-timeout"]),
       mayHold: headers["croft-suspend"] === "no" ? (false as const) : undefined,
       uploadForm: headers["croft-upload"] === "files" ? ("files" as const) : ("archives" as const),
-      logUrl: typeof logUrl === "string" && isWebUrl(logUrl) ? logUrl : undefined,
+      logUrl: webUrl(headers["croft-log-url"]),
+      aliveUrl: webUrl(headers["croft-alive-url"]),
     });
   }
 }
@@ -236,6 +236,10 @@ function refusalReason(response: TaskResponse, task: Task, request: TaskRequest)
 
 function positiveInteger(text: string | readonly string[] | undefined): number | undefined {
   return typeof text === "string" && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
+}
+
+function webUrl(header: string | string[] | undefined): string | undefined {
+  return typeof header === "string" && isWebUrl(header) ? header : undefined;
 }
 
 function isWebUrl(text: string): boolean {

@@ -23,7 +23,7 @@ const vainWithinMs = 60_000;
 const anewWithinSeconds = 10;
 
 export class WakeUps {
-  readonly #client: Pick<HttpClient, "get" | "delete">;
+  readonly #client: Pick<HttpClient, "ask">;
   readonly #log: Log;
   readonly #now: () => number;
   readonly #random: () => number;
@@ -38,7 +38,7 @@ export class WakeUps {
 
   /** @param now milliseconds of a clock that never goes back */
   constructor(parts: {
-    client: Pick<HttpClient, "get" | "delete">;
+    client: Pick<HttpClient, "ask">;
     log: Log;
     now?: () => number;
     random?: () => number;
@@ -100,7 +100,8 @@ export class WakeUps {
       const began = this.#now();
       try {
         const limits = { timeoutSeconds: waitSeconds + graceSeconds, signal };
-        const { status } = await this.#client.get(url, { prefer: `wait=${waitSeconds}` }, limits);
+        const prefer = { prefer: `wait=${waitSeconds}` };
+        const { status } = await this.#client.ask("GET", url, limits, prefer);
         if (status !== 204) {
           if (signal.aborted) return;
           this.#woken = { controller, url };
@@ -130,7 +131,7 @@ export class WakeUps {
 
   async #decline(url: string): Promise<void> {
     try {
-      await this.#client.delete(url, { timeoutSeconds: declineSeconds });
+      await this.#client.ask("DELETE", url, { timeoutSeconds: declineSeconds });
     } catch (error) {
       this.#log.debug(
         { reason: reasonOf(error) },

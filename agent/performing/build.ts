@@ -53,6 +53,8 @@ export interface Outcome {
   held?: Held & AsyncDisposable;
   /** A fault of the farm, not of the build. */
   fault?: boolean;
+  /** Nobody waits for the result. */
+  isUnwanted?: boolean;
 }
 
 /**

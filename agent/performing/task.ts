@@ -12,12 +12,13 @@ import { agentOperation, machineOperation, type Result } from "../../manifests/r
 import { recordResult } from "../results/record-result.ts";
 import { agentResult } from "../results/result.ts";
 import { beginTask, effectiveTask } from "../task-state/begin-task.ts";
-import { Interrupted, type Interruption } from "../task-state/interruption.ts";
+import { Cancelled, Interrupted, type Interruption } from "../task-state/interruption.ts";
 import type { ReceivedTask } from "../task-state/received-task.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { buildOnMachine, type Outcome, type TaskMachine, type TaskRun } from "./build.ts";
 import type { PerformingContext } from "./context.ts";
 import { LiveLog } from "./live-log.ts";
+import { orWhenOver, SignsOfLife } from "./signs-of-life.ts";
 import type { Held } from "./soft-fail.ts";
 
 export interface Performed {
@@ -26,6 +27,8 @@ export interface Performed {
   entry: SpoolEntry | undefined;
   /** A fault of the farm, not of the build: pause before the next task. */
   fault: boolean;
+  /** Nobody waits for the result. */
+  isUnwanted?: true;
   /** The machine is held for the operator, and so is its lock; once the result is sent, this is to be waited for. */
   held?: Held & AsyncDisposable;
 }
@@ -64,11 +67,21 @@ export async function performTask(
   }
   await using live =
     received.logUrl === undefined ? undefined : new LiveLog(context.client, received.logUrl, log);
-  const outcome = await decide(context, { received, task, machine, entry, log, live, interruption });
+  const { aliveUrl } = received;
+  await using signs = aliveUrl === undefined ? undefined : new SignsOfLife(context.client, aliveUrl, log);
+  const run = { received, task, machine, entry, log, live, interruption: orWhenOver(interruption, signs) };
+  const outcome = await decide(context, run);
+  await signs?.[Symbol.asyncDispose]();
   const held = stack.use(outcome.held);
   if (!held) lock[Symbol.dispose](); // others may wait for it; all the rest needs no machine
   const { result } = outcome;
   context.status.advance("recording");
+  if (outcome.isUnwanted) {
+    log.info("task given up: nobody waits for its result any more");
+    await entry.remove();
+    await removeUploads(context, log);
+    return { entry: undefined, result, fault: false, isUnwanted: true };
+  }
   await recordResult(context, entry, result, log);
   await removeUploads(context, log);
   log.info({ status: result.status }, "task performed");
@@ -124,9 +137,11 @@ async function decide(context: PerformingContext, run: TaskRun): Promise<Outcome
     return await buildOnMachine(context, run);
   } catch (error) {
     if (signal.aborted && signal.reason instanceof Interrupted) {
+      const isUnwanted = signal.reason instanceof Cancelled;
       const { priority } = run.received.controller;
       log.milestone({ reason: signal.reason.message, priority, holder: process.pid }, "task interrupted");
-      return { result: agentResult(task, "interrupt", agentOperation, signal.reason.message) };
+      const result = agentResult(task, "interrupt", agentOperation, signal.reason.message);
+      return isUnwanted ? { result, isUnwanted } : { result };
     }
     assertFailure(error);
     log.error({ reason: error.message }, "task not performed by a fault of the farm");

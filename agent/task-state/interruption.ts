@@ -3,6 +3,9 @@ export class Interrupted extends Error {
   override readonly name = "Interrupted";
 }
 
+/** The reason of an abort when nobody waits for the result any more: there is nothing to report. */
+export class Cancelled extends Interrupted {}
+
 /**
  * The time in which a task may be interrupted: from just before the toolchain lock is released, so that nobody can read
  * the task's priority earlier, until it is disposed of; a SIGUSR1 that comes later means nobody and is ignored.

@@ -21,6 +21,8 @@ export interface ReceivedTask {
   timeoutSeconds?: number;
   /** False: a machine that this build fails is not held for the operator. Absent: it is. */
   mayHold?: false;
+  /** URL that takes signs of life; absent if the controller wants none. */
+  aliveUrl?: string;
   /** URL that takes the live log; absent if the controller takes none. */
   logUrl?: string;
 }

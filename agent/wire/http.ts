@@ -65,14 +65,14 @@ export class HttpClient {
     return this.#exchange(url, request, limits, manifest.length);
   }
 
-  /** Asks by GET, once; `headers` go with it. */
-  get(url: string, headers: Record<string, string>, limits: RequestLimits): Promise<Answer> {
-    return this.#exchange(url, () => ({ method: "GET", headers }), { retries: 0, ...limits });
-  }
-
-  /** Asks by DELETE, once. */
-  delete(url: string, limits: RequestLimits): Promise<Answer> {
-    return this.#exchange(url, () => ({ method: "DELETE" }), { retries: 0, ...limits });
+  /** Sends a request that has no body, once. */
+  ask(
+    method: "GET" | "POST" | "DELETE",
+    url: string,
+    limits: RequestLimits,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    return this.#exchange(url, () => ({ method, headers }), { retries: 0, ...limits });
   }
 
   /** Posts a piece of a log that begins at `offset` bytes; not retried, the caller knows better. */

@@ -10,7 +10,7 @@ import { forCurrentSession } from "./access.ts";
 import { RouteBodies } from "./body.ts";
 import { checkLength, refuseManifest } from "./manifest.ts";
 import { refuse, type Served } from "./served.ts";
-import { agentCan } from "./wake.ts";
+import { agentCan } from "./long-poll.ts";
 
 /** Of all task requests together; nobody knows yet who sends one, so they share with nothing else. */
 const taskRequestsBytes = 8 * taskRequestMaxBytes;
@@ -98,6 +98,7 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
     task: taskFor(build.specification, session.machine),
   };
   reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
+  if (agentCan(request, "alive")) reply.header("Croft-Alive-URL", `${base}/agent/alive/${session.token}`);
   reply.header("Croft-Upload", "files"); // other controllers take one archive at a time
   // Nobody's sign of life keeps this lease while a person thinks, so the machine must be gone when it ends.
   if (build.specification.interactive !== undefined)

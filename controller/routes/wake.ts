@@ -1,9 +1,10 @@
 /** Where agents that have nothing to do wait until there is something (`Croft-Wake-URL`). */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply } from "fastify";
+import { waitOf } from "./long-poll.ts";
 import { refuse, type Served } from "./served.ts";
 
 /** Shorter than the 50 and 60 s after which usual proxies give up. */
-const usualWaitSeconds = 45;
+const longestWaitSeconds = 45;
 const retryAfterSeconds = 30;
 
 interface WakeRoute {
@@ -17,11 +18,8 @@ export function addWakeRoutes(server: FastifyInstance, { controller }: Served): 
     const { token } = request.params;
     const offer = await offers.find(token);
     if (!offer) return refuseToken(reply);
-    const seconds = waitSeconds(request);
-    const left = new AbortController();
-    reply.raw.once("close", () => left.abort());
-    reply.header("Cache-Control", "no-store").header("Preference-Applied", `wait=${seconds}`);
-    const how = await wakeUps.wait(token, offer, seconds * 1000, left.signal);
+    const { milliseconds, signal } = waitOf(request, reply, longestWaitSeconds);
+    const how = await wakeUps.wait(token, offer, milliseconds, signal);
     if (how === "full")
       return refuse(
         reply.header("Retry-After", String(retryAfterSeconds)),
@@ -40,17 +38,4 @@ export function addWakeRoutes(server: FastifyInstance, { controller }: Served): 
 
 function refuseToken(reply: FastifyReply) {
   return refuse(reply, 410, "this offer is not known, or not any more: ask for a task");
-}
-
-/** What the client would wait (RFC 7240, 4.3), if that is not too long. */
-function waitSeconds(request: FastifyRequest): number {
-  const [, seconds] =
-    /(?:^|[,;\s])wait\s*=\s*"?(\d{1,6})"?/i.exec(String(request.headers["prefer"] ?? "")) ?? [];
-  return Math.min(seconds === undefined ? usualWaitSeconds : Number(seconds), usualWaitSeconds);
-}
-
-/** Whether an agent says of itself that it can do something: `Croft-Agent: VERSION; CAN, CAN`. */
-export function agentCan(request: FastifyRequest, ability: string): boolean {
-  const [, abilities = ""] = String(request.headers["croft-agent"] ?? "").split(";", 2);
-  return abilities.split(",").some((word) => word.trim() === ability);
 }

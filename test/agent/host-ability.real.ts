@@ -28,6 +28,7 @@ class Host implements AsyncDisposable {
   static async make(): Promise<Host> {
     await using stack = new AsyncDisposableStack();
     const home = stack.use(await AgentHome.make());
+    await chmod(home.path, 0o711); // machines' user runs the test's own QEMU
     const controller = stack.use(await FakeController.start());
     return new Host(home, controller, stack.move());
   }

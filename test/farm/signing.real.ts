@@ -105,8 +105,12 @@ for (const [what, options, environment, message] of [
 
 test("an agent says that it proves if it has a key, and its version in any case", async () => {
   for (const [args, header, proof] of [
-    [["--auth-key", at("agent.key")], `${packageVersion}; wake, proof`, /^\d{10} [\w-]{22} [\w+/]+=*$/],
-    [[], `${packageVersion}; wake`, /^undefined$/],
+    [
+      ["--auth-key", at("agent.key")],
+      `${packageVersion}; alive, wake, proof`,
+      /^\d{10} [\w-]{22} [\w+/]+=*$/,
+    ],
+    [[], `${packageVersion}; alive, wake`, /^undefined$/],
   ] as const) {
     await using home = await AgentHome.make();
     await using fake = await FakeController.start();

@@ -19,7 +19,16 @@ function waiting(...answers: { after?: number; answer: Answer | Error }[]) {
   const open = Promise.withResolvers<void>();
   let closed = false;
   const client = {
-    get: async (url: string, headers: Record<string, string>, { signal }: { signal?: AbortSignal }) => {
+    ask: async (
+      method: string,
+      url: string,
+      { signal }: { signal?: AbortSignal },
+      headers: Record<string, string> = {},
+    ) => {
+      if (method === "DELETE") {
+        declined.push(url);
+        return nothing;
+      }
       asked.push(`${url} ${headers["prefer"]}`);
       const next = answers.shift();
       if (next) {
@@ -31,10 +40,6 @@ function waiting(...answers: { after?: number; answer: Answer | Error }[]) {
       await new Promise((resolve) => signal!.addEventListener("abort", resolve, { once: true }));
       closed = true;
       throw signal!.reason;
-    },
-    delete: async (url: string) => {
-      declined.push(url);
-      return nothing;
     },
   };
   const wakeUps = new WakeUps({ client, log: silentLog(), now: () => now, random: () => 0 });
