@@ -7,6 +7,7 @@ import { git, type HistoryStep } from "../fixtures/source-history.ts";
 import { makeDesk, type Desk } from "./desk.ts";
 import { countDone } from "./results/results.ts";
 import { runBoss } from "./running-boss.ts";
+import { perlWorker } from "./perl-worker.ts";
 
 const desk = (targets: readonly string[], steps: readonly HistoryStep[]) =>
   makeDesk(targets, steps, () => ["--json", "--recipe", "u-boot", "--count", String(steps.length)]);
@@ -98,21 +99,9 @@ test("the report is of commits, or of the current source", async () => {
 test("a result with 50 MB of messages in one line comes whole", async () => {
   await using world = await desk(["a"], [{}]);
   const script = join(world.directory, "worker.pl");
-  writeFileSync(
-    script,
-    `$| = 1;
-sub say { print "BM> $_[0]\\n" }
-say '{"resp":"ready","nthreads":1,"slots":1}';
-while (<STDIN>) {
-  say '{"resp":"configure_done"}' if /"configure"/;
-  say '{"resp":"build_prepare_done"}' if /"build_prepare"/;
-  say '{"resp":"build_result","board":"a","commit_upto":0,"return_code":0,"stderr":"' . ("x.c:1: warning\\\\n" x 3_500_000) .
-    '","stdout":"","load_avg":0}' if /"build_board"/;
-  say '{"resp":"build_done","exceptions":0}' if /"build_done"/;
-  if (/"quit"/) { say '{"resp":"quit_ack"}'; exit }
-}
-`,
-  );
+  const result = '{"resp":"build_result","board":"a","commit_upto":0,"return_code":0,"stderr":"';
+  const long = `'${result}' . ("x.c:1: warning\\\\n" x 3_500_000) . '","stdout":"","load_avg":0}'`;
+  writeFileSync(script, perlWorker(`say ${long};`));
   const { status, stderr, boss } = await build(world, ["--worker-command", `exec perl ${script}`]);
   assert.equal(status, 0, stderr);
   assert.equal(boss.summary.totals.warning, 1);

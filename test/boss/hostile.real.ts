@@ -14,6 +14,7 @@ import { test } from "node:test";
 import { git } from "../fixtures/source-history.ts";
 import { makeDesk, type Desk } from "./desk.ts";
 import { runBoss } from "./running-boss.ts";
+import { perlWorker } from "./perl-worker.ts";
 
 const desk = () => makeDesk(["a"], [{}], () => ["--json", "--recipe", "u-boot"]);
 
@@ -52,20 +53,8 @@ test("what a host says is neither a line of the event log nor an order to the te
   const worker = join(world.directory, "worker.pl");
   const result = (board: string) =>
     `say '{"resp":"build_result","board":"${board}","commit_upto":0,"return_code":0,"stderr":"","stdout":""}';`;
-  writeFileSync(
-    worker,
-    `$| = 1;
-sub say { print "BM> $_[0]\\n" }
-say '{"resp":"ready","nthreads":1,"slots":1}';
-while (<STDIN>) {
-  say '{"resp":"configure_done"}' if /"configure"/;
-  say '{"resp":"build_prepare_done"}' if /"build_prepare"/;
-  if (/"build_board"/) { for (1..2000) { ${result("b\\\\nFORGED \\\\u001b[2J\\\\u202e")} } ${result("a")} }
-  say '{"resp":"build_done","exceptions":0}' if /"build_done"/;
-  if (/"quit"/) { say '{"resp":"quit_ack"}'; exit }
-}
-`,
-  );
+  const forged = result("b\\\\nFORGED \\\\u001b[2J\\\\u202e");
+  writeFileSync(worker, perlWorker(`for (1..2000) { ${forged} } ${result("a")}`));
   const { status, stderr } = await build(world, "--worker-command", `exec perl ${worker}`);
   assert.equal(status, 0, stderr);
   const log = readFileSync(join(world.output, ".croft.log"), "utf8");
