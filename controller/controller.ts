@@ -25,8 +25,8 @@ import { Results } from "./builds/results.ts";
 import { BuildSecrets } from "./builds/secrets.ts";
 import { Sessions } from "./builds/sessions.ts";
 import { WaitingReasons } from "./builds/waiting.ts";
-import { OfferTokens } from "./builds/offer-tokens.ts";
-import { WakeUps } from "./builds/wake-ups.ts";
+import { OfferTokens } from "./idle-agents/offer-tokens.ts";
+import { WakeUps } from "./idle-agents/wake-ups.ts";
 
 /** What requests are answered with. */
 export interface Controller {

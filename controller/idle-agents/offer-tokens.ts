@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { Database } from "../database/database.ts";
-import type { AnonymousOffer, Offer } from "./offer.ts";
+import type { AnonymousOffer, Offer } from "../builds/offer.ts";
 
 /** What each key or address may have kept. */
 const most = { offers: 10_000, bytes: 64 * 1024 * 1024 };

@@ -8,9 +8,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import type { Changes } from "./changes.ts";
-import { machineFor, type AnonymousOffer } from "./offer.ts";
-import type { BuildQueue, WaitingQueue } from "./queue.ts";
+import type { Changes } from "../builds/changes.ts";
+import { machineFor, type AnonymousOffer } from "../builds/offer.ts";
+import type { BuildQueue, WaitingQueue } from "../builds/queue.ts";
 
 /** So long a woken agent may take until it asks: it looks through its machines first. */
 const comesWithinMs = 10_000;

@@ -4,7 +4,7 @@ import { mock, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { Changes } from "../../../controller/builds/changes.ts";
 import type { AnonymousOffer } from "../../../controller/builds/offer.ts";
-import { WakeUps, type WakeUp } from "../../../controller/builds/wake-ups.ts";
+import { WakeUps, type WakeUp } from "../../../controller/idle-agents/wake-ups.ts";
 import { silentLog } from "../../../os/log.ts";
 
 const never = new AbortController().signal;
