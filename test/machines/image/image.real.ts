@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, readlinkSync } from "node:fs";
-import { readdir, utimes } from "node:fs/promises";
+import { chmod, readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -50,6 +50,7 @@ async function processesOf(directory: string): Promise<number[]> {
 
 test("a machine is made, published, and made anew as its next revision", async () => {
   await using directory = await temporaryDirectory("croft-test-image-");
+  await chmod(directory.path, 0o711); // a guest is based on it, and its QEMU is another user's
   const ids: string[] = [];
   for (const revision of [1, 2]) {
     const run = create(directory.path, "small", "--minimal", "--include", "lz4", "--summary", "a summary");
