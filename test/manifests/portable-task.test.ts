@@ -89,6 +89,11 @@ test("other agents read URLs with a scheme, of git repositories and of packages"
   check(packages, (repositoryUrl) => ({ repositoryUrl, repositoryType: "pkg" }));
   const guessed = { "https://github.com/a/b": false, "https://github.com/a/b.git": true, "ssh://h/b": true };
   check(guessed, (url) => ({ repositoryUrl: url, repositoryType: guessRepositoryType(url) }));
+  assert.equal(
+    readable({ repositoryUrl: "https://example.org/%2e%2e/hello.git" }),
+    false,
+    "'..' in other words",
+  );
   assert.equal(readable({ repositoryType: "dir" }), false);
 });
 

@@ -36,8 +36,15 @@ export const rooms: Readonly<Record<string, Room>> = {
   manifests: {
     sources: ["manifests"],
     // Without those of the command, which start processes.
-    tests: ["characters", "reading", "sanitize", "typed", "vectors", "version", "writing"].map(
-      (name) => `test/manifests/${name}.test.ts`,
-    ),
+    tests: [
+      "characters",
+      "portable-task",
+      "reading",
+      "sanitize",
+      "typed",
+      "vectors",
+      "version",
+      "writing",
+    ].map((name) => `test/manifests/${name}.test.ts`),
   },
 };
