@@ -36,6 +36,8 @@ export class HostAbility implements AsyncDisposable {
   readonly tftpPort = new TftpPort();
   /** The QEMU that has been seen to start. */
   #started: string | undefined;
+  /** Whether files can be made, as was tried. */
+  #isTried = false;
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.tftpPort[Symbol.asyncDispose]();
@@ -44,6 +46,7 @@ export class HostAbility implements AsyncDisposable {
   /** After a fault, everything is looked at anew. */
   forget(): void {
     this.#started = undefined;
+    this.#isTried = false;
   }
 
   /** @throws {Failure} saying what is missing. */
@@ -56,11 +59,12 @@ export class HostAbility implements AsyncDisposable {
     await this.tftpPort.hold(address, settings.tftpPort);
     for (const path of await places(settings)) {
       await checkRoom(path);
-      if (this.#started === undefined) await tryFile(path);
+      if (!this.#isTried) await tryFile(path);
     }
     await makeRuntimeDirectory(settings.runtime);
     await checkRoom(settings.runtime, leastRuntimeRoom);
     if (fakeMachine === undefined && !fakeBuild) await this.#checkQemu(settings, log, stop);
+    this.#isTried = true;
   }
 
   /** Tried once for each identity of the program: an update may come at any time. */
@@ -94,18 +98,22 @@ async function checkRoom(path: string, { bytes, share } = leastRoom): Promise<vo
   const { bsize, bavail, blocks, files, ffree } = await statfs(path).catch((error: unknown) => {
     throw new Failure(`look for room at '${path}'`, reasonOf(error), { cause: error });
   });
-  const hints = [`See what takes it: du -xh --max-depth=2 ${dirname(path)} | sort -h`];
+  const hintsBy = (measure: string) => ({
+    hints: [`See what takes it: du ${measure} --max-depth=2 ${dirname(path)} | sort -h`],
+  });
   // Some file systems do not count files.
   if (files > 0 && ffree < leastFiles)
-    throw new Failure(`build with '${path}'`, `its file system has room for only ${ffree} more files`, {
-      hints: [hints[0]!.replace("-xh", "-x --inodes")],
-    });
+    throw new Failure(
+      `build with '${path}'`,
+      `its file system has room for only ${ffree} more files`,
+      hintsBy("-x --inodes"),
+    );
   const least = Math.min(bytes, blocks * bsize * share);
   if (bavail * bsize >= least) return;
   throw new Failure(
     `build with '${path}'`,
     `only ${formatBytes(bavail * bsize)} are free there, ${formatBytes(least)} are needed`,
-    { hints },
+    hintsBy("-xh"),
   );
 }
 

@@ -96,8 +96,7 @@ const verbs: Record<string, (entry: RejectedEntry) => Promise<string>> = {
     return `${new TerminalText(false).write(parts.join("\n")).trimEnd()}\n`;
   },
   send: async (entry) => {
-    if ((await entry.result()) === undefined)
-      throw new Failure(`send '${entry.name}'`, "there is no result in it");
+    if (!entry.hasResult) throw new Failure(`send '${entry.name}'`, "there is no result in it");
     await entry.putBack();
     return `${entry.name}: agent ${entry.instance} sends it in its next round\n`;
   },

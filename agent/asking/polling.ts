@@ -146,10 +146,11 @@ export class Polling {
     };
     const signer = this.#signer;
     return this.#client.postManifest(url, manifest, limits, async (target) => {
-      if (!signer) return { "croft-agent": `${packageVersion}; alive, wake` };
+      const able = `${packageVersion}; alive, wake`;
+      if (!signer) return { "croft-agent": able };
       try {
         const proof = await signer.prove({ method: "POST", url: target, body: manifest }, signal);
-        return { "croft-agent": `${packageVersion}; alive, wake, proof`, "croft-proof": proof };
+        return { "croft-agent": `${able}, proof`, "croft-proof": proof };
       } catch (error) {
         throw error instanceof Failure ? new Unsigned(url, error) : error;
       }

@@ -8,11 +8,10 @@ import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { Rejection } from "../wire/answers.ts";
 import type { HttpClient } from "../wire/http.ts";
+import { longPoll } from "../wire/long-poll.ts";
 
 /** Shorter than the 50 and 60 s after which usual proxies give up. */
 const waitSeconds = 45;
-/** A controller has this much more for its answer. */
-const graceSeconds = 15;
 /** A connection that ends sooner did not end because of a limit of time. */
 const soonSeconds = 10;
 const declineSeconds = 10;
@@ -99,9 +98,7 @@ export class WakeUps {
     while (!signal.aborted) {
       const began = this.#now();
       try {
-        const limits = { timeoutSeconds: waitSeconds + graceSeconds, signal };
-        const prefer = { prefer: `wait=${waitSeconds}` };
-        const { status } = await this.#client.ask("GET", url, limits, prefer);
+        const { status } = await longPoll(this.#client, "GET", url, waitSeconds, signal);
         if (status !== 204) {
           if (signal.aborted) return;
           this.#woken = { controller, url };

@@ -8,10 +8,10 @@ import type { Log } from "../../os/log.ts";
 import { Cancelled, type Interruption } from "../task-state/interruption.ts";
 import { Rejection } from "../wire/answers.ts";
 import type { HttpClient } from "../wire/http.ts";
+import { longPoll } from "../wire/long-poll.ts";
 
 /** How long the controller may keep a sign before it answers. */
 const waitSeconds = 15;
-const graceSeconds = 15;
 /** Between signs that were answered at once, or not at all. */
 const pauseMs = 5000;
 
@@ -46,8 +46,7 @@ export class SignsOfLife implements AsyncDisposable {
     while (!signal.aborted) {
       const began = performance.now();
       try {
-        const limits = { timeoutSeconds: waitSeconds + graceSeconds, signal };
-        await this.#client.ask("POST", this.#url, limits, { prefer: `wait=${waitSeconds}` });
+        await longPoll(this.#client, "POST", this.#url, waitSeconds, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof Failure)) throw error;

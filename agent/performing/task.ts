@@ -67,11 +67,7 @@ export async function performTask(
   }
   await using live =
     received.logUrl === undefined ? undefined : new LiveLog(context.client, received.logUrl, log);
-  const { aliveUrl } = received;
-  await using signs = aliveUrl === undefined ? undefined : new SignsOfLife(context.client, aliveUrl, log);
-  const run = { received, task, machine, entry, log, live, interruption: orWhenOver(interruption, signs) };
-  const outcome = await decide(context, run);
-  await signs?.[Symbol.asyncDispose]();
+  const outcome = await decide(context, { received, task, machine, entry, log, live, interruption });
   const held = stack.use(outcome.held);
   if (!held) lock[Symbol.dispose](); // others may wait for it; all the rest needs no machine
   const { result } = outcome;
@@ -129,12 +125,15 @@ async function removeUploads({ directories }: PerformingContext, log: Log): Prom
 }
 
 async function decide(context: PerformingContext, run: TaskRun): Promise<Outcome> {
-  const { task, log, interruption } = run;
+  const { task, log } = run;
+  const { aliveUrl } = run.received;
+  await using signs = aliveUrl === undefined ? undefined : new SignsOfLife(context.client, aliveUrl, log);
+  const interruption = orWhenOver(run.interruption, signs);
   const { signal } = interruption;
   if (context.settings.fakeBuild)
     return { result: agentResult(task, "abort", machineOperation, "not built: --fake-build") };
   try {
-    return await buildOnMachine(context, run);
+    return await buildOnMachine(context, { ...run, interruption });
   } catch (error) {
     if (signal.aborted && signal.reason instanceof Interrupted) {
       const isUnwanted = signal.reason instanceof Cancelled;

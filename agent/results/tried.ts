@@ -9,6 +9,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { assertFailure } from "../../os/failure.ts";
 import { writeDurably } from "../../os/files/durable.ts";
+import { entryFiles } from "../task-state/entry-files.ts";
 
 /** Failures of a kind, and when they began. */
 interface Streak {
@@ -46,7 +47,7 @@ export class Tried {
 
   /** @param now milliseconds of a clock that never goes back. */
   static async of(directory: string, now: () => number): Promise<Tried> {
-    const file = join(directory, "tried.json");
+    const file = join(directory, entryFiles.tried);
     const text = await readFile(file, "utf8").catch(() => "");
     return new Tried(file, parse(text) ?? { tries: 0, seconds: 0 }, now);
   }

@@ -5,24 +5,19 @@
 import { isIPv4, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { pidOf } from "../../machines/qemu/runtime-files.ts";
 import { listInstances } from "../../machines/runtime-directory.ts";
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import {
-  findSockets,
+  lookForSockets,
+  pauseAfterLook,
   readTcpTable,
   socketsOf,
-  type HostSocket,
   type SocketAddress,
 } from "../../os/network/socket-owner.ts";
 import { offsetMaximum } from "../settings/settings.ts";
 import type { Reported } from "./reported.ts";
-
-/** After a look a pause of so many times what it took, so that a guest that asks and asks does not keep the agent busy. */
-const pauseFactor = 4;
-const pauseMaxMs = 1000;
 
 export class Callers {
   readonly #reported: Pick<Reported, "settings">;
@@ -57,15 +52,13 @@ export class Callers {
       this.#log.warn({ reason: reasonOf(error) }, "cannot tell who asks for the status");
       return true;
     } finally {
-      const pauseMs = Math.min(pauseMaxMs, pauseFactor * (performance.now() - startMs));
-      void delay(pauseMs, undefined, { ref: false }).then(resolve);
+      void pauseAfterLook(startMs).then(resolve); // a guest that asks and asks does not keep the agent busy
     }
   }
 
   async #isOwnedByMachine(peer: SocketAddress): Promise<boolean> {
-    // The table is read in pages, and may pass over a socket.
-    const sockets = (await ownersOf(peer)) ?? (await ownersOf(peer));
-    if (sockets === undefined) return true;
+    const sockets = (await lookForSockets(readTcpTable, [peer]))[0]!;
+    if (sockets.length === 0) return true;
     const { machineUid, offset, runtime } = this.#reported.settings;
     const first = machineUid - offset;
     if (machineUid > 0 && sockets.some(({ uid }) => uid > first && uid <= first + offsetMaximum)) return true;
@@ -81,11 +74,6 @@ export class Callers {
     }
     return false;
   }
-}
-
-async function ownersOf(peer: SocketAddress): Promise<HostSocket[] | undefined> {
-  const [sockets] = findSockets(await readTcpTable(), [peer]);
-  return sockets!.length > 0 ? sockets : undefined;
 }
 
 function isOfThisHost(address: string): boolean {

@@ -1,10 +1,12 @@
 /** What controllers have refused for good, in the spools of all instances of a host (spool.ts says what is in an entry). */
+import { existsSync } from "node:fs";
 import { readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { attempt } from "../../os/failure.ts";
 import { namesIn } from "../../os/files/directories.ts";
 import { syncDirectory } from "../../os/files/durable.ts";
 import type { Assignment } from "./assignment.ts";
+import { entryFiles } from "./entry-files.ts";
 
 /** An entry that is kept aside. What may be wrong with it is what it was refused for, so everything in it may be missing. */
 export class RejectedEntry {
@@ -22,7 +24,7 @@ export class RejectedEntry {
   /** What was promised, or undefined if it is not readable. */
   async assignment(): Promise<Assignment | undefined> {
     try {
-      return JSON.parse((await this.#text("assignment.json")) ?? "") as Assignment;
+      return JSON.parse((await this.#text(entryFiles.assignment)) ?? "") as Assignment;
     } catch {
       return undefined;
     }
@@ -30,12 +32,17 @@ export class RejectedEntry {
 
   /** Why it is not sent any more; empty if nobody knows. */
   async answer(): Promise<string> {
-    return (await this.#text("answer")) ?? "";
+    return (await this.#text(entryFiles.answer)) ?? "";
+  }
+
+  /** Whether there is a result; it may be large, and is not read for that. */
+  get hasResult(): boolean {
+    return existsSync(join(this.directory, entryFiles.result));
   }
 
   /** The result request, or undefined if there is none. */
   result(): Promise<string | undefined> {
-    return this.#text("result.manifest");
+    return this.#text(entryFiles.result);
   }
 
   /**
@@ -46,7 +53,8 @@ export class RejectedEntry {
   async putBack(): Promise<void> {
     const spool = dirname(dirname(this.directory));
     const move = async () => {
-      for (const note of ["answer", "tried.json"]) await rm(join(this.directory, note), { force: true });
+      for (const note of [entryFiles.answer, entryFiles.tried])
+        await rm(join(this.directory, note), { force: true });
       await rename(this.directory, join(spool, this.name));
       await syncDirectory(spool);
     };

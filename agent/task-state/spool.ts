@@ -19,6 +19,7 @@ import { closeDirectory } from "../../os/files/private.ts";
 import { randomTail } from "../../os/files/random-tail.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Assignment } from "./assignment.ts";
+import { entryFiles } from "./entry-files.ts";
 import { bytesOf } from "./spool-size.ts";
 
 export class SpoolEntry {
@@ -38,11 +39,11 @@ export class SpoolEntry {
   }
 
   get #resultFile(): string {
-    return join(this.directory, "result.manifest");
+    return join(this.directory, entryFiles.result);
   }
 
   get #looksFile(): string {
-    return join(this.directory, "recovery");
+    return join(this.directory, entryFiles.looks);
   }
 
   /** The result request, or undefined while the task is not decided. */
@@ -64,7 +65,7 @@ export class SpoolEntry {
   async remove(): Promise<void> {
     // The assignment goes first: what remains of a half-removed entry must not look like a task without a result.
     const removal = async () => {
-      await rm(join(this.directory, "assignment.json"), { force: true });
+      await rm(join(this.directory, entryFiles.assignment), { force: true });
       await syncDirectory(this.directory);
       await rm(this.directory, { recursive: true, force: true });
     };
@@ -127,7 +128,7 @@ export class Spool {
     const directory = join(this.directory, name);
     try {
       await mkdir(directory, { mode: 0o700 });
-      await writeDurably(join(directory, "assignment.json"), JSON.stringify(assignment));
+      await writeDurably(join(directory, entryFiles.assignment), JSON.stringify(assignment));
       await syncDirectory(this.directory);
     } catch (error) {
       throw new Failure(`write down the task in '${directory}'`, reasonOf(error), { cause: error });
@@ -143,7 +144,7 @@ export class Spool {
     ).sort()) {
       if (!/^\d{8}T/.test(name)) continue;
       const directory = join(this.directory, name);
-      const text = await readFile(join(directory, "assignment.json"), "utf8").catch(absent);
+      const text = await readFile(join(directory, entryFiles.assignment), "utf8").catch(absent);
       const assignment = text === undefined ? undefined : parse(text);
       if (text === undefined)
         await attempt(`remove '${directory}'`, rm(directory, { recursive: true, force: true }));
@@ -175,7 +176,7 @@ export class Spool {
 }
 
 async function putAside(directory: string, answer: string): Promise<void> {
-  await writeDurably(join(directory, "answer"), answer);
+  await writeDurably(join(directory, entryFiles.answer), answer);
   const rejected = join(dirname(directory), "rejected");
   const move = makeDirectoryDurably(rejected)
     .then(() => rename(directory, join(rejected, basename(directory))))

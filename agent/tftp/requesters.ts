@@ -4,10 +4,15 @@
  * The user network shows a guest the loopback of its host, and with it the servers of other instances; other users
  * of the host see them anyway. There only the own machine's process may ask: decisions/requests-from-own-vm.md.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import { findSockets, readUdpTable, socketsOf, type HostSocket } from "../../os/network/socket-owner.ts";
+import {
+  lookForSockets,
+  pauseAfterLook,
+  readUdpTable,
+  socketsOf,
+  type HostSocket,
+} from "../../os/network/socket-owner.ts";
 import type { Peer } from "./socket.ts";
 
 /** Whose requests count. */
@@ -35,10 +40,6 @@ export function addressesWhere(isGuest: (address: string) => boolean): Requester
 
 /** Requests that wait for their verdict; more are dropped, as the kernel drops what a full socket cannot take. */
 const waitingMaximum = 4096;
-/** After a look a pause of so many times what it took: a flood of requests costs at most a fifth of a processor. */
-const pauseFactor = 4;
-/** The longest such pause: on a host with thousands of sockets a look takes long enough by itself. */
-const pauseMaxMs = 1000;
 
 interface Waiting {
   peer: Peer;
@@ -84,15 +85,17 @@ export class OwnProcess implements Requesters, Disposable {
       const asked = this.#waiting.splice(0);
       const verdicts = await this.#look(own, asked);
       for (const [i, { decide }] of asked.entries()) decide(this.#isOver ? "unknown" : verdicts[i]!);
-      const pauseMs = Math.min(pauseMaxMs, pauseFactor * (performance.now() - startMs));
-      await delay(pauseMs, undefined, { ref: false });
+      await pauseAfterLook(startMs);
     }
     this.#isLooking = false;
   }
 
   async #look({ pid, user }: OwnMachine, asked: readonly Waiting[]): Promise<Verdict[]> {
     try {
-      const sources = await socketsOfPeers(asked.map(({ peer }) => peer));
+      const sources = await lookForSockets(
+        readUdpTable,
+        asked.map(({ peer }) => peer),
+      );
       if (sources.every((sockets) => sockets.length === 0)) return sources.map(() => "unknown");
       const inodes = await inodesOf(pid, user);
       return sources.map((sockets) =>
@@ -129,17 +132,6 @@ async function inodesOf(pid: number, user: number | undefined): Promise<Readonly
     if (user !== undefined && isSystemError(error, "EACCES", "EPERM")) return undefined;
     throw error;
   }
-}
-
-/**
- * A table of more than a page is read in pieces, and the kernel finds the next piece by counting: while sockets close
- * meanwhile, it passes over others. So what is not there is looked for once more.
- */
-async function socketsOfPeers(peers: readonly Peer[]): Promise<HostSocket[][]> {
-  const found = findSockets(await readUdpTable(), peers);
-  if (found.every((sockets) => sockets.length > 0)) return found;
-  const again = findSockets(await readUdpTable(), peers);
-  return found.map((sockets, i) => (sockets.length > 0 ? sockets : again[i]!));
 }
 
 /** A port that is shared with another process is not the machine's. */

@@ -17,6 +17,11 @@ export interface Offer {
 /** An offer, whoever makes it. */
 export type AnonymousOffer = Omit<Offer, "agent">;
 
+/** Whether who makes an offer can read a build's task. */
+export function canRead(offer: AnonymousOffer, croftOnly: boolean): boolean {
+  return !croftOnly || offer.isForeign !== true;
+}
+
 /** The offered machine that builds of a queue are for, if the agent will take them. */
 export function machineFor(candidate: QueueKey, offer: AnonymousOffer): string | undefined {
   const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");

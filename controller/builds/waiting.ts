@@ -2,7 +2,7 @@
 import type { Database } from "../database/database.ts";
 import type { Build } from "./build.ts";
 import { matchesPattern } from "./name-pattern.ts";
-import { machineFor, type Offer } from "./offer.ts";
+import { canRead, machineFor, type Offer } from "./offer.ts";
 import type { QueueKey, WaitingQueue } from "./queue.ts";
 import { croftOnlyReason } from "./tasks.ts";
 
@@ -46,10 +46,7 @@ export class WaitingReasons {
   /** Whether another host than one has offered of late what a queue needs. */
   isOfferedElsewhere(queue: QueueKey, than: string, croftOnly: boolean): boolean {
     return this.#fresh().some(
-      (offer) =>
-        offer.agent !== than &&
-        !(croftOnly && offer.isForeign === true) &&
-        machineFor(queue, offer) !== undefined,
+      (offer) => offer.agent !== than && canRead(offer, croftOnly) && machineFor(queue, offer) !== undefined,
     );
   }
 
@@ -75,7 +72,7 @@ export class WaitingReasons {
   async #lackOf(queue: QueueState, build: Build): Promise<string | undefined> {
     const fresh = this.#fresh();
     const fitting = fresh.filter((offer) => machineFor(queue, offer) !== undefined);
-    if (fitting.some(({ isForeign }) => !build.croft_only || isForeign !== true)) return undefined;
+    if (fitting.some((offer) => canRead(offer, build.croft_only))) return undefined;
     const building = await this.#database.query<{ machine: string; toolchain: string }>(
       "select machine, toolchain from croft.sessions where state = 'active'",
     );

@@ -30,6 +30,7 @@ interface Waiter {
 
 /** One that was woken, and has not asked yet. */
 interface Expected {
+  token: string;
   queue: string;
   timer: NodeJS.Timeout;
 }
@@ -40,8 +41,7 @@ export class WakeUps implements AsyncDisposable {
   readonly #mostWaiting: number;
   /** In the order in which they came. */
   readonly #waiters = new Set<Waiter>();
-  /** By token. */
-  readonly #expected = new Map<string, Expected[]>();
+  readonly #expected = new Set<Expected>();
   readonly #held = new DisposableStack();
   readonly #ended = new AbortController();
   #looking: Promise<void> | undefined;
@@ -87,24 +87,22 @@ export class WakeUps implements AsyncDisposable {
 
   /** An agent with this offer has asked for a task, or says that it will not: it is expected no longer. */
   came(token: string): void {
-    const expected = this.#expected.get(token)?.[0];
-    if (expected) this.#forget(token, expected);
+    const expected = [...this.#expected].find((one) => one.token === token);
+    if (expected) this.#forget(expected);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#held.dispose();
     this.#ended.abort();
     for (const waiter of this.#waiters) waiter.end("nothing");
-    for (const { timer } of [...this.#expected.values()].flat()) clearTimeout(timer);
+    for (const { timer } of this.#expected) clearTimeout(timer);
     this.#expected.clear();
     await this.#looking;
   }
 
-  #forget(token: string, expected: Expected): void {
+  #forget(expected: Expected): void {
     clearTimeout(expected.timer);
-    const others = (this.#expected.get(token) ?? []).filter((other) => other !== expected);
-    if (others.length > 0) this.#expected.set(token, others);
-    else this.#expected.delete(token);
+    this.#expected.delete(expected);
     this.#lookSoon();
   }
 
@@ -135,12 +133,11 @@ export class WakeUps implements AsyncDisposable {
   async #wakeFor(queue: WaitingQueue): Promise<void> {
     const waiting = this.#whoCanTake(queue);
     if (waiting.length === 0) return;
-    const expected = [...this.#expected.values()].flat().filter(({ queue: name }) => name === queue.name);
-    const places = await this.#queue.openPlaces(queue.name, waiting.length + expected.length);
+    const expected = [...this.#expected].filter(({ queue: name }) => name === queue.name).length;
+    const places = await this.#queue.openPlaces(queue.name, waiting.length + expected);
     // Whoever left meanwhile is passed over.
     const there = waiting.filter((waiter) => this.#waiters.has(waiter));
-    for (const waiter of there.slice(0, Math.max(0, places - expected.length)))
-      this.#wake(waiter, queue.name);
+    for (const waiter of there.slice(0, Math.max(0, places - expected))) this.#wake(waiter, queue.name);
   }
 
   #whoCanTake(queue: WaitingQueue): Waiter[] {
@@ -155,10 +152,9 @@ export class WakeUps implements AsyncDisposable {
 
   #wake(waiter: Waiter, queue: string): void {
     this.#waiters.delete(waiter);
-    const { token } = waiter;
-    const timer = setTimeout(() => this.#forget(token, expected), comesWithinMs);
-    const expected: Expected = { queue, timer };
-    this.#expected.set(token, [...(this.#expected.get(token) ?? []), expected]);
+    const timer = setTimeout(() => this.#forget(expected), comesWithinMs);
+    const expected: Expected = { token: waiter.token, queue, timer };
+    this.#expected.add(expected);
     waiter.end("woken");
   }
 }

@@ -10,7 +10,7 @@ import { forCurrentSession } from "./access.ts";
 import { RouteBodies } from "./body.ts";
 import { checkLength, refuseManifest } from "./manifest.ts";
 import { refuse, type Served } from "./served.ts";
-import { agentCan } from "./long-poll.ts";
+import { agentCan, isForeign } from "./croft-agent.ts";
 
 /** Of all task requests together; nobody knows yet who sends one, so they share with nothing else. */
 const taskRequestsBytes = 8 * taskRequestMaxBytes;
@@ -64,7 +64,7 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   if (refusal) return refuse(reply, ...refusal);
   const offer: Offer = {
     agent: task.agent,
-    isForeign: request.headers["croft-agent"] === undefined,
+    isForeign: isForeign(request),
     toolchain: task.toolchainName,
     interactive: task.interactiveMode ?? "false",
     ...withoutUndefined({ fingerprint: task.fingerprint }),

@@ -1,4 +1,4 @@
-/** Requests that agents keep open, and what they say of themselves. */
+/** Requests that agents keep open. */
 import type { FastifyReply, FastifyRequest } from "fastify";
 
 /**
@@ -16,10 +16,4 @@ export function waitOf(
   reply.raw.once("close", () => left.abort());
   reply.header("Cache-Control", "no-store").header("Preference-Applied", `wait=${seconds}`);
   return { milliseconds: seconds * 1000, signal: left.signal };
-}
-
-/** Whether an agent says of itself that it can do something: `Croft-Agent: VERSION; CAN, CAN`. */
-export function agentCan(request: FastifyRequest, ability: string): boolean {
-  const [, abilities = ""] = String(request.headers["croft-agent"] ?? "").split(";", 2);
-  return abilities.split(",").some((word) => word.trim() === ability);
 }

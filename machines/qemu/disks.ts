@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { StartOptions } from "../virtual-machine.ts";
 import { backingFileOf } from "./backing-files.ts";
-import type { InheritedFiles } from "./inherited-files.ts";
+import { escape, type InheritedFiles } from "./inherited-files.ts";
 
 /** @throws {Failure} if there is none. */
 export function diskArguments(options: StartOptions, files: InheritedFiles): string[] {
@@ -34,6 +34,8 @@ const backingDepthMaximum = 16;
 
 /** A disk that another one is based on. */
 interface Backing {
+  /** As the header names it. */
+  written: string;
   format: string;
   /** QEMU's name for it. */
   name: string;
@@ -55,7 +57,7 @@ export function backingChain(disk: string, snapshot: string, files: InheritedFil
     path = isAbsolute(backing.name) ? backing.name : join(dirname(path), backing.name);
     const format = backing.format ?? formatOf(path);
     const isOpen = belongsTo(path, snapshot);
-    chain.push({ format, name: isOpen ? files.disk(path, "read") : path, isOpen });
+    chain.push({ written: backing.name, format, name: isOpen ? files.disk(path, "read") : path, isOpen });
     if (format !== "qcow2" || !isOpen) break;
   }
   return chain;
@@ -95,9 +97,4 @@ export function disksOf(options: StartOptions): string[] {
       cause: error,
     });
   }
-}
-
-/** QEMU's option lists double a comma that is meant. */
-export function escape(value: string): string {
-  return value.replaceAll(",", ",,");
 }

@@ -80,7 +80,12 @@ export class InheritedFiles implements Disposable {
   }
 }
 
-/** How the command line names a path (a comma that is meant is doubled). */
+/** How the command line names a path. */
 export function markOf(path: string): string {
-  return `opaque=${path.replaceAll(",", ",,")}`;
+  return `opaque=${escape(path)}`;
+}
+
+/** QEMU's option lists double a comma that is meant. */
+export function escape(value: string): string {
+  return value.replaceAll(",", ",,");
 }

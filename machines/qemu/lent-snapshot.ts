@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { attempt } from "../../os/failure.ts";
 import { run } from "../../os/run.ts";
 import type { MachineUser, StartOptions } from "../virtual-machine.ts";
-import { backingFileOf, type BackingFile } from "./backing-files.ts";
+import type { BackingFile } from "./backing-files.ts";
 import { backingChain, disksOf } from "./disks.ts";
 import type { InheritedFiles } from "./inherited-files.ts";
 
@@ -68,9 +68,8 @@ async function lendBackingFiles(options: StartOptions, files: InheritedFiles): P
   const before: { disk: string; backing: BackingFile }[] = [];
   for (const name of disksOf(options)) {
     const disk = join(options.directory, name);
-    const backing = backingFileOf(disk);
     const [first, ...more] = backingChain(disk, options.directory, files);
-    if (backing === undefined || first === undefined || !first.isOpen) continue;
+    if (first === undefined || !first.isOpen) continue;
     let json: object = {};
     for (const { format, name: filename } of [first, ...more].reverse())
       json = {
@@ -78,7 +77,7 @@ async function lendBackingFiles(options: StartOptions, files: InheritedFiles): P
         file: { driver: "file", filename },
         ...("driver" in json && { backing: json }),
       };
-    before.push({ disk, backing: { name: backing.name, format: first.format } });
+    before.push({ disk, backing: { name: first.written, format: first.format } });
     await rebase(disk, { name: `json:${JSON.stringify(json)}`, format: first.format });
   }
   return async () => {

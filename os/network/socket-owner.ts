@@ -1,7 +1,19 @@
 /** Whose socket a datagram or a connection of this host came from, as the kernel tells it in /proc. */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { endianness } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { isSystemError } from "../failure.ts";
+
+/** After a look a pause of so many times what it took: a flood of questions costs at most a fifth of a processor. */
+const pauseFactor = 4;
+/** The longest such pause: on a host with thousands of sockets a look takes long enough by itself. */
+const pauseMaxMs = 1000;
+
+/** Waits before the next look, after one that began then (by `performance.now()`). */
+export async function pauseAfterLook(startMs: number): Promise<void> {
+  const pauseMs = Math.min(pauseMaxMs, pauseFactor * (performance.now() - startMs));
+  await delay(pauseMs, undefined, { ref: false });
+}
 
 /** An IPv4 address and port that something comes from. */
 export interface SocketAddress {
@@ -44,6 +56,22 @@ function hexPort(port: number): string {
 function hexAddress(address: string): string {
   const octets = address.split(".").map((octet) => Number(octet).toString(16).toUpperCase().padStart(2, "0"));
   return (endianness() === "LE" ? octets.reverse() : octets).join("");
+}
+
+/**
+ * Looks for the sockets of each source in a table of this host.
+ *
+ * One of more than a page is read in pieces, and the kernel finds the next piece by counting: while sockets close
+ * meanwhile, it passes over others. So what is not there is looked for once more.
+ */
+export async function lookForSockets(
+  readTable: () => Promise<string>,
+  sources: readonly SocketAddress[],
+): Promise<HostSocket[][]> {
+  const found = findSockets(await readTable(), sources);
+  if (found.every((sockets) => sockets.length > 0)) return found;
+  const again = findSockets(await readTable(), sources);
+  return found.map((sockets, i) => (sockets.length > 0 ? sockets : again[i]!));
 }
 
 /** Reads the table of this host's IPv4 UDP sockets. */
