@@ -34,9 +34,17 @@ export const subcommands: Record<string, Subcommand> = {
     summary: "list a controller's builds",
     load: async () => (await import("../controller/client/builds.ts")).buildsCommand(),
   },
+  show: {
+    summary: "show a build: its state and why, attempts, operations, artifacts",
+    load: async () => (await import("../controller/client/show.ts")).showCommand(),
+  },
   log: {
-    summary: "print or follow the log of a build",
-    load: async () => (await import("../controller/client/builds.ts")).logCommand(),
+    summary: "print, search or follow the log of a build",
+    load: async () => (await import("../controller/client/log.ts")).logCommand(),
+  },
+  artifacts: {
+    summary: "list or fetch what a build has made",
+    load: async () => (await import("../controller/client/artifacts.ts")).artifactsCommand(),
   },
   cancel: {
     summary: "cancel a build",
@@ -63,5 +71,9 @@ export const subcommands: Record<string, Subcommand> = {
   manifest: {
     summary: "look at manifests, and make them",
     load: async () => (await import("./manifest.ts")).manifestCommand(),
+  },
+  completion: {
+    summary: "print the completion of commands and options for bash, zsh or fish",
+    load: async () => (await import("./completion.ts")).completionCommand(),
   },
 };

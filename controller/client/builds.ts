@@ -1,13 +1,12 @@
-/** `croft builds`, `croft log`, `croft cancel` and `croft rebuild`. */
-import { once } from "node:events";
+/** `croft builds`, `croft cancel` and `croft rebuild`. */
 import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
 import { attemptsText } from "../setbacks.ts";
 import { formatTable } from "../../os/text/table.ts";
-import { TerminalText } from "../../os/text/terminal-text.ts";
-import { buildId, endWithReader, printLog, statusOf } from "./watch.ts";
+import { minute } from "./show.ts";
+import { buildId } from "./watch.ts";
 
 /** The options of `croft builds`. */
 export const buildsOptions: readonly OptionDeclaration[] = [
@@ -32,11 +31,6 @@ export const buildsOptions: readonly OptionDeclaration[] = [
   { name: "json", kind: "flag", prose: "print the controller's answer" },
 ];
 
-/** The options of `croft log`. */
-export const logOptions: readonly OptionDeclaration[] = [
-  { name: "follow", kind: "flag", prose: "print the log as it grows; exit status 3 if the build fails" },
-];
-
 /** `croft builds`, for the table of commands. */
 export function buildsCommand(): Command {
   const command = makeCommand("croft builds", "list builds, the newest first");
@@ -47,31 +41,6 @@ export function buildsCommand(): Command {
     );
     const answer = await connectionOf(command).get<{ builds: BuildAnswer[] }>(`/api/v1/builds?${query}`);
     process.stdout.write(json ? `${JSON.stringify(answer, undefined, 2)}\n` : table(answer.builds));
-  });
-}
-
-/** `croft log`, for the table of commands. */
-export function logCommand(): Command {
-  const command = makeCommand("croft log", "print a build's log").argument(
-    "<ID>",
-    "number or URL of the build",
-  );
-  return addClientOptions(command, logOptions).action(async (text: string) => {
-    const id = buildId(text);
-    const connection = connectionOf(command);
-    endWithReader();
-    if (givenValues(command, logOptions)["follow"]) {
-      await connection.get(`/api/v1/builds/${id}`); // whoever follows waits for a controller; one that never answered is an error
-      process.exitCode = statusOf([await printLog(connection, id)]);
-      return;
-    }
-    const filter = new TerminalText(process.stdout.isTTY);
-    const decoder = new TextDecoder();
-    for await (const piece of connection.stream(`/api/v1/builds/${id}/log`)) {
-      // A file gets the bytes as they are; a slow reader is waited for.
-      const shown = process.stdout.isTTY ? filter.write(decoder.decode(piece, { stream: true })) : piece;
-      if (!process.stdout.write(shown)) await once(process.stdout, "drain");
-    }
   });
 }
 
@@ -109,7 +78,7 @@ function table(builds: readonly BuildAnswer[]): string {
     attemptsText(build),
     seconds(build.queueSeconds),
     seconds(build.buildSeconds),
-    new Date(build.createdAt).toISOString().slice(0, 16).replace("T", " "),
+    minute(build.createdAt),
   ]);
   const heading = ["ID", "PACKAGE", "TARGET", "STATE", "ATTEMPTS", "WAITED", "BUILT IN", "SUBMITTED (UTC)"];
   return formatTable([heading, ...rows]);

@@ -113,10 +113,19 @@ export function addOptions(command: Command, options: readonly OptionDeclaration
   return command;
 }
 
+/** An option that knows what it was declared as. */
+export class DeclaredOption extends CommanderOption {
+  readonly declaration: OptionDeclaration;
+
+  constructor(declaration: OptionDeclaration) {
+    const notes = describeNotes(declaration);
+    super(optionUsage(declaration), declaration.prose + (notes.length ? ` (${notes.join("; ")})` : ""));
+    this.declaration = declaration;
+  }
+}
+
 function toCommander(option: OptionDeclaration): CommanderOption {
-  const notes = describeNotes(option);
-  const prose = option.prose + (notes.length ? ` (${notes.join("; ")})` : "");
-  const result = new CommanderOption(optionUsage(option), prose);
+  const result = new DeclaredOption(option);
   if (option.group !== undefined) result.helpGroup(`${option.group}:`);
   // An option that is called no-x is one of its own here; commander would make it the opposite of an option x.
   result.negate = false;

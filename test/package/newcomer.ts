@@ -84,6 +84,8 @@ export async function readsHelp(newcomer: Newcomer): Promise<void> {
     assert.ok(help.startsWith(`Usage: ${command} `), help);
     helps.set(command, help);
   }
+  const completed = 'COMP_WORDS=(croft machine cr); COMP_CWORD=2; _croft; echo "$COMPREPLY"';
+  assert.equal(await newcomer.types(`bash -c 'eval "$(croft completion bash)"; ${completed}'`), "create\n");
 }
 
 /** Looks at manifests. */
@@ -125,10 +127,10 @@ export async function buildsFine(newcomer: Newcomer, { url, sources }: FarmInUse
 
 /** What the first build has made. */
 async function takesArtifacts(newcomer: Newcomer, url: string): Promise<void> {
-  const fetch = `fetch("${url}/api/v1/builds/1").then((answer) => answer.text()).then(console.log)`;
-  const said = await newcomer.types(`node --eval '${fetch}'`);
-  const { artifacts } = JSON.parse(said) as { artifacts: { name: string }[] };
-  assert.match(artifacts.map(({ name }) => name).join(" "), /\.tar\.gz$/);
+  assert.match(await newcomer.types(`croft show --controller ${url} 1`), /^ {2}state +finished: success$/m);
+  const fetched = await newcomer.types(`croft artifacts --controller ${url} 1 --download made`);
+  const [, name, digest] = /^(\S+\.tar\.gz) .* ([0-9a-f]{64})$/m.exec(fetched)!;
+  assert.match(await newcomer.types(`sha256sum made/${name}`), new RegExp(`^${digest} `));
 }
 
 /** A worker that fails: the machine is held, looked into, and ended. */

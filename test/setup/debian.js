@@ -52,6 +52,8 @@ const forTests = {
   "man-db": ["man"],
   "groff-base": ["groff"],
   shellcheck: ["shellcheck"],
+  zsh: ["zsh"],
+  fish: ["fish"],
   chromium: ["chromium"],
   postgresql: ["postgres"],
   procps: ["pgrep", "pkill"],

@@ -1,0 +1,45 @@
+/** A build with everything about it, as the controller tells it; only what the client uses. */
+import type { BuildAnswer, Connection } from "./connection.ts";
+
+export interface OperationAnswer {
+  name: string;
+  status: string;
+  warnings: number;
+  errors: number;
+  logLines: number;
+}
+
+export interface AttemptAnswer {
+  attempt: number;
+  agent: string;
+  machine: string;
+  state: string;
+  status: string | null;
+  fault: string | null;
+  seconds: number | null;
+}
+
+export interface ArtifactAnswer {
+  attempt: number;
+  type: string;
+  name: string;
+  sha256: string;
+  bytes: number;
+}
+
+/** In place of the number of attempts stand the attempts. */
+export interface DetailsAnswer extends Omit<BuildAnswer, "attempts"> {
+  repository: string;
+  machine: string;
+  priority: number;
+  submittedBy: string | null;
+  attempts: AttemptAnswer[];
+  /** Of the attempt whose result is the build's. */
+  operations: OperationAnswer[];
+  artifacts: ArtifactAnswer[];
+}
+
+/** Asks for a build. @throws {Failure} if there is no such build, or no controller. */
+export function getDetails(connection: Connection, id: number): Promise<DetailsAnswer> {
+  return connection.get<DetailsAnswer>(`/api/v1/builds/${id}`);
+}

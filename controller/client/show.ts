@@ -1,0 +1,93 @@
+/** `croft show`: one build, with all that its page has but the log. */
+import type { Command } from "commander";
+import { makeCommand } from "../../os/command-line/command.ts";
+import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
+import { formatBytes } from "../../os/text/size.ts";
+import { formatTable } from "../../os/text/table.ts";
+import { printable } from "../../os/text/terminal-text.ts";
+import { attemptsText } from "../setbacks.ts";
+import { addClientOptions, connectionOf } from "./connection.ts";
+import { getDetails, type DetailsAnswer } from "./details.ts";
+import { buildId } from "./watch.ts";
+
+/** The options of `croft show`. */
+export const showOptions: readonly OptionDeclaration[] = [
+  { name: "json", kind: "flag", prose: "print the controller's answer" },
+];
+
+/** The command, for the table of commands. */
+export function showCommand(): Command {
+  const command = makeCommand(
+    "croft show",
+    "show a build: its state and why, attempts, operations, artifacts",
+  ).argument("<ID>", "number or URL of the build");
+  return addClientOptions(command, showOptions).action(async (text: string) => {
+    const details = await getDetails(connectionOf(command), buildId(text));
+    const json = givenValues(command, showOptions)["json"];
+    process.stdout.write(json ? `${JSON.stringify(details, undefined, 2)}\n` : description(details));
+  });
+}
+
+/** For people: a line per property, then a table each of what there are several of. */
+export function description(build: DetailsAnswer): string {
+  const { attempts, operations, artifacts } = build;
+  const parts = [
+    `build ${build.id}: ${build.name}/${build.version} for ${build.target}\n`,
+    formatTable(properties(build).map(([name, value]) => [`  ${name}`, value])),
+    section(
+      ["ATTEMPT", "AGENT", "MACHINE", "OUTCOME", "TIME", "FAULT OF"],
+      attempts.map(({ attempt, agent, machine, state, status, seconds: time, fault }) => [
+        ...[String(attempt), agent, machine, status ?? state, seconds(time), fault ?? "-"],
+      ]),
+    ),
+    section(
+      ["OPERATION", "STATUS", "ERRORS", "WARNINGS", "LOG"],
+      operations.map(({ name, status, errors, warnings, logLines }) => [
+        ...[name, status, String(errors), String(warnings), `${logLines} line${logLines === 1 ? "" : "s"}`],
+      ]),
+    ),
+    section(
+      ["ARTIFACT", "ATTEMPT", "SIZE", "SHA-256"],
+      artifacts.map(({ name, attempt, bytes, sha256 }) => [
+        name,
+        String(attempt),
+        formatBytes(bytes),
+        sha256,
+      ]),
+    ),
+  ];
+  // Agents and machines give names to much of it.
+  return parts
+    .filter((part) => part !== "")
+    .join("\n")
+    .split("\n")
+    .map(printable)
+    .join("\n");
+}
+
+function properties(build: DetailsAnswer): [string, string][] {
+  const { state, status, waiting, submittedBy, attempts } = build;
+  return [
+    ["page", build.url],
+    ["repository", build.repository],
+    ["state", status === null ? state : `${state}: ${status}`],
+    ...(waiting == null ? [] : [["it waits", waiting] as [string, string]]),
+    ["submitted", `${minute(build.createdAt)} UTC${submittedBy === null ? "" : ` by ${submittedBy}`}`],
+    ["waited", seconds(build.queueSeconds)],
+    ["built in", seconds(build.buildSeconds)],
+    ["attempts", attemptsText({ ...build, attempts: attempts.length })],
+  ];
+}
+
+function section(heading: string[], rows: readonly string[][]): string {
+  return rows.length === 0 ? "" : formatTable([heading, ...rows]);
+}
+
+/** A time as it stands in lists, in UTC. */
+export function minute(time: string): string {
+  return new Date(time).toISOString().slice(0, 16).replace("T", " ");
+}
+
+function seconds(value: number | null): string {
+  return value === null ? "-" : `${Math.round(value)} s`;
+}
