@@ -13,6 +13,7 @@ import { Polling } from "./asking/polling.ts";
 import { WakeUps } from "./asking/wake-ups.ts";
 import type { Settings } from "./settings/settings.ts";
 import { openSigner } from "./wire/signing.ts";
+import type { SignsOfLife } from "./task-state/signs-of-life.ts";
 import type { Spool } from "./task-state/spool.ts";
 
 export type ConfiguredContext = Pick<
@@ -35,6 +36,7 @@ export async function openConfiguredContext(
   spool: Spool,
   log: Log,
   metrics: AgentMetrics,
+  signs: SignsOfLife,
   stop: AbortSignal,
 ): Promise<ConfiguredContext> {
   const { authKey, openssl } = settings;
@@ -64,7 +66,7 @@ export async function openConfiguredContext(
       wakeUps,
     }),
     wakeUps,
-    delivery: new Delivery({ client, spool, log, metrics }),
+    delivery: new Delivery({ client, spool, log, signs, metrics }),
     workerVersion,
     signer,
     login: interactiveLogin(settings),

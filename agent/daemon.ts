@@ -17,6 +17,7 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Log } from "../os/log.ts";
+import { packageVersion } from "../os/files/package.ts";
 import { feedWatchdog } from "../os/service/systemd.ts";
 import { startVirtualMachine } from "../machines/qemu/start.ts";
 import { HostAbility } from "./ability.ts";
@@ -30,9 +31,11 @@ import { reloadSettings } from "./reload.ts";
 import { instanceName, type Settings } from "./settings/settings.ts";
 import { watchSignals } from "./signals.ts";
 import { Interrupted } from "./task-state/interruption.ts";
+import { SignsOfLife } from "./task-state/signs-of-life.ts";
 import { SpoolMeter } from "./task-state/spool-size.ts";
 import { Spool } from "./task-state/spool.ts";
 import { Status } from "./status/status.ts";
+import { HttpClient } from "./wire/http.ts";
 import { workLoop } from "./work-loop.ts";
 
 /**
@@ -53,6 +56,7 @@ export async function runAgent(
     using _instance = await lockInstance(settings, log);
     const context = await openContext(settings, spool, log, signals.stop);
     await using _ability = context.ability;
+    await using _signs = context.signs;
     if (settings.systemd) for (const fact of factsOf(context)) log.info(fact);
     await using _statusServer = settings.statusListen
       ? await startStatusPages(settings.statusListen, context)
@@ -72,8 +76,10 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
   const spoolMeter = new SpoolMeter(spool.directory);
   const metrics = new AgentMetrics(settings, status, spoolMeter);
   const ability = new HostAbility();
+  const signs = new SignsOfLife(new HttpClient({ ...settings, agent: `croft/${packageVersion}` }), log);
   return {
-    ...(await openConfiguredContext(settings, spool, log, metrics, stop)),
+    ...(await openConfiguredContext(settings, spool, log, metrics, signs, stop)),
+    signs,
     log,
     spool,
     spoolMeter,

@@ -20,6 +20,7 @@ import type { TaskMachine } from "./performing/build.ts";
 import { acquireMachine, type Abandoned, type Acquired } from "./asking/acquire-machine.ts";
 import type { Context } from "./context.ts";
 import { loadOf } from "./asking/interrupter.ts";
+import { MachineWatch } from "./asking/machine-watch.ts";
 import { machinesFor, taskRequest, type Offered } from "./asking/offer.ts";
 import type { Refusals } from "./asking/polling.ts";
 import { resultRequest } from "./results/record-result.ts";
@@ -56,8 +57,8 @@ export type Work = AsyncDisposable &
     /** For a mode that prints it. */
     | { kind: "dump"; task: Task }
     | { kind: "machines"; machines: BootstrappedMachine[] }
-    /** `full`: as many instances are busy as may be. */
-    | { kind: "nothing"; machines: number; full: boolean }
+    /** `full`: as many instances are busy as may be; `changed` is aborted when there is something else to offer. */
+    | { kind: "nothing"; machines: number; full: boolean; changed: AbortSignal }
   );
 
 /** What a round needs of a running agent. */
@@ -69,6 +70,7 @@ export interface RoundContext extends Pick<
   polling: Pick<Context["polling"], "ask">;
   status: Pick<Context["status"], "set" | "ready">;
   metrics: Pick<Context["metrics"], "enumerated">;
+  signs: Pick<Context["signs"], "show">;
 }
 
 /** What is remembered of failures, for the time of the process. */
@@ -119,9 +121,18 @@ export async function nextWork(
   if (given === undefined) {
     signals.drain.throwIfAborted();
     const full = isFull(loadOf(enumeration, settings.instanceMax));
-    return { kind: "nothing", machines: free.length, full, [Symbol.asyncDispose]: nothing };
+    // As long as the toolchain lock is held, nobody can take one.
+    const watch = new MachineWatch(
+      enumeration.machines.map(({ paths }) => paths.lock),
+      log,
+    );
+    const { changed } = watch;
+    const end = async () => watch[Symbol.dispose]();
+    return { kind: "nothing", machines: free.length, full, changed, [Symbol.asyncDispose]: end };
   }
   const { received } = given;
+  // From now on: until the machine is free, others may have to give way first.
+  context.signs.show({ session: received.response.session, aliveUrl: received.aliveUrl }, "building");
   if (signal.aborted) return abandoned(received, { status: "interrupt", reason: "the agent was stopped" });
   if (settings.dump === "task") return { kind: "dump", task: received.task, [Symbol.asyncDispose]: nothing };
   const acquired = await acquireMachine({

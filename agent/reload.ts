@@ -37,6 +37,7 @@ export async function reloadSettings(context: Context, read: () => Settings): Pr
         context.spool,
         log,
         context.metrics,
+        context.signs,
         context.stop,
       );
       if (!isDeepStrictEqual(settings.network, context.settings.network))

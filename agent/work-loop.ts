@@ -106,6 +106,7 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
       await sleepUntilWoken(
         context,
         sleepSeconds(settings.pollIntervalSeconds, work.machines === 0),
+        work.changed,
         signals,
       );
       return true;
@@ -216,6 +217,7 @@ async function deliver(
       resultRequest(assignmentOf(received, received.task), result),
       grace.signal,
     );
+  if (!entry) context.signs.end(received.response.session);
 }
 
 function waitingFor({ machines, full }: { machines: number; full: boolean }): string {
@@ -229,13 +231,18 @@ function sleepSeconds(longestSeconds: number, noMachine: boolean): number {
   return noMachine ? seconds / 2 : seconds;
 }
 
-/** Whoever asks the agent to do something else need not wait for it. */
+/**
+ * Whoever asks the agent to do something else need not wait for it.
+ *
+ * @param changed aborted when what was offered is not what there is any more
+ */
 async function sleepUntilWoken(
   { wakeUps }: Context,
   seconds: number,
+  changed: AbortSignal,
   { stop, drain, reload }: SignalWatch,
 ): Promise<void> {
-  await wakeUps.wait(seconds, AbortSignal.any([stop, drain, reload]));
+  await wakeUps.wait(seconds, AbortSignal.any([stop, drain, reload, changed]));
   stop.throwIfAborted();
 }
 

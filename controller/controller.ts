@@ -1,5 +1,6 @@
 /** The parts of a running controller, put together. */
-import type { KeyObject } from "node:crypto";
+import { randomUUID, type KeyObject } from "node:crypto";
+import { hostname } from "node:os";
 import { Failure, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { readAgentKeys } from "./authentication/agent-keys.ts";
@@ -17,7 +18,8 @@ import { openServer } from "./database/server.ts";
 import { startUpkeep } from "./database/upkeep.ts";
 import { Faults } from "./builds/faults.ts";
 import { FollowedBuilds } from "./builds/followed.ts";
-import { startLeaseWatch } from "./builds/lease-watch.ts";
+import { Leases } from "./leases/leases.ts";
+import { startLeaseWatch } from "./leases/watch.ts";
 import { LiveLogs } from "./files/live-logs.ts";
 import { BuildQueue } from "./builds/queue.ts";
 import { Artifacts } from "./builds/artifacts.ts";
@@ -38,6 +40,7 @@ export interface Controller {
   readonly followed: FollowedBuilds;
   readonly builds: Builds;
   readonly sessions: Sessions;
+  readonly leases: Leases;
   readonly waiting: WaitingReasons;
   readonly offers: OfferTokens;
   readonly wakeUps: WakeUps;
@@ -79,11 +82,16 @@ export async function openController(
   const faults = new Faults(queue, blobs, log);
   const isOfferedElsewhere = waiting.isOfferedElsewhere.bind(waiting);
   const sessions = new Sessions(
-    { database, queue, faults, changes, isOfferedElsewhere, log },
+    { database, queue, changes, isOfferedElsewhere },
     { ...configuration, withChallenge: agentKeys !== undefined },
   );
-  await sessions.renew();
-  stack.use(startLeaseWatch(sessions, log));
+  const leases = new Leases(
+    { database, faults, changes, log },
+    { ...configuration, controllerName: nameOf(configuration) },
+  );
+  if (exclusive) await database.query("delete from croft.controllers"); // nobody else's is there
+  await leases.look(); // before any other one may end, what was leased before lasts on
+  stack.use(startLeaseWatch(leases, log));
   const builds = new Builds(database, queue, configuration.targets, changes);
   const parts: Controller = {
     configuration,
@@ -94,6 +102,7 @@ export async function openController(
     followed: new FollowedBuilds(builds, sessions, changes),
     builds,
     sessions,
+    leases,
     waiting,
     offers: new OfferTokens(database),
     wakeUps: stack.use(new WakeUps(queue, changes, log)),
@@ -111,6 +120,11 @@ export async function openController(
   };
   const held = stack.move();
   return { ...parts, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** The same after a restart; a port that is another one each time makes another controller. */
+function nameOf({ listen: { host, port } }: ControllerConfiguration): string {
+  return `${hostname()} ${host} ${port === 0 ? randomUUID() : port}`;
 }
 
 /** The database with its tables up to date; the stack gets what must be closed. */

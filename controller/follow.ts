@@ -30,7 +30,7 @@ export async function* follow(
   from: LogPosition | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<FollowEvent> {
-  using changes = new ChangeWaiter(controller.changes, ["state", "log"], id);
+  using changes = new ChangeWaiter(controller.changes, ["state", "log"], new Set([id]));
   let position = from ?? { session: 0, offset: 0 };
   let shown = "";
   while (!signal.aborted) {

@@ -43,6 +43,12 @@ export async function readDetails(controller: Controller, id: number): Promise<B
   return { build, sessions, operations, artifacts, waiting };
 }
 
+/** The attempt that tells what became of a build: the one that ended it, else the latest. */
+export function mainSession({ build, sessions }: Pick<BuildDetails, "build" | "sessions">): Session | undefined {
+  const ending = build.state === "finished" ? sessions.find(({ id }) => id === build.session) : undefined;
+  return ending ?? sessions.at(-1);
+}
+
 /** Seconds from one time to another, or to now. */
 export function secondsBetween(from: Date | null, to: Date | null): number | null {
   if (!from) return null;

@@ -123,11 +123,11 @@ function makeServer(served: Served): FastifyInstance {
   void server.register(async (agents) => {
     addBinaryBodies(agents, ["text/manifest", "application/octet-stream"]);
     addAgentRoutes(agents, served);
+    addAliveRoute(agents, served);
     addResultRoute(agents, controller);
   });
   server.after(() => {
     addWakeRoutes(server, served);
-    addAliveRoute(server, served);
     addUploadRoute(server, controller);
     addApiRoutes(server, served);
     addLogRoutes(server, served);

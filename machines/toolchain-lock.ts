@@ -4,7 +4,9 @@ import { UsageFailure } from "../os/failure.ts";
 import { tryLockFile, type FileLock } from "../os/files/flock.ts";
 import type { Log } from "../os/log.ts";
 
-const pollMilliseconds = 100;
+/** It is held for a moment mostly, and a build may be waiting for whoever waits; long ones are those of slow controllers. */
+const pollMilliseconds = { first: 5, later: 100 };
+const firstMilliseconds = 1000;
 const warnSeconds = 60;
 
 /**
@@ -61,6 +63,8 @@ export async function takeToolchainLock(
       warnAt += warnSeconds * 1000;
     }
     // Waiting instances must not ask in step.
-    await pause(pollMilliseconds * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
+    const isFirst = performance.now() - began < firstMilliseconds;
+    const milliseconds = isFirst ? pollMilliseconds.first : pollMilliseconds.later;
+    await pause(milliseconds * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
   }
 }

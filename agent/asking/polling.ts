@@ -27,6 +27,8 @@ const stopGraceSeconds = 3;
 /** Machines are locked meanwhile, and the next rounds are retries, too. */
 const requestMaxRetries = 1;
 const maxPauseSeconds = 600;
+/** What controllers of croft may expect of this agent, besides a proof of who it is. */
+const abilities = ["alive", "wake", "timeout"];
 
 /** What else keeps a task from being accepted, and what is done then. */
 export interface Refusals {
@@ -146,7 +148,7 @@ export class Polling {
     };
     const signer = this.#signer;
     return this.#client.postManifest(url, manifest, limits, async (target) => {
-      const able = `${packageVersion}; alive, wake`;
+      const able = `${packageVersion}; ${abilities.join(", ")}`;
       if (!signer) return { "croft-agent": able };
       try {
         const proof = await signer.prove({ method: "POST", url: target, body: manifest }, signal);

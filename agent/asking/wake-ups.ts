@@ -98,7 +98,7 @@ export class WakeUps {
     while (!signal.aborted) {
       const began = this.#now();
       try {
-        const { status } = await longPoll(this.#client, "GET", url, waitSeconds, signal);
+        const { status } = await longPoll(this.#client, "GET", url, waitSeconds, { signal });
         if (status !== 204) {
           if (signal.aborted) return;
           this.#woken = { controller, url };

@@ -126,11 +126,13 @@ async function useMachine(
   return { result, held: await machineFailed(context, run, exchange, { reason, ...broken }) };
 }
 
-/** A person may take longer than a build, but no longer than the controller waits. */
-function timeoutSeconds({ settings }: PerformingContext, { task, received }: TaskRun): number {
-  const own =
-    task.interactive === undefined ? settings.buildTimeoutSeconds : settings.interactiveTimeoutSeconds;
-  return Math.min(own, received.timeoutSeconds ?? Infinity);
+/** A person may take longer than a build, but neither longer than the controller waits. */
+function timeoutSeconds(context: PerformingContext, run: TaskRun): number {
+  return Math.min(ownTimeoutSeconds(context, run), run.received.timeoutSeconds ?? Infinity);
+}
+
+function ownTimeoutSeconds({ settings }: PerformingContext, { task }: TaskRun): number {
+  return task.interactive === undefined ? settings.buildTimeoutSeconds : settings.interactiveTimeoutSeconds;
 }
 
 function machineFailed(
@@ -234,10 +236,14 @@ async function unfinished(
     log.error({ end: waited.end.detail, evidence }, "machine ended before its result");
     return aborted(task, `the machine ended before its result: ${waited.end.detail}`, tail);
   }
-  const reason = `no result within ${timeoutSeconds(context, run)} s`;
+  const seconds = timeoutSeconds(context, run);
+  // Nothing is wrong with the machine of somebody who went to lunch, nor with one whose build is given less time.
   const isInteractive = task.interactive !== undefined;
-  // Nothing is wrong with the machine of somebody who went to lunch.
-  if (isInteractive) log.warn({ reason }, "interactive build has taken too long");
-  const held = isInteractive ? undefined : await machineFailed(context, run, exchange, { reason });
+  const isTargets = !isInteractive && seconds < ownTimeoutSeconds(context, run);
+  const reason = `no result within ${seconds} s${isTargets ? ", the time that its target gives it" : ""}`;
+  if (isInteractive || isTargets)
+    log.warn({ reason }, `${isInteractive ? "interactive build" : "build"} has taken too long`);
+  const mayHold = !isInteractive && !isTargets;
+  const held = mayHold ? await machineFailed(context, run, exchange, { reason }) : undefined;
   return { ...aborted(task, reason, tail), held };
 }

@@ -6,6 +6,7 @@ import type { Directories } from "../settings/directories.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Status } from "../status/status.ts";
 import type { TftpPort } from "../tftp/port.ts";
+import type { SignsOfLife } from "../task-state/signs-of-life.ts";
 import type { Spool } from "../task-state/spool.ts";
 import type { HttpClient } from "../wire/http.ts";
 
@@ -23,6 +24,8 @@ export interface PerformingContext {
   tftpPort?: TftpPort;
   /** Sends live logs. */
   client: HttpClient;
+  /** Shows controllers that their sessions are held. */
+  signs: SignsOfLife;
   /** Where tasks and results are written down. */
   spool: Spool;
   /** Sends earlier results while this one waits. */

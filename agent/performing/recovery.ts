@@ -54,6 +54,7 @@ async function decideUnfinished(context: PerformingContext): Promise<void> {
   const last = undecided.at(-1);
   for (const entry of undecided) {
     const log = context.log.child({ session: entry.assignment.session });
+    context.signs.show(entry.assignment, "deciding");
     try {
       const result = await decide(context, entry, entry === last);
       await recordResult(context, entry, result, log);
@@ -62,6 +63,7 @@ async function decideUnfinished(context: PerformingContext): Promise<void> {
       if (!(error instanceof ManifestError)) throw error;
       log.error({ reason: error.message }, "task of a crashed predecessor is not readable, kept aside");
       await entry.reject(`its task is not readable: ${error.message}\n`);
+      context.signs.end(entry.assignment.session);
     }
   }
 }

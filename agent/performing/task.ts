@@ -14,11 +14,11 @@ import { agentResult } from "../results/result.ts";
 import { beginTask, effectiveTask } from "../task-state/begin-task.ts";
 import { Cancelled, Interrupted, type Interruption } from "../task-state/interruption.ts";
 import type { ReceivedTask } from "../task-state/received-task.ts";
+import { orWhenOver } from "../task-state/signs-of-life.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { buildOnMachine, type Outcome, type TaskMachine, type TaskRun } from "./build.ts";
 import type { PerformingContext } from "./context.ts";
 import { LiveLog } from "./live-log.ts";
-import { orWhenOver, SignsOfLife } from "./signs-of-life.ts";
 import type { Held } from "./soft-fail.ts";
 
 export interface Performed {
@@ -75,6 +75,7 @@ export async function performTask(
   if (outcome.isUnwanted) {
     log.info("task given up: nobody waits for its result any more");
     await entry.remove();
+    context.signs.end(session);
     await removeUploads(context, log);
     return { entry: undefined, result, fault: false, isUnwanted: true };
   }
@@ -126,9 +127,10 @@ async function removeUploads({ directories }: PerformingContext, log: Log): Prom
 
 async function decide(context: PerformingContext, run: TaskRun): Promise<Outcome> {
   const { task, log } = run;
-  const { aliveUrl } = run.received;
-  await using signs = aliveUrl === undefined ? undefined : new SignsOfLife(context.client, aliveUrl, log);
-  const interruption = orWhenOver(run.interruption, signs);
+  const { signs } = context;
+  const { assignment } = run.entry;
+  const over = signs.show(assignment, "building");
+  const interruption = orWhenOver(run.interruption, over, () => signs.show(assignment, "deciding"));
   const { signal } = interruption;
   if (context.settings.fakeBuild)
     return { result: agentResult(task, "abort", machineOperation, "not built: --fake-build") };

@@ -12,6 +12,7 @@ import { Rejection, Unreachable } from "../wire/answers.ts";
 import type { HttpClient, RequestLimits } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
 import { countArtifacts, sendArtifacts, withToldUpload } from "./send-artifacts.ts";
+import type { SignsOfLife } from "../task-state/signs-of-life.ts";
 import type { Spool, SpoolEntry } from "../task-state/spool.ts";
 import { Tried } from "./tried.ts";
 
@@ -27,6 +28,8 @@ interface DeliveryParts {
   client: HttpClient;
   spool: Spool;
   log: Log;
+  /** Is shown what is on its way. */
+  signs: Pick<SignsOfLife, "show" | "end">;
   metrics?: AgentMetrics;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
@@ -36,16 +39,18 @@ export class Delivery {
   readonly #client: HttpClient;
   readonly #spool: Spool;
   readonly #log: Log;
+  readonly #signs: DeliveryParts["signs"];
   readonly #metrics: AgentMetrics | undefined;
   readonly #now: () => number;
   /** By name of the entry: what keeps one from getting through need not keep the others. */
   readonly #backoff: Backoff<string>;
   readonly #tried = new Map<string, Tried>();
 
-  constructor({ client, spool, log, metrics, now = () => performance.now() }: DeliveryParts) {
+  constructor({ client, spool, log, signs, metrics, now = () => performance.now() }: DeliveryParts) {
     this.#client = client;
     this.#spool = spool;
     this.#log = log;
+    this.#signs = signs;
     this.#metrics = metrics;
     this.#now = now;
     this.#backoff = new Backoff(maxPauseSeconds, now, 1, Math.random);
@@ -82,6 +87,7 @@ export class Delivery {
   async #trySend(entry: SpoolEntry, limits: RequestLimits): Promise<unknown> {
     const { session, resultUrl: url } = entry.assignment;
     const log = this.#log.child({ session, url });
+    this.#signs.show(entry.assignment, "delivering");
     try {
       if (url !== undefined) {
         const request = await this.#requestAfterArtifacts(entry, log, limits);
@@ -95,6 +101,7 @@ export class Delivery {
       return undefined;
     } catch (error) {
       if (limits.signal?.aborted) return undefined;
+      if (error instanceof Rejection && isUnwanted(error)) return await this.#drop(entry, error, log);
       if (error instanceof Rejection && (await this.#isFinal(entry, error)))
         return await this.#refused(entry, error);
       await this.#failed(entry, error);
@@ -146,6 +153,19 @@ export class Delivery {
     const tried = await this.#triedOf(entry);
     tried.streak("key");
     return tried.streakForSeconds("key", streakSeconds);
+  }
+
+  /** There is nothing for an operator to look at: the build was cancelled, or has another agent's result. */
+  async #drop(entry: SpoolEntry, refusal: Rejection, log: Log): Promise<unknown> {
+    try {
+      await entry.remove();
+    } catch (error) {
+      await this.#failed(entry, error);
+      return error;
+    }
+    this.#forget(entry);
+    log.info({ state: refusal.headers["croft-session"] }, "result given up: nobody waits for it any more");
+    return undefined;
   }
 
   async #refused(entry: SpoolEntry, refusal: Rejection): Promise<unknown> {
@@ -203,7 +223,8 @@ export class Delivery {
     return tried;
   }
 
-  #forget({ name }: SpoolEntry): void {
+  #forget({ name, assignment }: SpoolEntry): void {
+    this.#signs.end(assignment.session);
     this.#tried.delete(name);
     this.#backoff.succeeded(name);
   }
@@ -217,6 +238,11 @@ class ArtifactsWait extends Unreachable {
       isSilent: cause instanceof Unreachable && cause.isSilent,
     });
   }
+}
+
+/** A controller of croft says why it does not want a result; one that it does not know of is another thing. */
+function isUnwanted({ status, headers }: Rejection): boolean {
+  return status === 410 && ["cancelled", "superseded"].includes(String(headers["croft-session"]));
 }
 
 function controllerOf({ assignment: { resultUrl } }: SpoolEntry): string {

@@ -14,6 +14,8 @@ export interface Assignment {
   uploadUrls: Record<string, string>;
   /** How the controller takes artifacts: several files at once, or one archive after another. Absent: files. */
   uploadForm?: UploadForm;
+  /** URL that takes signs of life until the result is accepted; absent if the controller wants none. */
+  aliveUrl?: string;
   /** URL that takes the live log; absent if the controller takes none. */
   logUrl?: string;
   /** The text of the task manifest. */
@@ -21,13 +23,17 @@ export interface Assignment {
 }
 
 /** @param task as the machine gets it. */
-export function assignmentOf({ response, answer, logUrl, uploadForm }: ReceivedTask, task: Task): Assignment {
+export function assignmentOf(
+  { response, answer, aliveUrl, logUrl, uploadForm }: ReceivedTask,
+  task: Task,
+): Assignment {
   return withoutUndefined({
     session: response.session,
     uploadUrls: response.uploadUrls,
     task: Buffer.from(formatTask(task)).toString("utf8"),
     answer,
     resultUrl: response.resultUrl,
+    aliveUrl,
     logUrl,
     uploadForm,
   });

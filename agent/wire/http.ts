@@ -65,14 +65,18 @@ export class HttpClient {
     return this.#exchange(url, request, limits, manifest.length);
   }
 
-  /** Sends a request that has no body, once. */
+  /** Sends a request once; its body is a manifest, if it has one. */
   ask(
     method: "GET" | "POST" | "DELETE",
     url: string,
     limits: RequestLimits,
     headers: Record<string, string> = {},
+    body?: Uint8Array,
   ): Promise<Answer> {
-    return this.#exchange(url, () => ({ method, headers }), { retries: 0, ...limits });
+    const request = body
+      ? { method, headers: { ...headers, "content-type": "text/manifest" }, body }
+      : { method, headers };
+    return this.#exchange(url, () => request, { retries: 0, ...limits });
   }
 
   /** Posts a piece of a log that begins at `offset` bytes; not retried, the caller knows better. */

@@ -25,13 +25,13 @@ export class ConflictFailure extends Failure {}
 /** Builds and what may be done with them. */
 export class Builds {
   readonly #database: Database;
-  readonly #queue: Pick<BuildQueue, "ensure" | "add" | "leave">;
+  readonly #queue: Pick<BuildQueue, "ensure" | "add" | "move" | "count">;
   readonly #targets: readonly Target[];
   readonly #changes: Changes;
 
   constructor(
     database: Database,
-    queue: Pick<BuildQueue, "ensure" | "add" | "leave">,
+    queue: Pick<BuildQueue, "ensure" | "add" | "move" | "count">,
     targets: readonly Target[],
     changes: Changes,
   ) {
@@ -133,12 +133,7 @@ export class Builds {
 
   /** How many builds there are in each state. */
   async count(): Promise<Record<BuildState, number>> {
-    const rows = await this.#database.query<{ state: BuildState; count: number }>(
-      "select state, count(*)::integer as count from croft.builds group by state",
-    );
-    const counts = { queued: 0, building: 0, finished: 0, cancelled: 0 };
-    for (const { state, count } of rows) counts[state] = count;
-    return counts;
+    return await this.#queue.count();
   }
 
   /**
@@ -151,7 +146,7 @@ export class Builds {
       const [build] = await sql.query<Build>("select * from croft.builds where id = $1 for update", [id]);
       if (build?.state !== "queued" && build?.state !== "building")
         throw new ConflictFailure(`cancel build ${id}`, `it is ${build?.state ?? "gone"}`);
-      await this.#queue.leave(sql, build);
+      await this.#queue.move(sql, build, "cancelled");
       await sql.query("update croft.builds set state = 'cancelled', finished_at = now() where id = $1", [id]);
       await sql.query(
         `update croft.sessions set state = 'cancelled', ended_at = now()

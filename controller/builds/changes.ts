@@ -65,15 +65,15 @@ export class ChangeWaiter implements Disposable {
   #wake: (() => void) | undefined;
   readonly #held = new DisposableStack();
 
-  /** @param only a build's id: notes changes of that one alone, and a gap as one. */
-  constructor(changes: Changes, kinds: readonly Change[], only?: number) {
+  /** @param only ids of builds: notes changes of these alone, and a gap as one of each. */
+  constructor(changes: Changes, kinds: readonly Change[], only?: ReadonlySet<number>) {
     const note = (build: number) => {
-      if (only !== undefined && build !== only) return;
+      if (only && !only.has(build)) return;
       this.#changed.add(build);
       this.#wake?.();
     };
     this.#held.use(changes.subscribe(kinds, note));
-    if (only !== undefined) this.#held.use(changes.onGap(() => note(only)));
+    if (only) this.#held.use(changes.onGap(() => only.forEach(note)));
   }
 
   /** The builds that changed since the last time. */

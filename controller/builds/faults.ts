@@ -8,7 +8,7 @@ import type { Log } from "../../os/log.ts";
 import type { Build } from "./build.ts";
 import { countDiagnostics } from "./diagnostics.ts";
 import { counted, type BuildQueue } from "./queue.ts";
-import type { Session } from "./session.ts";
+import { supersedeOthers, type Session } from "./session.ts";
 
 /** The next fault ends the build. */
 const mostFaults = 5;
@@ -20,11 +20,11 @@ const farmOperation = "farm";
 
 /** Counts faults. */
 export class Faults {
-  readonly #queue: Pick<BuildQueue, "putBack" | "leave">;
+  readonly #queue: Pick<BuildQueue, "putBack" | "move">;
   readonly #blobs: Pick<BlobStore, "store">;
   readonly #log: Log;
 
-  constructor(queue: Pick<BuildQueue, "putBack" | "leave">, blobs: Pick<BlobStore, "store">, log: Log) {
+  constructor(queue: Pick<BuildQueue, "putBack" | "move">, blobs: Pick<BlobStore, "store">, log: Log) {
     this.#queue = queue;
     this.#blobs = blobs;
     this.#log = log;
@@ -48,12 +48,13 @@ export class Faults {
       this.#log.warn({ ...about, faults }, "a fault of the host; the build is queued again");
       return;
     }
-    await this.#queue.leave(sql, build);
+    await this.#queue.move(sql, build, "finished");
     await this.#tell(sql, build, session);
     // Whatever its agent sends still comes too late: who waited for the build has been told.
     await sql.query("update croft.sessions set state = 'finished', status = 'abort' where id = $1", [
       session.id,
     ]);
+    await supersedeOthers(sql, session);
     await sql.query(
       `update croft.builds set state = 'finished', status = 'abort', faults = $2, faulty_host = $3,
          finished_at = now() where id = $1`,

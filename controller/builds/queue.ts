@@ -12,12 +12,12 @@
  *
  * Agents of other makes pass over the builds that they cannot read (`croft_only`); those stay where they are.
  *
- * Invariants: whoever changes a build's state holds its row, and takes the queue's row after it; `running` of a queue
- * is the number of its builds in state `building`.
+ * Invariants: whoever changes a build's state holds its row, and takes the queue's row after it; that has the numbers of
+ * its builds in each state (`running`: in state `building`), so that nobody counts the builds themselves.
  */
 import { createHash } from "node:crypto";
 import type { Database, Sql } from "../database/database.ts";
-import type { Build } from "./build.ts";
+import type { Build, BuildState } from "./build.ts";
 import type { Specification } from "./specification.ts";
 import { croftOnlyReason } from "./tasks.ts";
 
@@ -84,7 +84,7 @@ export class BuildQueue {
     rebuildOf: number | null,
   ): Promise<Build> {
     const [build] = await sql.query<Build>(
-      `with turn as (
+      `with counted as (update croft.queues set queued = queued + 1 where name = $6), turn as (
          insert into croft.turns (queue, priority, submitter, rank) values ($6, $7, coalesce($8::text, ''),
            coalesce((select rank from croft.served where queue = $6 and priority = $7), 0) + 1)
          on conflict (queue, priority, submitter) do update set rank = greatest(excluded.rank, turns.rank + 1)
@@ -149,7 +149,7 @@ export class BuildQueue {
       first = await this.#first(sql, queue, taker, taker.host);
     if (!first) return undefined;
     const [open] = await sql.query(
-      `update croft.queues set running = running + 1, last_turn = clock_timestamp()
+      `update croft.queues set running = running + 1, queued = queued - 1, last_turn = clock_timestamp()
        where name = $1 and not paused and (running_limit is null or running < running_limit) returning name`,
       [queue],
     );
@@ -184,7 +184,7 @@ export class BuildQueue {
    * before all; failed by hosts again and again, behind its like.
    */
   async putBack(sql: Sql, build: Build, setback: Setback): Promise<void> {
-    await this.leave(sql, build);
+    await this.move(sql, build, "queued");
     const { aborts, faults, interrupts } = counted(build, setback);
     const priority = setback.kind === "interrupt" ? headPriority : build.priority;
     const rank = setback.kind === "fault" && faults > faultsAtHead ? await lastRank(sql, build) : -1;
@@ -198,12 +198,34 @@ export class BuildQueue {
     );
   }
 
-  /** Makes room for another build of the queue, if this one was being built; its state is then changed by the caller. */
-  async leave(sql: Sql, build: Build): Promise<void> {
-    if (build.state === "building")
-      await sql.query("update croft.queues set running = running - 1 where name = $1", [build.queue]);
+  /** Counts a build by another state; a place that it had is then another one's. Its row is changed by the caller. */
+  async move(sql: Sql, { queue, state }: Build, to: BuildState): Promise<void> {
+    if (state === to) return;
+    await sql.query(
+      `update croft.queues set ${countOf[state]} = ${countOf[state]} - 1, ${countOf[to]} = ${countOf[to]} + 1
+       where name = $1`,
+      [queue],
+    );
+  }
+
+  /** How many builds there are in each state. */
+  async count(): Promise<Record<BuildState, number>> {
+    const [counts] = await this.#database.query<Record<BuildState, number>>(
+      `select ${Object.entries(countOf)
+        .map(([state, column]) => `coalesce(sum(${column}), 0)::integer as ${state}`)
+        .join(", ")} from croft.queues`,
+    );
+    return counts!;
   }
 }
+
+/** The columns of queues that count builds by their state. */
+const countOf: Record<BuildState, string> = {
+  queued: "queued",
+  building: "running",
+  finished: "finished",
+  cancelled: "cancelled",
+};
 
 type Ranked = Build & { rank: number };
 

@@ -11,7 +11,7 @@ import { countDiagnostics } from "./diagnostics.ts";
 import type { Faults } from "./faults.ts";
 import { counted, type BuildQueue, type Setback } from "./queue.ts";
 import type { BuildSecrets } from "./secrets.ts";
-import { isCurrent, type Session } from "./session.ts";
+import { isCurrent, supersedeOthers, type Session } from "./session.ts";
 import type { Log } from "../../os/log.ts";
 
 /** The result of an attempt, as its manifest says. */
@@ -49,7 +49,7 @@ interface Attempt {
 /** Where the parts of a result go. */
 interface ResultParts {
   readonly database: Database;
-  readonly queue: Pick<BuildQueue, "putBack" | "leave">;
+  readonly queue: Pick<BuildQueue, "putBack" | "move">;
   readonly faults: Pick<Faults, "add">;
   readonly blobs: Pick<BlobStore, "store">;
   readonly liveLogs: Pick<LiveLogs, "finish">;
@@ -136,21 +136,24 @@ export class Results {
     fault: string | undefined,
   ): Promise<void> {
     const { queue, faults } = this.#parts;
-    // That of an expired session is counted; its build is in the queue already.
-    if (fault !== undefined && session.state !== "expired") return faults.add(sql, build, session, fault);
+    const hasBuild = session.state !== "expired";
+    // That of an expired session is counted; its build is in the queue already, or with another agent.
+    if (fault !== undefined && hasBuild) return faults.add(sql, build, session, fault);
     if (fault !== undefined) return;
     const setback = setbackOf(status);
+    if (setback && !hasBuild && build.state === "building") return;
     const counters = setback ? counted(build, setback) : build;
     if (setback && (setback.kind === "interrupt" || counters.aborts <= this.#retries)) {
       await queue.putBack(sql, build, setback);
       this.#log.info({ build: build.id, agent: session.agent, status }, "queued again");
       return;
     }
-    await queue.leave(sql, build);
+    await queue.move(sql, build, "finished");
+    await supersedeOthers(sql, session);
     await sql.query(
       `update croft.builds set state = 'finished', status = $2, aborts = $3, faulty_host = null, finished_at = now(),
-         version = case when version = '0' then $4 else version end where id = $1`,
-      [build.id, status, counters.aborts, version],
+         version = case when version = '0' then $4 else version end, session = $5 where id = $1`,
+      [build.id, status, counters.aborts, version, session.id],
     );
     this.#log.info({ build: build.id, agent: session.agent, status }, "finished");
   }

@@ -11,6 +11,8 @@ const freshMs = 150_000;
 /** Agents remembered; one that names itself anew each time must not fill memory. */
 const mostAgents = 10_000;
 const mostNamed = 5;
+/** Builds in a queue that are counted; who waits behind more of them waits long in any case. */
+const mostCounted = 1000;
 
 interface QueueState extends WaitingQueue {
   paused: boolean;
@@ -91,13 +93,17 @@ export class WaitingReasons {
   }
 
   async #placeOf(build: Build, queue: QueueState): Promise<string> {
+    // From the head of the queue on, as its index has it: what lies beyond need not be looked at.
     const [row] = await this.#database.query<{ before: number }>(
-      `select count(*)::integer as before from croft.builds b, croft.builds own
-       where own.id = $1 and b.queue = own.queue and b.state = 'queued'
-         and (-b.queue_priority, b.rank, b.id) < (-own.queue_priority, own.rank, own.id)`,
-      [build.id],
+      `select count(*)::integer as before from croft.builds own, (
+         select queue_priority, rank, id from croft.builds where queue = $2 and state = 'queued'
+         order by queue_priority desc, rank, id limit $3
+       ) as first
+       where own.id = $1 and (-first.queue_priority, first.rank, first.id) < (-own.queue_priority, own.rank, own.id)`,
+      [build.id, queue.name, mostCounted + 1],
     );
     const before = row?.before ?? 0;
+    if (before > mostCounted) return `more than ${mostCounted} builds go before it`;
     const host = build.faulty_host;
     if (before === 0 && host !== null && this.isOfferedElsewhere(queue, host, build.croft_only))
       return `it is given to the next agent that asks, but not to ${host}, which failed it`;

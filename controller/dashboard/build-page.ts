@@ -3,7 +3,13 @@ import { maskCredentials } from "../../os/text/credentials.ts";
 import { formatBytes } from "../../os/text/size.ts";
 import { visible } from "../../os/text/visible.ts";
 import type { Controller } from "../controller.ts";
-import { queueSeconds, secondsBetween, type BuildDetails, type Operation } from "../representation.ts";
+import {
+  mainSession,
+  queueSeconds,
+  secondsBetween,
+  type BuildDetails,
+  type Operation,
+} from "../representation.ts";
 import type { Session } from "../builds/session.ts";
 import { attemptsText } from "../setbacks.ts";
 import { html, type Markup } from "./html.ts";
@@ -11,7 +17,7 @@ import { ago, chip, duration, page } from "./layout.ts";
 import { logExcerpt, type LogExcerpt } from "./log-excerpt.ts";
 import { positionText } from "./live.ts";
 
-/** The page for one attempt of a build, the latest unless another is asked for. */
+/** The page for one attempt of a build, the one that tells what became of it unless another is asked for. */
 export async function buildPage(
   controller: Controller,
   details: BuildDetails,
@@ -19,7 +25,7 @@ export async function buildPage(
 ): Promise<string> {
   const { build, sessions } = details;
   const session =
-    attempt === undefined ? sessions.at(-1) : sessions.find((candidate) => candidate.attempt === attempt);
+    attempt === undefined ? mainSession(details) : sessions.find((candidate) => candidate.attempt === attempt);
   const operations = details.operations.filter((operation) => operation.session === session?.id);
   return page(
     `${build.name} #${build.id}`,

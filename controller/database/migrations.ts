@@ -158,6 +158,27 @@ const steps: readonly string[] = [
   create index builds_queued_for_all on croft.builds (queue, queue_priority desc, rank, id)
     where state = 'queued' and not croft_only;
   `,
+  `
+  alter table croft.sessions add column signs_until timestamptz; -- if its agent gives signs of life
+  create table croft.controllers (
+    name text primary key,
+    seen_at timestamptz not null  -- when it last said that it is there
+  );
+  `,
+  `
+  -- How many builds of a queue are in which state ("running" is that of those that are being built)
+  alter table croft.queues
+    add column queued integer not null default 0,
+    add column finished integer not null default 0,
+    add column cancelled integer not null default 0;
+  update croft.queues q set queued = b.queued, finished = b.finished, cancelled = b.cancelled from (
+    select queue, count(*) filter (where state = 'queued') as queued,
+      count(*) filter (where state = 'finished') as finished,
+      count(*) filter (where state = 'cancelled') as cancelled
+    from croft.builds group by queue
+  ) as b where b.queue = q.name;
+  create index builds_by_status on croft.builds (status, id);
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

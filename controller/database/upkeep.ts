@@ -9,7 +9,7 @@ import type { Log } from "../../os/log.ts";
 import type { EmbeddedDatabase } from "./embedded.ts";
 
 /** The tables that change with every request, claim or result. */
-const tables = ["queues", "turns", "served", "builds", "sessions", "proofs", "offers"];
+const tables = ["queues", "turns", "served", "builds", "sessions", "proofs", "offers", "controllers"];
 
 /** When to do it. */
 interface UpkeepSettings {

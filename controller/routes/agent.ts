@@ -6,6 +6,7 @@ import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request
 import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import type { Offer } from "../builds/offer.ts";
 import { taskFor } from "../builds/tasks.ts";
+import { leaseSeconds } from "../leases/signs.ts";
 import { forCurrentSession } from "./access.ts";
 import { RouteBodies } from "./body.ts";
 import { checkLength, refuseManifest } from "./manifest.ts";
@@ -41,7 +42,7 @@ export function addAgentRoutes(server: FastifyInstance, served: Served): void {
         reply.header("Croft-Log-Offset", String(outcome.expectedOffset));
         return refuse(reply, 409, `the next chunk is that at offset ${outcome.expectedOffset}`);
       }
-      await controller.sessions.extend(session);
+      await controller.leases.extend(session);
       if (outcome.appended > 0) controller.changes.announce("log", session.build);
       return reply.code(204).send();
     },
@@ -74,7 +75,8 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   const wakeToken = agentCan(request, "wake")
     ? await controller.offers.tokenFor(offer, offer.fingerprint ?? request.ip)
     : undefined;
-  const assignment = await controller.sessions.assign(offer);
+  const signsSeconds = agentCan(request, "alive") ? leaseSeconds : undefined;
+  const assignment = await controller.sessions.assign(offer, signsSeconds);
   if (wakeToken !== undefined) controller.wakeUps.came(wakeToken);
   const base = publicUrl(request);
   reply.type("text/manifest");
@@ -98,10 +100,10 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
     task: taskFor(build.specification, session.machine),
   };
   reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
-  if (agentCan(request, "alive")) reply.header("Croft-Alive-URL", `${base}/agent/alive/${session.token}`);
+  if (signsSeconds !== undefined) reply.header("Croft-Alive-URL", `${base}/agent/alive`);
   reply.header("Croft-Upload", "files"); // other controllers take one archive at a time
-  // Nobody's sign of life keeps this lease while a person thinks, so the machine must be gone when it ends.
-  if (build.specification.interactive !== undefined)
+  // Also to who has not said so, if a person may think for as long as the lease lasts: the machine must be gone then.
+  if (agentCan(request, "timeout") || build.specification.interactive !== undefined)
     reply.header("Croft-Timeout", String(controller.sessions.timeoutSeconds(build)));
   // A machine that it has failed before was there to be looked at; one on each host that tries again is too many.
   if (build.aborts > 0) reply.header("Croft-Suspend", "no");

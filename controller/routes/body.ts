@@ -17,6 +17,7 @@ declare module "fastify" {
 export interface Refusal {
   status: number;
   reason: string;
+  headers?: Record<string, string>;
 }
 
 /**
@@ -67,7 +68,9 @@ export function addBinaryBodies(server: FastifyInstance, types: string[]): void 
   server.removeAllContentTypeParsers(); // those for JSON and text read to the same limit, and ask nobody
   server.addContentTypeParser(types, readBody);
   server.addHook("preHandler", async ({ body }, reply) => {
-    if (body instanceof RefusedBody) return refuse(reply, body.refusal.status, body.refusal.reason);
+    if (!(body instanceof RefusedBody)) return;
+    const { status, reason, headers = {} } = body.refusal;
+    return refuse(reply.headers(headers), status, reason);
   });
   server.addHook("onRequest", async (request, reply) => {
     const { bodies } = request.routeOptions.config;

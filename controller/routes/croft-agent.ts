@@ -1,5 +1,17 @@
-/** What an agent of croft says of itself (`Croft-Agent: VERSION; CAN, CAN`); those of other makes have no such header. */
+/**
+ * What an agent of croft says of itself (`Croft-Agent: VERSION; CAN, CAN`); those of other makes have no such header. Nothing
+ * is expected of an agent that it did not say.
+ */
 import type { FastifyRequest } from "fastify";
+
+/** What an agent may say that it can, and what is done with it. */
+export type Ability =
+  /** Gives signs of life, by which its builds are leased. */
+  | "alive"
+  /** Waits until it is woken. */
+  | "wake"
+  /** Ends a build when the time is over that its target gives it. */
+  | "timeout";
 
 /** Whether an agent is of another make. */
 export function isForeign({ headers }: FastifyRequest): boolean {
@@ -7,7 +19,7 @@ export function isForeign({ headers }: FastifyRequest): boolean {
 }
 
 /** Whether an agent says that it can do something. */
-export function agentCan(request: FastifyRequest, ability: string): boolean {
+export function agentCan(request: FastifyRequest, ability: Ability): boolean {
   const [, abilities = ""] = String(request.headers["croft-agent"] ?? "").split(";", 2);
   return abilities.split(",").some((word) => word.trim() === ability);
 }

@@ -9,7 +9,7 @@ import type { Controller } from "../controller.ts";
 import { ChangeWaiter } from "../builds/changes.ts";
 import { answerWithEvents, type EventStream } from "../event-stream.ts";
 import { follow, type LogPosition } from "../follow.ts";
-import { buildJson, readDetails, type BuildDetails } from "../representation.ts";
+import { buildJson, mainSession, readDetails, type BuildDetails } from "../representation.ts";
 import { wholeCharacters } from "../utf8.ts";
 import { mayRead } from "./access.ts";
 import { buildParameters } from "./api.ts";
@@ -96,7 +96,9 @@ async function sendLog(
   reply: FastifyReply,
 ) {
   const session =
-    asked.attempt === undefined ? sessions.at(-1) : sessions.find(({ attempt }) => attempt === asked.attempt);
+    asked.attempt === undefined
+      ? mainSession({ build, sessions })
+      : sessions.find(({ attempt }) => attempt === asked.attempt);
   if (!session && (asked.attempt ?? asked.operation) !== undefined)
     return refuse(reply, 404, `build ${build.id} has no attempt ${asked.attempt ?? 1}`);
   const wanted = operations.filter(

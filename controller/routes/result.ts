@@ -71,7 +71,11 @@ async function refusalOf(controller: Controller, sender: ResultSender): Promise<
   if ("reason" in session) return session;
   // A finished session's may be the same result once more.
   if (!isCurrent(session) && session.state !== "finished")
-    return { status: 410, reason: `the session is ${session.state}` };
+    return {
+      status: 410,
+      reason: `the session is ${session.state}`,
+      headers: { "Croft-Session": session.state },
+    };
   return undefined;
 }
 
@@ -95,7 +99,10 @@ async function takeResult(controller: Controller, request: FastifyRequest, reply
     operations,
     ...withoutUndefined({ workerChecksum, dependencyChecksum, agentChecksum: parsed.agentChecksum }),
   });
-  if (outcome === "gone") return refuse(reply, 410, `the session is ${session.state}`);
+  if (outcome === "gone") {
+    const { state } = (await controller.sessions.find(session.token)) ?? session; // by now
+    return refuse(reply.header("Croft-Session", state), 410, `the session is ${state}`);
+  }
   return reply.code(204).send();
 }
 

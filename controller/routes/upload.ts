@@ -59,7 +59,7 @@ async function takeUpload(
     if (error instanceof UploadError) error.ofArchive = upload.isArchive;
     throw error;
   }
-  await controller.sessions.extend(session);
+  await controller.leases.extend(session);
   controller.changes.announce("state", session.build);
   if (upload.isArchive) return answerManifest(reply, { status: 200, message: `${type} upload is kept` });
   return reply.code(204).send();

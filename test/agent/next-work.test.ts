@@ -47,6 +47,7 @@ async function contextOf(farm: Farm, changes: Partial<RoundContext> = {}): Promi
     polling: { ask },
     status: { set: () => {}, ready: () => {} },
     metrics: { enumerated: () => {} },
+    signs: { show: () => undefined },
     ...changes,
   };
 }

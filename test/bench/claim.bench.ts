@@ -3,7 +3,6 @@
  * the query that the version with a job for each build asked at each poll. Then many claims one after the other: time
  * and size stay what they are. The number of those is `$CLAIMS` (default: 20,000 embedded, as many on the server).
  */
-import { readdirSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,6 +12,7 @@ import { openController, type OpenController } from "../../controller/controller
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { noPostgres, startPostgres } from "../controller/database/postgres.ts";
+import { cost, postmasterOf, processorMs } from "./processor-time.ts";
 
 const queued = [100, 10_000, 100_000];
 const polls = 50;
@@ -43,11 +43,6 @@ export default async function bench(): Promise<void> {
   }
 }
 
-async function postmasterOf({ database }: OpenController): Promise<number> {
-  const [file] = await database.query<{ text: string }>("select pg_read_file('postmaster.pid') as text");
-  return Number.parseInt(file!.text, 10);
-}
-
 async function measurePolls(
   name: string,
   controller: OpenController,
@@ -59,12 +54,12 @@ async function measurePolls(
     void (await controller.sessions.assign({ ...offer, machines: [machine] }));
   const { database } = controller;
   await database.query("drop index croft.builds_queued"); // it is younger than the query
-  const former = await cost(postmaster, () => database.query(formerQuery));
+  const former = await cost(postmaster, polls, () => database.query(formerQuery));
   await database.query(
     "create index builds_queued on croft.builds (queue, queue_priority desc, rank, id) where state = 'queued'",
   );
-  const idle = await cost(postmaster, () => ask("fedora"));
-  const fitting = await cost(postmaster, () => ask("debian"));
+  const idle = await cost(postmaster, polls, () => ask("fedora"));
+  const fitting = await cost(postmaster, polls, () => ask("debian"));
   const what = `${name}, ${count} queued: a poll that fits nothing; that is given a build; formerly, the query alone`;
   line(what, `${ms(idle)}; ${ms(fitting)}; ${ms(former)}`);
 }
@@ -85,33 +80,6 @@ async function fill(controller: OpenController, count: number): Promise<void> {
   await database.query("vacuum (analyze) croft.builds");
 }
 
-/** Processor time of a call in milliseconds, in this process and the database server's. */
-async function cost(postmaster: number, work: () => Promise<unknown>): Promise<number> {
-  for (let count = 0; count < 3; count++) await work();
-  const before = processorMs(postmaster);
-  for (let count = 0; count < polls; count++) await work();
-  return (processorMs(postmaster) - before) / polls;
-}
-
-/** Of this process and, if it is not 0, of a PostgreSQL server with all its processes. */
-function processorMs(postmaster: number): number {
-  const { user, system } = process.cpuUsage();
-  let ticks = 0;
-  for (const pid of postmaster === 0 ? [] : readdirSync("/proc")) {
-    if (!/^\d+$/.test(pid)) continue;
-    try {
-      const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-        .replace(/^.*\) /s, "")
-        .split(" ");
-      if (Number(pid) === postmaster || Number(fields[1]) === postmaster)
-        ticks += Number(fields[11]) + Number(fields[12]);
-    } catch {
-      // it ended meanwhile
-    }
-  }
-  return (user + system) / 1000 + ticks * 10; // proc(5), sysconf(_SC_CLK_TCK) is 100
-}
-
 /** Submitted, given and finished, a thousand kept, many times. */
 async function measureClaims(name: string, controller: OpenController, postmaster: number): Promise<void> {
   await fill(controller, 1000);
@@ -125,7 +93,7 @@ async function measureClaims(name: string, controller: OpenController, postmaste
       await database.transaction(async (sql) => {
         await queue.add(sql, first.queue, first.specification, `who${count % 20}`, null);
         const taken = (await queue.take(sql, first.queue, { host: "host", hasAlternative: () => false }))!;
-        await queue.leave(sql, taken);
+        await queue.move(sql, taken, "finished");
         await sql.query("delete from croft.builds where id = $1", [taken.id]);
       });
     }

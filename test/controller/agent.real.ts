@@ -133,8 +133,8 @@ describe("an agent's work", () => {
     const id = await submit(url, { targets: ["debian"] });
     const first = await postTaskRequest(url);
     assert.deepEqual(
-      ["croft-suspend", "croft-timeout"].map((name) => first.headers.get(name)),
-      [null, null],
+      ["croft-suspend", "croft-timeout", "croft-alive-url"].map((name) => first.headers.get(name)),
+      [null, null, null],
     );
     assert.equal((await sendResult(await receivedTask(first), "abort")).status, 204);
     assert.equal((await readBuild(url, id)).state, "queued");
@@ -151,7 +151,7 @@ describe("an agent's work", () => {
     assert.match(stdout, /^1?\d* .*\babort +2 \(2 aborts\) /m);
   });
 
-  test("a build whose lease is over is queued again; its late result counts until another agent has it", async () => {
+  test("a build whose lease is over is queued again; the first result of both agents counts", async () => {
     const id = await submit(url, { targets: ["impatient"] });
     const first = await requestTask(url, machine("impatient"));
     await until(async () => (await readBuild(url, id)).state === "queued", "the lease to end");
@@ -167,9 +167,11 @@ describe("an agent's work", () => {
     const slow = await requestTask(url, machine("impatient"));
     await until(async () => (await readBuild(url, other)).state === "queued", "the lease to end");
     const quick = await requestTask(url, { ...machine("impatient"), agent: "host-2" });
-    assert.equal((await sendResult(slow, "error")).status, 410);
-    assert.equal((await sendLog(slow, 0, "x")).status, 410);
+    assert.equal((await sendLog(slow, 0, "x")).status, 204, "it may be the first");
     assert.equal((await sendResult(quick, "success")).status, 204);
+    const late = await sendResult(slow, "error");
+    assert.deepEqual([late.status, late.headers.get("croft-session")], [410, "superseded"]);
+    assert.equal((await sendLog(slow, 1, "x")).status, 410);
     const build = await readBuild(url, other);
     assert.deepEqual(
       build.attempts.map(({ state, agent }) => [state, agent]),
@@ -289,6 +291,22 @@ describe("an agent's work", () => {
     const again = await fetch(`${url}/api/v1/builds/${id}/rebuild`, { method: "POST" });
     assert.equal(again.status, 201);
     assert.equal((await sendResult(await requestTask(url), "success")).status, 204);
+  });
+
+  test("only of an agent that says so are signs of life expected, and the end of a build in time", async () => {
+    for (const [abilities, expected] of [
+      ["; alive, wake, timeout", [`${url}/agent/alive`, "5400"]],
+      ["; alive", [`${url}/agent/alive`, null]],
+      ["; alivex, xtimeout", [null, null]],
+      ["; timeout;alive", [null, "5400"]],
+      ["", [null, null]],
+    ] as const) {
+      await submit(url, { targets: ["debian"] });
+      const given = await postTaskRequest(url, {}, abilities);
+      const told = ["croft-alive-url", "croft-timeout"].map((name) => given.headers.get(name));
+      assert.deepEqual(told, expected, abilities);
+      assert.equal((await sendResult(await receivedTask(given), "success")).status, 204);
+    }
   });
 
   test("an interactive build goes to agents that take such", async () => {

@@ -106,7 +106,11 @@ export async function receivedTask(response: Response): Promise<ReceivedTask> {
 }
 
 /** As {@link requestTask}, but gives the answer whatever it is. */
-export async function postTaskRequest(url: string, changes: Partial<TaskRequest> = {}): Promise<Response> {
+export async function postTaskRequest(
+  url: string,
+  changes: Partial<TaskRequest> = {},
+  abilities = "",
+): Promise<Response> {
   const request: TaskRequest = {
     agent: "host-1",
     toolchainName: "default",
@@ -114,7 +118,7 @@ export async function postTaskRequest(url: string, changes: Partial<TaskRequest>
     machines: [{ id: "debian_13-1.0", name: "debian_13", summary: "Debian 13" }],
     ...changes,
   };
-  const headers = { "content-type": "text/manifest", "croft-agent": "1.0.0" };
+  const headers = { "content-type": "text/manifest", "croft-agent": `1.0.0${abilities}` };
   const body = new Uint8Array(formatTaskRequest(request));
   return await fetch(`${url}/agent/task`, { method: "POST", headers, body });
 }

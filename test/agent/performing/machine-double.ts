@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../../agent/context.ts";
 import { AgentMetrics } from "../../../agent/status/metrics.ts";
+import { SignsOfLife } from "../../../agent/task-state/signs-of-life.ts";
+import { Failure } from "../../../os/failure.ts";
 import { openConfiguredContext } from "../../../agent/configured-context.ts";
 import type { Settings } from "../../../agent/settings/settings.ts";
 import { makeSettings } from "../settings/make-settings.ts";
@@ -151,8 +153,10 @@ export async function agentDouble(
   const metrics = new AgentMetrics(settings, status, spoolMeter);
   const machines: MachineDouble[] = [];
   const stop = new AbortController().signal;
+  const signs = new SignsOfLife({ ask: () => Promise.reject(new Failure("ask", "no controller")) }, farm.log);
   const context: Context = {
-    ...(await openConfiguredContext(settings, spool, farm.log, metrics, stop)),
+    ...(await openConfiguredContext(settings, spool, farm.log, metrics, signs, stop)),
+    signs,
     ...{ log: farm.log, spool, spoolMeter, status, metrics, hostName: "host", stop },
     ability: new HostAbility(),
     startMachine: (options) => {
@@ -165,5 +169,9 @@ export async function agentDouble(
       return Promise.resolve(machine);
     },
   };
-  return { farm, context, machines, [Symbol.asyncDispose]: () => farm[Symbol.asyncDispose]() };
+  const dispose = async () => {
+    await signs[Symbol.asyncDispose]();
+    await farm[Symbol.asyncDispose]();
+  };
+  return { farm, context, machines, [Symbol.asyncDispose]: dispose };
 }

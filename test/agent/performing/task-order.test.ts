@@ -187,6 +187,14 @@ test("an interactive task takes no longer than its controller waits, however lon
   assert.match(sooner.log, /^no result within 0.2 s/);
 });
 
+test("a build ends when the time is over that its target gives it, says so, and leaves its machine to others", async () => {
+  await using run = await perform(begins, {}, "", { timeoutSeconds: 1 });
+  assert.match(run.log, /^no result within 1 s, the time that its target gives it/);
+  assert.deepEqual([run.performed.result.status, run.performed.held], ["abort", undefined]);
+  assert.deepEqual(run.machines[0]!.calls, ["gone"]);
+  assert.equal(await run.isFree(), true);
+});
+
 test("a build that has failed a machine before does not suspend another one: what is left of it is kept", async () => {
   const told = { mayHold: false } as const;
   for (const changes of [

@@ -39,8 +39,14 @@ async function spooled(answer: Reply, assignment: Partial<Assignment> = {}) {
   await entry.setResult(formatResultRequest({ session: "s", agentChecksum: "1", result }));
   const clock = { seconds: 1000 };
   const client = new HttpClient({ ...makeSettings({}, [url]), requestRetries: 0, agent: "test" });
-  const open = () => new Delivery({ client, spool, log: silentLog(), now: () => clock.seconds * 1000 });
-  return Object.assign(stack, { spool, entry, controller, clock, open, delivery: open() });
+  const shown: string[] = [];
+  const signs = {
+    show: ({ session }: { session: string }, phase: string) => void shown.push(`${session} ${phase}`),
+    end: (session: string) => void shown.push(`${session} over`),
+  };
+  const open = () =>
+    new Delivery({ client, spool, signs, log: silentLog(), now: () => clock.seconds * 1000 });
+  return Object.assign(stack, { spool, entry, controller, clock, shown, open, delivery: open() });
 }
 
 type Spooled = Awaited<ReturnType<typeof spooled>>;
@@ -100,10 +106,27 @@ for (const [status, headers] of [
     assert.match(await readFile(answer, "utf8"), new RegExp(`^${status}\nso it is\n`));
   });
 
-test("a result that is accepted leaves the spool", async () => {
-  await using on = await spooled({ status: 204 });
+test("a result that is accepted leaves the spool; its controller is shown that it is on its way until then", async () => {
+  await using on = await spooled({ status: 503 });
   await on.delivery.sendDue(never);
-  assert.equal(await where(on), "accepted");
+  assert.deepEqual([await where(on), on.shown], ["spool", ["s delivering"]]);
+  on.controller.answer = () => ({ status: 204 });
+  await on.delivery.send(on.entry, {});
+  assert.deepEqual([await where(on), on.shown.at(-1)], ["accepted", "s over"]);
+});
+
+test("nothing is kept of a result that nobody waits for, but for what a controller does not know", async () => {
+  for (const [state, kept] of [
+    ["cancelled", "accepted"],
+    ["superseded", "accepted"],
+    ["finished", "rejected"],
+    [undefined, "rejected"],
+  ] as const) {
+    const headers = { ...plain, ...(state === undefined ? {} : { "croft-session": state }) };
+    await using on = await spooled({ status: 410, body: "gone\n", headers });
+    await on.delivery.sendDue(never);
+    assert.deepEqual([await where(on), on.shown.at(-1)], [kept, "s over"], state ?? "nothing");
+  }
 });
 
 test("a result is sent for 7 days, less an hour; an hour later it is kept aside, and not sent any more", async () => {

@@ -32,7 +32,7 @@ const routes: Record<string, "anybody" | "reader" | "submitter" | "agent"> = {
   "GET /readyz": "anybody",
   "GET /metrics": "reader",
   "POST /agent/task": "agent",
-  "POST /agent/alive/:session": "agent",
+  "POST /agent/alive": "agent",
   "GET /agent/wake/:token": "agent",
   "DELETE /agent/wake/:token": "agent",
   "POST /agent/result": "agent",

@@ -10,7 +10,7 @@ test("changes are noted until they are taken, each build once, of the kinds and 
   const changes = new Changes();
   using all = new ChangeWaiter(changes, ["state", "log"]);
   using states = new ChangeWaiter(changes, ["state"]);
-  using one = new ChangeWaiter(changes, ["state", "log"], 2);
+  using one = new ChangeWaiter(changes, ["state", "log"], new Set([2]));
   for (const [kind, build] of [
     ["state", 1],
     ["log", 2],

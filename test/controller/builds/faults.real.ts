@@ -22,7 +22,7 @@ for (const [database, skip] of databaseKinds)
     beforeEach(async () => {
       const { database, waiting } = controller;
       await database.query("truncate croft.builds, croft.turns, croft.served restart identity cascade");
-      await database.query("update croft.queues set running = 0, last_turn = null");
+      await database.query("update croft.queues set running = 0, queued = 0, last_turn = null");
       for (const host of ["a", "b"]) waiting.forget(offer(host));
     });
 
@@ -49,7 +49,7 @@ for (const [database, skip] of databaseKinds)
       await controller.database.query("update croft.sessions set expires_at = now() where id = $1", [
         session.id,
       ]);
-      await controller.sessions.expire();
+      await controller.leases.look();
     }
 
     async function end(
@@ -181,7 +181,7 @@ for (const [database, skip] of databaseKinds)
       controller.waiting.note({ ...offer("b"), machines: ["fedora"], toolchain: "other" });
       assert.equal((await controller.sessions.assign(offer("a")))?.build.id, id);
       await controller.database.query("update croft.sessions set expires_at = now()");
-      await controller.sessions.expire();
+      await controller.leases.look();
       controller.waiting.note(offer("a"));
       assert.equal(await isFault(await take("b")), "stored");
       controller.waiting.note(offer("b"));

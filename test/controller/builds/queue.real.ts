@@ -35,11 +35,13 @@ async function end(controller: OpenController, { session }: Assignment, status: 
   assert.equal(stored, "stored");
 }
 
-/** The counter of a queue is what the builds say. */
+/** The counters of a queue are what the builds say. */
 async function assertCounted({ database }: OpenController): Promise<void> {
   const wrong = await database.query(
-    `select q.name from croft.queues q where q.running <>
-       (select count(*) from croft.builds b where b.queue = q.name and b.state = 'building')`,
+    `select q.name from croft.queues q where (q.queued, q.running, q.finished, q.cancelled) <>
+       (select count(*) filter (where state = 'queued'), count(*) filter (where state = 'building'),
+          count(*) filter (where state = 'finished'), count(*) filter (where state = 'cancelled')
+        from croft.builds b where b.queue = q.name)`,
   );
   assert.deepEqual(wrong, []);
 }
@@ -56,7 +58,8 @@ for (const [database, skip] of databaseKinds)
         "truncate croft.builds, croft.turns, croft.served restart identity cascade",
       );
       await controller.database.query(
-        "update croft.queues set paused = false, running_limit = null, running = 0, last_turn = null",
+        `update croft.queues set paused = false, running_limit = null, running = 0, queued = 0, finished = 0,
+           cancelled = 0, last_turn = null`,
       );
     });
 
@@ -107,7 +110,7 @@ for (const [database, skip] of databaseKinds)
       await controller.database.query("update croft.sessions set expires_at = now() where id = $1", [
         silent.session.id,
       ]);
-      await controller.sessions.expire();
+      await controller.leases.look();
       await assertCounted(controller);
       assert.deepEqual(await takeAll(controller), ["interrupted", "urgent", "aborted", "silent", "new"]);
       await assertCounted(controller);

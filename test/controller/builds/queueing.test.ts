@@ -29,7 +29,7 @@ function buildsOf(answers: ConstructorParameters<typeof DatabaseDouble>[0] = {})
   const changes = new Changes();
   const told = new ChangeWaiter(changes, ["state"]);
   const queued: { queue: string; what: Specification; by: string | null; of: number | null }[] = [];
-  const left: Build[] = [];
+  const left: unknown[] = [];
   const queue = {
     ensure: async (key: { target: string; interactive: boolean }) =>
       `${key.target}${key.interactive ? " interactive" : ""}`,
@@ -37,7 +37,9 @@ function buildsOf(answers: ConstructorParameters<typeof DatabaseDouble>[0] = {})
       queued.push({ queue: name, what, by, of });
       return buildRow({ id: queued.length, state: "queued" });
     },
-    leave: async (_sql: unknown, build: Build) => void left.push(build),
+    move: async (_sql: unknown, build: Build, to: string) =>
+      void left.push([build.id, to]),
+    count: async () => ({ queued: 3, building: 0, finished: 0, cancelled: 0 }),
   };
   const builds = new Builds(database, queue, ["linux-gcc", "linux-clang", "arm-gcc"].map(target), changes);
   return { builds, database, told, queued, left };
@@ -99,7 +101,7 @@ test("a build is cancelled while it waits or is built; of one that has ended tha
     const cancelled = on.builds.cancel(7);
     if (state === "queued" || state === "building") {
       await cancelled;
-      assert.deepEqual([on.left, on.told.take()], [[row], [7]]);
+      assert.deepEqual([on.left, on.told.take()], [[[7, "cancelled"]], [7]]);
       const changed = on.database.statements.filter(({ text }) => text.startsWith("update"));
       assert.deepEqual(
         changed.map(({ values }) => values),
@@ -117,12 +119,6 @@ test("a build is cancelled while it waits or is built; of one that has ended tha
   }
 });
 
-test("builds are counted by state; a state that none is in, too", async () => {
-  const rows = [{ state: "queued", count: 3 }];
-  const { builds } = buildsOf({ "select state, count": () => rows });
-  assert.deepEqual(await builds.count(), { queued: 3, building: 0, finished: 0, cancelled: 0 });
-});
-
 test("a list is narrowed by what is given, each value where it belongs", async () => {
   const on = buildsOf();
   await on.builds.list({ limit: 5 });
@@ -136,7 +132,7 @@ test("a list is narrowed by what is given, each value where it belongs", async (
 });
 
 test("what is queued has each value in its column", async () => {
-  const database = new DatabaseDouble({ "with turn as": () => [buildRow()] });
+  const database = new DatabaseDouble({ "with counted as": () => [buildRow()] });
   const queue = new BuildQueue(database);
   assert.deepEqual(await queue.add(database, "q", specification, "ann", 42), buildRow());
   const { text, values } = database.statements[0]!;
@@ -187,7 +183,6 @@ function sessionsOf(
   withChallenge = false,
   leaseMarginSeconds = 60,
   build: Partial<Build> = {},
-  now = () => performance.now(),
 ) {
   const database = new DatabaseDouble({
     "insert into croft.sessions": () => [sessionRow({ id: 71 })],
@@ -196,22 +191,17 @@ function sessionsOf(
   const changes = new Changes();
   const told = new ChangeWaiter(changes, ["state"]);
   const key = { name: "q", target: "linux-gcc", machine: "debian_*", toolchain: "gcc*", interactive: false };
-  const failed: unknown[] = [];
-  const faults = {
-    add: async (_sql: unknown, { id }: Build, { agent }: Session, reason: string) =>
-      void failed.push([id, agent, reason]),
-  };
   const queue = {
     waiting: async () => waiting.map((more) => ({ ...key, ...more })),
     take: async (_sql: unknown, name: string) =>
       name === "empty" ? undefined : buildRow({ queue: name, session: 70, ...build }),
   };
-  const settings = { leaseMarginSeconds, withChallenge, interactiveTimeoutSeconds: 9000, now };
+  const settings = { leaseMarginSeconds, withChallenge, interactiveTimeoutSeconds: 9000 };
   const isOfferedElsewhere = () => false;
-  const sessions = new Sessions({ database, queue, faults, changes, isOfferedElsewhere, log }, settings);
+  const sessions = new Sessions({ database, queue, changes, isOfferedElsewhere }, settings);
   const opened = () =>
     database.statements.filter(({ text }) => text.startsWith("insert into croft.sessions"));
-  return { sessions, database, told, opened, failed };
+  return { sessions, database, told, opened };
 }
 
 test("a build goes to an agent whose toolchain and machine fit it; of the machines the first that does", async () => {
@@ -230,7 +220,7 @@ test("a build goes to an agent whose toolchain and machine fit it; of the machin
   assert.ok(isInTransaction);
   const [token, ...rest] = values;
   assert.match(String(token), /^[A-Za-z0-9_-]{32}$/);
-  assert.deepEqual(rest, [7, 1, "host", "gcc_12", "debian_13", null, null, 660]);
+  assert.deepEqual(rest, [7, 1, "host", "gcc_12", "debian_13", null, null, 660, null]);
   assert.deepEqual(on.told.take(), [7]);
 });
 
@@ -279,47 +269,14 @@ test("the database is not asked for a session by a text that is none", async () 
   assert.deepEqual(on.database.statements[0]!.values, ["abc_-9"]);
 });
 
-test("signs of life are written at most four times in what a lease may be late, and each 10 s at most", async () => {
-  for (const [marginSeconds, every] of [
-    [60, 10_000],
-    [8, 2000],
-  ] as const) {
-    let now = 0;
-    const { sessions, database } = sessionsOf([], {}, false, marginSeconds, {}, () => now);
-    const writtenAfter = async (milliseconds: number, id = 70) => {
-      now += milliseconds;
-      await sessions.extend(sessionRow({ id }));
-      return database.statements.splice(0).map(({ values }) => values);
-    };
-    assert.deepEqual(await writtenAfter(0), [[70, marginSeconds]]);
-    assert.deepEqual(await writtenAfter(every - 1), []);
-    assert.deepEqual(await writtenAfter(0, 71), [[71, marginSeconds]], "another session has its own time");
-    assert.deepEqual(await writtenAfter(1), [[70, marginSeconds]]);
-  }
-});
-
 test("a build is leased for what its target gives it, an interactive one for what a person gets", async () => {
   for (const [interactive, seconds] of [
     [{}, 660],
     [{ interactive: "test" }, 9060],
   ] as const) {
     const on = sessionsOf([{}], {}, false, 60, { specification: { ...specification, ...interactive } });
-    await on.sessions.assign(offer);
-    assert.equal(on.opened()[0]!.values.at(-1), seconds);
-  }
-});
-
-test("a lease that is over is a fault of its host, unless its agent was quicker", async () => {
-  for (const isOver of [true, false]) {
-    const on = sessionsOf([], {
-      "select * from croft.sessions where state = 'active'": () => [sessionRow()],
-      "select * from croft.builds where id": () => [buildRow()],
-      "update croft.sessions set state = 'expired'": () => (isOver ? [sessionRow()] : []),
-      "select min(expires_at)": () => [{ next: isOver ? new Date(5) : null, now: new Date(0) }],
-    });
-    assert.deepEqual(await on.sessions.expire(), isOver ? new Date(5) : undefined);
-    const lost = [7, "host", "no result before its lease ended"];
-    assert.deepEqual([on.failed, on.told.take()], isOver ? [[lost], [7]] : [[], []]);
+    await on.sessions.assign(offer, 60);
+    assert.deepEqual(on.opened()[0]!.values.slice(-2), [seconds, 60]);
   }
 });
 
@@ -330,10 +287,11 @@ async function store(
     session = {},
     row = session,
     aborts = 0,
-  }: { session?: Partial<Session>; row?: Partial<Session>; aborts?: number } = {},
+    state = "building",
+  }: { session?: Partial<Session>; row?: Partial<Session>; aborts?: number; state?: Build["state"] } = {},
 ) {
   const database = new DatabaseDouble({
-    "select * from croft.builds": () => [buildRow({ aborts })],
+    "select * from croft.builds": () => [buildRow({ aborts, state })],
     "select * from croft.sessions": () => [sessionRow(row)],
   });
   const changes = new Changes();
@@ -345,7 +303,8 @@ async function store(
   const noting = {
     putBack: async (_sql: unknown, build: Build, { kind }: Setback) =>
       void queue.push(["again", build.id, kind]),
-    leave: async (_sql: unknown, build: Build) => void queue.push(["leaves", build.id]),
+    move: async (_sql: unknown, build: Build, to: string) =>
+      void queue.push([to, build.id]),
   };
   const faults = {
     add: async (_sql: unknown, { id }: Build, { agent }: Session, reason: string) =>
@@ -368,7 +327,7 @@ test("a result ends its build, with its logs and what they report", async () => 
     { name: "test", status: "warning", log: "x\nwarning: y\nerror: z\n" },
   ];
   const on = await store({ status: "warning", operations, ...checksums });
-  assert.deepEqual([on.outcome, on.told, on.queue], ["stored", [7], [["leaves", 7]]]);
+  assert.deepEqual([on.outcome, on.told, on.queue], ["stored", [7], [["finished", 7]]]);
   const [[id, status, digest, ...rest]] = on.written("update croft.sessions") as [unknown[]];
   assert.deepEqual([id, status, rest], [70, "warning", ["w", "d", "a"]]);
   assert.match(String(digest), /^[0-9a-f]{64}$/);
@@ -376,7 +335,7 @@ test("a result ends its build, with its logs and what they report", async () => 
     [70, 0, "update", "success", "digest of fine\n", 5, 1, 0, 0],
     [70, 1, "test", "warning", "digest of x\nwarning: y\nerror: z\n", 22, 3, 1, 1],
   ]);
-  assert.deepEqual(on.written("update croft.builds"), [[7, "warning", 0, "1.0"]]);
+  assert.deepEqual(on.written("update croft.builds"), [[7, "warning", 0, "1.0", 70]]);
   assert.ok(
     on.database.statements.every(({ isInTransaction }) => isInTransaction),
     "all or nothing",
@@ -390,7 +349,7 @@ test("an interrupted build is queued again whatever else it was, an aborted one 
   const last = await store({ status: "abort" }, { aborts: 1 });
   assert.deepEqual(
     [last.queue, last.written("update croft.builds")],
-    [[["leaves", 7]], [[7, "abort", 2, "1.0"]]],
+    [[["finished", 7]], [[7, "abort", 2, "1.0", 70]]],
   );
 });
 
@@ -409,7 +368,7 @@ test("an abort of the agent's own is a fault of its host, once; that of a machin
     ]);
   const noted = { ...own, status: "success" };
   assert.deepEqual((await store({ ...told, operations: [noted] })).queue, [["again", 7, "abort"]]);
-  assert.deepEqual((await store({ ...told, status: "abnormal" })).queue, [["leaves", 7]]);
+  assert.deepEqual((await store({ ...told, status: "abnormal" })).queue, [["finished", 7]]);
 });
 
 test("a result is stored once, as long as its session is the build's; its lease need not last", async () => {
@@ -437,6 +396,27 @@ test("a result is stored once, as long as its session is the build's; its lease 
     const changed = await store({}, { row: { state } });
     assert.deepEqual([changed.outcome, changed.queue, changed.told], ["gone", [], []]);
   }
+});
+
+test("of a build that another agent has by now, an expired session ends what it can tell of the package only", async () => {
+  const expired = { session: { state: "expired" } } as const;
+  const fault = { name: "agent", status: "abort", log: "no room\n" };
+  for (const [result, whileBuilt, whileQueued] of [
+    [{ status: "success" }, [["finished", 7]], [["finished", 7]]],
+    [{ status: "error" }, [["finished", 7]], [["finished", 7]]],
+    [{ status: "interrupt" }, [], [["again", 7, "interrupt"]]],
+    [{ status: "abort" }, [], [["again", 7, "abort"]]],
+    [{ status: "abort", operations: [fault] }, [], []],
+  ] as const) {
+    const built = await store(result, expired);
+    assert.deepEqual([built.outcome, built.queue], ["stored", whileBuilt], result.status);
+    const queued = await store(result, { ...expired, state: "queued" });
+    assert.deepEqual([queued.outcome, queued.queue], ["stored", whileQueued], result.status);
+  }
+  const ended = await store({ status: "success" }, expired);
+  const others = "update croft.sessions set state = 'superseded'";
+  assert.deepEqual(ended.written(others), [[7, 70]], "the other agents are told");
+  assert.deepEqual((await store({ status: "interrupt" }, expired)).written(others), []);
 });
 
 test("results differ by version, status, and by name, status and log of each operation", async () => {

@@ -35,7 +35,7 @@ describe("an embedded database", () => {
     await first[Symbol.asyncDispose]();
     await new Promise((resolve) => setTimeout(resolve, 300)); // the lease ends while nobody is there
     await using second = await open(data);
-    await second.sessions.expire();
+    await second.leases.look();
     assert.equal((await second.builds.find(build))?.state, "building");
   });
 

@@ -2,8 +2,8 @@
 
 /** No answer of a database takes so long, and no clock is put right by less in one step that a lease would mind. */
 const jumpMs = 30_000;
-/** Leases are looked at every few seconds: after a longer gap, this process itself did not run. */
-const gapMs = 30_000;
+/** Leases are looked at every few seconds: after a longer gap, this process itself did not run, or its database did not. */
+const gapMs = 15_000;
 
 /** What is seen between two looks. */
 export type LeaseClockView = "steady" | "jumped" | "stood still";
@@ -18,11 +18,12 @@ export class LeaseClock {
     this.#now = now;
   }
 
-  /** @param databaseTime of this moment. */
+  /** @param databaseTime of this moment; at the first look, nobody knows how long there was no controller. */
   look(databaseTime: Date): LeaseClockView {
     const seen = { databaseMs: databaseTime.getTime(), ownMs: this.#now() };
-    const last = this.#last ?? seen;
+    const last = this.#last;
     this.#last = seen;
+    if (!last) return "stood still";
     const own = seen.ownMs - last.ownMs;
     if (Math.abs(seen.databaseMs - last.databaseMs - own) > jumpMs) return "jumped";
     return own > gapMs ? "stood still" : "steady";

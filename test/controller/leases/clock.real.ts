@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BuildQueue } from "../../../controller/builds/queue.ts";
 import { Faults } from "../../../controller/builds/faults.ts";
-import { Sessions } from "../../../controller/builds/sessions.ts";
+import { Leases } from "../../../controller/leases/leases.ts";
 import { silentLog } from "../../../os/log.ts";
 import { openFarm } from "../in-process.ts";
 
@@ -16,10 +16,12 @@ test("no build is taken from its agent by a clock that was set, nor left to a de
   const queue = new BuildQueue(database);
   const log = silentLog();
   const faults = new Faults(queue, farm.blobs, log);
-  const sessions = new Sessions(
-    { database, queue, faults, changes, isOfferedElsewhere: () => false, log },
-    { leaseMarginSeconds: 600, interactiveTimeoutSeconds: 9000, withChallenge: false, now: () => own },
+  const leases = new Leases(
+    { database, faults, changes, log },
+    { controllerName: "here", leaseMarginSeconds: 600, now: () => own },
   );
+  await leases.look();
+  const { sessions } = farm;
   const what = { name: "x", version: "0", repository: "https://x.org/x.git", targets: ["*"], priority: 0 };
   await builds.submit(what, null);
   const offer = { agent: "host", toolchain: "default", interactive: "false", machines: ["m"] } as const;
@@ -34,13 +36,13 @@ test("no build is taken from its agent by a clock that was set, nor left to a de
   };
   for (const milliseconds of [day, -day]) {
     await set(milliseconds);
-    await sessions.expire();
+    await leases.look();
     const now = (await sessions.find(session.token))!;
     assert.equal(now.state, "active");
     const lease = (now.expires_at.getTime() - Date.now()) / 1000;
     assert.ok(lease > session.lease_seconds - 60 && lease <= session.lease_seconds + 1, String(lease));
   }
   await database.query("update croft.sessions set expires_at = now()");
-  await sessions.expire();
+  await leases.look();
   assert.equal((await sessions.find(session.token))!.state, "expired");
 });

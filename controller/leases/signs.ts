@@ -1,0 +1,38 @@
+/** Signs of life of agents, on their way into the database. */
+import type { SessionPhase, SessionSign } from "../../manifests/signs.ts";
+import type { Sql } from "../database/database.ts";
+
+/** So long a lease lasts after a sign; agents give one every 15 seconds or so. */
+export const leaseSeconds = 60;
+/** So long a result is waited for that its agent has. */
+const deliverySeconds = 3600;
+
+/**
+ * Writes signs down.
+ *
+ * @param marginSeconds how long a decision may take beyond the build's timeout after its last sign
+ */
+export async function writeSigns(
+  sql: Sql,
+  signs: readonly SessionSign[],
+  marginSeconds: number,
+): Promise<void> {
+  // While its machine builds, signs do not prolong what a build may take.
+  const kept: Record<SessionPhase, number> = {
+    building: 0,
+    deciding: marginSeconds,
+    delivering: deliverySeconds,
+  };
+  await sql.query(
+    `update croft.sessions s set
+       signs_until = greatest(s.signs_until, now() + given.seconds * interval '1 second'),
+       expires_at = greatest(s.expires_at, now() + given.kept * interval '1 second')
+     from (select unnest($1::text[]) as token, unnest($2::integer[]) as seconds, unnest($3::integer[]) as kept) as given
+     where s.token = given.token and s.state = 'active'`,
+    [
+      signs.map(({ session }) => session),
+      signs.map(({ phase }) => (phase === "delivering" ? deliverySeconds : leaseSeconds)),
+      signs.map(({ phase }) => kept[phase]),
+    ],
+  );
+}

@@ -1,0 +1,165 @@
+/** Agents that vanish, and a controller, its database or a balancer that is away for two minutes while 20 builds run */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SignsOfLife } from "../../agent/task-state/signs-of-life.ts";
+import { HttpClient } from "../../agent/wire/http.ts";
+import { openServer } from "../../controller/database/server.ts";
+import { silentLog } from "../../os/log.ts";
+import { AgentHome, resultText } from "../agent/running-agent.ts";
+import { noPostgres, startPostgres } from "../controller/database/postgres.ts";
+import {
+  makeFarm,
+  postTaskRequest,
+  readBuild,
+  receivedTask,
+  sendResult,
+  submit,
+  type ReceivedTask,
+} from "../controller/farm.ts";
+import { until } from "../controller/until.ts";
+
+const builds = 20;
+const awayMs = 120_000;
+/** By then a lease that should not would have ended. */
+const afterwardsMs = 130_000;
+
+/** Gives out builds, has something go away for two minutes, and brings it back: each build is built once. */
+async function outage(url: string, goAway: () => void, comeBack: () => void | Promise<void>): Promise<void> {
+  const client = new HttpClient({
+    ...{ agent: "test", connectTimeoutSeconds: 30, requestTimeoutSeconds: 60, requestRetries: 0 },
+  });
+  await using stack = new AsyncDisposableStack();
+  const given: { id: number; task: ReceivedTask }[] = [];
+  for (let count = 0; count < builds; count++) {
+    const id = await submit(url);
+    const answer = await postTaskRequest(url, { agent: `host-${count}` }, "; alive, timeout");
+    const aliveUrl = answer.headers.get("croft-alive-url")!;
+    const task = await receivedTask(answer);
+    stack.use(new SignsOfLife(client, silentLog())).show({ session: task.session, aliveUrl }, "building");
+    given.push({ id, task });
+  }
+  await sleep(20_000); // each has given a sign or two
+  goAway();
+  await sleep(awayMs);
+  await comeBack();
+  await sleep(afterwardsMs);
+  for (const { id, task } of given) {
+    assert.equal((await sendResult(task, "success")).status, 204);
+    const { attempts, status } = await readBuild(url, id);
+    assert.deepEqual([attempts.length, status], [1, "success"]);
+  }
+}
+
+/** A relay to a controller that can be away. */
+async function startBalancer() {
+  let backend = 0;
+  let isAway = false;
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    if (isAway) return void socket.destroy();
+    const to = connect(backend, "127.0.0.1");
+    for (const [one, other] of [
+      [socket, to],
+      [to, socket],
+    ] as const) {
+      sockets.add(one);
+      one.pipe(other).on("error", () => other.destroy());
+      one.on("error", () => other.destroy()).on("close", () => sockets.delete(one));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    leadTo: (url: string) => (backend = Number(new URL(url).port)),
+    goAway: () => {
+      isAway = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    comeBack: () => void (isAway = false),
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** A process and its children. */
+function family(parent: number): number[] {
+  const children = readdirSync("/proc").filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const fields = readFileSync(`/proc/${name}/stat`, "utf8").replace(/^.*\) /s, "");
+      return Number(fields.split(" ")[1]) === parent;
+    } catch {
+      return false; // it ended meanwhile
+    }
+  });
+  return [parent, ...children.map(Number)];
+}
+
+describe("nothing is built twice", { concurrency: true }, () => {
+  test("when the controller stands still for two minutes", async () => {
+    await using farm = await makeFarm();
+    const { url, process } = await farm.start();
+    await outage(
+      url,
+      () => void process.kill("SIGSTOP"),
+      () => void process.kill("SIGCONT"),
+    );
+  });
+
+  test("when its database stands still for two minutes", { skip: noPostgres }, async () => {
+    await using postgres = await startPostgres();
+    await using farm = await makeFarm(`database: ${postgres.url}\n`);
+    const { url } = await farm.start();
+    let pids: number[] = [];
+    {
+      await using database = await openServer(postgres.url, () => {});
+      const [file] = await database.query<{ text: string }>("select pg_read_file('postmaster.pid') as text");
+      pids = [Number.parseInt(file!.text, 10)];
+    }
+    const signal = (name: NodeJS.Signals) => {
+      if (name === "SIGSTOP") pids = family(pids[0]!);
+      for (const pid of pids) process.kill(pid, name);
+    };
+    await outage(
+      url,
+      () => signal("SIGSTOP"),
+      () => signal("SIGCONT"),
+    );
+  });
+
+  test("when the balancer before it is away for two minutes", async () => {
+    await using balancer = await startBalancer();
+    await using farm = await makeFarm();
+    const { url } = await farm.start("--public-url", balancer.url);
+    balancer.leadTo(url);
+    await outage(balancer.url, balancer.goAway, balancer.comeBack);
+  });
+});
+
+test("the build of an agent that was killed runs elsewhere after a minute", async (t) => {
+  await using farm = await makeFarm("targets: [{ name: any, machine: m }]\n");
+  const { url } = await farm.start();
+  await using first = await AgentHome.make();
+  await using second = await AgentHome.make();
+  const killed = first.start([`${url}/agent/task`]);
+  const id = await submit(url);
+  await first.readTask();
+  const other = second.start([`${url}/agent/task`]);
+  const began = performance.now();
+  killed.child.kill("SIGKILL");
+  await second.readTask();
+  const seconds = (performance.now() - began) / 1000;
+  t.diagnostic(`the build of a killed agent was with another one after ${seconds.toFixed(0)} s`);
+  assert.ok(seconds < 90, String(seconds));
+  await second.upload(resultText());
+  await until(async () => (await readBuild(url, id)).state === "finished", "the result");
+  const { attempts, status } = await readBuild(url, id);
+  assert.deepEqual([attempts.length, status], [2, "success"]);
+  other.child.kill("SIGTERM");
+  await other.ended;
+});
