@@ -31,7 +31,13 @@ const floors = {
     "settings",
   ],
   boss: ["door", "planning", "results", "dispatch", "hosts", "matrix"],
-  controller: [["door", "client", "dashboard", "routes"], ["idle-agents", "leases"], "builds", "files", "database"],
+  controller: [
+    ["door", "client", "dashboard", "routes"],
+    ["idle-agents", "leases"],
+    "builds",
+    "files",
+    "database",
+  ],
   machines: ["commands", "enumeration", "image", "qemu", "network", "door"],
 };
 

@@ -44,7 +44,10 @@ export async function readDetails(controller: Controller, id: number): Promise<B
 }
 
 /** The attempt that tells what became of a build: the one that ended it, else the latest. */
-export function mainSession({ build, sessions }: Pick<BuildDetails, "build" | "sessions">): Session | undefined {
+export function mainSession({
+  build,
+  sessions,
+}: Pick<BuildDetails, "build" | "sessions">): Session | undefined {
   const ending = build.state === "finished" ? sessions.find(({ id }) => id === build.session) : undefined;
   return ending ?? sessions.at(-1);
 }

@@ -64,7 +64,10 @@ function parseAll(
 ): [session: string, value: string][] {
   const sections = new Sections(bytes, options);
   const all: [string, string][] = [];
-  do all.push(sections.take(what, (fields) => [fields.required("session", word), fields.required(name, text)]));
+  do
+    all.push(
+      sections.take(what, (fields) => [fields.required("session", word), fields.required(name, text)]),
+    );
   while (!sections.done);
   return all;
 }

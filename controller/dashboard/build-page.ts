@@ -25,7 +25,9 @@ export async function buildPage(
 ): Promise<string> {
   const { build, sessions } = details;
   const session =
-    attempt === undefined ? mainSession(details) : sessions.find((candidate) => candidate.attempt === attempt);
+    attempt === undefined
+      ? mainSession(details)
+      : sessions.find((candidate) => candidate.attempt === attempt);
   const operations = details.operations.filter((operation) => operation.session === session?.id);
   return page(
     `${build.name} #${build.id}`,

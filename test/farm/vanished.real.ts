@@ -10,9 +10,9 @@ import { openFarm } from "../controller/in-process.ts";
 import { until } from "../controller/until.ts";
 
 test("the first complete result counts, and the other agent is told: it ends its machine and takes other work", async () => {
-  for (const first of ["former", "latter"] as const) {
-    await using controller = await openFarm("embedded", "listen: 127.0.0.1:0\n");
-    await using server = await startServer(controller);
+  await using controller = await openFarm("embedded", "listen: 127.0.0.1:0\n");
+  await using server = await startServer(controller);
+  for (const first of ["former", "latter"]) {
     await using former = await AgentHome.make();
     await using latter = await AgentHome.make();
     const options = ["--poll-interval", "3600", `${server.url}/agent/task`];
@@ -41,7 +41,9 @@ test("the first complete result counts, and the other agent is told: it ends its
       states,
     );
     for (const { child } of [stopped, other]) child.kill("SIGTERM");
-    const { stderr } = await (loser === former ? stopped : other).ended;
+    const ended = await Promise.all([stopped.ended, other.ended]);
+    await until(async () => controller.wakeUps.count === 0, "the end of their waits");
+    const { stderr } = ended[loser === former ? 0 : 1]!;
     assert.match(stderr, /INFO: task given up: nobody waits for its result any more/);
     assert.deepEqual(readdirSync(loser.at("spool", "default-1")), ["lock"], "nothing was refused");
   }

@@ -90,7 +90,14 @@ export function sessionRow(more: Partial<Session> = {}): Session {
   return {
     ...{ id: 70, token: "t", build: 7, attempt: 1, agent: "host", toolchain: "gcc", machine: "debian_13" },
     ...{ fingerprint: null, challenge: null, state: "active", status: null, lease_seconds: 900 },
-    ...{ created_at: then, expires_at: then, signs_until: null, ended_at: null, result_digest: null, fault: null },
+    ...{
+      created_at: then,
+      expires_at: then,
+      signs_until: null,
+      ended_at: null,
+      result_digest: null,
+      fault: null,
+    },
     ...more,
   };
 }

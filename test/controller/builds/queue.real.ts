@@ -1,6 +1,7 @@
 /** The order in which builds are given out, and that each is given once; on both databases. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
+import type { Build } from "../../../controller/builds/build.ts";
 import { BuildQueue } from "../../../controller/builds/queue.ts";
 import type { Assignment } from "../../../controller/builds/sessions.ts";
 import type { OpenController } from "../../../controller/controller.ts";
@@ -65,12 +66,20 @@ for (const [database, skip] of databaseKinds)
 
     test("lets submitters take turns: a thousand builds of one do not hold up another's", async () => {
       const { queue, specification } = await submit(controller, "ann-1", "ann");
+      const added: Build[] = [];
       await controller.database.transaction(async (sql) => {
-        for (let number = 2; number <= 1000; number++) {
+        for (let number = 2; number <= 1002; number++) {
           const what = { ...specification, name: `ann-${number}` };
-          await new BuildQueue(controller.database).add(sql, queue, what, "ann", null);
+          added.push(await new BuildQueue(controller.database).add(sql, queue, what, "ann", null));
         }
       });
+      controller.waiting.note(offer);
+      const because = (build: Build) => controller.waiting.of(build);
+      assert.deepEqual(
+        [await because(added[999]!), await because(added[1000]!)],
+        ["1000 builds go before it", "more than 1000 builds go before it"],
+      );
+      controller.waiting.forget(offer);
       for (let number = 1; number <= 10; number++) await end(controller, await take(controller), "success");
       for (let number = 1; number <= 3; number++) await submit(controller, `bob-${number}`, "bob");
       const names: string[] = [];

@@ -37,8 +37,7 @@ function buildsOf(answers: ConstructorParameters<typeof DatabaseDouble>[0] = {})
       queued.push({ queue: name, what, by, of });
       return buildRow({ id: queued.length, state: "queued" });
     },
-    move: async (_sql: unknown, build: Build, to: string) =>
-      void left.push([build.id, to]),
+    move: async (_sql: unknown, build: Build, to: string) => void left.push([build.id, to]),
     count: async () => ({ queued: 3, building: 0, finished: 0, cancelled: 0 }),
   };
   const builds = new Builds(database, queue, ["linux-gcc", "linux-clang", "arm-gcc"].map(target), changes);
@@ -303,8 +302,7 @@ async function store(
   const noting = {
     putBack: async (_sql: unknown, build: Build, { kind }: Setback) =>
       void queue.push(["again", build.id, kind]),
-    move: async (_sql: unknown, build: Build, to: string) =>
-      void queue.push([to, build.id]),
+    move: async (_sql: unknown, build: Build, to: string) => void queue.push([to, build.id]),
   };
   const faults = {
     add: async (_sql: unknown, { id }: Build, { agent }: Session, reason: string) =>

@@ -47,7 +47,11 @@ test("what else shows life is written at most four times in what a lease may be 
     };
     assert.deepEqual(await writtenAfter(0), [[70, marginSeconds, 60]]);
     assert.deepEqual(await writtenAfter(every - 1), []);
-    assert.deepEqual(await writtenAfter(0, 71), [[71, marginSeconds, 60]], "another session has its own time");
+    assert.deepEqual(
+      await writtenAfter(0, 71),
+      [[71, marginSeconds, 60]],
+      "another session has its own time",
+    );
     assert.deepEqual(await writtenAfter(1), [[70, marginSeconds, 60]]);
   }
 });

@@ -15,7 +15,10 @@ function suspicion() {
 
 test("one host of many that falls silent has died, and so have two that were all there is", () => {
   const see = suspicion();
-  assert.deepEqual([see(0, 0), see(5, 1), see(5, 4), see(5, 2, 2, 2), see(5, 1, 1, 1)], Array(5).fill("none"));
+  assert.deepEqual(
+    [see(0, 0), see(5, 1), see(5, 4), see(5, 2, 2, 2), see(5, 1, 1, 1)],
+    Array(5).fill("none"),
+  );
 });
 
 test("when more than a third fall silent at once, no lease ends for two minutes, once", () => {
