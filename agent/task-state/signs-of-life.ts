@@ -18,6 +18,8 @@ import { Cancelled, type Interruption } from "./interruption.ts";
 
 /** How long the controller may keep a sign before it answers. */
 const waitSeconds = 15;
+/** No request has more sessions: controllers take no longer ones. The newest go first. */
+const mostSessions = 500;
 /** Between signs that were answered at once, or not at all. */
 const pauseMs = 5000;
 
@@ -88,7 +90,7 @@ export class SignsOfLife implements AsyncDisposable {
   }
 
   async #run(url: string, nextChange: () => AbortSignal): Promise<void> {
-    await undefined; // sessions that begin together go together
+    await Promise.resolve(); // sessions that begin together go together
     for (;;) {
       const signal = AbortSignal.any([nextChange(), this.#stop.signal]);
       const signs = this.#signsFor(url);
@@ -111,9 +113,10 @@ export class SignsOfLife implements AsyncDisposable {
   }
 
   #signsFor(url: string) {
-    return [...this.#shown].flatMap(([session, { url: its, phase, over }]) =>
+    const signs = [...this.#shown].flatMap(([session, { url: its, phase, over }]) =>
       its === url && !over.signal.aborted ? [{ session, phase }] : [],
     );
+    return signs.slice(-mostSessions);
   }
 
   #over({ session, state }: { session: string; state: string }): void {
