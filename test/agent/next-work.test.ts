@@ -3,6 +3,7 @@
  * lock is released), and what a drain leaves undone.
  */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import fs, { readFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
@@ -88,6 +89,25 @@ test("the lock tells the task, and SIGUSR1 counts, before the toolchain lock is 
   assert.ok(free, "the toolchain lock is free");
   process.emit("SIGUSR1", "SIGUSR1");
   assert.ok(work.interruption.signal.aborted);
+});
+
+test("an agent without a task learns that another one has begun with one on its machines", async () => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  await farm.bootstrapAll();
+  using signals = watchSignals();
+  const idle = { ask: () => Promise.resolve(undefined) };
+  const round = async (polling: RoundContext["polling"]) =>
+    await nextWork(await contextOf(farm, { polling }), newBackoffs(), signals);
+  await using waiting = await round(idle);
+  assert.ok(waiting.kind === "nothing");
+  await using another = await round(idle);
+  assert.ok(another.kind === "nothing");
+  assert.equal(waiting.changed.aborted, false, "it has but looked");
+  const changed = once(waiting.changed, "abort");
+  await using work = await round({ ask });
+  assert.equal(work.kind, "task");
+  await changed;
 });
 
 test("SIGUSR1 counts from arming to disposing; the end of the agent counts always", () => {
