@@ -50,7 +50,8 @@ function questions(
   url: string,
   size: number,
 ): [string, () => Promise<unknown>][] {
-  const page = async (path: string) => (await fetch(url + path)).text();
+  // One connection each: none that was closed while builds were made.
+  const page = async (path: string) => (await fetch(url + path, { headers: { connection: "close" } })).text();
   const list = (filter: object) => () => builds.list({ ...filter, limit: 51 });
   const last = async () => await waiting.of((await builds.find(size / 2))!);
   return [
