@@ -10,6 +10,7 @@ import { formatResultRequest } from "../../manifests/result-request.ts";
 import { formatTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
 import { parseTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import type { ResultStatus } from "../../manifests/result-status.ts";
+import { layDatabase } from "../fixtures/databases.ts";
 import { patienceMs } from "../fixtures/patience.ts";
 
 /** A running controller. */
@@ -30,14 +31,15 @@ export interface Farm extends AsyncDisposable {
   startWith(environment: NodeJS.ProcessEnv): Promise<RunningController>;
 }
 
-/** Makes a farm; the configuration is YAML. */
-export async function makeFarm(configuration = ""): Promise<Farm> {
+/** Makes a farm; the configuration is YAML. Its database is a copy, unless the controller is to make it. */
+export async function makeFarm(configuration = "", { freshDatabase = false } = {}): Promise<Farm> {
   const directory = await temporaryDirectory("croft-test-controller-");
   const file = join(directory.path, "controller.yaml");
   await writeFile(file, configuration);
   const running: RunningController[] = [];
   const start = async (options: readonly string[], environment?: NodeJS.ProcessEnv) => {
     const data = join(directory.path, "data");
+    if (!freshDatabase && !/^database:/m.test(configuration)) await layDatabase(data);
     const controller = await startController(["--config", file, "--data", data, ...options], environment);
     running.push(controller);
     return controller;

@@ -5,6 +5,7 @@ import { readControllerConfiguration } from "../../controller/configuration.ts";
 import { openController, type OpenController } from "../../controller/controller.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { layDatabase } from "../fixtures/databases.ts";
 import { noPostgres, startPostgres } from "./database/postgres.ts";
 
 /** Each kind of database, and why it cannot be tested here, if so. */
@@ -18,6 +19,7 @@ export async function openFarm(database: string, configuration = ""): Promise<Op
   await using stack = new AsyncDisposableStack();
   const { path } = stack.use(await temporaryDirectory("croft-test-in-process-"));
   const url = database === "embedded" ? database : stack.use(await startPostgres()).url;
+  if (database === "embedded") await layDatabase(join(path, "data"));
   const controller = stack.use(await openOn(path, url, configuration));
   const held = stack.move();
   return { ...controller, [Symbol.asyncDispose]: () => held.disposeAsync() };

@@ -7,7 +7,7 @@ import { run } from "../../os/run.ts";
 import { makeFarm, requestTask, post, sendLog, sendResult, submit } from "./farm.ts";
 
 test("data of a controller is its user's alone with umask 0, and what was open is closed at start", async () => {
-  await using farm = await makeFarm();
+  await using farm = await makeFarm("", { freshDatabase: true });
   const data = join(farm.directory, "data");
   const former = process.umask(0);
   const first = await farm.start().finally(() => process.umask(former));

@@ -10,6 +10,7 @@ import { machinePaths, manifestPath } from "../../machines/layout.ts";
 import { newRevisionPath, nextRevision, publishRevision } from "../../machines/revisions.ts";
 import { openStorage } from "../../machines/open-storage.ts";
 import type { Storage } from "../../machines/storage.ts";
+import { layDatabase } from "../fixtures/databases.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { minimalMachine } from "../fixtures/images.ts";
 import { isRunning } from "../fixtures/processes.ts";
@@ -90,6 +91,7 @@ export class SoakFarm implements AsyncDisposable {
     // It must listen on the same port when it is started again: the tasks it gave name it.
     const address = `127.0.0.1:${await freePort()}`;
     const at = (name: string) => join(this.directory, name);
+    await layDatabase(at(`data-${index}`));
     const files = ["--data", at(`data-${index}`), "--config", at("controller.yaml")];
     const args = ["controller", "--listen", address, ...files];
     const process = new CroftProcess(`controller ${index}`, args, at(`controller-${index}.log`));

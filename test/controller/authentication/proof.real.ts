@@ -11,6 +11,7 @@ import { openEmbedded } from "../../../controller/database/embedded.ts";
 import { migrate } from "../../../controller/database/migrations.ts";
 import { openServer } from "../../../controller/database/server.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { layDatabase } from "../../fixtures/databases.ts";
 import { makeFarm, type Farm, type RunningController } from "../farm.ts";
 import { noPostgres, startPostgres } from "../database/postgres.ts";
 import {
@@ -256,6 +257,7 @@ for (const kind of ["embedded", "server"] as const)
     async () => {
       await using stack = new AsyncDisposableStack();
       const directory = stack.use(await temporaryDirectory("croft-test-controller-"));
+      if (kind === "embedded") await layDatabase(directory.path);
       const database = stack.use(
         kind === "embedded"
           ? await openEmbedded(join(directory.path, "database"))

@@ -10,6 +10,7 @@ import { openServer } from "../../../controller/database/server.ts";
 import { Failure } from "../../../os/failure.ts";
 import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { layDatabase } from "../../fixtures/databases.ts";
 import { makeFarm, readBuild, requestTask, sendResult, submit } from "../farm.ts";
 import { noPostgres, startPostgres } from "./postgres.ts";
 
@@ -42,6 +43,7 @@ describe("an embedded database", () => {
   test("that is damaged says so, and what to do", async () => {
     await using directory = await temporaryDirectory("croft-test-controller-");
     const path = join(directory.path, "data", "database");
+    await layDatabase(join(directory.path, "data"));
     await using made = await open(join(directory.path, "data"));
     await made[Symbol.asyncDispose]();
     const damaged = (error: unknown) =>
@@ -59,6 +61,7 @@ describe("an embedded database", () => {
   test("of a later version is left alone", async () => {
     await using directory = await temporaryDirectory("croft-test-controller-");
     const data = join(directory.path, "data");
+    await layDatabase(data);
     await using first = await open(data);
     await first.database.query("update croft.schema_version set version = 1000");
     await first[Symbol.asyncDispose]();

@@ -1,11 +1,12 @@
 /** A PostgreSQL server of a test's own, where the programs are installed. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, globSync } from "node:fs";
+import { existsSync, globSync, statSync } from "node:fs";
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../../os/run.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { copyMade, digestOf } from "../../fixtures/databases.ts";
 import { freePort } from "../../fixtures/ports.ts";
 
 /** A running server; disposing of it ends it and removes its data. */
@@ -27,16 +28,19 @@ export async function startPostgres(): Promise<PostgresServer> {
   await using stack = new AsyncDisposableStack();
   const { path } = stack.use(await temporaryDirectory("croft-test-postgres-"));
   const data = join(path, "data");
-  await mkdir(data, { mode: 0o700 });
   const isRoot = process.getuid?.() === 0;
-  if (isRoot) {
-    await chmod(path, 0o755);
-    await chown(data, nobody, nobody);
-  }
+  if (isRoot) await chmod(path, 0o755);
   const user = isRoot ? ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"] : [];
   const program = (name: string) => join(programs!, name);
-  const initialize = [program("initdb"), "-D", data, "-U", "croft", "-A", "trust", "--no-sync"];
-  await run([...user, ...initialize], { timeoutSeconds: 300 });
+  await copyMade("server", digestOf(programs!, `${statSync(program("initdb")).mtimeMs} ${isRoot}`), {
+    to: data,
+    make: async () => {
+      await mkdir(data, { mode: 0o700 });
+      if (isRoot) await chown(data, nobody, nobody);
+      const initialize = [program("initdb"), "-D", data, "-U", "croft", "-A", "trust", "--no-sync"];
+      await run([...user, ...initialize], { timeoutSeconds: 300 });
+    },
+  });
   const port = await freePort();
   const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"];
   const serve = [

@@ -9,6 +9,7 @@ import { startUpkeep } from "../../../controller/database/upkeep.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { silentLog } from "../../../os/log.ts";
 import { until } from "../until.ts";
+import { layDatabase } from "../../fixtures/databases.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
 
 const specification = {
@@ -40,6 +41,7 @@ async function claim(database: EmbeddedDatabase, queue: BuildQueue, name: string
 describe("the embedded database", { timeout: patienceMs }, () => {
   test("does not grow by claims: it is vacuumed when enough rows have changed", async () => {
     await using directory = await temporaryDirectory("croft-test-upkeep-");
+    await layDatabase(directory.path);
     await using database = await openEmbedded(join(directory.path, "database"));
     await migrate(database);
     const settings = { changedRows: 1500, everyMs: 1e9, idleMs: 1, checkMs: 10 };
@@ -61,6 +63,7 @@ describe("the embedded database", { timeout: patienceMs }, () => {
 
   test("does not grow by proofs of agents that come and go", async () => {
     await using directory = await temporaryDirectory("croft-test-upkeep-");
+    await layDatabase(directory.path);
     await using database = await openEmbedded(join(directory.path, "database"));
     await migrate(database);
     const settings = { changedRows: 500, everyMs: 1e9, idleMs: 1, checkMs: 10 };
