@@ -18,7 +18,7 @@ import { patienceMs } from "../fixtures/patience.ts";
 
 const double = join(import.meta.dirname, "double.pl");
 const transcripts = join(import.meta.dirname, "..", "worker", "vectors");
-const scripts = Number(process.env["CROFT_DOUBLE_SCRIPTS"] ?? 100);
+const scripts = Number(process.env["CROFT_DOUBLE_SCRIPTS"] ?? 25);
 const ssh = { controlDirectory: "/nonexistent", connectTimeoutSeconds: 5 };
 
 interface World {

@@ -8,5 +8,6 @@ const rounds = Number(process.env["CROFT_SOAK_ROUNDS"] ?? 50);
 
 test(`${rounds} random kills, seed ${seed}`, async (t) => {
   const onRound = (line: string) => process.stderr.write(`${line}\n`);
-  for (const line of await killAtRandom({ rounds, seed, onRound })) t.diagnostic(line);
+  for (const line of await killAtRandom({ rounds, seed, machines: 3, instances: 2, onRound }))
+    t.diagnostic(line);
 });

@@ -10,15 +10,14 @@ import { SoakFarm, until, type SoakController } from "./farm.ts";
 import { Accounts } from "./kill-accounts.ts";
 import { Random } from "./random.ts";
 
-const instances = 2;
-/** Builds that wait or run, so that every kill meets one. */
-const backlog = 4;
 /** Something is killed at most so long after a build began, told that it is done, or its result has arrived. */
 const windowSeconds = { begun: 6, done: 3, uploaded: 0.4 };
 
 export interface KillOptions {
   rounds: number;
   seed: number;
+  machines: number;
+  instances: number;
   /** Told about each round. */
   onRound?: (line: string) => void;
 }
@@ -31,11 +30,17 @@ interface Submitted {
 type Victim = "agent" | "machine" | "controller" | "agent and controller";
 
 /** @returns the figures, as lines. */
-export async function killAtRandom({ rounds, seed, onRound }: KillOptions): Promise<string[]> {
+export async function killAtRandom({
+  rounds,
+  seed,
+  machines,
+  instances,
+  onRound,
+}: KillOptions): Promise<string[]> {
   const random = new Random(seed);
   const start = Date.now();
   await using farm = await SoakFarm.make({
-    machines: 3,
+    machines,
     instances,
     priorities: ["0100"],
     // A session that died before the agent could write it down ends with its lease only.
@@ -69,6 +74,8 @@ export async function killAtRandom({ rounds, seed, onRound }: KillOptions): Prom
 }
 
 async function refill(farm: SoakFarm, controller: SoakController, submitted: Submitted[]): Promise<void> {
+  // Builds that wait or run, so that every kill meets one.
+  const backlog = 2 * farm.agents.length;
   const views = [];
   for (const { id } of submitted.slice(-2 * backlog)) views.push(await farm.view(controller, id));
   for (let open = views.filter(({ state }) => state !== "finished").length; open < backlog; open++) {
@@ -105,7 +112,7 @@ async function theMoment(farm: SoakFarm, random: Random): Promise<Moment> {
 /** The instance whose machine has sent its result; it is there for a moment only. */
 async function resultArrives(farm: SoakFarm): Promise<number> {
   for (const deadline = Date.now() + 300_000; Date.now() < deadline; await delay(2))
-    for (let instance = 1; instance <= instances; instance++)
+    for (let instance = 1; instance <= farm.agents.length; instance++)
       if (existsSync(farm.at("tftp", "build", `default-${instance}`, "put", "result.manifest.lz4")))
         return instance;
   throw new Error("no result has arrived for 300 s");
@@ -118,6 +125,7 @@ async function kill(
 ): Promise<Victim> {
   const victim = random.pick<Victim>(["agent", "agent", "machine", "controller", "agent and controller"]);
   accounts.killed(victim);
+  const instances = farm.agents.length;
   const any = Math.floor(random.next() * instances);
   const index = near === undefined ? any : near - 1;
   const downSeconds = random.next() * 2;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { logOf, runGuest, statuses } from "./guest.ts";
+import { logOf, runGuest, shellsOf, statuses } from "./guest.ts";
 import { packSource, script, serveSources } from "./sources.ts";
 
 /** Stands for a build tool: prints what it is called with, and does what makes the worker's decisions real. */
@@ -111,7 +111,7 @@ const cases: Record<string, Case> = {
 
 describe("what a source is built with", () => {
   for (const [name, { source, expected, version }] of Object.entries(cases))
-    for (const shell of version === undefined ? (["busybox"] as const) : (["busybox", "dash"] as const))
+    for (const shell of name === "CMake" ? shellsOf("busybox", "dash") : shellsOf("busybox"))
       test(`${name} (${shell})`, async () => {
         await using sources = await serveSources();
         await packSource(sources, source);

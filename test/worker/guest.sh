@@ -15,7 +15,7 @@ mkdir "$root"
 if [ "$shell" = busybox ]; then
   for directory in bin dev proc root sys tmp run var/lib etc; do mkdir -p "$root/$directory"; done
   cp "$busybox" "$root/bin/busybox"
-  for applet in $("$root/bin/busybox" --list); do ln -s busybox "$root/bin/$applet" 2> /dev/null || :; done
+  "$busybox" chroot "$root" /bin/busybox --install -s /bin
 else
   mkdir "$given/disk/upper" "$given/disk/work"
   mount -t overlay -o "lowerdir=/,upperdir=$given/disk/upper,workdir=$given/disk/work" guest "$root"

@@ -18,6 +18,14 @@ import { staticBusybox } from "../setup/busybox.js";
 export type Shell = "dash" | "bash" | "busybox";
 export const shells: readonly Shell[] = ["busybox", "dash", "bash"];
 
+/** In the long part `shells` everything is tried under each of them. */
+export const underEach = process.env["CROFT_EVERY_SHELL"] !== undefined;
+
+/** The shells that a behaviour is tried under. */
+export function shellsOf(...few: readonly Shell[]): readonly Shell[] {
+  return underEach ? shells : few;
+}
+
 export interface GuestOptions {
   shell: Shell;
   /** Values of the task manifest besides those that a task must have; or its whole text. */

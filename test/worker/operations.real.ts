@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { logOf, runGuest, shells, statuses } from "./guest.ts";
+import { logOf, runGuest, shells, shellsOf, statuses } from "./guest.ts";
 import { packSource, script, serveSources } from "./sources.ts";
 
 const everything = {
@@ -16,97 +16,99 @@ const everything = {
 };
 
 for (const shell of shells)
-  describe(`the worker under ${shell}`, () => {
-    test("performs all operations, passes arguments on, and uploads what was made", async () => {
-      await using sources = await serveSources();
-      await packSource(sources, everything);
-      const { result, artifacts, bootstrap, console } = await runGuest({
-        shell,
-        bootstrap: script('echo "gcc 12.2" >> "$CROFT_COMPONENTS"', "echo odd one >> $CROFT_COMPONENTS"),
-        task: {
-          version: "1.0",
-          "repository-url": sources.url,
-          "target-config": `--host=x "CFLAGS=-O2 -g"`,
-          "package-config": `'it"s' ""\n--last`,
-        },
-      });
-      assert.deepEqual(bootstrap.versions, { croft: "1.2.0", gcc: "12.2.0" });
-      assert.equal(result.status, "success");
-      assert.deepEqual(
-        statuses(result),
-        ["fetch", "configure", "update", "test", "install"].map((name) => `${name} success`),
-      );
-      assert.match(logOf(result, "configure"), /<--host=x>\n<CFLAGS=-O2 -g>\n<it"s>\n<>\n<--last>$/);
-      assert.match(logOf(result, "update"), /building hello 1\.0 for x86_64-linux-gnu$/);
-      assert.match(console, /==> update\r\n/);
-      assert.deepEqual([...artifacts.keys()].sort(), [
-        "artifact/hello-1.0-x86_64-linux-gnu.tar.gz",
-        "coverage/total",
-      ]);
-      const packed = gunzipSync(artifacts.get("artifact/hello-1.0-x86_64-linux-gnu.tar.gz")!);
-      assert.ok(packed.includes("./usr/share/file"));
+  test(`the worker performs all operations, passes arguments on, and uploads what was made (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, everything);
+    const { result, artifacts, bootstrap, console } = await runGuest({
+      shell,
+      bootstrap: script('echo "gcc 12.2" >> "$CROFT_COMPONENTS"', "echo odd one >> $CROFT_COMPONENTS"),
+      task: {
+        version: "1.0",
+        "repository-url": sources.url,
+        "target-config": `--host=x "CFLAGS=-O2 -g"`,
+        "package-config": `'it"s' ""\n--last`,
+      },
     });
+    assert.deepEqual(bootstrap.versions, { croft: "1.2.0", gcc: "12.2.0" });
+    assert.equal(result.status, "success");
+    assert.deepEqual(
+      statuses(result),
+      ["fetch", "configure", "update", "test", "install"].map((name) => `${name} success`),
+    );
+    assert.match(logOf(result, "configure"), /<--host=x>\n<CFLAGS=-O2 -g>\n<it"s>\n<>\n<--last>$/);
+    assert.match(logOf(result, "update"), /building hello 1\.0 for x86_64-linux-gnu$/);
+    assert.match(console, /==> update\r\n/);
+    assert.deepEqual([...artifacts.keys()].sort(), [
+      "artifact/hello-1.0-x86_64-linux-gnu.tar.gz",
+      "coverage/total",
+    ]);
+    const packed = gunzipSync(artifacts.get("artifact/hello-1.0-x86_64-linux-gnu.tar.gz")!);
+    assert.ok(packed.includes("./usr/share/file"));
+  });
 
-    test("stops after an operation that fails", async () => {
-      await using sources = await serveSources();
-      await packSource(sources, {
-        ...everything,
-        ".croft/test": script(
-          "echo '1 of 2 failed' >&2",
-          'mkdir -p "$CROFT_UPLOAD/core" && echo x > "$CROFT_UPLOAD/core/1"',
-          "exit 3",
-        ),
-      });
-      const { result, artifacts } = await runGuest({
-        shell,
-        task: { version: "1.0", "repository-url": sources.url },
-      });
-      assert.equal(result.status, "error");
-      assert.deepEqual(statuses(result).slice(-2), ["update success", "test error"]);
-      assert.match(logOf(result, "test"), /1 of 2 failed$/);
-      assert.deepEqual([...artifacts.keys()], ["core/1"]);
+for (const shell of shellsOf("busybox"))
+  test(`the worker stops after an operation that fails (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, {
+      ...everything,
+      ".croft/test": script(
+        "echo '1 of 2 failed' >&2",
+        'mkdir -p "$CROFT_UPLOAD/core" && echo x > "$CROFT_UPLOAD/core/1"',
+        "exit 3",
+      ),
     });
+    const { result, artifacts } = await runGuest({
+      shell,
+      task: { version: "1.0", "repository-url": sources.url },
+    });
+    assert.equal(result.status, "error");
+    assert.deepEqual(statuses(result).slice(-2), ["update success", "test error"]);
+    assert.match(logOf(result, "test"), /1 of 2 failed$/);
+    assert.deepEqual([...artifacts.keys()], ["core/1"]);
+  });
 
-    test("calls an operation that was killed aborted", async () => {
-      await using sources = await serveSources();
-      await packSource(sources, { ".croft/update": script("echo dying", "kill -9 $$") });
-      const { result } = await runGuest({ shell, task: { version: "1.0", "repository-url": sources.url } });
-      assert.equal(result.status, "abort");
-      assert.deepEqual(statuses(result), ["fetch success", "update abort"]);
-    });
+for (const shell of shellsOf("dash"))
+  test(`the worker calls an operation that was killed aborted (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, { ".croft/update": script("echo dying", "kill -9 $$") });
+    const { result } = await runGuest({ shell, task: { version: "1.0", "repository-url": sources.url } });
+    assert.equal(result.status, "abort");
+    assert.deepEqual(statuses(result), ["fetch success", "update abort"]);
+  });
 
-    test("does not die of a build that kills all it can, and ends what a build leaves running", async () => {
-      await using sources = await serveSources();
-      await packSource(sources, {
-        ".croft/update": script(
-          "(trap '' TERM HUP; exec sleep 1000) &",
-          "setsid sleep 1000 &",
-          "echo left",
-          "kill -9 0",
-        ),
-        ".croft/test": script("ps | grep -c '[s]leep 1000'", "exit 0"),
-      });
-      const { result } = await runGuest({ shell, task: { version: "1.0", "repository-url": sources.url } });
-      assert.deepEqual(statuses(result), ["fetch success", "update abort"]);
-      assert.match(logOf(result, "update"), /^left$/m);
+for (const shell of shellsOf("busybox"))
+  test(`the worker does not die of a build that kills all it can, and ends what a build leaves running (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, {
+      ".croft/update": script(
+        "(trap '' TERM HUP; exec sleep 1000) &",
+        "setsid sleep 1000 &",
+        "echo left",
+        "kill -9 0",
+      ),
+      ".croft/test": script("ps | grep -c '[s]leep 1000'", "exit 0"),
     });
+    const { result } = await runGuest({ shell, task: { version: "1.0", "repository-url": sources.url } });
+    assert.deepEqual(statuses(result), ["fetch success", "update abort"]);
+    assert.match(logOf(result, "update"), /^left$/m);
+  });
 
-    test("skips what has not changed", async () => {
-      await using sources = await serveSources();
-      await packSource(sources, everything);
-      const task = { version: "1.0", "repository-url": sources.url };
-      const first = (await runGuest({ shell, task })).result;
-      const checksums = {
-        "worker-checksum": first.workerChecksum!,
-        "dependency-checksum": first.dependencyChecksum!,
-      };
-      const again = await runGuest({ shell, task: { ...task, ...checksums } });
-      assert.equal(again.result.status, "skip");
-      assert.deepEqual(again.result.operations, []);
-      assert.equal(again.result.dependencyChecksum, first.dependencyChecksum);
-      const other = await runGuest({ shell, task: { ...task, ...checksums, "package-config": "--other" } });
-      assert.equal(other.result.status, "success");
-    });
+for (const shell of shellsOf("dash"))
+  test(`the worker skips what has not changed (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, everything);
+    const task = { version: "1.0", "repository-url": sources.url };
+    const first = (await runGuest({ shell, task })).result;
+    const checksums = {
+      "worker-checksum": first.workerChecksum!,
+      "dependency-checksum": first.dependencyChecksum!,
+    };
+    const again = await runGuest({ shell, task: { ...task, ...checksums } });
+    assert.equal(again.result.status, "skip");
+    assert.deepEqual(again.result.operations, []);
+    assert.equal(again.result.dependencyChecksum, first.dependencyChecksum);
+    const other = await runGuest({ shell, task: { ...task, ...checksums, "package-config": "--other" } });
+    assert.equal(other.result.status, "success");
   });
 
 test("where there are no process namespaces, what a build leaves running is ended all the same", async () => {

@@ -9,23 +9,29 @@ import { run } from "../../../os/run.ts";
 import { programs } from "./programs.ts";
 import { startServer } from "./server.ts";
 
-// More than 65535 blocks of 512 bytes, and not a whole number of blocks.
-const content = randomBytes(40 * 1024 * 1024 + 77);
+// Not a whole number of blocks. The large one has more than 65535 of 512 bytes.
+const largeMiB = 33;
+const content = randomBytes(largeMiB * 1024 * 1024 + 77);
+/** The clients of machines; in the long part `tftp` all of them. */
+const gettingLarge = process.env["CROFT_TFTP_LARGE"] === undefined ? /^(curl|busybox tftp)$/ : /./;
 const timeoutSeconds = 600;
 const anyStatus = Array.from({ length: 256 }, (_, status) => status);
 
-for (const program of programs)
-  test(`${program.name} gets and puts 40 MiB`, async () => {
+for (const program of programs) {
+  const sizeMiB = gettingLarge.test(program.name) ? largeMiB : 1;
+  test(`${program.name} gets and puts ${sizeMiB} MiB`, async () => {
     await using s = await startServer();
+    const sent = content.subarray(0, sizeMiB * 1024 * 1024 + 77);
     const local = join(s.readable, "..", "local");
-    await writeFile(join(s.readable, "big"), content);
+    await writeFile(join(s.readable, "big"), sent);
     await run(program.get(s.port, "big", local), { timeoutSeconds });
-    assert.ok(content.equals(await readFile(local)), "got");
+    assert.ok(sent.equals(await readFile(local)), "got");
     await run(program.put(s.port, local, "copy"), { timeoutSeconds });
-    assert.ok(content.equals(await readFile(join(s.writable, "copy"))), "put");
+    assert.ok(sent.equals(await readFile(join(s.writable, "copy"))), "put");
     assert.deepEqual(await s.written(), ["copy"]);
-    assert.deepEqual(await s.told("complete"), ["copy", content.length]);
+    assert.deepEqual(await s.told("complete"), ["copy", sent.length]);
   });
+}
 
 for (const program of programs)
   test(`${program.name} gets and puts small and empty files`, async () => {
