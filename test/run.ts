@@ -1,11 +1,12 @@
 /**
  * `npm test [-- PATH-PART… [--name PATTERN]]`: runs all tests but the long ones (`test/long.ts`), or those whose path
- * contains one of the words, the fast ones first; then looks for what they left on the host, which fails the run too.
+ * contains one of the words, the longest first; then looks for what they left on the host, which fails the run too.
  */
 import { globSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { reasonOf } from "../os/failure.ts";
 import { packageRoot } from "../os/files/package.ts";
+import { inOrder } from "./runner/order.ts";
 import { runFiles } from "./runner/run-files.ts";
 
 /** Longest time of one test, and of one file, in seconds: ten times what the longest takes on a quiet host. */
@@ -33,5 +34,5 @@ async function main(): Promise<number> {
 
 function testFiles(patterns: readonly string[], words: readonly string[]): string[] {
   const all = patterns.flatMap((pattern) => globSync(pattern, { cwd: packageRoot }).sort());
-  return words.length === 0 ? all : all.filter((file) => words.some((word) => file.includes(word)));
+  return inOrder(words.length === 0 ? all : all.filter((file) => words.some((word) => file.includes(word))));
 }

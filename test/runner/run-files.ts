@@ -2,17 +2,18 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readdir, realpath } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { packageFile } from "../../os/files/package.ts";
 import { killGroup } from "../../os/run.ts";
 import { useModules } from "../setup/in-use.ts";
+import type { InOrderOptions } from "./in-order.ts";
 import { findLeaks, listUnmarked, markVariable, removeLeaks, type Marks } from "./leaks.ts";
 import { readRecords, summary } from "./slowest.ts";
 
-/** Test files at a time: more than processors, as many tests wait for something most of their time. */
-const concurrency = 3;
+/** Test files at a time: more than processors, as a test waits for something half of its time. */
+const concurrency = Math.min(6, availableParallelism() + 2);
 
 /** Of 107 bytes for a socket's path, 75 are needed below the place where the run makes its directory. */
 const longestPlaceBytes = 32;
@@ -74,18 +75,11 @@ async function runNode(
 ): Promise<number> {
   await using directory = await temporaryDirectory("records-", marks.directory);
   const records = join(directory.path, "records");
-  const args = [
-    "--test",
-    `--test-concurrency=${concurrency}`,
-    `--test-timeout=${timeoutSeconds * 1000}`,
-    ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
-    ...[
-      `--test-reporter=${join(import.meta.dirname, "record.ts")}`,
-      `--test-reporter-destination=${records}`,
-    ],
-    ...names.map((name) => `--test-name-pattern=${name}`),
-    ...files,
-  ];
+  const given: InOrderOptions = {
+    ...{ files, concurrency, names, timeoutMs: timeoutSeconds * 1000 },
+    records,
+  };
+  const args = [join(import.meta.dirname, "in-order.ts"), JSON.stringify(given)];
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     TMPDIR: marks.directory,
