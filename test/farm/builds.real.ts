@@ -11,7 +11,7 @@ import { packSource, script } from "../worker/sources.ts";
 
 let farm: Farm;
 /** What the worker's own tests show of it, too, is built in a machine in the long part `builds` only. */
-const inLongPart = process.env["CROFT_EVERY_BUILD"] === undefined ? () => {} : test;
+const inLongPart = process.env["CROFT_EVERY_BUILD"] === undefined ? async () => {} : test;
 
 before(async () => {
   farm = await startFarm({ machine: "minimal", agent: ["--ram", "262144"], controller: "retries: 0\n" });
@@ -55,7 +55,7 @@ test("a good build is a success, with its artifact", async () => {
   assert.equal(await (await fetch(view.artifacts[0]!.url)).text(), content);
 });
 
-inLongPart("a build with warnings is one", async () => {
+void inLongPart("a build with warnings is one", async () => {
   const { view, statuses } = await build("warned", {
     update: script("echo 'x.c:3:1: warning: unused variable' >&2"),
   });
@@ -63,7 +63,7 @@ inLongPart("a build with warnings is one", async () => {
   assert.deepEqual(statuses, ["fetch success", "update warning"]);
 });
 
-inLongPart("after an error nothing more is done", async () => {
+void inLongPart("after an error nothing more is done", async () => {
   const { view, statuses, log } = await build("failing", {
     update: script("echo 'x.c:3:1: error: no such thing' >&2", "exit 2"),
     test: script("echo never"),
@@ -94,7 +94,7 @@ test("a build that kills its machine is aborted, and its log says what was last 
   assert.ok(consoles.some((text) => /Kernel panic - not syncing/.test(text)));
 });
 
-inLongPart("a build that fills its disk is an error, told as such", async () => {
+void inLongPart("a build that fills its disk is an error, told as such", async () => {
   const { view, log } = await build("full", {
     update: script(
       "busybox fallocate -l 700M big",
@@ -107,7 +107,7 @@ inLongPart("a build that fills its disk is an error, told as such", async () => 
   assert.match(log, /No space left on device/);
 });
 
-inLongPart("a build that prints 16 MB ends with a bounded log that says what was cut", async () => {
+void inLongPart("a build that prints 16 MB ends with a bounded log that says what was cut", async () => {
   const { view, log } = await build("loud", {
     update: script(
       "echo first line",
@@ -121,7 +121,7 @@ inLongPart("a build that prints 16 MB ends with a bounded log that says what was
   assert.match(log, /last line/);
 });
 
-inLongPart("colours, invalid UTF-8 and control characters make no log unreadable", async () => {
+void inLongPart("colours, invalid UTF-8 and control characters make no log unreadable", async () => {
   const nasty = Buffer.concat([
     Buffer.from("#!/bin/sh\ncat <<'EOF'\n\u001b[31mred\u001b[0m \u0007bell \u200bzero width "),
     Buffer.from([0xff, 0xfe, 0xc3, 0x28, 0xed, 0xa0, 0x80, 0x01, 0x7f]),
@@ -133,7 +133,7 @@ inLongPart("colours, invalid UTF-8 and control characters make no log unreadable
   assert.match(log, /end/);
 });
 
-inLongPart("a 64 MB result in a 250 KB LZ4 frame is taken", async () => {
+void inLongPart("a 64 MB result in a 250 KB LZ4 frame is taken", async () => {
   const head = ": 1\nname: bomb\nversion: 1.0\nstatus: success\nupdate-status: success\nupdate-log:\n\\\n";
   const result = Buffer.from(
     `${head}${"a".repeat(1023)}\n`.padEnd(64 * 1024 * 1024, `${"a".repeat(1023)}\n`) + "\n\\\n",
