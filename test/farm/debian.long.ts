@@ -1,11 +1,11 @@
-/** A Debian source package, with its own test suite, built in a Debian machine */
+/** A Debian source package with its own test suite, and one that does not compile, built in a Debian machine */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import { upstreamArchive } from "../fixtures/debian-source.ts";
-import { debianFarm } from "./debian-farm.ts";
+import { buildIn, debianFarm, makefile, program } from "./debian-farm.ts";
 
 const farm = debianFarm();
 
@@ -31,4 +31,14 @@ test("a project with a test suite of its own is built, tested, installed, and it
   const content = Buffer.from(await (await fetch(artifact.url)).arrayBuffer());
   assert.ok(content.length > 50_000, `${content.length}`);
   assert.equal(createHash("sha256").update(content).digest("hex"), artifact.sha256);
+});
+
+test("a compile error is an error of the operation update, and its message is in the log", async () => {
+  const { view, statuses, log } = await buildIn(farm(), "broken", {
+    "hello.c": program("return nothing;"),
+    Makefile: makefile("./hello"),
+  });
+  assert.equal(view.status, "error");
+  assert.equal(statuses.at(-1), "update error");
+  assert.match(log, /hello\.c:3:8: error: .nothing. undeclared/);
 });

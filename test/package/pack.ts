@@ -1,8 +1,12 @@
 /** The published package: packed from a copy of this clone, and installed by the npm of the system. */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { cp, mkdir, readFile, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { packageFile, packageVersion } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
+import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { copyMade } from "../fixtures/made.ts";
 
 /** PATH without the runtime of this clone: the system's own Node.js starts croft, whatever its version. */
 const path = (process.env["PATH"] ?? "")
@@ -27,9 +31,22 @@ export async function npm(cwd: string, ...args: string[]): Promise<void> {
   });
 }
 
-/** Packs a copy of the clone, which builds it. @returns the path of the tarball, in the directory. */
+/**
+ * Packs a copy of the clone, which builds it: once for each state of its files, as building takes half a minute of a
+ * processor's time. @returns the path of the tarball, in the directory.
+ */
 export async function packPackage(directory: string): Promise<string> {
-  const clone = join(directory, "clone");
+  const hash = createHash("sha256");
+  for (const file of await packedFiles()) hash.update(`${file}\0`).update(await readFile(packageFile(file)));
+  const to = join(directory, "packed");
+  await copyMade("package", hash.digest("hex").slice(0, 12), { to, make: packInto });
+  return join(to, `croft-${packageVersion}.tgz`);
+}
+
+async function packInto(directory: string): Promise<void> {
+  await mkdir(directory);
+  await using work = await temporaryDirectory("croft-test-pack-");
+  const clone = join(work.path, "clone");
   await copyClone(clone);
   // Runs the script "prepack", which builds.
   await run(["npm", "pack", "--pack-destination", directory], {
@@ -37,7 +54,6 @@ export async function packPackage(directory: string): Promise<string> {
     cwd: clone,
     env: systemEnvironment,
   });
-  return join(directory, `croft-${packageVersion}.tgz`);
 }
 
 /** The files of the project, by their paths in it: those of git, and those that are to be added. */
@@ -47,10 +63,15 @@ export async function projectFiles(): Promise<string[]> {
   return stdout.split("\0").filter((name) => name !== "");
 }
 
+/** All but the tests, and what was removed and is not yet to git. */
+async function packedFiles(): Promise<string[]> {
+  const files = await projectFiles();
+  return files.filter((name) => !name.startsWith("test/") && existsSync(packageFile(name)));
+}
+
 /** The files that belong to the project, beside the modules of this clone. */
 async function copyClone(to: string): Promise<void> {
-  for (const file of (await projectFiles()).filter((name) => !name.startsWith("test/"))) {
-    if ((await readFile(packageFile(file)).catch(() => undefined)) === undefined) continue; // removed meanwhile
+  for (const file of await packedFiles()) {
     await mkdir(dirname(join(to, file)), { recursive: true });
     await cp(packageFile(file), join(to, file), { verbatimSymlinks: true });
   }

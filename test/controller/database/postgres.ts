@@ -6,7 +6,7 @@ import { chmod, chown, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../../os/run.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
-import { copyMade, digestOf } from "../../fixtures/databases.ts";
+import { copyMade, digestOf } from "../../fixtures/made.ts";
 import { freePort } from "../../fixtures/ports.ts";
 
 /** A running server; disposing of it ends it and removes its data. */

@@ -50,7 +50,7 @@ describe("the embedded database", { timeout: patienceMs }, () => {
     const name = await queue.ensure({ target: "default", machine: "*", toolchain: "*", interactive: false });
     await database.transaction((sql) => queue.add(sql, name, specification, null, null));
     const sizes: number[] = [];
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 3; round++) {
       await claim(database, queue, name);
       await until(() => Promise.resolve(database.use.changedRows < settings.changedRows), "a vacuum");
       const [row] = await database.query<{ bytes: number }>(
