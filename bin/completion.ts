@@ -5,7 +5,6 @@ import { bashCompletion } from "../os/completion/bash.ts";
 import { completedProgram, type CompletedCommand } from "../os/completion/declared.ts";
 import { fishCompletion } from "../os/completion/fish.ts";
 import { zshCompletion } from "../os/completion/zsh.ts";
-import { subcommands } from "./subcommands.ts";
 
 const scripts: Record<string, (program: string, root: CompletedCommand) => string> = {
   bash: bashCompletion,
@@ -13,7 +12,10 @@ const scripts: Record<string, (program: string, root: CompletedCommand) => strin
   fish: fishCompletion,
 };
 
-export function completionCommand(): Command {
+/** The commands that are completed, by name, each loaded when it is asked for. */
+type Commands = Readonly<Record<string, { load: () => Promise<Command> }>>;
+
+export function completionCommand(commands: Commands): Command {
   const command = makeCommand("croft completion", "print the completion of commands and options for a shell");
   command.addArgument(new Argument("<shell>", "the shell").choices(Object.keys(scripts)));
   command.addHelpText(
@@ -26,13 +28,13 @@ For the shell that is open:
 For all to come: the same line in ~/.bashrc, ~/.zshrc, ~/.config/fish/config.fish.`,
   );
   return command.action(async (shell: string) => {
-    process.stdout.write(await completionScript(shell));
+    process.stdout.write(await completionScript(shell, commands));
   });
 }
 
 /** The script for a shell: `bash`, `zsh` or `fish`. */
-export async function completionScript(shell: string): Promise<string> {
-  const commands: Record<string, Command> = {};
-  for (const [name, { load }] of Object.entries(subcommands)) commands[name] = await load();
-  return scripts[shell]!("croft", completedProgram(commands));
+export async function completionScript(shell: string, commands: Commands): Promise<string> {
+  const loaded: Record<string, Command> = {};
+  for (const [name, { load }] of Object.entries(commands)) loaded[name] = await load();
+  return scripts[shell]!("croft", completedProgram(loaded));
 }

@@ -74,6 +74,6 @@ export const subcommands: Record<string, Subcommand> = {
   },
   completion: {
     summary: "print the completion of commands and options for bash, zsh or fish",
-    load: async () => (await import("./completion.ts")).completionCommand(),
+    load: async () => (await import("./completion.ts")).completionCommand(subcommands),
   },
 };

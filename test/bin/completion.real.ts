@@ -4,6 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { completionScript } from "../../bin/completion.ts";
+import { subcommands } from "../../bin/subcommands.ts";
 import { packageFile } from "../../os/files/package.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
 import { run } from "../../os/run.ts";
@@ -13,7 +14,7 @@ let directory: TemporaryDirectory;
 before(async () => {
   directory = await temporaryDirectory("croft-test-completion-");
   for (const shell of ["bash", "zsh", "fish"])
-    await writeFile(join(directory.path, shell), await completionScript(shell));
+    await writeFile(join(directory.path, shell), await completionScript(shell, subcommands));
   await mkdir(join(directory.path, "place", "a directory"), { recursive: true });
   await writeFile(join(directory.path, "place", "a file"), "");
 });
@@ -134,7 +135,7 @@ zpty -d shell`;
 
 test("'croft completion' prints it, and knows no other shell", async () => {
   const croft = [process.execPath, packageFile("bin", "croft.js"), "completion"];
-  assert.equal(await shell(...croft, "bash"), await completionScript("bash"));
+  assert.equal(await shell(...croft, "bash"), await completionScript("bash", subcommands));
   const { stderr } = await run([...croft, "csh"], { timeoutSeconds: patienceSeconds, accept: [2] });
   assert.match(stderr, /Allowed choices are bash, zsh, fish/);
 });
