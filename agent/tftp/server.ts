@@ -13,6 +13,7 @@ import errors from "tftp/lib/protocol/errors.js";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { findTarget, openReadable, toTftpRefusal } from "./files.ts";
+import { Partings } from "./partings.ts";
 import { ReadTransfer } from "./read.ts";
 import { checkRequest, readRequest, TftpRefusal, type RequestOptions, type TftpRequest } from "./request.ts";
 import type { TftpPort } from "./port.ts";
@@ -89,6 +90,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   /** Transfers whose files are being opened. */
   #beginning = 0;
   readonly #dallying = new Set<WriteTransfer>();
+  readonly #partings = new Partings();
   #clock: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
@@ -128,9 +130,13 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     if (isUnanswerable(datagram, from)) return;
     const key = `${from.address}:${from.port}`;
     const earlier = this.#services.get(key);
-    // The client has not seen the answer. Once it has, the same request is a new one.
-    if (earlier?.datagram.equals(datagram) && (earlier.transfer?.isAtStart() ?? true))
-      return earlier.transfer?.repeatFirst();
+    if (earlier?.datagram.equals(datagram)) {
+      // The client has not seen the answer.
+      if (earlier.transfer?.isAtStart() ?? true) return earlier.transfer?.repeatFirst();
+      // Nor had it when it sent this, which has waited here since: a second transfer would only confuse it. A client that
+      // begins anew has been silent, or its file is complete.
+      if (earlier.transfer?.isAlive()) return;
+    }
     if (this.#judging.get(key)?.equals(datagram)) return;
     const starting = this.#serve(datagram, from, key);
     this.#starting.add(starting);
@@ -213,7 +219,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   async #beginRead(request: TftpRequest, peer: Peer, settings: SettingsMaker): Promise<ReadTransfer> {
     const file = await openReadable(this.#readable, request.name);
     try {
-      const socket = await TransferSocket.open(this.#address, peer);
+      const socket = await TransferSocket.open(this.#address, peer, this.#partings);
       return new ReadTransfer(settings(socket, withSize(request.options, file.sizeBytes)), file);
     } catch (error) {
       await file.handle.close();
@@ -226,7 +232,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     const target = await findTarget(this.#writable, request.name);
     const upload = await Upload.open(this.#writable, this.#budget);
     try {
-      const socket = await TransferSocket.open(this.#address, peer);
+      const socket = await TransferSocket.open(this.#address, peer, this.#partings);
       return new WriteTransfer(settings(socket, request.options), upload, target, (transfer) =>
         this.#onComplete(transfer),
       );
@@ -263,7 +269,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   #tick(): void {
     const nowMs = performance.now();
     for (const transfer of this.#transfers) transfer.tick(nowMs);
-    if (this.#transfers.size > 0) return;
+    if (this.#transfers.size > this.#dallying.size) return;
     clearInterval(this.#clock);
     this.#clock = undefined;
   }
@@ -280,6 +286,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     await Promise.all(this.#starting);
     await Promise.all([...this.#transfers].map((transfer) => transfer.stop(closingError)));
     clearInterval(this.#clock);
+    this.#partings[Symbol.dispose]();
     await closed;
     this.#socket.off("error", this.#onError);
   }

@@ -17,6 +17,7 @@ import {
 } from "../../os/network/udp.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { refusing } from "./files.ts";
+import type { Partings } from "./partings.ts";
 
 export interface Peer {
   address: string;
@@ -71,26 +72,32 @@ const burstSender: SocketAddress = packAddress("0.0.0.0", 0);
  * - it is bound to the server's address (the package asks for all addresses);
  * - packets from anyone but the peer get "unknown transfer ID" (RFC 1350, section 4) and go no further;
  * - packets too short for their opcode and block number are dropped (the package reads beyond their end, and throws);
- * - a socket that cannot be made (no descriptors left) is a refusal, and no uncaught error event.
+ * - a socket that cannot be made (no descriptors left) is a refusal, and no uncaught error event;
+ * - after an error it stays and says it again: a peer that sends once more before it reads what has come would be told by
+ *   the kernel that there is nobody, and never read why.
  */
-export class TransferSocket implements PacketSocket {
+export class TransferSocket implements PacketSocket, Disposable {
   readonly #socket: Socket;
   readonly #fd: number;
   readonly #peer: Peer;
   readonly #to: SocketAddress;
+  readonly #partings: Partings;
+  #lastWords: Buffer | undefined;
+  #onClose: () => void = () => {};
   #segmentBytes = 0;
   #expectsBursts = false;
   #closed = false;
 
-  private constructor(socket: Socket, fd: number, peer: Peer) {
+  private constructor(socket: Socket, fd: number, peer: Peer, partings: Partings) {
     this.#socket = socket;
     this.#fd = fd;
     this.#peer = peer;
+    this.#partings = partings;
     this.#to = packAddress(peer.address, peer.port);
   }
 
   /** Makes the socket, on a free port. @throws {TftpRefusal} for instance when no descriptors are left. */
-  static async open(address: string, peer: Peer): Promise<TransferSocket> {
+  static async open(address: string, peer: Peer, partings: Partings): Promise<TransferSocket> {
     const fd = await refusing(async () => openUdp(address, 0));
     const socket = makeSocket(receiveBufferBytes);
     const listening = once(socket, "listening");
@@ -98,20 +105,20 @@ export class TransferSocket implements PacketSocket {
     await listening;
     // An error nobody waits for: a packet is missing then, which transfers know how to bear.
     socket.on("error", () => {});
-    return new TransferSocket(socket, fd, peer);
+    return new TransferSocket(socket, fd, peer, partings);
   }
 
   on(event: "error" | "close" | "message", listener: (argument: never) => void): this {
     if (event === "message") {
       const receive = listener as (message: Buffer) => void;
       this.#socket.on("message", (message, from) => {
-        if (this.#closed) return;
         const isPeer = from.port === this.#peer.port && from.address === this.#peer.address;
         if (!isPeer) this.#turnAway(message, from);
+        else if (this.#closed) return this.#part(message, from);
         else if (message.length >= 4) receive(message);
         if (this.#expectsBursts) this.#receiveWaiting(receive);
       });
-    } else if (event === "close") this.#socket.on("close", listener as () => void);
+    } else if (event === "close") this.#onClose = listener as () => void;
     return this;
   }
 
@@ -172,8 +179,27 @@ export class TransferSocket implements PacketSocket {
       this.send(packets.subarray(start, start + packetBytes));
   }
 
+  /** Sends an error; whatever still comes from the peer after {@link close} is answered with it. */
+  sendLast(error: TftpError): void {
+    this.#lastWords = packets.error.serialize(error);
+    this.send(this.#lastWords);
+  }
+
+  #part(message: Buffer, from: Peer): void {
+    if (this.#lastWords !== undefined && !isUnanswerable(message, from))
+      sendUdp(this.#fd, this.#lastWords, this.#to);
+  }
+
+  /** Ends the transfer's use of it. */
   close(): void {
     if (this.#closed) return;
+    this.#closed = true;
+    if (this.#lastWords === undefined) this.#socket.close();
+    else this.#partings.add(this);
+    queueMicrotask(this.#onClose);
+  }
+
+  [Symbol.dispose](): void {
     this.#closed = true;
     this.#socket.close();
   }

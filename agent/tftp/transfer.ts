@@ -88,6 +88,11 @@ export abstract class Transfer extends IncomingRequest {
     await this.ended;
   }
 
+  /** True while the client sends something new from time to time. */
+  isAlive(): boolean {
+    return !this.#isEnding && this.#repeated === 0;
+  }
+
   /** True as long as the client may be waiting for the first answer. */
   abstract isAtStart(): boolean;
   /** True if not the peer, but this side holds the transfer up. */
@@ -109,17 +114,18 @@ export abstract class Transfer extends IncomingRequest {
     return Math.min(longestTimeoutMs, firstTimeoutMs * 2 ** this.#repeated);
   }
 
-  /** How long a lost last acknowledgement is answered again. */
-  protected get dallyMs(): number {
-    return 2 * (this.#options?.timeout === undefined ? longestTimeoutMs : this.#options.timeout * 1000);
-  }
-
   protected repeatOptions(): boolean {
     if (this.#firstAnswer !== undefined) this._send(this.#firstAnswer);
     return this.#firstAnswer !== undefined;
   }
 
   // What the package calls.
+
+  protected override _sendErrorAndClose(error: TftpError): void {
+    if (this._closing || this._closed) return;
+    this.socket.sendLast(error);
+    this._closeWithError(error);
+  }
 
   protected override _sendOackMessage(): void {
     const options = this.#options ?? {};

@@ -157,6 +157,8 @@ export class Upload {
       await this.#handle.close();
       await rename(this.#temporary, target);
       this.#ended = true;
+      this.#chunk = Buffer.alloc(0);
+      this.#spare.length = 0;
       await syncDirectory(dirname(target));
       this.#budget.finished(target, this.#sizeBytes);
     });

@@ -6,8 +6,8 @@ import type { Upload } from "./upload.ts";
 
 /**
  * A client writes a file (RFC 1350; windows: RFC 7440). The last block is acknowledged when the file has its name
- * and is on the disk, so that a client that was told of success has succeeded; until `dallyMs` later a repetition of that block is
- * acknowledged again, because the client cannot know that the acknowledgement was lost.
+ * and is on the disk, so that a client that was told of success has succeeded; then a repetition of that block is acknowledged again until the
+ * server needs the place, because the client cannot know that the acknowledgement was lost, and may have been held.
  */
 export class WriteTransfer extends Transfer {
   readonly #upload: Upload;
@@ -19,7 +19,7 @@ export class WriteTransfer extends Transfer {
   #isAnswerDue = false;
   #hasLast = false;
   #gapReported = false;
-  #dallyUntilMs: number | undefined;
+  #isDallying = false;
   #completing: Promise<void> | undefined;
 
   constructor(
@@ -73,7 +73,7 @@ export class WriteTransfer extends Transfer {
 
   /** A block out of turn: one that came before, or one behind a gap. */
   #onUnexpected(ahead: number): void {
-    if (this.#isAnswerDue || (this.#hasLast && this.#dallyUntilMs === undefined)) return;
+    if (this.#isAnswerDue || (this.#hasLast && !this.#isDallying)) return;
     if (ahead === 0xffff && this.#unacknowledged === 0) {
       // The last block of a window again: its acknowledgement was lost.
       this._sendAck(this.#lastAcknowledged & 0xffff);
@@ -107,7 +107,7 @@ export class WriteTransfer extends Transfer {
       return this.#fail(error);
     }
     this.#acknowledge();
-    this.#dallyUntilMs = performance.now() + this.dallyMs;
+    this.#isDallying = true;
     this.#onComplete(this);
   }
 
@@ -117,13 +117,12 @@ export class WriteTransfer extends Transfer {
   }
 
   override tick(nowMs: number): void {
-    if (this.#dallyUntilMs === undefined) super.tick(nowMs);
-    else if (nowMs >= this.#dallyUntilMs) this._close();
+    if (!this.#isDallying) super.tick(nowMs);
   }
 
   /** True when the file is complete and only repetitions are still answered. */
   get isDallying(): boolean {
-    return this.#dallyUntilMs !== undefined;
+    return this.#isDallying;
   }
 
   /** Ends dallying. */
@@ -135,6 +134,10 @@ export class WriteTransfer extends Transfer {
     if (this.isDallying) this.leave();
     else await super.stop(error);
     await this.ended;
+  }
+
+  override isAlive(): boolean {
+    return !this.#isDallying && super.isAlive();
   }
 
   override isAtStart(): boolean {

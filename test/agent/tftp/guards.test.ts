@@ -1,6 +1,7 @@
 /** What the `tftp` package alone does not survive, or does wrong. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -106,6 +107,73 @@ test("a repeated TFTP request gets the first answer again, from the same transfe
   }
   assert.equal(s.events.filter(([kind]) => kind === "request").length, 4);
   assert.equal(s.events.filter(([kind]) => kind === "failed").length, 0);
+});
+
+// A client that was held, or whose server was, has sent its request several times before it sees the first answer.
+test("a TFTP request that comes again behind the first block opens no second transfer", async () => {
+  await using s = await startServer();
+  await writeFile(join(s.readable, "f"), Buffer.alloc(2000, "x"));
+  await using client = await Client.open();
+  client.request(WRQ, s.port, "g");
+  const { port } = await client.next();
+  for (const block of [1, 2]) {
+    client.data(block, Buffer.alloc(512, "x"));
+    client.send(requestPacket(WRQ, "g"), s.port);
+    assert.deepEqual(await client.next(), { opcode: ACK, number: block, data: Buffer.alloc(0), port });
+  }
+  client.data(3, Buffer.from("end"));
+  assert.equal((await client.next()).number, 3);
+  await using reader = await Client.open();
+  reader.request(RRQ, s.port, "f");
+  for (const block of [1, 2, 3, 4]) {
+    assert.equal((await reader.next()).number, block);
+    reader.ack(block);
+    if (block < 4) reader.send(requestPacket(RRQ, "f"), s.port);
+  }
+  await s.told("read");
+  await get(s.port, "f");
+  assert.equal(s.events.filter(([kind]) => kind === "request").length, 3);
+});
+
+test("a peer of a TFTP transfer that has failed is told why as often as it sends", async () => {
+  await using s = await startServer({ uploadMaxBytes: 600 });
+  await using client = await Client.open();
+  client.request(WRQ, s.port, "g");
+  await client.next();
+  client.data(1, Buffer.alloc(512));
+  await client.next();
+  client.data(2, Buffer.alloc(512));
+  const refusal = await client.next();
+  assert.deepEqual([refusal.opcode, refusal.number], [ERROR, 3]);
+  await s.told("failed");
+  client.send(packet(ERROR, 0, Buffer.from("nothing is said to this\0")));
+  for (let i = 0; i < 3; i++) {
+    client.data(2, Buffer.alloc(512));
+    assert.deepEqual(await client.next(), refusal);
+  }
+  assert.deepEqual(await s.written(), []);
+});
+
+test("of the peers of failed TFTP transfers the last 32 are told why, and none when the server ends", async () => {
+  await using s = await startServer({ uploadMaxBytes: 1 });
+  await using clients = new AsyncDisposableStack();
+  const all: Client[] = [];
+  for (let i = 0; i < 34; i++) {
+    const client = clients.use(await Client.open());
+    client.request(WRQ, s.port, `f${i}`);
+    await client.next();
+    client.data(1, Buffer.alloc(512));
+    assert.equal((await client.next()).opcode, ERROR);
+    all.push(client);
+  }
+  while (s.events.filter(([kind]) => kind === "failed").length < 34) await once(s.server, "failed");
+  // What nobody answers comes first: the answers to the others tell that it has been looked at.
+  for (const client of all) client.data(1, Buffer.alloc(512));
+  for (const client of all.slice(2)) assert.equal((await client.next()).opcode, ERROR);
+  for (const client of all.slice(0, 2)) assert.equal(await client.poll(100), undefined);
+  await s.server.close();
+  all[33]!.data(1, Buffer.alloc(512));
+  assert.equal(await all[33]!.poll(100), undefined);
 });
 
 test("a client may send its next TFTP request from the same port, even the same one", async () => {
