@@ -1,7 +1,7 @@
 import { present } from "./fields.ts";
 import type { ParseOptions } from "./parse-options.ts";
 import { readResult, resultEntries, type Result } from "./result.ts";
-import { Sections, formatSections } from "./sections.ts";
+import { Sections, formatSections, formatSectionsInPieces, type Entry } from "./sections.ts";
 import { ManifestReader } from "./text/reader.ts";
 import { matching, token, word } from "./values.ts";
 
@@ -67,15 +67,21 @@ export function readResultSender(bytes: Uint8Array, whole: boolean): ResultSende
  * @throws {ManifestWriteError}
  */
 export function formatResultRequest(request: ResultRequest): Uint8Array {
-  return formatSections(
+  return formatSections(sectionsOf(request), { longLines: true });
+}
+
+/** The same, in pieces: a large result takes seconds, in which its writer could do nothing else. */
+export function formatResultRequestInPieces(request: ResultRequest): Generator<Uint8Array> {
+  return formatSectionsInPieces(sectionsOf(request));
+}
+
+function sectionsOf(request: ResultRequest): Entry[][] {
+  return [
     [
-      [
-        ["session", request.session],
-        ["challenge", request.challenge],
-        ["agent-checksum", request.agentChecksum],
-      ],
-      resultEntries(request.result),
+      ["session", request.session],
+      ["challenge", request.challenge],
+      ["agent-checksum", request.agentChecksum],
     ],
-    { longLines: true },
-  );
+    resultEntries(request.result),
+  ];
 }

@@ -4,7 +4,7 @@ import { Fields } from "./fields.ts";
 import type { ParseOptions } from "./parse-options.ts";
 import { readPairs } from "./text/fast-reader.ts";
 import { readPositionedPairs, type Pair, type PositionedPair } from "./text/reader.ts";
-import { writePairs, type WriterOptions } from "./text/writer.ts";
+import { ManifestWriter, pieceLength, writePairs, type WriterOptions } from "./text/writer.ts";
 
 /** A stream of manifests being parsed. Positions are only found out when there is an error to report. */
 export class Sections {
@@ -101,12 +101,28 @@ export function formatSections(
   sections: Iterable<readonly Entry[]>,
   options: WriterOptions = {},
 ): Uint8Array {
-  const pairs: Pair[] = [];
-  for (const section of sections) {
-    pairs.push({ name: "", value: "1" });
-    for (const [name, value] of section) if (value !== undefined) pairs.push({ name, value: String(value) });
-    pairs.push({ name: "", value: "" });
+  return writePairs(pairsOf(sections), options);
+}
+
+/**
+ * The same bytes as {@link formatSections}, in pieces, none of which takes long to make, with long lines.
+ *
+ * @throws {ManifestWriteError}
+ */
+export function* formatSectionsInPieces(sections: Iterable<readonly Entry[]>): Generator<Uint8Array> {
+  const writer = new ManifestWriter({ longLines: true });
+  for (const { name, value } of pairsOf(sections)) {
+    for (const _ of writer.pieces(name, value)) yield writer.take();
+    if (writer.length >= pieceLength) yield writer.take();
   }
-  pairs.push({ name: "", value: "" });
-  return writePairs(pairs, options);
+  yield writer.take();
+}
+
+function* pairsOf(sections: Iterable<readonly Entry[]>): Generator<{ name: string; value: string }> {
+  for (const section of sections) {
+    yield { name: "", value: "1" };
+    for (const [name, value] of section) if (value !== undefined) yield { name, value: String(value) };
+    yield { name: "", value: "" };
+  }
+  yield { name: "", value: "" };
 }

@@ -5,15 +5,17 @@
  * trying. An entry leaves the spool when its controller has accepted its result, or for `rejected/` when that refused it
  * for good (answers.ts says what that is) or did not take it in time.
  */
+import { setImmediate } from "node:timers/promises";
 import { assertFailure, Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { Backoff } from "../../os/backoff.ts";
 import { Rejection, Unreachable } from "../wire/answers.ts";
 import type { HttpClient, RequestLimits } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
-import { countArtifacts, sendArtifacts, withToldUpload } from "./send-artifacts.ts";
 import type { SignsOfLife } from "../task-state/signs-of-life.ts";
+import { countArtifacts, sendArtifacts } from "./send-artifacts.ts";
 import type { Spool, SpoolEntry } from "../task-state/spool.ts";
+import { withToldUpload } from "./told-upload.ts";
 import { Tried } from "./tried.ts";
 
 /** A result that its controller does not take for so long is kept aside. */
@@ -127,18 +129,23 @@ export class Delivery {
       if (!tried.streakForSeconds("artifacts", streakSeconds)) throw new ArtifactsWait(error);
       log.error({ reason: error.message }, "artifacts have not got through for an hour: result sent without");
       const lost = `${await countArtifacts(entry)} artifacts could not be sent for an hour: ${error.message}\n`;
-      return withToldUpload((await entry.result())!, lost, "abort");
+      return await withToldUpload({ request: (await entry.result())!, log: lost, status: "abort" });
     }
   }
 
   /**
    * Sends a result for which there is no room in the spool; once, since nothing is kept to send again.
    *
-   * @param request text of the result request.
+   * @param pieces text of the result request.
    */
-  async sendUnspooled(url: string, request: Uint8Array, signal: AbortSignal): Promise<void> {
+  async sendUnspooled(url: string, pieces: Iterable<Uint8Array>, signal: AbortSignal): Promise<void> {
     try {
-      await this.#client.postManifest(url, request, { signal });
+      const request: Uint8Array[] = [];
+      for (const piece of pieces) {
+        request.push(piece);
+        await setImmediate();
+      }
+      await this.#client.postManifest(url, Buffer.concat(request), { signal });
     } catch (error) {
       this.#log.error(
         { url, reason: reasonOf(error) },

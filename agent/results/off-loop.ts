@@ -28,16 +28,27 @@ const usual: ThreadLimits = { seconds: 300, heapMiB: (5 * resultMaxBytes) / MiB 
 
 /** Reads what is small in process, all else in a thread, which is ended if it takes too long, or too much memory. */
 export async function readOffLoop(wanted: ResultFile, limits = usual): Promise<Reading> {
-  return (await isSmall(wanted.file)) ? readResultFile(wanted) : readInThread(wanted, limits);
+  const data = await readSmall(wanted.file);
+  return data === "large" ? readInThread(wanted, limits) : readResultFile({ ...wanted, data });
 }
 
-/** Small in both forms; what cannot be told is for the reader to report, which does not get further either. */
-async function isSmall(file: string): Promise<boolean> {
+/**
+ * What is small in both forms; what cannot be told is for the reader to report, which does not get further either.
+ *
+ * @returns undefined if it cannot be read.
+ */
+async function readSmall(file: string): Promise<Buffer | "large" | undefined> {
+  let data: Buffer;
   try {
-    if ((await stat(file)).size > smallBytes) return false;
-    return !isCompressed(file) || decompressedBytes(await readFile(file), resultMaxBytes) <= smallBytes;
+    if ((await stat(file)).size > smallBytes) return "large";
+    data = await readFile(file);
   } catch {
-    return true;
+    return undefined;
+  }
+  try {
+    return isCompressed(file) && decompressedBytes(data, resultMaxBytes) > smallBytes ? "large" : data;
+  } catch {
+    return data;
   }
 }
 

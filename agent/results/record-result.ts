@@ -1,18 +1,22 @@
+import { Failure } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Result } from "../../manifests/result.ts";
-import { formatResultRequest } from "../../manifests/result-request.ts";
+import { ManifestWriteError } from "../../manifests/error.ts";
+import { formatResultRequestInPieces } from "../../manifests/result-request.ts";
 import type { Assignment } from "../task-state/assignment.ts";
 import { agentChecksum } from "../task-state/begin-task.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { retryUntilDone, type RetryContext } from "./retry.ts";
 
-/** The request that tells a controller the result. */
+/** The request that tells a controller the result; in pieces, each of which is made in a moment. */
 export function resultRequest(
   { session, answer }: Pick<Assignment, "session" | "answer">,
   result: Result,
-): Uint8Array {
-  return formatResultRequest(withoutUndefined({ session, agentChecksum, challenge: answer, result }));
+): Iterable<Uint8Array> {
+  return formatResultRequestInPieces(
+    withoutUndefined({ session, agentChecksum, challenge: answer, result }),
+  );
 }
 
 /**
@@ -26,6 +30,12 @@ export function recordResult(
   result: Result,
   log: Log,
 ): Promise<void> {
-  const request = resultRequest(entry.assignment, result);
-  return retryUntilDone(context, log, "result not written down yet", () => entry.setResult(request));
+  return retryUntilDone(context, log, "result not written down yet", async () => {
+    try {
+      await entry.setResult(resultRequest(entry.assignment, result));
+    } catch (error) {
+      // A bug, which does not go away by trying again.
+      throw error instanceof Failure && error.cause instanceof ManifestWriteError ? error.cause : error;
+    }
+  });
 }

@@ -16,13 +16,15 @@ export interface ResultFile {
   readonly file: string;
   /** Its text may be this large, decompressed. */
   readonly maxBytes: number;
+  /** What is in it, if that has been read already. */
+  readonly data?: Buffer | undefined;
 }
 
 /** Reads it here and now: one that is large or hostile takes many seconds. */
-export async function readResultFile({ file, maxBytes }: ResultFile): Promise<Reading> {
+export async function readResultFile({ file, maxBytes, data }: ResultFile): Promise<Reading> {
   const source = basename(file);
   try {
-    const text = sanitizeResultText(await readText(file, maxBytes), boundValues());
+    const text = sanitizeResultText(await readText(file, maxBytes, data), boundValues());
     return { result: parseResult(text, { lenient: true, source }) };
   } catch (error) {
     if (isFarmFault(error)) return { fault: faultOf(error) };
@@ -36,10 +38,10 @@ export function isCompressed(file: string): boolean {
   return file.endsWith(".lz4");
 }
 
-async function readText(file: string, maxBytes: number): Promise<Uint8Array> {
-  const { size } = await stat(file);
+async function readText(file: string, maxBytes: number, known: Buffer | undefined): Promise<Uint8Array> {
+  const size = known?.length ?? (await stat(file)).size;
   if (size > maxBytes) throw new Failure(`read '${basename(file)}'`, `it has more than ${maxBytes} bytes`);
-  const data = await readFile(file);
+  const data = known ?? (await readFile(file));
   return isCompressed(file) ? decompressFrames(data, maxBytes) : data;
 }
 

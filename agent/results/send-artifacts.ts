@@ -8,10 +8,9 @@ import { attempt, reasonOf } from "../../os/failure.ts";
 import { namesIn } from "../../os/files/directories.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
-import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
 import { Rejection } from "../wire/answers.ts";
 import type { HttpClient, RequestLimits, UploadedFile } from "../wire/http.ts";
-import { withUpload } from "./result.ts";
+import { withToldUpload } from "./told-upload.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 
 /** What it takes to send artifacts. */
@@ -101,13 +100,7 @@ async function orTold(entry: SpoolEntry, url: string, log: Log, send: () => Prom
 
 /** The build's result tells that its artifacts are not there. */
 async function tell(entry: SpoolEntry, log: string, status: "warning" | "abort"): Promise<void> {
-  await entry.setResult(withToldUpload((await entry.result())!, log, status));
-}
-
-/** A result request with what became of the artifacts. */
-export function withToldUpload(text: Uint8Array, log: string, status: "warning" | "abort"): Uint8Array {
-  const request = parseResultRequest(text, { lenient: true });
-  return formatResultRequest({ ...request, result: withUpload(request.result, status, log) });
+  await entry.setResult(await withToldUpload({ request: (await entry.result())!, log, status }));
 }
 
 async function digestOf(path: string): Promise<string> {

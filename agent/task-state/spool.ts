@@ -57,7 +57,7 @@ export class SpoolEntry {
   }
 
   /** Decides the task: from here on the result survives everything but the disk. */
-  setResult(request: Uint8Array): Promise<void> {
+  setResult(request: Uint8Array | Iterable<Uint8Array>): Promise<void> {
     return writeDurably(this.#resultFile, request);
   }
 

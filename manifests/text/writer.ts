@@ -5,6 +5,7 @@
 import { ManifestWriteError } from "../error.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { BACKSLASH, COLON, CR, HASH, LF, SPACE, TAB, checkCodePoint, sequenceLength } from "./characters.ts";
+import { cutNear } from "./cut.ts";
 import { PlainScan } from "./plain-scan.ts";
 import type { Pair } from "./reader.ts";
 
@@ -20,6 +21,8 @@ export type Text = string | Uint8Array;
 const lineLimit = 77;
 /** A blank further right than this may be a place for a break. */
 const softLimit = 57;
+/** Code units that are written at a time. */
+export const pieceLength = 256 * 1024;
 /** With the colon and a blank, a name longer than this has its value in multi-line form. */
 const nameLimit = 39;
 
@@ -56,6 +59,37 @@ export class ManifestWriter {
       this.#out.length = start; // half a pair would read as something else
       throw error;
     }
+  }
+
+  /**
+   * Writes a pair a piece at a time, so that its caller can do other things between; for long lines, whose breaks do not
+   * depend on what came before. What {@link take} gives after each piece is a part of the pair.
+   *
+   * @throws {ManifestWriteError} as {@link pair} does, but half of the pair may be written then.
+   */
+  *pieces(name: string, value: string, length = pieceLength): Generator<void> {
+    if (value.length <= length || !this.#longLines || name === "" || this.#state !== "body")
+      return this.pair(name, value);
+    const bytes = bytesOf(name);
+    const isSimple =
+      checkName(bytes) + 2 <= nameLimit &&
+      !/[\r\n]/.test(value) &&
+      !isBlank(value.charCodeAt(0)) &&
+      !isBlank(value.charCodeAt(value.length - 1));
+    this.#out.append(bytes);
+    this.#out.appendText(isSimple ? ": " : ":\n\\\n");
+    for (let start = 0, end = 0; start < value.length; start = end) {
+      end = cutNear(value, Math.min(start + length, value.length));
+      const piece = bytesOf(value.slice(start, end));
+      this.#lines(piece, 0, survey(piece, "value"), end === value.length);
+      yield;
+    }
+    this.#out.appendText(isSimple ? "\n" : "\n\\\n");
+  }
+
+  /** How many bytes {@link take} would give. */
+  get length(): number {
+    return this.#out.length;
   }
 
   /**
@@ -137,8 +171,12 @@ export class ManifestWriter {
     out.push(LF);
   }
 
-  /** The lines of a value; the first output line has `column` code points already. */
-  #lines(value: Uint8Array, column: number, found: Survey): void {
+  /**
+   * The lines of a value; the first output line has `column` code points already.
+   *
+   * @param isEnd the value ends with these bytes.
+   */
+  #lines(value: Uint8Array, column: number, found: Survey, isEnd = true): void {
     const out = this.#out;
     /** Start of what is not written yet. */
     let from = 0;
@@ -149,7 +187,7 @@ export class ManifestWriter {
         appendBroken(out, value, start, end, column, found.high);
         from = end;
       }
-      if (end > start && value[end - 1] === BACKSLASH) {
+      if (end > start && value[end - 1] === BACKSLASH && (isEnd || end < value.length)) {
         out.append(value, from, end);
         out.push(BACKSLASH);
         from = end;

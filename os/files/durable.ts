@@ -5,11 +5,14 @@ import { Failure, reasonOf } from "../failure.ts";
 
 /**
  * Writes a file so that after a crash either the old or the new content is there, complete: temporary name in the
- * same directory, fsync, rename, fsync of the directory.
+ * same directory, fsync, rename, fsync of the directory. Content that is made in pieces is made while it is written.
  *
  * @throws {Failure} if any of that fails; the old content is then still there.
  */
-export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeDurably(
+  path: string,
+  content: string | Uint8Array | Iterable<Uint8Array>,
+): Promise<void> {
   const temporary = `${path}.new`;
   try {
     const file = await open(temporary, "w", 0o600);

@@ -11,7 +11,11 @@ import {
 } from "../../manifests/machine.ts";
 import type { ParseOptions } from "../../manifests/parse-options.ts";
 import { formatResult, parseResult } from "../../manifests/result.ts";
-import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
+import {
+  formatResultRequest,
+  formatResultRequestInPieces,
+  parseResultRequest,
+} from "../../manifests/result-request.ts";
 import { formatSections } from "../../manifests/sections.ts";
 import { breakpointProblem, formatTask, parseTask } from "../../manifests/task.ts";
 import { formatTaskRequest, parseTaskRequest } from "../../manifests/task-request.ts";
@@ -199,4 +203,21 @@ describe("rules between values", () => {
     });
     assert.ok(Buffer.from(bytes).includes(log));
   });
+});
+
+test("a large result request is made in pieces of bounded size, of the same bytes", () => {
+  const log = "cc -c a.c -o a.o\nzażółć\n".repeat(100_000);
+  const operations = Array.from({ length: 20_000 }, (_, i) => ({
+    name: `o${i}`,
+    status: "success" as const,
+    log: i === 7 ? log : "done\n",
+  }));
+  const request = {
+    session: "s",
+    result: { name: "a", version: "1", status: "success" as const, operations },
+  };
+  const pieces = [...formatResultRequestInPieces(request)];
+  assert.ok(Buffer.concat(pieces).equals(formatResultRequest(request)));
+  assert.ok(Math.max(...pieces.map(({ length }) => length)) < 1024 * 1024);
+  assert.ok(pieces.length > 8);
 });

@@ -12,6 +12,25 @@ function written(pairs: [string | Uint8Array, string | Uint8Array][], longLines 
 }
 
 describe("writing", () => {
+  test("a value in pieces becomes the same bytes, wherever it is cut", () => {
+    const random = new Random(7);
+    const odd = ["\r\n", "\r\r\n", "\\\n", "\\\r", "\\\\", "\u{1f600}", " \n\n", "a", "\t"];
+    for (let round = 0; round < 20_000; round++) {
+      const name = `n${"x".repeat(random.below(45))}`;
+      const value =
+        random.below(2) === 0
+          ? randomValue(random)
+          : Array.from({ length: random.below(9) }, () => odd[random.below(odd.length)]).join("");
+      const writer = new ManifestWriter({ longLines: true });
+      writer.pair("", "1");
+      const parts: Uint8Array[] = [];
+      for (const _ of writer.pieces(name, value, 1 + random.below(5))) parts.push(writer.take());
+      const whole = written([["", "1"], [name, value]], true); // prettier-ignore
+      assert.equal(Buffer.concat([...parts, writer.take()]).toString(), whole, JSON.stringify([name, value]));
+      assert.ok(parts.every(({ length }) => length <= 100));
+    }
+  });
+
   test("breaks and escapes lines as the rules say, for text and for bytes", () => {
     const random = new Random(5);
     for (let round = 0; round < 20_000; round++) {

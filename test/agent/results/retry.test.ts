@@ -106,7 +106,7 @@ test("a result is written down as the request that its controller gets, and outl
     await written;
   }
   const request = (await entry.result())!;
-  assert.deepEqual(request, Buffer.from(resultRequest(entry.assignment, result)));
+  assert.deepEqual(request, Buffer.concat([...resultRequest(entry.assignment, result)]));
   const parsed = parseResultRequest(request);
   assert.deepEqual([parsed.session, parsed.challenge, parsed.agentChecksum], ["s7", "c2lnbmVk", "croft-1"]);
   assert.deepEqual(parsed.result, result);

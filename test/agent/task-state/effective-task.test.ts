@@ -33,7 +33,7 @@ test("the operator's trust replaces all values of the task; without it they stay
 test("the controller is told the agent's checksum with each result", () => {
   const result = { name: "hello", version: "1.0", status: "success", operations: [] } as const;
   const parsed = parseResultRequest(
-    resultRequest({ session: "s", answer: "QQ==" }, { ...result, operations: [] }),
+    Buffer.concat([...resultRequest({ session: "s", answer: "QQ==" }, { ...result, operations: [] })]),
   );
   assert.equal(parsed.agentChecksum, agentChecksum);
   assert.equal(parsed.challenge, "QQ==");
