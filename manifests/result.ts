@@ -9,6 +9,8 @@ export { sanitizeResultText } from "./text/sanitize.ts";
 
 /** The operation in which an agent says what its host could not do: with `abort` it is a fault of the farm. */
 export const agentOperation = "agent";
+/** Checksums of croft's agents, which let no machine speak of an operation `agent`; other agents may. */
+export const croftChecksum = /^croft-\d+$/;
 /** The operation in which an agent says what became of a machine. */
 export const machineOperation = "machine";
 

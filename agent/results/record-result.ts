@@ -14,9 +14,7 @@ export function resultRequest(
   { session, answer }: Pick<Assignment, "session" | "answer">,
   result: Result,
 ): Iterable<Uint8Array> {
-  return formatResultRequestInPieces(
-    withoutUndefined({ session, agentChecksum, challenge: answer, result }),
-  );
+  return formatResultRequestInPieces(withoutUndefined({ session, agentChecksum, challenge: answer, result }));
 }
 
 /**

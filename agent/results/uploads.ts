@@ -7,6 +7,7 @@ import { extractArtifacts } from "./artifacts.ts";
 import type { Directories } from "../settings/directories.ts";
 import type { Settings } from "../settings/settings.ts";
 import { isFarmFault } from "./farm-fault.ts";
+import { asOfMachine } from "./machine-words.ts";
 import { agentResult, readResult, withOperation } from "./result.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 
@@ -45,7 +46,7 @@ export async function takeUploads(
     const result = agentResult(task, "abnormal", machineOperation, found.broken);
     return { result, broken: { reason: found.broken, files: [found.file] } };
   }
-  const result = complete(found.result, task);
+  const result = complete(asOfMachine(found.result), task);
   if (isFailure(result.status)) return { result };
   const archive = join(put, "upload.tar");
   try {

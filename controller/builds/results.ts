@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { BlobStore } from "../files/blobs.ts";
 import type { LiveLogs } from "../files/live-logs.ts";
 import { maskSecrets } from "../files/secret-mask.ts";
-import { agentOperation } from "../../manifests/result.ts";
+import { agentOperation, croftChecksum } from "../../manifests/result.ts";
 import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
@@ -159,8 +159,15 @@ export class Results {
   }
 }
 
-/** An `abort` of the agent's own, and not of a machine's, is a fault of its host. */
-function faultOf({ status, operations }: BuildResult, secrets: readonly string[]): string | undefined {
+/**
+ * An `abort` of the agent's own, and not of a machine's, is a fault of its host. What other makes' agents pass on may be a
+ * machine's words.
+ */
+function faultOf(
+  { status, operations, agentChecksum = "" }: BuildResult,
+  secrets: readonly string[],
+): string | undefined {
+  if (!croftChecksum.test(agentChecksum)) return undefined;
   const own = operations.find((one) => one.name === agentOperation && one.status === "abort");
   if (status !== "abort" || !own) return undefined;
   const text = Buffer.from(own.log);

@@ -54,6 +54,34 @@ test("a build that has failed has no artifacts", async () => {
   assert.ok(!existsSync(on.entry.uploads));
 });
 
+test("a machine cannot say that its host is at fault, nor that it was interrupted", async () => {
+  const told = `: 1
+name: hello
+version: 1.0
+status: interrupt
+agent-status: abort
+agent-log: no room
+guest-agent-status: interrupt
+guest-agent-log: a
+machine-status: error
+machine-log: b
+test-status: warning
+test-log: c
+`;
+  await using on = await uploaded(told);
+  const { result } = (await on.take())!;
+  assert.equal(result.status, "abort");
+  assert.deepEqual(
+    result.operations.map(({ name, status, log }) => [name, status, log.trim()]),
+    [
+      ["guest-guest-agent", "abort", "no room"],
+      ["guest-agent", "abort", "a"],
+      ["guest-machine", "error", "b"],
+      ["test", "warning", "c"],
+    ],
+  );
+});
+
 test("a worker that failed too early to tell its package gets that of the task", async () => {
   await using on = await uploaded(resultText("abort", "unknown").replace("version: 1.0", "version: 0"));
   const { name, version, status } = (await on.take())!.result;

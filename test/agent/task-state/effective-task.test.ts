@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { resultRequest } from "../../../agent/results/record-result.ts";
 import { agentChecksum, effectiveTask } from "../../../agent/task-state/begin-task.ts";
 import type { ReceivedTask } from "../../../agent/task-state/received-task.ts";
+import { croftChecksum } from "../../../manifests/result.ts";
 import { parseResultRequest } from "../../../manifests/result-request.ts";
 import type { Task } from "../../../manifests/task.ts";
 
@@ -37,4 +38,8 @@ test("the controller is told the agent's checksum with each result", () => {
   );
   assert.equal(parsed.agentChecksum, agentChecksum);
   assert.equal(parsed.challenge, "QQ==");
+});
+
+test("a controller can tell by the checksum that the agent is one of croft's", () => {
+  assert.match(agentChecksum, croftChecksum);
 });

@@ -353,13 +353,16 @@ test("an interrupted build is queued again whatever else it was, an aborted one 
 
 test("an abort of the agent's own is a fault of its host, once; that of a machine, or another status, is not", async () => {
   const own = { name: "agent", status: "abort", log: "no room for s3cret\n" };
-  const told = { status: "abort", operations: [own] };
+  const told = { status: "abort", operations: [own], agentChecksum: "croft-1" };
   assert.deepEqual((await store(told, { aborts: 9 })).queue, [["fault", 7, "host", "no room for ******"]]);
   assert.deepEqual(
     (await store(told, { session: { state: "expired" } })).queue,
     [],
     "it was counted as lost",
   );
+  // Through agents of other makes, machines can say it.
+  for (const agentChecksum of ["1", "croft-", "xcroft-1"])
+    assert.deepEqual((await store({ ...told, agentChecksum })).queue, [["again", 7, "abort"]]);
   for (const name of ["machine", "update"])
     assert.deepEqual((await store({ ...told, operations: [{ ...own, name }] })).queue, [
       ["again", 7, "abort"],
