@@ -124,6 +124,11 @@ function unitChanges(settings: Settings, file: string): UnitChanges {
   return {
     RequiresMountsFor: places.map(quoted).join(" "),
     ExecStart: croftCommand(...agent).replace(/INSTANCE$/, "%i"),
+    // The first of its lines; the second sends the signal.
+    ExecReload: `/bin/sh -c 'exec "$$@" > /dev/null' sh ${croftCommand(...agent)} --print-config`.replace(
+      / INSTANCE /,
+      () => " %i ",
+    ),
     ReadWritePaths: writable.map((path) => quoted(`-${path}`)).join(" "),
     // Programs in a home directory could not be started otherwise.
     ...(liesInHome() ? { ProtectHome: "read-only" } : {}),

@@ -44,6 +44,7 @@ export async function reloadSettings(context: Context, read: () => Settings): Pr
         await prepareHostNetwork(settings.network, settings.offset);
       Object.assign(context, configured);
       context.metrics.useSettings(settings);
+      status.configurationRefused(undefined);
       setVerbosity(log, settings.verbosity);
       if (ignored.length > 0)
         log.warn({ options: ignored }, "these options have changed, and take effect after a restart only");
@@ -53,6 +54,7 @@ export async function reloadSettings(context: Context, read: () => Settings): Pr
       );
     } catch (error) {
       assertFailure(error);
+      status.configurationRefused(error.message);
       log.error({ reason: error.message }, "configuration not reloaded, the old settings stay");
     }
   });

@@ -29,6 +29,7 @@ export class Status implements Disposable {
   #activity: Activity = { phase: "starting" };
   #since = { date: new Date(), milliseconds: performance.now() };
   #fault: FaultState | undefined;
+  #refused: string | undefined;
   #ready = false;
   #stopping = false;
   #lastTold = "";
@@ -62,11 +63,18 @@ export class Status implements Disposable {
 
   /** In one line. */
   get text(): string {
-    return activityText(this.#activity, this.seconds);
+    const text = activityText(this.#activity, this.seconds);
+    return this.#refused === undefined ? text : `${text}; new configuration refused: ${this.#refused}`;
   }
 
   get fault(): FaultState | undefined {
     return this.#fault;
+  }
+
+  /** The configuration that was read last cannot be used, and why; undefined if it is in effect. */
+  configurationRefused(reason: string | undefined): void {
+    this.#refused = reason?.replace(/\p{Cc}+/gu, " ");
+    if (this.#ready) this.#tell();
   }
 
   /** Begins a phase. */

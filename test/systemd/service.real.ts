@@ -301,9 +301,12 @@ test("systemctl reload makes a changed configuration count; a bad one is an erro
   await systemctl("reload", first);
   await until(first, () => asked("/task/other") > 0);
   writeFileSync(container.path(configuration), `${agentConfiguration(controller.url("/task"))}nonsense: 1\n`);
-  await systemctl("reload", first);
+  await assert.rejects(systemctl("reload", first));
+  assert.match(await journal(first), /agent\.yaml:\d+:1: nonsense: unknown key/);
+  await systemctl("kill", "--kill-whom=main", "--signal=HUP", first);
   const text = await untilText(first, /configuration not reloaded/);
   assert.match(text, /configuration not reloaded.*agent\.yaml:\d+:1: nonsense: unknown key/);
+  await until(first, ({ StatusText }) => /; new configuration refused: .*nonsense/.test(StatusText!));
   const count = asked("/task/other");
   await until(first, (now) => isActive(now) && asked("/task/other") > count);
   writeFileSync(container.path(configuration), agentConfiguration(controller.url("/task")));
