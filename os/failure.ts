@@ -1,3 +1,5 @@
+import { constants } from "node:os";
+
 /** Options that a {@link Failure} may carry besides its text. */
 export interface FailureOptions {
   /** What went wrong underneath; kept for the log. */
@@ -49,11 +51,20 @@ const systemReasons: Record<string, string> = {
   EADDRINUSE: "the address is in use",
   ECONNREFUSED: "connection refused",
   EROFS: "read-only file system",
+  EDQUOT: "disk quota exceeded",
+  ESTALE: "stale file handle",
 };
+
+/** The name of a system error; Node.js has none for some, such as that of a disk quota, and calls them unknown. */
+export function codeOf(error: unknown): string | undefined {
+  const { code, errno } = (error ?? {}) as NodeJS.ErrnoException;
+  if (typeof code !== "string" || errno === undefined || !code.startsWith("Unknown system error")) return code;
+  return Object.entries(constants.errno).find(([, number]) => number === -errno)?.[0] ?? code;
+}
 
 /** The reason in a thrown value, in words: known system errors are translated, others give their message. */
 export function reasonOf(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException | null)?.code;
+  const code = codeOf(error);
   if (typeof code === "string" && systemReasons[code]) return systemReasons[code];
   return error instanceof Error ? error.message : String(error);
 }
@@ -74,6 +85,6 @@ export async function attempt<T>(action: string, work: Promise<T>): Promise<T> {
 
 /** True for a system error with one of these codes (`ENOENT`…). */
 export function isSystemError(error: unknown, ...codes: string[]): boolean {
-  const code = (error as NodeJS.ErrnoException | null)?.code;
+  const code = codeOf(error);
   return typeof code === "string" && codes.includes(code);
 }

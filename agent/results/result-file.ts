@@ -1,7 +1,7 @@
 /** Reads one file that should be a result, whatever it is; in process, or in a thread (`result-thread.ts`). */
 import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
-import { Failure, reasonOf } from "../../os/failure.ts";
+import { codeOf, Failure, reasonOf } from "../../os/failure.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import { resultValuesMax } from "../../manifests/limits.ts";
 import { parseResult, sanitizeResultText, type Result } from "../../manifests/result.ts";
@@ -47,7 +47,7 @@ async function readText(file: string, maxBytes: number, known: Buffer | undefine
 
 function faultOf(error: unknown): { reason: string; code: string } {
   const cause = error instanceof Failure ? error.cause : error;
-  return { reason: reasonOf(error), code: (cause as NodeJS.ErrnoException).code! };
+  return { reason: reasonOf(error), code: codeOf(cause)! };
 }
 
 /** Counts values before any is kept: small ones take far more memory than text. */

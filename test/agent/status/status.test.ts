@@ -43,6 +43,19 @@ test("the status says what is done, on what, for whom and for how long, and noth
   }
 });
 
+test("how long a fault has lasted is told by a clock that nobody sets", (t) => {
+  using status = new Status(silentLog(), false);
+  status.failed("no room");
+  const day = 24 * 3600 * 1000;
+  const [now, date] = [performance.now(), Date.now()];
+  t.mock.timers.enable({ apis: ["Date"], now: date + day });
+  assert.deepEqual(healthOf(status, settings), { healthy: true });
+  t.mock.timers.setTime(date - day);
+  const clock = t.mock.method(performance, "now", () => now + 61_000);
+  assert.deepEqual(healthOf(status, settings), { healthy: false, reason: "faults since 1m01s: no room" });
+  clock.mock.restore();
+});
+
 test("durations are read at a glance", () => {
   assert.deepEqual([0, 59.9, 60, 192, 3600, 7380].map(formatDuration), [
     "0s",
