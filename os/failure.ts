@@ -58,7 +58,8 @@ const systemReasons: Record<string, string> = {
 /** The name of a system error; Node.js has none for some, such as that of a disk quota, and calls them unknown. */
 export function codeOf(error: unknown): string | undefined {
   const { code, errno } = (error ?? {}) as NodeJS.ErrnoException;
-  if (typeof code !== "string" || errno === undefined || !code.startsWith("Unknown system error")) return code;
+  if (typeof code !== "string" || errno === undefined || !code.startsWith("Unknown system error"))
+    return code;
   return Object.entries(constants.errno).find(([, number]) => number === -errno)?.[0] ?? code;
 }
 
