@@ -5,9 +5,10 @@ import type { Machine } from "../manifests/machine.ts";
 export interface MachineEnd {
   /**
    * `shutdown`: the guest powered off or reset; `panic`: its kernel panicked; `forced`: {@link
-   * VirtualMachine.forceDown} or disposing; `exited`: the hypervisor died by itself or was killed from outside.
+   * VirtualMachine.forceDown} or disposing; `exited`: the hypervisor died by itself or was killed from outside; `room`: the
+   * host has no room for what it writes to its disk.
    */
-  how: "shutdown" | "panic" | "forced" | "exited";
+  how: "shutdown" | "panic" | "forced" | "exited" | "room";
   /** One line of what was observed, for messages. */
   detail: string;
 }

@@ -10,6 +10,7 @@ import type { Machine } from "../../manifests/machine.ts";
 import type { PerformingContext } from "./context.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange } from "./exchange.ts";
+import { assertRoom } from "./room.ts";
 import type { TftpPort } from "../tftp/port.ts";
 import { addressesWhere } from "../tftp/requesters.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -69,6 +70,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
         { machine: options.machine.name, end: first.end.detail, evidence },
         "machine ended before its first sign of life",
       );
+      assertRoom(options.machine.name, first.end);
       return { failed: "ended", end: first.end };
     }
     log.warn(

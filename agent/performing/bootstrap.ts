@@ -12,6 +12,7 @@ import { boot, randomMac } from "./boot.ts";
 import type { PerformingContext } from "./context.ts";
 import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
 import type { Exchange } from "./exchange.ts";
+import { assertRoom } from "./room.ts";
 import { softFail } from "./soft-fail.ts";
 
 /** The second is the name that older workers use. */
@@ -78,7 +79,10 @@ async function bootAndPublish(
   if (!("exchange" in booted)) return false;
   await using exchange = booted.exchange;
   context.status.advance("bootstrapping");
-  const bootstrap = "failed" in booted ? { fault: booted.reason } : await serve(context, exchange, signal);
+  const bootstrap =
+    "failed" in booted
+      ? { fault: booted.reason }
+      : await serve(context, pending.manifest.name, exchange, signal);
   const fault = "fault" in bootstrap ? bootstrap : await shutDown(exchange, signal);
   if (fault !== undefined) {
     const { fault: reason, files = [] } = fault;
@@ -96,13 +100,16 @@ async function bootAndPublish(
 /** Serves files until the machine has sent its bootstrap manifest. */
 async function serve(
   context: PerformingContext,
+  machine: string,
   exchange: Exchange,
   signal: AbortSignal,
 ): Promise<Bootstrap | MachineFault> {
   const { bootstrapTimeoutSeconds } = context.settings;
   const waited = await exchange.waitForUpload(bootstrapFiles, bootstrapTimeoutSeconds, signal);
-  if (waited.kind === "ended")
+  if (waited.kind === "ended") {
+    assertRoom(machine, waited.end);
     return { fault: `it ended before its bootstrap manifest: ${waited.end.detail}` };
+  }
   if (waited.kind === "timeout")
     return { fault: `no bootstrap manifest within ${bootstrapTimeoutSeconds} s` };
   const file = join(context.directories.bootstrap, waited.file);

@@ -19,6 +19,7 @@ import { Exchange, type WaitResult } from "./exchange.ts";
 import { publicScreen, withLogin } from "./interactive.ts";
 import type { LiveLog } from "./live-log.ts";
 import { LogTail } from "./log-tail.ts";
+import { assertRoom } from "./room.ts";
 import { anyone } from "../tftp/requesters.ts";
 import type { ReceivedTask } from "../task-state/received-task.ts";
 import { agentResult, resultFiles, withOperation } from "../results/result.ts";
@@ -234,6 +235,7 @@ async function unfinished(
     const files = exchange.machine ? [exchange.machine.consoleFile] : [];
     const evidence = await keepEvidence(context.directories.evidence, task.machine, files, log);
     log.error({ end: waited.end.detail, evidence }, "machine ended before its result");
+    assertRoom(task.machine, waited.end);
     return aborted(task, `the machine ended before its result: ${waited.end.detail}`, tail);
   }
   const seconds = timeoutSeconds(context, run);

@@ -37,7 +37,8 @@ export interface QemuParts {
  *
  * How it ended is told by QMP events, that it ended by the process: only when that is gone are its disks and its MAC
  * address free. The last events may be read after the process's exit is seen, so the end is announced when exit
- * and end of all streams have been seen. After a SHUTDOWN or GUEST_PANICKED event, a process that lingers is killed.
+ * and end of all streams have been seen. After a SHUTDOWN or GUEST_PANICKED event, a process that lingers is killed; one
+ * that QEMU stops because the host's disk is full is killed at once.
  */
 export class QemuMachine implements VirtualMachine {
   readonly ended: Promise<MachineEnd>;
@@ -68,6 +69,10 @@ export class QemuMachine implements VirtualMachine {
     } else if (event === "SHUTDOWN") {
       this.#endsBy(endOf(String(data?.["reason"] ?? "unknown")));
       this.#killLater(closeSeconds);
+    } else if (event === "BLOCK_IO_ERROR" && data?.["action"] === "stop") {
+      // It would wait for room that its own disk takes, until its time is over.
+      this.#endsBy({ how: "room", detail: "the host has no room for what it writes to its disk" });
+      this.#parts.child.kill("SIGKILL");
     } else if (event === "STOP") {
       this.#stopped = true;
     } else if (event === "RESUME") {

@@ -118,6 +118,22 @@ test("a machine that exits before its result: abort, and nothing to suspend", as
   assert.match(early.log, /^the machine ended before its first sign of life/);
 });
 
+test("a machine for whose disk the host has no room: a fault of the farm, before its first sign of life and after", async () => {
+  for (const play of [begins, () => {}]) {
+    await using run = await perform(async (machine) => {
+      await play(machine);
+      machine.end("room");
+    });
+    const { result, fault, held } = run.performed;
+    assert.deepEqual([result.status, fault, held], ["abort", true, undefined]);
+    assert.deepEqual(
+      result.operations.map(({ name, log }) => [name, log]),
+      [["agent", "Cannot go on with machine 'm': ended: room\n"]],
+    );
+    assert.deepEqual([run.machines.length, await run.isFree()], [1, true]);
+  }
+});
+
 test("mis-boots get a fresh snapshot each; the last one is held, and the result is abort", async () => {
   await using run = await perform(() => {}, {
     startupTimeoutSeconds: { bootstrap: 5, build: 0.05 },

@@ -9,13 +9,16 @@ import { SocketDirectory } from "../../../machines/qemu/socket-directory.ts";
 import { parseMachine } from "../../../manifests/machine.ts";
 import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
 
-test("a QEMU that goes on after its guest's kernel has panicked is killed", async () => {
-  await using directory = await temporaryDirectory("croft-test-panic-");
+/** A machine whose QEMU hangs. */
+async function hanging() {
+  const stack = new AsyncDisposableStack();
+  const directory = stack.use(await temporaryDirectory("croft-test-panic-"));
   // Stands for a QEMU that hangs: what it does is not asked for.
   const child = spawn("sleep", ["600"], { stdio: ["ignore", "pipe", "pipe"] });
   const consoleFile = new BoundedFile(join(directory.path, "console.log"), 4096);
-  using files = new InheritedFiles(5);
+  const files = stack.use(new InheritedFiles(5));
   const machine = new QemuMachine({
     options: {
       name: "m",
@@ -35,9 +38,23 @@ test("a QEMU that goes on after its guest's kernel has panicked is killed", asyn
     takeBack: () => Promise.resolve(),
     complaint: () => "",
   });
-  machine.observe({ event: "GUEST_PANICKED" });
-  const end = await machine.wait(60);
-  child.kill("SIGKILL");
-  assert.equal(end?.how, "panic");
-  await machine[Symbol.asyncDispose]();
+  stack.use(machine);
+  stack.defer(() => void child.kill("SIGKILL"));
+  return Object.assign(stack, { machine });
+}
+
+test("a QEMU that goes on after its guest's kernel has panicked is killed", async () => {
+  await using on = await hanging();
+  on.machine.observe({ event: "GUEST_PANICKED" });
+  assert.equal((await on.machine.wait(patienceSeconds))?.how, "panic");
+});
+
+test("a QEMU that has stopped its guest for want of room on the host is killed; one that told the guest is not", async () => {
+  await using on = await hanging();
+  const error = { device: "disk0", operation: "write", nospace: true, reason: "No space left on device" };
+  on.machine.observe({ event: "BLOCK_IO_ERROR", data: { ...error, action: "report" } });
+  assert.equal(await on.machine.wait(0.2), undefined);
+  on.machine.observe({ event: "BLOCK_IO_ERROR", data: { ...error, action: "stop" } });
+  on.machine.observe({ event: "STOP" });
+  assert.equal((await on.machine.wait(patienceSeconds))?.how, "room");
 });
