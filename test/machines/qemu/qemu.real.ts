@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, openSync, readFileSync, statSync } from "node:fs";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Failure } from "../../../os/failure.ts";
+import { run } from "../../../os/run.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { controlVirtualMachine, killStaleVirtualMachines } from "../../../machines/qemu/runtime-files.ts";
 import { startVirtualMachine } from "../../../machines/qemu/start.ts";
@@ -96,6 +97,19 @@ test("a QEMU that is killed from outside has exited, with the signal told", asyn
     how: "exited",
     detail: "QEMU ended by SIGKILL",
   });
+});
+
+test("a guest that writes more than the host has room for is ended, and told so", async () => {
+  await using directory = await temporaryDirectory("croft-test-room-");
+  await run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", directory.path], { timeoutSeconds: 300 });
+  await using undo = new AsyncDisposableStack();
+  undo.defer(async () => void (await run(["umount", "-l", directory.path], { timeoutSeconds: 300 })));
+  const options = await guestOptions(directory.path, "dd if=/dev/zero of=/dev/vdc bs=1M count=200; sync\n");
+  const disk = join(options.directory, "disk3.img");
+  await writeFile(disk, "");
+  await truncate(disk, 256 * 1024 ** 2);
+  await using machine = await startVirtualMachine(options);
+  assert.equal((await machine.wait(patienceSeconds))?.how, "room");
 });
 
 test("a suspended guest stands still until an operator resumes it, and ends when one kills it", async () => {
