@@ -407,7 +407,7 @@ test("of a build that another agent has by now, an expired session ends what it 
     [{ status: "error" }, [["finished", 7]], [["finished", 7]]],
     [{ status: "interrupt" }, [], [["again", 7, "interrupt"]]],
     [{ status: "abort" }, [], [["again", 7, "abort"]]],
-    [{ status: "abort", operations: [fault] }, [], []],
+    [{ status: "abort", operations: [fault], agentChecksum: "croft-1" }, [], []],
   ] as const) {
     const built = await store(result, expired);
     assert.deepEqual([built.outcome, built.queue], ["stored", whileBuilt], result.status);
