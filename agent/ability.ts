@@ -3,13 +3,13 @@
  * build after another. What every build needs: the port of its TFTP server, room for machines, uploads and results, and a
  * QEMU that starts.
  */
-import { statSync } from "node:fs";
 import { readdir, rm, statfs, writeFile } from "node:fs/promises";
-import { delimiter, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { visibleDirectories } from "../machines/layout.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
 import { openHostNetwork } from "../machines/network/host-network.ts";
 import { hostArchitecture, installQemuHint, qemuFor } from "../machines/qemu/architecture.ts";
+import { programIdentity } from "../machines/qemu/program.ts";
 import { launcher, machineUser } from "../machines/qemu/user.ts";
 import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { randomTail } from "../os/files/random-tail.ts";
@@ -70,7 +70,7 @@ export class HostAbility implements AsyncDisposable {
   /** Tried once for each identity of the program: an update may come at any time. */
   async #checkQemu({ qemu, machineUid, accel }: Settings, log: Log, signal: AbortSignal): Promise<void> {
     const program = qemu ?? qemuFor(hostArchitecture());
-    const identity = identityOf(program);
+    const identity = programIdentity(program);
     if (identity === undefined)
       throw new Failure(`start '${program}'`, "there is no such program", {
         hints: [installQemuHint],
@@ -130,17 +130,4 @@ async function tryFile(path: string): Promise<void> {
   } finally {
     await rm(file, { force: true }).catch(() => {});
   }
-}
-
-/** Which file a program is, and which content of it. */
-function identityOf(program: string): string | undefined {
-  const paths = program.includes("/")
-    ? [program]
-    : (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, program));
-  for (const path of paths) {
-    const found = statSync(path, { throwIfNoEntry: false });
-    if (found?.isFile())
-      return [path, found.dev, found.ino, found.size, found.mtimeMs, found.ctimeMs].join(" ");
-  }
-  return undefined;
 }

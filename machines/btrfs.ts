@@ -1,10 +1,12 @@
 import { accessSync, constants } from "node:fs";
-import { lstat } from "node:fs/promises";
-import { Failure, isSystemError } from "../os/failure.ts";
+import { lstat, readdir, rename, rm } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { ProgramFailure, run } from "../os/run.ts";
 import { withoutUndefined } from "../os/without-undefined.ts";
 import type { DirectoryStorage } from "./directory-storage.ts";
+import { isDisk } from "./names.ts";
 import type { RemoveOptions, Storage } from "./storage.ts";
 
 // A snapshot waits for the file system's transaction, and that for all the data that guests have written.
@@ -31,8 +33,15 @@ export class BtrfsStorage implements Storage {
     else await this.#plain.clone(from, to, signal);
   }
 
-  async overlay(from: string, to: string, signal?: AbortSignal): Promise<void> {
+  async overlay(from: string, to: string, signal?: AbortSignal, disks?: string): Promise<void> {
     await this.clone(from, to, signal); // of a plain directory: with shared extents, as cheap as an overlay
+    if (disks === undefined) return;
+    try {
+      await replaceDisks(to, join(to, relative(from, disks)));
+    } catch (error) {
+      await this.remove(to, { isTemporary: true });
+      throw new Failure(`use the disks of '${disks}'`, reasonOf(error), { cause: error });
+    }
   }
 
   async remove(path: string, options?: RemoveOptions): Promise<void> {
@@ -66,6 +75,11 @@ export class BtrfsStorage implements Storage {
       onLine: (line) => this.#log.output({ line }, "btrfs"),
     });
   }
+}
+
+async function replaceDisks(to: string, disks: string): Promise<void> {
+  for (const name of await readdir(to)) if (isDisk(name)) await rm(join(to, name));
+  for (const name of await readdir(disks)) if (isDisk(name)) await rename(join(disks, name), join(to, name));
 }
 
 /** True for the root of a subvolume: only that has inode 256 (BTRFS_FIRST_FREE_OBJECTID). */

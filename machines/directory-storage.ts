@@ -5,7 +5,7 @@ import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
 import { withoutUndefined } from "../os/without-undefined.ts";
-import { isRemoved, removedName } from "./names.ts";
+import { isDisk, isRemoved, isSavedState, removedName } from "./names.ts";
 import type { RemoveOptions, Storage } from "./storage.ts";
 
 const copyTimeoutSeconds = 3600; // a large disk, on a file system without shared extents
@@ -30,19 +30,17 @@ export class DirectoryStorage implements Storage {
   }
 
   /** Disks become qcow2 overlays, so that a task's snapshot costs nothing here either; other files are linked. */
-  async overlay(from: string, to: string, signal?: AbortSignal): Promise<void> {
+  async overlay(from: string, to: string, signal?: AbortSignal, disks = from): Promise<void> {
     await this.#fill(to, async () => {
-      const entries = await readdir(from, { withFileTypes: true });
-      const overlays = overlayNames(
-        from,
-        entries.map((entry) => entry.name),
-      );
-      for (const entry of entries) {
+      for (const [disk, overlay] of overlayNames(disks, await readdir(disks))) {
+        signal?.throwIfAborted();
+        await this.#overlayDisk(join(disks, disk), join(to, overlay), signal);
+      }
+      for (const entry of await readdir(from, { withFileTypes: true })) {
         signal?.throwIfAborted();
         const source = join(from, entry.name);
-        const overlay = overlays.get(entry.name);
-        if (overlay !== undefined) await this.#overlayDisk(source, join(to, overlay), signal);
-        else if (!entry.isFile() || !(await linked(source, join(to, entry.name))))
+        if (isDisk(entry.name) || isSavedState(entry.name)) continue;
+        if (!entry.isFile() || !(await linked(source, join(to, entry.name))))
           await this.#copy(source, join(to, entry.name), signal);
       }
     });
@@ -121,8 +119,8 @@ async function makeDirectory(path: string): Promise<void> {
 function overlayNames(directory: string, names: readonly string[]): Map<string, string> {
   const overlays = new Map<string, string>();
   for (const name of names) {
-    const stem = /^(disk.*)\.(?:img|qcow2)$/.exec(name)?.[1];
-    if (stem === undefined) continue;
+    if (!isDisk(name)) continue;
+    const stem = name.replace(/\.[a-z0-9]+$/, "");
     const overlay = `${stem}.qcow2`;
     if ([...overlays.values()].includes(overlay))
       throw new Failure(

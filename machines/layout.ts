@@ -4,11 +4,12 @@
  *     M-P.R         revision R of the machine; never written once it has this name
  *     M-P           symbolic link to the current revision; switching it publishes another one
  *     M-T           the machine bootstrapped for toolchain T; appears and disappears whole, by rename
+ *     M-T/warm/     the state of M-T booted up to where it waits for a task (warm/); appears and disappears whole
  *     M-T.lock      the machine lock (locks.ts)
  *     M-T-I-xxxxxx  a temporary snapshot of instance I
  *     .*.removed    a tree whose removal was begun
  *
- * After a crash at any point, the first four are complete; the last two are cleaned up at the next start (stale.ts).
+ * After a crash at any point, all but the last two are complete; those are cleaned up at the next start (stale.ts).
  */
 import { readdirSync, readlinkSync, type Dirent } from "node:fs";
 import { join, resolve } from "node:path";
@@ -16,6 +17,9 @@ import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
 
 /** The version of the exchange between agent and machine while bootstrapping: `P` in the names. */
 export const bootstrapProtocol = 1;
+
+/** Name of the directory with the saved state, in a bootstrapped machine. */
+export const warmName = "warm";
 
 /** Paths of a machine for one toolchain. */
 export interface MachinePaths {

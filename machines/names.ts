@@ -1,4 +1,4 @@
-import { bootstrapProtocol } from "./layout.ts";
+import { bootstrapProtocol, warmName } from "./layout.ts";
 
 /**
  * Says what is wrong with a toolchain name, or undefined.
@@ -48,6 +48,23 @@ export function classifyEntry(machine: string, entry: string): MachineEntry | un
   const lock = /^(.+)\.lock$/.exec(tail);
   if (lock && checkToolchainName(lock[1]!) === undefined) return { kind: "lock", toolchain: lock[1]! };
   return checkToolchainName(tail) === undefined ? { kind: "bootstrapped", toolchain: tail } : undefined;
+}
+
+/** Whether a file of a machine is one of its disks; they are attached in the order of their names. */
+export function isDisk(name: string): boolean {
+  return /^disk.*\.(img|qcow2)$/.test(name);
+}
+
+/** A hidden name for a saved state that an instance makes, in the bootstrapped machine. */
+export function newStateName(instance: number): string {
+  return `.${warmName}-${instance}-${randomTail()}`;
+}
+
+/** Whether an entry of a bootstrapped machine is a saved state, or an incomplete one: of an instance, if that is given. */
+export function isSavedState(name: string, instance?: number): boolean {
+  const [, number] = /^\.warm-(\d+)-[a-z0-9]{6}$/.exec(name) ?? [];
+  if (instance !== undefined) return number === String(instance);
+  return number !== undefined || name === warmName;
 }
 
 /** A hidden name for a tree that is being removed, beside it; see {@link isRemoved}. */

@@ -57,8 +57,8 @@ class AutomaticStorage implements Storage {
     await (await this.#at(to)).clone(from, to, signal);
   }
 
-  async overlay(from: string, to: string, signal?: AbortSignal): Promise<void> {
-    await (await this.#at(to)).overlay(from, to, signal);
+  async overlay(from: string, to: string, signal?: AbortSignal, disks?: string): Promise<void> {
+    await (await this.#at(to)).overlay(from, to, signal, disks);
   }
 
   async remove(path: string, options?: RemoveOptions): Promise<void> {

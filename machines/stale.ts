@@ -1,9 +1,10 @@
 import { readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure, isSystemError, reasonOf, assertFailure } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
-import { listMachines } from "./layout.ts";
-import { classifyEntry, isRemoved } from "./names.ts";
+import { listMachines, type MachinePaths } from "./layout.ts";
+import { classifyEntry, isRemoved, isSavedState } from "./names.ts";
 import { removeTreeOfSubvolumes } from "./remove.ts";
 import type { Storage } from "./storage.ts";
 
@@ -38,6 +39,7 @@ export async function removeStaleSnapshots(options: StaleSnapshotOptions): Promi
       const ours = what?.kind === "temporary" && what.toolchain === toolchain && what.instance === instance;
       if (ours || what?.kind === "removed") stale.push(join(paths.directory, entry));
     }
+  await removeStaleStates(machines, instance, log);
   for (const path of stale) {
     log.info({ path }, "removing what a predecessor left");
     try {
@@ -47,6 +49,19 @@ export async function removeStaleSnapshots(options: StaleSnapshotOptions): Promi
       log.error({ path }, error.message);
     }
   }
+}
+
+/** Saved states that were begun, or whose removal was. */
+async function removeStaleStates(machines: readonly MachinePaths[], instance: number, log: Log): Promise<void> {
+  for (const { bootstrapped } of machines)
+    for (const entry of entriesOf(bootstrapped)) {
+      if (!isSavedState(entry, instance)) continue;
+      const path = join(bootstrapped, entry);
+      log.info({ path }, "removing what a predecessor left");
+      await rm(path, { recursive: true, force: true }).catch((error: unknown) =>
+        log.error({ path, reason: reasonOf(error) }, "a machine's state that was begun is left"),
+      );
+    }
 }
 
 function entriesOf(path: string): string[] {

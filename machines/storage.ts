@@ -24,8 +24,10 @@ export interface Storage {
   /**
    * What a task works on, and throws away: writable disks that depend on those of `from`, which must stay as long.
    * Disks may change their format (and ending: `disk.img` to `disk.qcow2`); other files must not be written.
+   *
+   * @param disks a directory in `from`: its disks, instead of those of `from`.
    */
-  overlay(from: string, to: string, signal?: AbortSignal): Promise<void>;
+  overlay(from: string, to: string, signal?: AbortSignal, disks?: string): Promise<void>;
   /**
    * Removes a tree; none there is no error.
    *

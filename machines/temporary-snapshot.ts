@@ -17,6 +17,8 @@ export interface TemporarySnapshotOptions {
   instance: number;
   /** `clone`: to be published; `overlay`: to be thrown away. */
   mode: "clone" | "overlay";
+  /** Of an overlay: the directory whose disks it is based on; by default those of `from`. */
+  disks?: string;
   log: Log;
   signal?: AbortSignal;
 }
@@ -73,10 +75,10 @@ export async function temporarySnapshot(
   storage: Storage,
   options: TemporarySnapshotOptions,
 ): Promise<TemporarySnapshot> {
-  const { from, paths, instance, mode, log, signal } = options;
+  const { from, paths, instance, mode, disks, log, signal } = options;
   const path = freeName(`${paths.bootstrapped}-${instance}-`);
   if (mode === "clone") await storage.clone(from, path, signal);
-  else await storage.overlay(from, path, signal);
+  else await storage.overlay(from, path, signal, disks);
   const snapshot = new TemporarySnapshot(path, storage, log);
   if (mode === "overlay") await closeToOthers(snapshot);
   return snapshot;

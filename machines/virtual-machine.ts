@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Log } from "../os/log.ts";
 import type { Machine } from "../manifests/machine.ts";
 
@@ -61,7 +62,36 @@ export interface VirtualMachine extends AsyncDisposable {
   resumedOrEnded(signal?: AbortSignal): Promise<"resumed" | "ended">;
   /** For error messages: what it is, where its files are, and how an operator looks into it; several lines. */
   describe(): string;
+  /** Of a machine with {@link StartOptions.memory}. */
+  readonly warm?: WarmMachine;
 }
+
+/** What a machine with its memory in a file has besides. */
+export interface WarmMachine {
+  /** The host's end of the port `org.croft.control`; destroyed with the machine, or before. */
+  readonly control: Duplex;
+  /** Everything that the guest sees of how it was started: one that is restored must see the same. */
+  readonly options: readonly string[];
+  /** Version of the hypervisor. */
+  readonly version: string;
+  /**
+   * Stops the machine, writes the state of its devices to a file that is not there, and ends it.
+   *
+   * @throws {Failure} if that fails; the machine may then be in any state.
+   */
+  save(device: string): Promise<void>;
+}
+
+/**
+ * Where a machine's memory is.
+ *
+ * `save`: in the file, which is there and empty; what that has at the end belongs to what {@link WarmMachine.save} wrote.
+ * `restore`: as in the file, which stays as it is; the machine goes on where it was saved, with the same disks.
+ */
+export type Memory =
+  | { mode: "save"; ram: string }
+  /** `options`, `version`: those of the machine that was saved; with others it is not started. */
+  | { mode: "restore"; ram: string; device: string; options: readonly string[]; version: string };
 
 /** How the guest is connected. */
 export type MachineNetwork =
@@ -112,6 +142,8 @@ export interface StartOptions {
   onLog?: (chunk: Buffer) => void;
   /** Who may see and use its screen over the network from its start on; without it, nobody. */
   publicScreen?: PublicScreen;
+  /** For a machine that is saved or restored; by default its memory is the hypervisor's own. */
+  memory?: Memory;
   /** Size of the console file; default 1 MiB. */
   consoleMaxBytes?: number;
   /** Aborting while starting ends the attempt; afterwards it does nothing. */

@@ -16,6 +16,12 @@ function hostResources(): Resources {
   return { cpus: availableParallelism(), ramKiB: totalKiB - Math.min(hostRamKiB, Math.floor(totalKiB / 4)) };
 }
 
+/** Whether a task of a priority gets more than others. */
+export function isBoosted(priority: number): boolean {
+  const { boost, d } = levelsOf(priority);
+  return boost && d > 0;
+}
+
 /**
  * What a machine gets for a task of a priority: the settings' own, or if it is boosted (F, with a D that has made the
  * others give way) that of all instances together, as far as the host has it; never less than the settings' own.
@@ -25,8 +31,7 @@ export function resourcesFor(
   { cpus, ramKiB, instanceMax }: Resources & { instanceMax: number },
   host: Resources = hostResources(),
 ): Resources {
-  const { boost, d } = levelsOf(priority);
-  if (!boost || d === 0) return { cpus, ramKiB };
+  if (!isBoosted(priority)) return { cpus, ramKiB };
   return {
     cpus: Math.max(cpus, Math.min(instanceMax * cpus, host.cpus)),
     ramKiB: Math.max(ramKiB, Math.min(instanceMax * ramKiB, host.ramKiB)),

@@ -1,13 +1,18 @@
-/** Boots a machine and waits for its first sign of life, trying again after a mis-boot. */
+/** Boots a machine, or restores it, and waits for its first sign of life, trying again after a mis-boot. */
 import { randomInt } from "node:crypto";
+import { join } from "node:path";
+import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { machineUser } from "../../machines/qemu/user.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
-import type { MachineEnd, PublicScreen } from "../../machines/virtual-machine.ts";
+import type { MachineEnd, Memory, PublicScreen } from "../../machines/virtual-machine.ts";
+import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
+import { deviceName, ramName, type WarmState } from "../../machines/warm/state.ts";
 import type { Machine } from "../../manifests/machine.ts";
 import type { PerformingContext } from "./context.ts";
+import { startWorker } from "./control-port.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange } from "./exchange.ts";
 import { assertRoom } from "./room.ts";
@@ -28,10 +33,23 @@ export interface BootOptions {
   startupTimeoutSeconds: number;
   retries: number;
   evidence: string;
+  /** Where it is restored from, if that is possible; else it is booted. */
+  saved?: SavedMachine;
   publicScreen?: PublicScreen;
   onLog?: (chunk: Buffer) => void;
   log: Log;
   signal: AbortSignal;
+}
+
+/** A saved state of the machine. */
+export interface SavedMachine {
+  /** Its directory. */
+  directory: string;
+  state: Pick<WarmState, "options" | "version" | "bootSeconds">;
+  /** Where the machine's disks of that instant are. */
+  snapshot: () => Promise<string>;
+  /** Told why the machine is booted all the same; the state is not to be used again. */
+  failed: (reason: string) => Promise<void>;
 }
 
 /** A machine that has shown a sign of life; or why there is none: a machine that stayed silent still runs. */
@@ -50,10 +68,12 @@ export type Booted =
  */
 export async function boot(options: BootOptions): Promise<Booted> {
   const { log, startupTimeoutSeconds, retries, signal } = options;
+  const restored = options.saved && (await restore(options, options.saved));
+  if (restored) return { exchange: restored };
   const reason = `no sign of life within ${startupTimeoutSeconds} s`;
   for (let attempt = 0; ; attempt++) {
     await using stack = new AsyncDisposableStack();
-    const exchange = stack.use(await start(options));
+    const exchange = stack.use(await start(options, await options.snapshot()));
     const first = await exchange.waitForFirstRequest(startupTimeoutSeconds, signal);
     if (first.kind === "done") {
       stack.move();
@@ -80,9 +100,44 @@ export async function boot(options: BootOptions): Promise<Booted> {
   }
 }
 
-async function start(options: BootOptions): Promise<Exchange> {
+/** A restored machine is waited for so long at least, however fast it has booted once. */
+const restoreLeastSeconds = 10;
+
+/**
+ * Restores a machine where it waits for its task, and has it begin.
+ *
+ * @returns undefined if that failed, which has been told: whatever the reason, the task does not suffer from it.
+ * @throws the signal's reason if aborted.
+ */
+async function restore(options: BootOptions, saved: SavedMachine): Promise<Exchange | undefined> {
+  const { signal, log } = options;
+  const { options: visible, version, bootSeconds } = saved.state;
+  const deadline = performance.now() + Math.max(bootSeconds, restoreLeastSeconds) * 1000;
+  const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
+  await using stack = new AsyncDisposableStack();
+  try {
+    const [ram, device] = [ramName, deviceName].map((name) => join(saved.directory, name)) as [string, string];
+    const memory: Memory = { mode: "restore", ram, device, options: visible, version };
+    const exchange = stack.use(await start(options, await saved.snapshot(), memory));
+    const address = `10.0.2.2:${exchange.tftp.port}`; // only machines of the user network are saved
+    const drawn = await startWorker(exchange.machine!.warm!.control, address, secondsLeft(), signal);
+    if (!(await noteRandomness(saved.directory, drawn)))
+      throw new Failure("restore a machine", "its random numbers are those of an earlier task");
+    const first = await exchange.waitForFirstRequest(secondsLeft(), signal);
+    if (first.kind !== "done") throw new Failure("restore a machine", "it does not ask for its task in time");
+    stack.move();
+    log.step("machine restored");
+    return exchange;
+  } catch (error) {
+    signal.throwIfAborted();
+    await stack.disposeAsync();
+    await saved.failed(reasonOf(error));
+    return undefined;
+  }
+}
+
+async function start(options: BootOptions, snapshot: string, memory?: Memory): Promise<Exchange> {
   const { settings, machine, log, signal } = options;
-  const snapshot = await options.snapshot();
   await makeRuntimeDirectory(settings.runtime);
   const user = machineUser(settings.machineUid, settings.accel, log);
   const host = await openHostNetwork({
@@ -101,25 +156,23 @@ async function start(options: BootOptions): Promise<Exchange> {
     connect: (tftpPort) => host.connect(tftpPort),
     start: (network) =>
       options.startMachine({
-        name: `${machine.name}-${settings.toolchain.name}-${settings.instance}`,
-        machine,
-        mac: options.mac,
-        directory: snapshot,
-        runtimeDirectory: settings.runtime,
-        network,
-        cpus: settings.cpus,
-        ramKiB: clampRam(settings.ramKiB, machine),
-        accel: settings.accel,
-        ...withoutUndefined({
-          user,
-          qemu: settings.qemu,
-          publicScreen: options.publicScreen,
-          onLog: options.onLog,
-        }),
+        ...startOptions(settings, machine),
+        ...{ mac: options.mac, directory: snapshot, network },
+        ...withoutUndefined({ user, memory, publicScreen: options.publicScreen, onLog: options.onLog }),
         log,
         signal,
       }),
   });
+}
+
+/** What of a machine follows from the settings. */
+export function startOptions(settings: Settings, machine: Machine) {
+  const { runtime: runtimeDirectory, cpus, accel, qemu } = settings;
+  return {
+    ...{ name: `${machine.name}-${settings.toolchain.name}-${settings.instance}`, machine },
+    ...{ runtimeDirectory, cpus, ramKiB: clampRam(settings.ramKiB, machine), accel },
+    ...withoutUndefined({ qemu }),
+  };
 }
 
 /** The memory of a machine in KiB: what the agent gives, within what the machine says it needs. */

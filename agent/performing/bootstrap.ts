@@ -8,11 +8,13 @@ import { bogusToolchainId, fakeMac } from "../../machines/enumeration/fake-machi
 import { publishBootstrapped, type PendingBootstrap } from "../../machines/enumeration/pending-bootstrap.ts";
 import { parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
 import { ManifestError } from "../../manifests/error.ts";
+import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import { boot, randomMac } from "./boot.ts";
 import type { PerformingContext } from "./context.ts";
 import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
 import type { Exchange } from "./exchange.ts";
 import { assertRoom } from "./room.ts";
+import { saveMachine } from "./save-machine.ts";
 import { softFail } from "./soft-fail.ts";
 
 /** The second is the name that older workers use. */
@@ -92,8 +94,10 @@ async function bootAndPublish(
     return false;
   }
   const { versions } = bootstrap as Bootstrap;
-  await publish(context, pending, mac, { versions });
+  const bootstrapped = await publish(context, pending, mac, { versions });
   log.info({ versions }, "bootstrapped");
+  await exchange[Symbol.asyncDispose]();
+  await saveMachine(context, { paths: pending.paths, bootstrapped }, signal);
   return true;
 }
 
@@ -144,8 +148,10 @@ async function publish(
   pending: PendingBootstrap,
   mac: string,
   bootstrap: Bootstrap,
-): Promise<void> {
+): Promise<BootstrappedMachine> {
   const id = context.settings.toolchain.id === "" ? bogusToolchainId : context.settings.toolchain.id;
   const machine = { ...pending.manifest, mac };
-  await publishBootstrapped(context.storage, pending, { machine, toolchain: { id }, bootstrap });
+  const bootstrapped = { machine, toolchain: { id }, bootstrap };
+  await publishBootstrapped(context.storage, pending, bootstrapped);
+  return bootstrapped;
 }

@@ -11,8 +11,9 @@ import type { PublicScreen } from "../../machines/virtual-machine.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import { agentOperation, machineOperation, type Result } from "../../manifests/result.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
-import { boot, randomMac, type Booted } from "./boot.ts";
-import { resourcesFor } from "./boost.ts";
+import { removeState, warmDirectory } from "../../machines/warm/state.ts";
+import { boot, randomMac, type Booted, type SavedMachine } from "./boot.ts";
+import { isBoosted, resourcesFor } from "./boost.ts";
 import type { PerformingContext } from "./context.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange, type WaitResult } from "./exchange.ts";
@@ -27,6 +28,7 @@ import type { Interruption } from "../task-state/interruption.ts";
 import { softFail, type Held } from "./soft-fail.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { takeUploads } from "../results/uploads.ts";
+import { usableState } from "./warm.ts";
 
 /** A machine that this process has locked for the task. */
 export interface TaskMachine {
@@ -182,6 +184,7 @@ async function startMachine(
     machine: manifest,
     mac: manifest.mac ?? randomMac(),
     snapshot: snapshotMaker(context, run, stack),
+    ...withoutUndefined({ saved: savedMachine(context, run, stack) }),
     startupTimeoutSeconds: settings.startupTimeoutSeconds.build,
     retries: settings.buildRetries,
     evidence: directories.evidence,
@@ -203,11 +206,48 @@ async function provideTask(
   await attempt("write the task", writeFile(join(context.directories.get, "task.manifest"), text));
 }
 
+/** What the machine is restored from; undefined if it is to be booted. */
+function savedMachine(
+  context: PerformingContext,
+  run: TaskRun,
+  stack: AsyncDisposableStack,
+): SavedMachine | undefined {
+  const { settings } = context;
+  const { machine, task, log } = run;
+  // A person's screen is given to it when it starts, and a boosted one is a larger one.
+  if (task.interactive !== undefined || isBoosted(run.received.controller.priority)) return undefined;
+  const found = usableState(settings, machine, log);
+  if ("reason" in found) {
+    if (found.isLost) warnOnce(log, machine.paths, found.reason);
+    else log.step({ reason: found.reason }, "machine is booted");
+    return undefined;
+  }
+  const directory = warmDirectory(machine.paths);
+  const failed = async (reason: string) => {
+    log.warn({ reason }, "machine cannot be restored: its state is removed, and it is booted");
+    await removeState(machine.paths, settings.instance, `it could not be restored: ${reason}`).catch(
+      (error: unknown) => log.error({ directory, reason: reasonOf(error) }, "a machine's state is not removed"),
+    );
+  };
+  const snapshot = snapshotMaker(context, run, stack, directory);
+  return { directory, state: found.state, snapshot, failed };
+}
+
+/** What has been said, by machine: it holds for every task. */
+const warned = new Map<string, string>();
+
+function warnOnce(log: Log, { bootstrapped }: MachinePaths, reason: string): void {
+  if (warned.get(bootstrapped) !== reason)
+    log.warn({ reason }, "machine is booted for every task: its saved state does not count");
+  warned.set(bootstrapped, reason);
+}
+
 /** Each try gets a snapshot of its own; the one before is thrown away with what the mis-boot did to it. */
 function snapshotMaker(
   { settings, storage }: PerformingContext,
   { machine: { paths }, log, interruption: { signal } }: TaskRun,
   stack: AsyncDisposableStack,
+  disks?: string,
 ): () => Promise<string> {
   const { instance } = settings;
   const snapshots = stack.use(new AsyncDisposableStack());
@@ -215,7 +255,7 @@ function snapshotMaker(
   return async () => {
     await last?.[Symbol.asyncDispose]();
     const options = { from: paths.bootstrapped, paths, instance, mode: "overlay" as const, log, signal };
-    const made = await temporarySnapshot(storage, options);
+    const made = await temporarySnapshot(storage, { ...options, ...withoutUndefined({ disks }) });
     last = snapshots.use(made);
     return made.path;
   };

@@ -38,6 +38,8 @@ export interface Settings {
   machineUid: number;
   cpus: number;
   ramKiB: number;
+  /** Whether machines are saved where they wait for a task, and tasks begin there. */
+  warm: boolean;
   uploadMaxBytes: number;
   authKey: string | undefined;
   /** The external program that signs; undefined: in process. */
@@ -135,6 +137,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     machineUid: number("machine-uid") === 0 ? 0 : number("machine-uid") + offset,
     cpus: number("cpu"),
     ramKiB: number("ram"),
+    warm: !flag("no-warm"),
     uploadMaxBytes: number("upload-max"),
     authKey: maybe("auth-key"),
     openssl:

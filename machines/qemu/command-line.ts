@@ -6,6 +6,7 @@ import { chooseAccelerator } from "./acceleration.ts";
 import { architectureOf, platforms, qemuFor } from "./architecture.ts";
 import { diskArguments } from "./disks.ts";
 import { escape, type InheritedFiles } from "./inherited-files.ts";
+import { controlArguments, memoryArguments } from "./memory.ts";
 import { networkArguments, substituteOptions } from "./network.ts";
 import type { SocketDirectory } from "./socket-directory.ts";
 import { launcher } from "./user.ts";
@@ -46,6 +47,7 @@ export function commandLine(
     own.length === 0
       ? [...network.device(files), ...diskArguments(options, files)]
       : substituteOptions(own, options.mac, network.interfaceName, options.name);
+  const memory = memoryArguments(options, files);
   files.mark(resolve(options.runtimeDirectory));
   return [
     ...launcher(options.user),
@@ -54,7 +56,8 @@ export function commandLine(
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ...["-name", `guest=${escape(options.name)}`],
     ...files.args,
-    ...["-machine", platform.machine, "-accel", accelerator],
+    ...memory,
+    ...["-machine", platform.machine + (memory.length > 0 ? ",memory-backend=ram" : ""), "-accel", accelerator],
     ...["-cpu", accelerator === "kvm" ? "host" : "max"],
     ...["-smp", String(options.cpus), "-m", `${options.ramKiB}k`],
     ...platform.devices.flatMap((device) => ["-device", device]),
@@ -64,6 +67,7 @@ export function commandLine(
     ...["-fw_cfg", `name=opt/croft/tftp,string=${network.tftpAddress.padEnd(tftpEntryBytes)}`],
     ...boot,
     ...replaced,
+    ...controlArguments(options, files),
   ];
 }
 

@@ -1,7 +1,9 @@
 /** The disks of a machine, which QEMU gets open. */
 import { lstatSync, readdirSync, realpathSync } from "node:fs";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { Failure, reasonOf } from "../../os/failure.ts";
+import { warmName } from "../layout.ts";
+import { isDisk } from "../names.ts";
 import type { StartOptions } from "../virtual-machine.ts";
 import { backingFileOf } from "./backing-files.ts";
 import { escape, type InheritedFiles } from "./inherited-files.ts";
@@ -71,12 +73,13 @@ function backingOptions(chain: readonly Backing[]): string[] {
   });
 }
 
-/** Whether it is a file in the snapshot, or in another tree of its machine. */
+/** Whether it is a file in the snapshot, or in another tree of its machine, or belongs to the saved state of such a tree. */
 function belongsTo(path: string, snapshot: string): boolean {
   try {
-    return (
-      lstatSync(path).isFile() && dirname(dirname(realpathSync(path))) === dirname(realpathSync(snapshot))
-    );
+    if (!lstatSync(path).isFile()) return false;
+    const directory = dirname(realpathSync(path));
+    const tree = basename(directory) === warmName ? dirname(directory) : directory;
+    return dirname(tree) === dirname(realpathSync(snapshot));
   } catch {
     return false; // which QEMU says better
   }
@@ -89,9 +92,7 @@ function formatOf(name: string): "qcow2" | "raw" {
 /** Names of the disks, in their order. */
 export function disksOf(options: StartOptions): string[] {
   try {
-    return readdirSync(options.directory)
-      .filter((name) => /^disk.*\.(img|qcow2)$/.test(name))
-      .sort();
+    return readdirSync(options.directory).filter(isDisk).sort();
   } catch (error) {
     throw new Failure(`start machine '${options.name}'`, `'${options.directory}': ${reasonOf(error)}`, {
       cause: error,

@@ -21,6 +21,11 @@ export class InheritedFiles implements Disposable {
     return this.#open;
   }
 
+  /** Number in QEMU of what comes after them. */
+  get next(): number {
+    return this.#first + this.#open.length;
+  }
+
   /**
    * Opens a file.
    *

@@ -3,9 +3,10 @@ import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
-import type { MachineEnd, StartOptions, VirtualMachine } from "../virtual-machine.ts";
+import type { MachineEnd, StartOptions, VirtualMachine, WarmMachine } from "../virtual-machine.ts";
 import type { BoundedFile } from "./bounded-file.ts";
 import type { ConsoleServer } from "./console-server.ts";
+import { Migration } from "./memory.ts";
 import type { QmpClient, QmpEvent } from "./qmp.ts";
 import { consoleSocket, operatorSocket, removeRuntimeFiles, screenSocket } from "./runtime-files.ts";
 import type { SocketDirectory } from "./socket-directory.ts";
@@ -46,6 +47,8 @@ export class QemuMachine implements VirtualMachine {
   qmp: QmpClient | undefined;
   /** Operators' terminals at its console. */
   terminals: ConsoleServer | undefined;
+  warm?: WarmMachine;
+  readonly migration = new Migration();
   readonly #parts: QemuParts;
   readonly #aborted = new AbortController();
   #reason: MachineEnd | undefined;
@@ -73,6 +76,8 @@ export class QemuMachine implements VirtualMachine {
       // It would wait for room that its own disk takes, until its time is over.
       this.#endsBy({ how: "room", detail: "the host has no room for what it writes to its disk" });
       this.#parts.child.kill("SIGKILL");
+    } else if (event === "MIGRATION") {
+      this.migration.observe(data);
     } else if (event === "STOP") {
       this.#stopped = true;
     } else if (event === "RESUME") {
@@ -202,6 +207,8 @@ export class QemuMachine implements VirtualMachine {
     if (child.pid !== undefined)
       await Promise.race([closed, delay(lingerSeconds * 1000, undefined, { ref: false })]);
     this.#over = true;
+    this.migration.fail("QEMU has ended");
+    this.warm?.control.destroy();
     this.qmp?.[Symbol.dispose]();
     this.terminals?.[Symbol.dispose]();
     this.#aborted.abort();

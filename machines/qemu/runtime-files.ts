@@ -38,7 +38,8 @@ export function screenSocket(runtimeDirectory: string): string | undefined {
   return socketPath(runtimeDirectory, screenSocketName);
 }
 
-function socketPath(runtimeDirectory: string, name: string): string | undefined {
+/** A socket's path in a directory; undefined if it would be too long. */
+export function socketPath(runtimeDirectory: string, name: string): string | undefined {
   const path = join(resolve(runtimeDirectory), name);
   return Buffer.byteLength(path) <= socketPathLimit ? path : undefined;
 }

@@ -4,7 +4,8 @@ import { basename, join } from "node:path";
 import { attempt, Failure } from "../../os/failure.ts";
 import type { MachineUser } from "../virtual-machine.ts";
 import type { InheritedFiles } from "./inherited-files.ts";
-import { operatorSocket, screenSocket, socketDirectoryName } from "./runtime-files.ts";
+import type { StateSocket } from "./memory.ts";
+import { operatorSocket, screenSocket, socketDirectoryName, socketPath } from "./runtime-files.ts";
 
 /**
  * A directory of QEMU's user, the only one where it can make something: its sockets, which are moved to the runtime
@@ -46,6 +47,12 @@ export class SocketDirectory {
   /** QEMU's name for the VNC socket of a suspended machine; undefined if nobody could reach it. */
   get screen(): string | undefined {
     return this.#nameOf(screenSocket(this.#runtimeDirectory));
+  }
+
+  /** Where the state of a machine that is saved goes through: a socket of ours, in QEMU's directory. */
+  get state(): StateSocket | undefined {
+    const path = socketPath(this.#path, "state.sock");
+    return path === undefined ? undefined : { path, name: `${this.#name}/state.sock` };
   }
 
   #nameOf(socket: string | undefined): string | undefined {

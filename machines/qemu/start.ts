@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { attempt, Failure, reasonOf } from "../../os/failure.ts";
-import type { StartOptions, VirtualMachine } from "../virtual-machine.ts";
+import type { StartOptions, VirtualMachine, WarmMachine } from "../virtual-machine.ts";
 import { installQemuHint } from "./architecture.ts";
 import { BoundedFile } from "./bounded-file.ts";
 import { commandLine, fileDescriptor, logDescriptor, qmpDescriptor } from "./command-line.ts";
@@ -11,6 +11,7 @@ import { ConsoleServer } from "./console-server.ts";
 import { InheritedFiles } from "./inherited-files.ts";
 import { lendSnapshot } from "./lent-snapshot.ts";
 import { QemuMachine } from "./machine.ts";
+import { differenceOf, restoreDevices, saveDevices, visibleOptions } from "./memory.ts";
 import { QmpClient } from "./qmp.ts";
 import {
   consoleFileName,
@@ -45,13 +46,17 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
   const sockets = await SocketDirectory.make(options.runtimeDirectory, options.user, files);
   const takeBack = await lendSnapshot(options, files);
   undo.defer(takeBack);
+  const { memory } = options;
+  const saved = memory?.mode === "restore" ? files.open(memory.device) : undefined;
   const argv = commandLine(options, files, sockets);
+  checkSaved(options, argv);
   options.log.debug({ argv }, "starting QEMU");
   const child = spawn(argv[0]!, argv.slice(1), {
     cwd: options.directory,
     detached: true, // the terminal's Ctrl-C is for the agent, which shuts machines down in its own order
-    stdio: ["pipe", "pipe", "pipe", "pipe", "pipe", ...files.descriptors],
+    stdio: ["pipe", "pipe", "pipe", "pipe", "pipe", ...files.descriptors, ...(memory ? ["pipe" as const] : [])],
   });
+  const control = memory ? (child.stdio[files.next] as unknown as Duplex) : undefined;
   const said = recordStreams(child, consoleFile, options);
   const complaint = () => files.explain(said());
   const machine = new QemuMachine({ options, child, consoleFile, sockets, takeBack, complaint });
@@ -65,8 +70,45 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
   await untilNegotiated(machine, qmp, options, complaint);
   await moveOperatorSocket(machine, sockets, options);
   if (options.publicScreen) await machine.setScreenPassword(options.publicScreen.password);
+  if (control) machine.warm = await warmParts({ machine, qmp, control, sockets, argv, options });
+  if (saved !== undefined)
+    await unlessAborted(restoreDevices(qmp, machine.migration, saved), options.signal);
   undo.move();
   return machine;
+}
+
+/** @throws {Failure} if the machine would not be the one that was saved. */
+function checkSaved({ memory, name }: StartOptions, argv: readonly string[]): void {
+  const difference = memory?.mode === "restore" ? differenceOf(memory.options, visibleOptions(argv)) : undefined;
+  if (difference !== undefined) throw new Failure(`restore machine '${name}'`, difference);
+}
+
+interface Warming {
+  machine: QemuMachine;
+  qmp: QmpClient;
+  control: Duplex;
+  sockets: SocketDirectory;
+  argv: readonly string[];
+  options: StartOptions;
+}
+
+async function warmParts({ machine, qmp, control, sockets, argv, options }: Warming): Promise<WarmMachine> {
+  const { memory, name, log } = options;
+  control.on("error", (error) => log.debug({ reason: reasonOf(error) }, "QEMU stream ends"));
+  const { qemu, package: build } = (await qmp.execute("query-version")) as {
+    qemu: { major: number; minor: number; micro: number };
+    package: string;
+  };
+  const version = `${qemu.major}.${qemu.minor}.${qemu.micro} ${build}`.trim();
+  if (memory?.mode === "restore" && memory.version !== version)
+    throw new Failure(`restore machine '${name}'`, `QEMU ${memory.version} saved it, and this is ${version}`);
+  const save = async (device: string) => {
+    const socket = sockets.state;
+    if (socket === undefined) throw new Failure(`save machine '${name}'`, "the path of a socket would be too long");
+    await attempt(`save machine '${name}'`, saveDevices(qmp, machine.migration, socket, device));
+    await machine.forceDown(); // by its own command: it writes what it has of its disks
+  };
+  return { control, options: visibleOptions(argv), version, save };
 }
 
 /** For the successor of an agent that crashes, and for operators. */
@@ -107,26 +149,32 @@ async function untilNegotiated(
   options: StartOptions,
   complaint: () => string,
 ): Promise<void> {
-  options.signal?.throwIfAborted(); // what came before has waited, too
+  // A QEMU that ends at once closes the connection first; what it said arrives a little later.
+  const failed = qmp.negotiate(negotiateSeconds).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  const outcome = await unlessAborted(failed, options.signal);
+  if (outcome === undefined) return;
+  const end = await machine.wait(2);
+  const said = complaint();
+  throw new Failure(`start machine '${options.name}'`, said || end?.detail || reasonOf(outcome), {
+    cause: outcome,
+    hints: /no such (file|program)/i.test(said || (end?.detail ?? "")) ? [installQemuHint] : [],
+  });
+}
+
+/** @throws the signal's reason if aborted, also if that was before. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(options.signal!.reason);
-  options.signal?.addEventListener("abort", onAbort, { once: true });
+  const onAbort = () => aborted.reject(signal!.reason);
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener("abort", onAbort, { once: true });
   try {
-    // A QEMU that ends at once closes the connection first; what it said arrives a little later.
-    const failed = qmp.negotiate(negotiateSeconds).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    const outcome = await Promise.race([failed, aborted.promise]);
-    if (outcome === undefined) return;
-    const end = await machine.wait(2);
-    const said = complaint();
-    throw new Failure(`start machine '${options.name}'`, said || end?.detail || reasonOf(outcome), {
-      cause: outcome,
-      hints: /no such (file|program)/i.test(said || (end?.detail ?? "")) ? [installQemuHint] : [],
-    });
+    return await Promise.race([work, aborted.promise]);
   } finally {
-    options.signal?.removeEventListener("abort", onAbort);
+    work.catch(() => {}); // of a machine that ends now
+    signal?.removeEventListener("abort", onAbort);
   }
 }
 

@@ -64,6 +64,13 @@ export const machineOptions: readonly OptionDeclaration[] = [
     prose: "memory of a machine, in KiB",
   },
   {
+    name: "no-warm",
+    kind: "flag",
+    prose: "boot a machine for every task, instead of restoring it as it was when it waited for one",
+    details:
+      "A machine is saved after its bootstrap, beside its disks; see the chapter on machines that start at once. A file `no-warm` in a machine's directory, or in its revision, does the same for that machine alone.",
+  },
+  {
     name: "upload-max",
     kind: "integer",
     value: "BYTES",

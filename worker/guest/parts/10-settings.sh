@@ -5,7 +5,7 @@
 # from busybox.
 #
 # The agent reads the version from the next line, with the expression ^croft_worker_version="([^"]+)"$
-croft_worker_version="1.2.0"
+croft_worker_version="1.3.0"
 
 set -u
 umask 022
@@ -39,7 +39,7 @@ chunk_blocks=$((half_blocks > 1024 ? half_blocks / 16 + 1 : 64)) # of 64 KiB; at
 tools=/run/croft-tools
 PATH=$PATH:$tools
 for tool in awk cat chmod cp cut date dd find grep gzip head mkdir mkfifo mount mv nproc readlink rm sed setsid sha256sum \
-  sleep sort sync tail tar tee timeout tr unshare wc; do
+  sleep sort sync tail tar tee timeout tr uname unshare wc; do
   command -v "$tool" > /dev/null 2>&1 ||
     { busybox mkdir -p "$tools" && busybox ln -sf "$(command -v busybox)" "$tools/$tool"; }
 done

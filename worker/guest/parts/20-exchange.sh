@@ -3,7 +3,9 @@
 # Sets tftp_host and tftp_port. Asked for anew before each transfer: a machine restored from a saved memory state
 # finds another port in the firmware configuration than at the time of saving.
 locate_agent() {
-  local_address=$(tr -d ' \000\n' 2> /dev/null < /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw)
+  local_address=${control_address:-}
+  [ -n "$local_address" ] ||
+    local_address=$(tr -d ' \000\n' 2> /dev/null < /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw)
   [ -n "$local_address" ] || local_address=${CROFT_TFTP:-}
   [ -n "$local_address" ] ||
     local_address=$(tr ' ' '\n' < /proc/cmdline | sed -n 's/^croft\.tftp=//p' | tail -n 1)
@@ -60,7 +62,7 @@ put() {
   return 1
 }
 
-# Waits for the task, for ever: here a warm machine is when its memory is saved, so attempts and pauses are short;
+# Waits for the task, for ever: whoever else saves a machine's memory saves it here, so attempts and pauses are short;
 # attempts grow, for a host so slow that no transfer ends in time.
 await_task() {
   attempt=0

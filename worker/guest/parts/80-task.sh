@@ -32,6 +32,7 @@ do_task() {
   prepare_machine
   echo -500 > /proc/self/oom_score_adj 2> /dev/null
   offer_shells
+  await_start
   say "version $croft_worker_version, waiting for a task"
   await_task
   set_clock

@@ -1,0 +1,100 @@
+/**
+ * The control port of a machine that is saved, and of the copies that are restored from it (`org.croft.control`, a
+ * virtio-serial port; the worker's end is worker/guest/parts/78-warm.sh).
+ *
+ * The worker writes "croft-control 1 ready" and blocks in a read: with nothing in flight, and no time limit running, which
+ * is where the agent saves the machine. Each copy goes on in that read, and gets one line:
+ *
+ *     croft-control 1 start HOST:PORT SEED
+ *
+ * HOST:PORT is where its TFTP server is. SEED are 16 bytes of time (struct timespec, little-endian) and 64 random ones, in
+ * octal for printf. All copies have the same clock and the same random numbers to come, until the worker has set the clock,
+ * written the random bytes to /dev/urandom and had the kernel seed its generator anew (ioctl RNDRESEEDCRNG: without it, the
+ * copies draw equal bytes in spite of what was written). It does so before anything else, and answers with 32 bytes drawn
+ * from /dev/urandom. Equal ones of two copies are the sign that this did not work (machines/warm/seen-randomness.ts).
+ *
+ * After them nothing is read from the port: from then on the machine belongs to the build. Both lines are bounded, and so
+ * is the time for them. A worker that has another version says so by another number, and is not saved.
+ */
+import { randomBytes } from "node:crypto";
+import type { Duplex } from "node:stream";
+import { Deadline } from "../../os/deadline.ts";
+import { Failure } from "../../os/failure.ts";
+
+const readyLine = "croft-control 1 ready\n";
+const seedBytes = 64;
+const drawnBytes = 32;
+
+/**
+ * Waits until the worker is where its machine may be saved.
+ *
+ * @throws {Failure} if it says something else, or nothing in time; the signal's reason if aborted.
+ */
+export async function untilReady(control: Duplex, timeoutSeconds: number, signal: AbortSignal): Promise<void> {
+  const said = await read(control, readyLine.length, timeoutSeconds, signal);
+  if (said.toString("latin1") !== readyLine)
+    throw new Failure("save a machine", "its worker says something unknown on the control port");
+}
+
+/**
+ * Has the worker of a restored machine begin, and closes the port.
+ *
+ * @returns what it has drawn from its random numbers.
+ * @throws {Failure} if it does not answer in time; the signal's reason if aborted.
+ */
+export async function startWorker(
+  control: Duplex,
+  tftpAddress: string,
+  timeoutSeconds: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  try {
+    control.write(`croft-control 1 start ${tftpAddress} ${octal(Buffer.concat([now(), randomBytes(seedBytes)]))}\n`);
+    return await read(control, drawnBytes, timeoutSeconds, signal);
+  } finally {
+    control.destroy();
+  }
+}
+
+/** The time as a struct timespec. */
+function now(): Buffer {
+  const milliseconds = Date.now();
+  const time = Buffer.alloc(16);
+  time.writeBigInt64LE(BigInt(Math.floor(milliseconds / 1000)), 0);
+  time.writeBigInt64LE(BigInt(milliseconds % 1000) * 1_000_000n, 8);
+  return time;
+}
+
+function octal(bytes: Buffer): string {
+  return Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
+}
+
+/** Reads so many bytes; more are a mistake. */
+async function read(
+  control: Duplex,
+  length: number,
+  timeoutSeconds: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  using deadline = new Deadline(timeoutSeconds, signal);
+  const done = Promise.withResolvers<"done">();
+  let got = Buffer.alloc(0);
+  const onData = (chunk: Buffer) => {
+    got = Buffer.concat([got, chunk]).subarray(0, length + 1);
+    if (got.length >= length) done.resolve("done");
+  };
+  const onClose = () => done.reject(new Failure("use a machine's control port", "the machine has ended"));
+  control.on("data", onData).once("close", onClose);
+  if (control.destroyed) onClose();
+  try {
+    const how = await Promise.race([done.promise, deadline.passed]);
+    signal.throwIfAborted();
+    if (how === "late")
+      throw new Failure("use a machine's control port", `its worker says nothing within ${Math.round(timeoutSeconds)} s`);
+  } finally {
+    done.promise.catch(() => {});
+    control.off("data", onData).off("close", onClose).pause();
+  }
+  if (got.length === length) return got;
+  throw new Failure("use a machine's control port", "its worker says more than it should");
+}

@@ -1,0 +1,92 @@
+/** Saves a bootstrapped machine where it waits for a task, so that tasks begin there. */
+import { copyFile, mkdir, readdir, rm, writeFile, constants, chmod } from "node:fs/promises";
+import { join } from "node:path";
+import { Failure, reasonOf } from "../../os/failure.ts";
+import type { Log } from "../../os/log.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
+import { isDisk, newStateName } from "../../machines/names.ts";
+import { machineUser } from "../../machines/qemu/user.ts";
+import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
+import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
+import type { StartOptions, WarmMachine } from "../../machines/virtual-machine.ts";
+import { deviceName, publishState, ramName, removeState } from "../../machines/warm/state.ts";
+import { randomMac, startOptions } from "./boot.ts";
+import type { PerformingContext } from "./context.ts";
+import { untilReady } from "./control-port.ts";
+import { belongingOf, warmObstacle, type WarmSubject } from "./warm.ts";
+
+/**
+ * Boots a machine up to where it waits for a task, and keeps that state; the caller holds the machine's lock.
+ *
+ * A failure is told, and noted beside the machine: it boots then, as it does without a state.
+ *
+ * @returns false after a failure.
+ * @throws the signal's reason if aborted.
+ */
+export async function saveMachine(
+  context: PerformingContext,
+  subject: WarmSubject,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { paths } = subject;
+  const { instance } = context.settings;
+  const log = context.log.child({ machine: paths.name });
+  const obstacle = warmObstacle(context.settings, subject, log);
+  if (obstacle !== undefined) {
+    log.step({ reason: obstacle }, "machine is not saved: it is booted for every task");
+    return true;
+  }
+  const directory = join(paths.bootstrapped, newStateName(instance));
+  try {
+    await mkdir(directory, { mode: 0o700 });
+    const made = await bootAndSave(context, subject, directory, log, signal);
+    await publishState(paths, instance, directory, { ...belongingOf(context.settings, subject), ...made });
+    log.info({ seconds: Math.round(made.bootSeconds) }, "machine saved: tasks begin where it waits for one");
+    return true;
+  } catch (error) {
+    signal.throwIfAborted();
+    const reason = `it could not be saved: ${reasonOf(error)}`;
+    log.warn({ reason: reasonOf(error) }, "machine not saved: it is booted for every task");
+    await removeState(paths, instance, reason).catch(() => {});
+    return false;
+  } finally {
+    await rm(directory, { recursive: true, force: true }).catch(() => {}); // else the next start does
+  }
+}
+
+async function bootAndSave(
+  context: PerformingContext,
+  { paths, bootstrapped }: WarmSubject,
+  directory: string,
+  log: Log,
+  signal: AbortSignal,
+): Promise<Pick<WarmMachine, "options" | "version"> & { bootSeconds: number }> {
+  const { settings, storage } = context;
+  const { instance, runtime, tftpPort: port, startupTimeoutSeconds } = settings;
+  const ram = join(directory, ramName);
+  await using snapshot = await temporarySnapshot(storage, {
+    ...{ from: paths.bootstrapped, paths, instance, mode: "overlay", log, signal },
+  });
+  await makeRuntimeDirectory(runtime);
+  const user = machineUser(settings.machineUid, settings.accel, log);
+  await writeFile(ram, "", { mode: 0o600 });
+  if (user) await chmod(ram, 0o666); // the directory is closed
+  const { machine } = bootstrapped;
+  const options: StartOptions = {
+    ...startOptions(settings, machine),
+    ...{ mac: machine.mac ?? randomMac(), directory: snapshot.path, network: { kind: "user", tftpPort: port } },
+    ...{ memory: { mode: "save", ram }, log, signal },
+    ...withoutUndefined({ user }),
+  };
+  const began = performance.now();
+  await using started = await context.startMachine(options);
+  if (!started.warm) throw new Failure("save a machine", "the hypervisor has no control port");
+  const { control, options: visible, version } = started.warm;
+  await untilReady(control, startupTimeoutSeconds.build, signal);
+  const bootSeconds = (performance.now() - began) / 1000;
+  await started.warm.save(join(directory, deviceName));
+  for (const name of await readdir(snapshot.path))
+    if (isDisk(name))
+      await copyFile(join(snapshot.path, name), join(directory, name), constants.COPYFILE_FICLONE);
+  return { options: visible, version, bootSeconds };
+}

@@ -1,0 +1,45 @@
+/**
+ * What restored machines have drawn from their random number generators, as digests: two that have drawn the same would
+ * make the same keys.
+ */
+import { createHash } from "node:crypto";
+import { appendFile, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isSystemError } from "../../os/failure.ts";
+
+/** Beside the saved state that they were restored from. */
+export const seenName = "seen";
+const digestBytes = 32;
+const keptMaximum = 10_000;
+
+/**
+ * Takes note of what a machine has drawn; the caller holds the machine's lock.
+ *
+ * @returns false if one of the last 10,000 has drawn the same.
+ */
+export async function noteRandomness(directory: string, drawn: Uint8Array): Promise<boolean> {
+  const path = join(directory, seenName);
+  const digest = createHash("sha256").update(drawn).digest();
+  const seen = await readSeen(path);
+  for (let at = 0; at < seen.length; at += digestBytes)
+    if (seen.subarray(at, at + digestBytes).equals(digest)) return false;
+  if (seen.length < keptMaximum * digestBytes && seen.length % digestBytes === 0) {
+    await appendFile(path, digest, { mode: 0o600 });
+    return true;
+  }
+  // Too many, or the last one is incomplete: somebody was killed.
+  const whole = seen.subarray(0, seen.length - (seen.length % digestBytes));
+  const kept = whole.subarray(Math.max(0, whole.length - (keptMaximum - 1) * digestBytes));
+  await writeFile(`${path}.new`, Buffer.concat([kept, digest]), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+  return true;
+}
+
+async function readSeen(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return Buffer.alloc(0);
+    throw error;
+  }
+}

@@ -1,0 +1,40 @@
+# --- Waiting to be saved, and going on after that --------------------------------------------------------------
+
+# A machine with a port org.croft.control is booted to be saved; its builds begin in copies of it. What goes through the
+# port, and why, stands in agent/performing/control-port.ts: "croft-control 1 ready" from here; from the agent a line
+# "croft-control 1 start HOST:PORT SEED", which every copy gets one of; 32 random bytes back. Whatever keeps a machine from
+# this leaves the port without a word, and then it is not saved.
+await_start() {
+  for control_name in /sys/class/virtio-ports/*/name; do
+    [ "$(cat "$control_name" 2> /dev/null)" = org.croft.control ] || continue
+    control_port=${control_name%/name}
+    write_waken || return 0
+    control_port=/dev/${control_port##*/}
+    [ -c "$control_port" ] || return 0
+    exec 8<> "$control_port"
+    echo "croft-control 1 ready" >&8
+    read -r control_word control_version control_verb control_address control_seed <&8
+    [ "$control_word $control_version $control_verb" = "croft-control 1 start" ] || fail "the agent says '$control_word $control_version'"
+    # Nothing comes before this: no name is made, and nothing is sent, with the randomness and the time of the others.
+    # shellcheck disable=SC2059
+    printf "$control_seed" | "$state/waken" >&8 || fail "cannot set the clock and the random seed"
+    exec 8>&-
+    rm -f "$state/waken"
+    return 0
+  done
+}
+
+# Makes the program of worker/guest/waken for this machine; status 1 if there is none that runs.
+write_waken() {
+  case $(uname -m) in
+    x86_64) waken=$waken_x86_64 ;;
+    aarch64) waken=$waken_aarch64 ;;
+    *) return 1 ;;
+  esac
+  # shellcheck disable=SC2059
+  printf "$waken" > "$state/waken" && chmod 700 "$state/waken" && "$state/waken" < /dev/null
+}
+# shellcheck disable=SC2016
+waken_x86_64='\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0>\0\1\0\0\0x\0@\0\0\0\0\0@\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0@\0008\0\1\0\0\0\0\0\0\0\1\0\0\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0@\0\0\0\0\0\0\0@\0\0\0\0\0$\1\0\0\0\0\0\0$\1\0\0\0\0\0\0\0\20\0\0\0\0\0\0H\201\354\200\0\0\0001\3001\377H\211\346\272P\0\0\0\17\5\205\300t\177\203\370Puu\270\343\0\0\0H\211\346\17\5\205\300ug\270\2\0\0\0H\215=g\0\0\0\276\2\0\0\0\17\5\205\300xP\211\303\270\1\0\0\0\211\337H\215t$\20\272@\0\0\0\17\5\203\370@u6\270\20\0\0\0\211\337\276\7R\0\0\17\5\205\300u$1\300H\211\346\272\40\0\0\0\17\5\203\370\40u\23\270\1\0\0\0\277\1\0\0\0\17\0051\377\203\370\40t\5\277\1\0\0\0\270<\0\0\0\17\5/dev/urandom\0'
+# shellcheck disable=SC2016
+waken_aarch64='\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0\1\0\0\0x\0@\0\0\0\0\0@\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0@\0008\0\1\0\0\0\0\0\0\0\1\0\0\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0@\0\0\0\0\0\0\0@\0\0\0\0\0Q\1\0\0\0\0\0\0Q\1\0\0\0\0\0\0\0\20\0\0\0\0\0\0\377\3\2\321\0\0\200\322\341\3\0\221\2\12\200\322\350\7\200\322\1\0\0\324`\5\0\264\37@\1\361\1\5\0T\0\0\200\322\341\3\0\221\10\16\200\322\1\0\0\324`\4\0\265`\14\200\222\201\4\0\20B\0\200\322\10\7\200\322\1\0\0\324\240\3\370\267\363\3\0\252\341C\0\221\2\10\200\322\10\10\200\322\1\0\0\324\37\0\1\361\301\2\0T\340\3\23\252\341@\212\322\2\0\200\322\250\3\200\322\1\0\0\324\0\2\0\265\340\3\23\252\341\3\0\221\2\4\200\322\350\7\200\322\1\0\0\324\37\200\0\361!\1\0T\40\0\200\322\341\3\0\221\2\4\200\322\10\10\200\322\1\0\0\324\37\200\0\361\0\0\200\322@\0\0T\40\0\200\322\250\13\200\322\1\0\0\324/dev/urandom\0'
