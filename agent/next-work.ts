@@ -11,12 +11,14 @@ import { enumerateMachines } from "../machines/enumeration/enumerate.ts";
 import type { Enumeration, LockedMachine, PendingBootstrap } from "../machines/enumeration/enumeration.ts";
 import { fakeEnumeration } from "../machines/enumeration/fake-machine.ts";
 import { readNamedManifest } from "../machines/manifest-files.ts";
+import type { MachineLock } from "../machines/locks.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { agentOperation } from "../manifests/result.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
 import type { Backoff } from "../os/backoff.ts";
 import type { TaskMachine } from "./performing/build.ts";
+import { isToBeSaved } from "./settings/warm.ts";
 import { acquireMachine, type Abandoned, type Acquired } from "./asking/acquire-machine.ts";
 import type { Context } from "./context.ts";
 import { loadOf } from "./asking/interrupter.ts";
@@ -52,6 +54,8 @@ export interface AbandonedWork {
 export type Work = AsyncDisposable &
   (
     | { kind: "bootstrap"; pending: PendingBootstrap }
+    /** A machine to be saved where it waits for a task, while there is none. */
+    | { kind: "save"; machine: TaskMachine }
     | TaskWork
     | AbandonedWork
     /** For a mode that prints it. */
@@ -121,6 +125,8 @@ export async function nextWork(
   if (given === undefined) {
     signals.drain.throwIfAborted();
     const full = isFull(loadOf(enumeration, settings.instanceMax));
+    const unsaved = full ? undefined : free.find((machine) => isUnsaved(context, machine));
+    if (unsaved) return saving(unsaved, enumeration.take(unsaved), toolchainLock);
     // As long as the toolchain lock is held, nobody can take one.
     const watch = new MachineWatch(
       enumeration.machines.map(({ paths }) => paths.lock),
@@ -140,6 +146,20 @@ export async function nextWork(
     interruptionBackoff: backoffs.interruption,
   });
   return begin(received, acquired, toolchainLock, signals);
+}
+
+function isUnsaved({ settings }: RoundContext, { paths, manifest }: LockedMachine): boolean {
+  return isToBeSaved(settings, { paths, bootstrapped: manifest });
+}
+
+/** Who looks sees a machine that is being made ready, and does not interrupt. */
+function saving({ paths, manifest }: LockedMachine, lock: MachineLock, toolchainLock: ToolchainLock): Work {
+  using onFailure = new DisposableStack();
+  onFailure.use(lock);
+  lock.write(toolchainLock);
+  onFailure.move();
+  const machine = { paths, bootstrapped: manifest, lock };
+  return { kind: "save", machine, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() };
 }
 
 /** Says for what the machine is held, while nobody can look; from then on the task may be interrupted. */

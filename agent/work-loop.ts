@@ -14,6 +14,7 @@ import { nextWork, type AbandonedWork, type Backoffs, type TaskWork } from "./ne
 import { assignmentOf } from "./task-state/assignment.ts";
 import type { ReceivedTask } from "./task-state/received-task.ts";
 import type { SignalWatch } from "./signals.ts";
+import { saveMachine } from "./performing/save-machine.ts";
 import { abandonTask, performTask, type Performed } from "./performing/task.ts";
 
 /** How long a result may take to be delivered once the agent is asked to end; after that it stays in the spool. */
@@ -93,6 +94,10 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
   switch (work.kind) {
     case "bootstrap":
       return await bootstrap(context, work.pending, backoffs.bootstrap, signals);
+    case "save":
+      status.set("saving", { machine: work.machine.paths.name });
+      await saveMachine(context, work.machine, signals.stop);
+      return true;
     case "machines":
       dumpMachines(work.machines);
       throw new Finished();

@@ -52,7 +52,11 @@ export async function removeStaleSnapshots(options: StaleSnapshotOptions): Promi
 }
 
 /** Saved states that were begun, or whose removal was. */
-async function removeStaleStates(machines: readonly MachinePaths[], instance: number, log: Log): Promise<void> {
+async function removeStaleStates(
+  machines: readonly MachinePaths[],
+  instance: number,
+  log: Log,
+): Promise<void> {
   for (const { bootstrapped } of machines)
     for (const entry of entriesOf(bootstrapped)) {
       if (!isSavedState(entry, instance)) continue;

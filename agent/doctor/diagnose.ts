@@ -10,12 +10,14 @@ import { programChecks } from "./programs.ts";
 import { countLevels, reportText } from "./report.ts";
 import { storageChecks } from "./storage.ts";
 import { virtualizationChecks } from "./virtualization.ts";
+import { warmChecks } from "./warm.ts";
 
 /** In the order of the report. */
 const allChecks: readonly Check[] = [
   ...programChecks,
   ...virtualizationChecks,
   ...storageChecks,
+  ...warmChecks,
   ...directoryChecks,
   ...privacyChecks,
   ...networkChecks,

@@ -18,6 +18,7 @@ import { Exchange } from "./exchange.ts";
 import { assertRoom } from "./room.ts";
 import type { TftpPort } from "../tftp/port.ts";
 import { addressesWhere } from "../tftp/requesters.ts";
+import { ramFor } from "../settings/warm.ts";
 import type { Settings } from "../settings/settings.ts";
 
 export interface BootOptions {
@@ -101,7 +102,7 @@ export async function boot(options: BootOptions): Promise<Booted> {
 }
 
 /** A restored machine is waited for so long at least, however fast it has booted once. */
-const restoreLeastSeconds = 10;
+const restoreLeastSeconds = 20;
 
 /**
  * Restores a machine where it waits for its task, and has it begin.
@@ -116,7 +117,10 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
   const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
   await using stack = new AsyncDisposableStack();
   try {
-    const [ram, device] = [ramName, deviceName].map((name) => join(saved.directory, name)) as [string, string];
+    const [ram, device] = [ramName, deviceName].map((name) => join(saved.directory, name)) as [
+      string,
+      string,
+    ];
     const memory: Memory = { mode: "restore", ram, device, options: visible, version };
     const exchange = stack.use(await start(options, await saved.snapshot(), memory));
     const address = `10.0.2.2:${exchange.tftp.port}`; // only machines of the user network are saved
@@ -170,14 +174,9 @@ export function startOptions(settings: Settings, machine: Machine) {
   const { runtime: runtimeDirectory, cpus, accel, qemu } = settings;
   return {
     ...{ name: `${machine.name}-${settings.toolchain.name}-${settings.instance}`, machine },
-    ...{ runtimeDirectory, cpus, ramKiB: clampRam(settings.ramKiB, machine), accel },
+    ...{ runtimeDirectory, cpus, ramKiB: ramFor(settings.ramKiB, machine), accel },
     ...withoutUndefined({ qemu }),
   };
-}
-
-/** The memory of a machine in KiB: what the agent gives, within what the machine says it needs. */
-function clampRam(ramKiB: number, machine: Machine): number {
-  return Math.min(Math.max(ramKiB, machine.ramMinimumKiB ?? 0), machine.ramMaximumKiB ?? Infinity);
 }
 
 /** A locally administered unicast MAC address (IEEE 802: second bit of the first octet set, first clear). */

@@ -97,6 +97,7 @@ async function bootAndPublish(
   const bootstrapped = await publish(context, pending, mac, { versions });
   log.info({ versions }, "bootstrapped");
   await exchange[Symbol.asyncDispose]();
+  context.status.advance("saving");
   await saveMachine(context, { paths: pending.paths, bootstrapped }, signal);
   return true;
 }

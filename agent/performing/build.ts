@@ -28,7 +28,7 @@ import type { Interruption } from "../task-state/interruption.ts";
 import { softFail, type Held } from "./soft-fail.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { takeUploads } from "../results/uploads.ts";
-import { usableState } from "./warm.ts";
+import { usableState } from "../settings/warm.ts";
 
 /** A machine that this process has locked for the task. */
 export interface TaskMachine {
@@ -216,7 +216,7 @@ function savedMachine(
   const { machine, task, log } = run;
   // A person's screen is given to it when it starts, and a boosted one is a larger one.
   if (task.interactive !== undefined || isBoosted(run.received.controller.priority)) return undefined;
-  const found = usableState(settings, machine, log);
+  const found = usableState(settings, machine);
   if ("reason" in found) {
     if (found.isLost) warnOnce(log, machine.paths, found.reason);
     else log.step({ reason: found.reason }, "machine is booted");
@@ -226,7 +226,8 @@ function savedMachine(
   const failed = async (reason: string) => {
     log.warn({ reason }, "machine cannot be restored: its state is removed, and it is booted");
     await removeState(machine.paths, settings.instance, `it could not be restored: ${reason}`).catch(
-      (error: unknown) => log.error({ directory, reason: reasonOf(error) }, "a machine's state is not removed"),
+      (error: unknown) =>
+        log.error({ directory, reason: reasonOf(error) }, "a machine's state is not removed"),
     );
   };
   const snapshot = snapshotMaker(context, run, stack, directory);

@@ -3,18 +3,20 @@
  * virtio-serial port; the worker's end is worker/guest/parts/78-warm.sh).
  *
  * The worker writes "croft-control 1 ready" and blocks in a read: with nothing in flight, and no time limit running, which
- * is where the agent saves the machine. Each copy goes on in that read, and gets one line:
+ * is where the agent saves the machine. Each copy goes on in that read:
  *
- *     croft-control 1 start HOST:PORT SEED
+ *     agent    croft-control 1 start HOST:PORT     a line; where its TFTP server is
+ *     worker   ?                                   one byte: the next is read at once, however slow the copy is
+ *     agent    80 bytes: the time (struct timespec, little-endian) and 64 random bytes
+ *     worker   32 bytes, drawn from /dev/urandom
  *
- * HOST:PORT is where its TFTP server is. SEED are 16 bytes of time (struct timespec, little-endian) and 64 random ones, in
- * octal for printf. All copies have the same clock and the same random numbers to come, until the worker has set the clock,
- * written the random bytes to /dev/urandom and had the kernel seed its generator anew (ioctl RNDRESEEDCRNG: without it, the
- * copies draw equal bytes in spite of what was written). It does so before anything else, and answers with 32 bytes drawn
- * from /dev/urandom. Equal ones of two copies are the sign that this did not work (machines/warm/seen-randomness.ts).
+ * All copies have the same clock and the same random numbers to come, until the worker has set the clock, written the random
+ * bytes to /dev/urandom and had the kernel seed its generator anew (ioctl RNDRESEEDCRNG: without it, the copies draw equal
+ * bytes in spite of what was written). It does so before anything else. Equal answers of two copies are the sign that it did
+ * not work (machines/warm/seen-randomness.ts).
  *
- * After them nothing is read from the port: from then on the machine belongs to the build. Both lines are bounded, and so
- * is the time for them. A worker that has another version says so by another number, and is not saved.
+ * After the answer nothing is read from the port: from then on the machine belongs to the build. All that is read is
+ * bounded, and so is the time for it. A worker that has another version says so by another number, and is not saved.
  */
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
@@ -22,6 +24,7 @@ import { Deadline } from "../../os/deadline.ts";
 import { Failure } from "../../os/failure.ts";
 
 const readyLine = "croft-control 1 ready\n";
+const question = "?";
 const seedBytes = 64;
 const drawnBytes = 32;
 
@@ -30,7 +33,11 @@ const drawnBytes = 32;
  *
  * @throws {Failure} if it says something else, or nothing in time; the signal's reason if aborted.
  */
-export async function untilReady(control: Duplex, timeoutSeconds: number, signal: AbortSignal): Promise<void> {
+export async function untilReady(
+  control: Duplex,
+  timeoutSeconds: number,
+  signal: AbortSignal,
+): Promise<void> {
   const said = await read(control, readyLine.length, timeoutSeconds, signal);
   if (said.toString("latin1") !== readyLine)
     throw new Failure("save a machine", "its worker says something unknown on the control port");
@@ -49,8 +56,14 @@ export async function startWorker(
   signal: AbortSignal,
 ): Promise<Buffer> {
   try {
-    control.write(`croft-control 1 start ${tftpAddress} ${octal(Buffer.concat([now(), randomBytes(seedBytes)]))}\n`);
-    return await read(control, drawnBytes, timeoutSeconds, signal);
+    const deadline = performance.now() + timeoutSeconds * 1000;
+    const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
+    control.write(`croft-control 1 start ${tftpAddress}\n`);
+    const asked = await read(control, question.length, secondsLeft(), signal);
+    if (asked.toString("latin1") !== question)
+      throw new Failure("restore a machine", "its worker says something unknown on the control port");
+    control.write(Buffer.concat([now(), randomBytes(seedBytes)]));
+    return await read(control, drawnBytes, secondsLeft(), signal);
   } finally {
     control.destroy();
   }
@@ -63,10 +76,6 @@ function now(): Buffer {
   time.writeBigInt64LE(BigInt(Math.floor(milliseconds / 1000)), 0);
   time.writeBigInt64LE(BigInt(milliseconds % 1000) * 1_000_000n, 8);
   return time;
-}
-
-function octal(bytes: Buffer): string {
-  return Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
 }
 
 /** Reads so many bytes; more are a mistake. */
@@ -84,13 +93,12 @@ async function read(
     if (got.length >= length) done.resolve("done");
   };
   const onClose = () => done.reject(new Failure("use a machine's control port", "the machine has ended"));
-  control.on("data", onData).once("close", onClose);
+  control.on("data", onData).once("close", onClose).resume();
   if (control.destroyed) onClose();
   try {
     const how = await Promise.race([done.promise, deadline.passed]);
     signal.throwIfAborted();
-    if (how === "late")
-      throw new Failure("use a machine's control port", `its worker says nothing within ${Math.round(timeoutSeconds)} s`);
+    if (how === "late") throw new Failure("use a machine's control port", "its worker says nothing in time");
   } finally {
     done.promise.catch(() => {});
     control.off("data", onData).off("close", onClose).pause();

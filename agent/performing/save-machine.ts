@@ -13,7 +13,7 @@ import { deviceName, publishState, ramName, removeState } from "../../machines/w
 import { randomMac, startOptions } from "./boot.ts";
 import type { PerformingContext } from "./context.ts";
 import { untilReady } from "./control-port.ts";
-import { belongingOf, warmObstacle, type WarmSubject } from "./warm.ts";
+import { belongingOf, warmObstacle, type WarmSubject } from "../settings/warm.ts";
 
 /**
  * Boots a machine up to where it waits for a task, and keeps that state; the caller holds the machine's lock.
@@ -31,7 +31,7 @@ export async function saveMachine(
   const { paths } = subject;
   const { instance } = context.settings;
   const log = context.log.child({ machine: paths.name });
-  const obstacle = warmObstacle(context.settings, subject, log);
+  const obstacle = warmObstacle(context.settings, subject);
   if (obstacle !== undefined) {
     log.step({ reason: obstacle }, "machine is not saved: it is booted for every task");
     return true;
@@ -74,7 +74,11 @@ async function bootAndSave(
   const { machine } = bootstrapped;
   const options: StartOptions = {
     ...startOptions(settings, machine),
-    ...{ mac: machine.mac ?? randomMac(), directory: snapshot.path, network: { kind: "user", tftpPort: port } },
+    ...{
+      mac: machine.mac ?? randomMac(),
+      directory: snapshot.path,
+      network: { kind: "user", tftpPort: port },
+    },
     ...{ memory: { mode: "save", ram }, log, signal },
     ...withoutUndefined({ user }),
   };

@@ -73,6 +73,12 @@ const table = {
     works: true,
     limitSeconds: ({ bootstrapTimeoutSeconds }) => bootstrapTimeoutSeconds + 300 + storageSeconds,
   },
+  saving: {
+    text: ({ machine }) => `saving ${machine ?? "a machine"} where it waits for a task`,
+    timed: true,
+    works: true,
+    limitSeconds: ({ startupTimeoutSeconds: { build } }) => build + 300 + storageSeconds,
+  },
   building: {
     text: (activity) => `building ${subject(activity)}`,
     timed: true,

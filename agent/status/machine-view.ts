@@ -74,6 +74,8 @@ function ownState({ phase, task }: Activity): MachineState | undefined {
     case "building":
     case "suspended":
       return phase;
+    case "saving":
+      return "bootstrapping";
     case "extracting":
       return "building";
     default:

@@ -3,6 +3,8 @@ import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { withoutQuery } from "../../os/network/url.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
+import { machinePaths } from "../../machines/layout.ts";
+import { whyBooted } from "../settings/warm.ts";
 import { healthOf } from "./health.ts";
 import type { Reported } from "./reported.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -27,7 +29,9 @@ export async function statusReport(reported: Reported): Promise<Record<string, u
       seconds: Math.round(status.seconds),
     },
     ...withoutUndefined({ fault: shownFault(status) }),
-    machines: metrics.machines.list(status.activity),
+    machines: metrics.machines
+      .list(status.activity)
+      .map((machine) => ({ ...machine, ...warmth(settings, machine) })),
     machinesEnumerated: metrics.machines.enumerated?.toISOString() ?? null,
     controllers: [...metrics.controllers.values()],
     builds: metrics.buildsByStatus,
@@ -35,6 +39,13 @@ export async function statusReport(reported: Reported): Promise<Record<string, u
     keyFingerprint: reported.signer?.fingerprint ?? null,
     settings: shownSettings(settings),
   };
+}
+
+/** Whether tasks begin from the machine's saved state, or why not. */
+function warmth(settings: Settings, { volume, name }: { volume: string; name: string }) {
+  if (settings.fakeMachine !== undefined) return {};
+  const reason = whyBooted(settings, machinePaths(settings.machines, volume, name, settings.toolchain.name));
+  return reason === undefined ? { warm: true } : { warm: false, whyNotWarm: reason };
 }
 
 /** Those that explain what the agent does. */

@@ -1,10 +1,10 @@
 import { formatBytes } from "../../os/text/size.ts";
 import { formatTable } from "../../os/text/table.ts";
-import type { MachineReport, MachineSummary, TreeReport } from "./inventory.ts";
+import type { MachineReport, MachineSummary, TreeReport, Warmth } from "./inventory.ts";
 import type { HeldMachine } from "./operator-commands.ts";
 import type { Holder } from "../locks.ts";
 
-const heading = ["MACHINE", "VOLUME", "CURRENT", "ID", "BOOTSTRAPPED", "HELD BY", "SUMMARY"];
+const heading = ["MACHINE", "VOLUME", "CURRENT", "ID", "BOOTSTRAPPED", "WARM", "HELD BY", "SUMMARY"];
 
 /** The table of `croft machine list`. */
 export function formatList(machines: readonly MachineSummary[]): string {
@@ -15,6 +15,7 @@ export function formatList(machines: readonly MachineSummary[]): string {
     machine.current ?? "-",
     machine.id ?? "-",
     machine.bootstrapped,
+    machine.warm === undefined ? "-" : "bytes" in machine.warm ? "yes" : "no",
     machine.held
       ? describeHeld(machine.name, machine.held)
       : machine.holder
@@ -49,6 +50,8 @@ export function formatReport(report: MachineReport): string {
       ]),
     ),
   );
+  for (const { name, warm } of report.bootstrapped)
+    lines.splice(lines.length - 1, 0, `  ${name} ${describeWarmth(warm)}`);
   if (report.temporary.length > 0)
     lines.push("Temporary:", ...indented(report.temporary.map((tree) => [" ", ...treeColumns(tree, "")])));
   if (report.manifestText !== undefined)
@@ -74,6 +77,11 @@ function describeVersions(versions: Record<string, string>): string {
   return Object.entries(versions)
     .map(([component, version]) => `${component} ${version}`)
     .join(", ");
+}
+
+function describeWarmth(warm: Warmth): string {
+  if ("bytes" in warm) return `is warm: tasks begin from its saved state (${formatBytes(warm.bytes)})`;
+  return `is not warm, and booted for every task: ${warm.reason}`;
 }
 
 /** In the words of docs/machines-at-hand.md; a resumed machine is held until it ends. */

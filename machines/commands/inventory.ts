@@ -17,10 +17,14 @@ import { peekHolder, type Holder } from "../locks.ts";
 import { readBootstrappedManifest, readMachineManifest } from "../manifest-files.ts";
 import { classifyEntry } from "../names.ts";
 import { listRevisions } from "../revisions.ts";
+import { findState, isRefused, stateSize } from "../warm/state.ts";
 import type { HeldMachine } from "./operator-commands.ts";
 
 /** `outdated`: from another revision than the current one. */
 type BootstrapState = "yes" | "no" | "outdated" | "unusable";
+
+/** A saved state and the space that it takes; or why there is none. An agent with other options may find it unfit. */
+export type Warmth = { bytes: number } | { reason: string };
 
 /** A line of `croft machine list`. */
 export interface MachineSummary {
@@ -33,6 +37,8 @@ export interface MachineSummary {
   /** Why the machine cannot be used. */
   problem?: string;
   bootstrapped: BootstrapState;
+  /** Whether there is a saved state that tasks may begin from; told of a bootstrapped machine. */
+  warm?: Warmth;
   holder?: Holder;
   /** Its holder holds it for the operator. */
   held?: HeldMachine;
@@ -56,7 +62,7 @@ export interface MachineReport {
   /** Text of the current revision's manifest. */
   manifestText?: string;
   revisions: TreeReport<Machine>[];
-  bootstrapped: (TreeReport<BootstrappedMachine> & { toolchain: string; holder?: Holder })[];
+  bootstrapped: (TreeReport<BootstrappedMachine> & { toolchain: string; warm: Warmth; holder?: Holder })[];
   /** Snapshots of running instances, or left by crashed ones; unfinished revisions and removals. */
   temporary: TreeReport<never>[];
 }
@@ -97,9 +103,16 @@ function summarize(paths: MachinePaths): MachineSummary {
     else result.problem ??= `there is no '${manifestPath(current)}'`;
   }
   result.bootstrapped = bootstrapState(paths, result.id);
+  if (result.bootstrapped === "yes") result.warm = warmthOf(paths);
   const holder = attempt(() => peekHolder(paths.lock));
   if (holder) result.holder = holder;
   return result;
+}
+
+function warmthOf(paths: MachinePaths): Warmth {
+  if (isRefused(paths)) return { reason: "there is a file 'no-warm'" };
+  const found = findState(paths);
+  return "state" in found ? { bytes: stateSize(paths) ?? 0 } : { reason: found.reason };
 }
 
 function bootstrapState(paths: MachinePaths, id: string | undefined): BootstrapState {
@@ -145,6 +158,7 @@ function addEntry(report: MachineReport, paths: MachinePaths, name: string, tool
   report.bootstrapped.push({
     toolchain: entry.toolchain,
     ...reportTree(path, () => readBootstrappedManifest(own)),
+    warm: warmthOf(own),
     ...withoutUndefined({ holder }),
   });
 }

@@ -57,7 +57,12 @@ export function commandLine(
     ...["-name", `guest=${escape(options.name)}`],
     ...files.args,
     ...memory,
-    ...["-machine", platform.machine + (memory.length > 0 ? ",memory-backend=ram" : ""), "-accel", accelerator],
+    ...[
+      "-machine",
+      platform.machine + (memory.length > 0 ? ",memory-backend=ram" : ""),
+      "-accel",
+      accelerator,
+    ],
     ...["-cpu", accelerator === "kvm" ? "host" : "max"],
     ...["-smp", String(options.cpus), "-m", `${options.ramKiB}k`],
     ...platform.devices.flatMap((device) => ["-device", device]),

@@ -31,7 +31,11 @@ export function memoryArguments({ memory, ramKiB }: StartOptions, files: Inherit
   const path = escape(files.name(memory.ram, constants.O_RDWR));
   const share = memory.mode === "save" ? "on" : "off";
   const incoming = memory.mode === "restore" ? ["-incoming", "defer"] : [];
-  return ["-object", `memory-backend-file,id=ram,size=${ramKiB}k,mem-path=${path},share=${share}`, ...incoming];
+  return [
+    "-object",
+    `memory-backend-file,id=ram,size=${ramKiB}k,mem-path=${path},share=${share}`,
+    ...incoming,
+  ];
 }
 
 /** The port `org.croft.control`; its descriptor comes after those of all files. */
@@ -100,7 +104,8 @@ export class Migration {
   async wait(): Promise<void> {
     using deadline = new Deadline(stepSeconds);
     const late = await Promise.race([this.#ended.promise, deadline.passed]);
-    if (late !== undefined) throw new Failure("move a machine's state", `it takes more than ${stepSeconds} s`);
+    if (late !== undefined)
+      throw new Failure("move a machine's state", `it takes more than ${stepSeconds} s`);
   }
 }
 

@@ -54,7 +54,15 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
   const child = spawn(argv[0]!, argv.slice(1), {
     cwd: options.directory,
     detached: true, // the terminal's Ctrl-C is for the agent, which shuts machines down in its own order
-    stdio: ["pipe", "pipe", "pipe", "pipe", "pipe", ...files.descriptors, ...(memory ? ["pipe" as const] : [])],
+    stdio: [
+      "pipe",
+      "pipe",
+      "pipe",
+      "pipe",
+      "pipe",
+      ...files.descriptors,
+      ...(memory ? ["pipe" as const] : []),
+    ],
   });
   const control = memory ? (child.stdio[files.next] as unknown as Duplex) : undefined;
   const said = recordStreams(child, consoleFile, options);
@@ -71,15 +79,15 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
   await moveOperatorSocket(machine, sockets, options);
   if (options.publicScreen) await machine.setScreenPassword(options.publicScreen.password);
   if (control) machine.warm = await warmParts({ machine, qmp, control, sockets, argv, options });
-  if (saved !== undefined)
-    await unlessAborted(restoreDevices(qmp, machine.migration, saved), options.signal);
+  if (saved !== undefined) await unlessAborted(restoreDevices(qmp, machine.migration, saved), options.signal);
   undo.move();
   return machine;
 }
 
 /** @throws {Failure} if the machine would not be the one that was saved. */
 function checkSaved({ memory, name }: StartOptions, argv: readonly string[]): void {
-  const difference = memory?.mode === "restore" ? differenceOf(memory.options, visibleOptions(argv)) : undefined;
+  const difference =
+    memory?.mode === "restore" ? differenceOf(memory.options, visibleOptions(argv)) : undefined;
   if (difference !== undefined) throw new Failure(`restore machine '${name}'`, difference);
 }
 
@@ -104,7 +112,8 @@ async function warmParts({ machine, qmp, control, sockets, argv, options }: Warm
     throw new Failure(`restore machine '${name}'`, `QEMU ${memory.version} saved it, and this is ${version}`);
   const save = async (device: string) => {
     const socket = sockets.state;
-    if (socket === undefined) throw new Failure(`save machine '${name}'`, "the path of a socket would be too long");
+    if (socket === undefined)
+      throw new Failure(`save machine '${name}'`, "the path of a socket would be too long");
     await attempt(`save machine '${name}'`, saveDevices(qmp, machine.migration, socket, device));
     await machine.forceDown(); // by its own command: it writes what it has of its disks
   };

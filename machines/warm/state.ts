@@ -36,6 +36,8 @@ export interface Belonging {
   worker: string;
   /** Which program the hypervisor is, and which content of it. */
   hypervisor: string;
+  /** Processors and memory. */
+  resources: string;
 }
 
 export interface WarmState extends Belonging {
@@ -81,7 +83,8 @@ export function findState(paths: MachinePaths, belonging: Partial<Belonging> = {
   }
   try {
     const state = JSON.parse(text) as WarmState;
-    if (state.format !== format) return { reason: "its state was saved by another version of croft", isLost: true };
+    if (state.format !== format)
+      return { reason: "its state was saved by another version of croft", isLost: true };
     const reason = differenceFrom(state, belonging) ?? changedFile(state, paths);
     return reason === undefined ? { state } : { reason, isLost: true };
   } catch (error) {
@@ -94,11 +97,13 @@ const belongings: Record<keyof Belonging, string> = {
   toolchainId: "the toolchain",
   worker: "the worker",
   hypervisor: "QEMU",
+  resources: "what it is given of processors or memory",
 };
 
 function differenceFrom(state: WarmState, belonging: Partial<Belonging>): string | undefined {
   for (const [key, what] of Object.entries(belongings) as [keyof Belonging, string][])
-    if (belonging[key] !== undefined && belonging[key] !== state[key]) return `${what} has changed since it was saved`;
+    if (belonging[key] !== undefined && belonging[key] !== state[key])
+      return `${what} has changed since it was saved`;
   return undefined;
 }
 
@@ -111,7 +116,8 @@ function changedFile({ files, base }: WarmState, paths: MachinePaths): string | 
     if (found !== identity) return `'${warmName}/${name}' has changed since it was saved`;
   }
   for (const [name, identity] of Object.entries(base))
-    if (baseIdentityOf(join(paths.bootstrapped, name)) !== identity) return `'${name}' has changed since it was saved`;
+    if (baseIdentityOf(join(paths.bootstrapped, name)) !== identity)
+      return `'${name}' has changed since it was saved`;
   return undefined;
 }
 
@@ -125,6 +131,24 @@ function identityOf(path: string): string | undefined {
 function baseIdentityOf(path: string): string | undefined {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found && [found.ino, found.size, found.mtimeNs].join(" ");
+}
+
+/** A machine whose state failed, or could not be made, is left alone for so long. */
+const failurePauseSeconds = 3600;
+/** Agents that do not agree about a machine are not to save it in turn. */
+const stateLeastSeconds = 600;
+
+/** Whether a machine without a state that counts is to be saved now, and not after a pause. */
+export function isDue({ bootstrapped }: MachinePaths): boolean {
+  const age = (path: string) => {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found ? (Date.now() - found.ctimeMs) / 1000 : Infinity;
+  };
+  const isOld = (seconds: number, pause: number) => seconds < 0 || seconds > pause; // a clock may have been set
+  return (
+    isOld(age(join(bootstrapped, reasonName)), failurePauseSeconds) &&
+    isOld(age(join(bootstrapped, warmName, stateName)), stateLeastSeconds)
+  );
 }
 
 function reasonIn({ bootstrapped }: MachinePaths): string | undefined {
@@ -148,7 +172,9 @@ export async function publishState(
   about: Omit<WarmState, "format" | "files" | "base">,
 ): Promise<void> {
   const names = readdirSync(made);
-  const base = readdirSync(paths.bootstrapped).filter((name) => isDisk(name) || /^(kernel|initrd|cmdline)$/.test(name));
+  const base = readdirSync(paths.bootstrapped).filter(
+    (name) => isDisk(name) || /^(kernel|initrd|cmdline)$/.test(name),
+  );
   const state: WarmState = {
     ...{ format, ...about },
     files: Object.fromEntries(names.map((name) => [name, identityOf(join(made, name))!])),
@@ -172,7 +198,8 @@ export async function publishState(
  * @param instance whose name it has while it is removed, so that the same one finishes that after a crash.
  */
 export async function removeState(paths: MachinePaths, instance: number, reason?: string): Promise<void> {
-  if (reason !== undefined) await writeFile(join(paths.bootstrapped, reasonName), `${reason}\n`, { mode: 0o644 });
+  if (reason !== undefined)
+    await writeFile(join(paths.bootstrapped, reasonName), `${reason}\n`, { mode: 0o644 });
   const away = join(paths.bootstrapped, newStateName(instance));
   try {
     await rename(warmDirectory(paths), away);

@@ -37,7 +37,7 @@ async function contextOf(farm: Farm, changes: Partial<RoundContext> = {}): Promi
   const settings = makeSettings(
     {
       ...{ machines: farm.directory, "toolchain-name": toolchain, "toolchain-id": "toolchain-1" },
-      ...{ "toolchain-lock": farm.toolchainLock, runtime: farm.directory },
+      ...{ "toolchain-lock": farm.toolchainLock, runtime: farm.directory, "no-warm": true },
     },
     ["0123=http://127.0.0.1:1/"],
   );

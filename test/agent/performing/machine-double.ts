@@ -142,7 +142,7 @@ export async function agentDouble(
   const at = (name: string) => join(farm.directory, "..", name);
   const places = { tftp: at("tftp"), spool: at("spool"), runtime: at("run"), machines: farm.directory };
   const settings: Settings = {
-    ...makeSettings({ "toolchain-name": toolchain, ...places }, ["http://127.0.0.1:1/task"]),
+    ...makeSettings({ "toolchain-name": toolchain, "no-warm": true, ...places }, ["http://127.0.0.1:1/task"]),
     tftpPort: 0,
     startupTimeoutSeconds: { bootstrap: 5, build: 5 },
     ...changes,

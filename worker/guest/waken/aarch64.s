@@ -11,14 +11,24 @@ header: .byte 0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
 segment: .long 1, 5                             // to be loaded, read and executed
         .quad 0, base, base, end - header, end - header, 0x1000
 start:  sub sp, sp, #128
-        mov x0, #0                              // read(0, buffer, 80)
+        mov x0, #1                              // write(1, "?", 1)
+        adr x1, ask
+        mov x2, #1
+        mov x8, #64
+        svc #0
+        mov x19, #0
+more:   mov x0, #0                              // read(0, buffer + got, 80 - got)
         mov x1, sp
+        add x1, x1, x19
         mov x2, #80
+        sub x2, x2, x19
         mov x8, #63
         svc #0
         cbz x0, exit
-        cmp x0, #80
-        b.ne fail
+        tbnz x0, #63, fail
+        add x19, x19, x0
+        cmp x19, #80
+        b.ne more
         mov x0, #0                              // clock_settime(CLOCK_REALTIME, buffer)
         mov x1, sp
         mov x8, #112
@@ -61,5 +71,6 @@ start:  sub sp, sp, #128
 fail:   mov x0, #1
 exit:   mov x8, #93
         svc #0
+ask:    .byte '?'
 path:   .asciz "/dev/urandom"
 end:

@@ -1,9 +1,9 @@
 # The first thing that runs in a restored machine (worker/guest/parts/78-warm.sh has it as bytes): busybox can neither set a
 # clock to less than a second nor have the kernel take a new random seed.
 #
-# Reads a struct timespec and 64 random bytes; sets the clock; writes the bytes to /dev/urandom and has the kernel's
-# generator seeded again (RNDRESEEDCRNG: what is written alone counts only minutes later); writes 32 bytes of it to standard
-# output. Status 0, also without input: then it has shown that it can be run; else 1.
+# Writes "?" to standard output; reads a struct timespec and 64 random bytes; sets the clock; writes the bytes to
+# /dev/urandom and has the kernel's generator seeded again (RNDRESEEDCRNG: what is written alone counts only minutes later);
+# writes 32 bytes of it to standard output. Status 0, also without input: then it has shown that it can be run; else 1.
 #
 # as -o waken.o x86_64.s && objcopy -O binary waken.o waken
         .set base, 0x400000
@@ -16,15 +16,24 @@ header: .byte 0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
 segment: .long 1, 5                             # to be loaded, read and executed
         .quad 0, base, base, end - header, end - header, 0x1000
 start:  sub $128, %rsp
-        xor %eax, %eax                          # read(0, buffer, 80)
+        mov $1, %eax                            # write(1, "?", 1)
+        mov $1, %edi
+        lea ask(%rip), %rsi
+        mov $1, %edx
+        syscall
+        xor %ebx, %ebx
+more:   xor %eax, %eax                          # read(0, buffer + got, 80 - got)
         xor %edi, %edi
-        mov %rsp, %rsi
+        lea (%rsp,%rbx), %rsi
         mov $80, %edx
+        sub %ebx, %edx
         syscall
         test %eax, %eax
         jz exit
-        cmp $80, %eax
-        jne fail
+        js fail
+        add %eax, %ebx
+        cmp $80, %ebx
+        jne more
         mov $227, %eax                          # clock_settime(CLOCK_REALTIME, buffer)
         mov %rsp, %rsi
         syscall
@@ -65,5 +74,6 @@ start:  sub $128, %rsp
 fail:   mov $1, %edi
 exit:   mov $60, %eax
         syscall
+ask:    .byte '?'
 path:   .asciz "/dev/urandom"
 end:

@@ -1,0 +1,76 @@
+/** Which machines are saved where they wait for a task, and what their saved states must belong to. */
+import { kvmObstacle } from "../../machines/qemu/acceleration.ts";
+import { architectureOf, qemuFor } from "../../machines/qemu/architecture.ts";
+import { programIdentity } from "../../machines/qemu/program.ts";
+import type { MachinePaths } from "../../machines/layout.ts";
+import { readBootstrappedManifest } from "../../machines/manifest-files.ts";
+import { findState, isDue, isRefused, type Belonging, type Found } from "../../machines/warm/state.ts";
+import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
+import type { Machine } from "../../manifests/machine.ts";
+import { reasonOf } from "../../os/failure.ts";
+import type { Settings } from "./settings.ts";
+
+/** A bootstrapped machine. */
+export interface WarmSubject {
+  paths: MachinePaths;
+  bootstrapped: BootstrappedMachine;
+}
+
+/** Why a machine is never saved here; undefined if it may be. */
+export function warmObstacle(settings: Settings, { paths, bootstrapped }: WarmSubject): string | undefined {
+  const { machine, bootstrap } = bootstrapped;
+  if (!settings.warm) return "--no-warm";
+  if (settings.fakeBootstrap || settings.fakeMachine !== undefined) return "it is a fake one";
+  if (isRefused(paths)) return "there is a file 'no-warm'";
+  if (settings.network.kind !== "user") return "machines on a bridge are not saved";
+  if (bootstrap.versions["croft"] === undefined) return "its worker is not croft's";
+  if ((machine.options ?? []).length > 0) return "it has options of its own";
+  // A saved state may not be restored on another processor, nor by a nested KVM; nobody has tried it.
+  const { accel } = settings;
+  if (accel === "kvm" || (accel === "auto" && kvmObstacle(architectureOf(paths.bootstrapped)) === undefined))
+    return "machines under KVM are not saved";
+  return undefined;
+}
+
+/** What a machine's saved state belongs to, were it made now. */
+export function belongingOf(settings: Settings, { paths, bootstrapped }: WarmSubject): Belonging {
+  const program = settings.qemu ?? qemuFor(architectureOf(paths.bootstrapped));
+  return {
+    machineId: bootstrapped.machine.id,
+    toolchainId: bootstrapped.toolchain.id,
+    worker: bootstrapped.bootstrap.versions["croft"] ?? "",
+    hypervisor: programIdentity(program) ?? program,
+    resources: `${settings.cpus} processors, ${ramFor(settings.ramKiB, bootstrapped.machine)} KiB`,
+  };
+}
+
+/** The memory of a machine in KiB: what the agent gives, within what the machine says it needs. */
+export function ramFor(ramKiB: number, machine: Machine): number {
+  return Math.min(Math.max(ramKiB, machine.ramMinimumKiB ?? 0), machine.ramMaximumKiB ?? Infinity);
+}
+
+/** The saved state that a task may begin from; or why it boots. */
+export function usableState(settings: Settings, subject: WarmSubject): Found {
+  const obstacle = warmObstacle(settings, subject);
+  if (obstacle !== undefined) return { reason: obstacle, isLost: false };
+  return findState(subject.paths, belongingOf(settings, subject));
+}
+
+/** Why a machine is booted for every task, as far as it is bootstrapped; undefined if tasks begin from its saved state. */
+export function whyBooted(settings: Settings, paths: MachinePaths): string | undefined {
+  let bootstrapped: BootstrappedMachine | undefined;
+  try {
+    bootstrapped = readBootstrappedManifest(paths);
+  } catch (error) {
+    return reasonOf(error);
+  }
+  if (bootstrapped === undefined) return "it is not bootstrapped yet";
+  const found = usableState(settings, { paths, bootstrapped });
+  return "state" in found ? undefined : found.reason;
+}
+
+/** Whether an idle instance is to save a machine. */
+export function isToBeSaved(settings: Settings, subject: WarmSubject): boolean {
+  if (warmObstacle(settings, subject) !== undefined) return false;
+  return !("state" in findState(subject.paths, belongingOf(settings, subject))) && isDue(subject.paths);
+}
