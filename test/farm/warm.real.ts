@@ -1,0 +1,133 @@
+/** Machines that are saved where they wait for a task, and tasks that begin there: with a real guest, all the way. */
+import assert from "node:assert/strict";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  utimesSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { packageFile } from "../../os/files/package.ts";
+import { run } from "../../os/run.ts";
+import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { packSource, script } from "../worker/sources.ts";
+
+let farm: Farm;
+/** When the guest asked for what, by the host's clock and in the guest's words. */
+const heard: { path: string; milliseconds: number }[] = [];
+const server = createServer((request, response) => {
+  heard.push({ path: request.url!, milliseconds: Date.now() });
+  response.end("\n");
+});
+
+/** The time stamp of a file that was just made is exact; the two requests around it are when, by the host's clock. */
+const clock = (port: number) => [
+  `ask() { wget -q -O /dev/null "http://10.0.2.2:${port}/$1"; }`,
+  `ask before; : > now; stamp=$(stat -c %y now | tr " " T); ask "$stamp"`,
+];
+
+before(async () => {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  farm = await startFarm({
+    machine: "minimal",
+    warm: true,
+    agent: ["--ram", "262144"],
+    controller: "retries: 0\n",
+  });
+  const { port } = server.address() as AddressInfo;
+  const draw = [
+    "cat /proc/sys/kernel/random/boot_id",
+    "head -c 32 /dev/urandom | sha256sum",
+    "mktemp -u /tmp/XXXXXXXX",
+  ];
+  await packSource(farm.sources, {
+    ".croft/update": script("set +x", ...clock(port), ...draw.map((each) => `echo "drew $(${each})"`)),
+  });
+  await farm.startAgent();
+});
+
+after(async () => {
+  server.closeAllConnections();
+  server.close();
+  await farm[Symbol.asyncDispose]();
+});
+
+const agentLog = () => readFileSync(farm.agentLog, "utf8");
+const count = (text: string) => agentLog().split(text).length - 1;
+const home = () => join(farm.machines, "volume", "minimal");
+const at = (name: string) => join(home(), "minimal-default", name);
+
+/** What a build has drawn of what must not be drawn twice. */
+async function build(): Promise<string[]> {
+  const id = await farm.submit({ name: "hello" });
+  const view = await farm.ended(id);
+  const log = await farm.log(id);
+  assert.equal(view.status, "success", `${log}\n${await farm.agentTail()}`);
+  return [...log.matchAll(/^drew (.*)$/gm)].map(([, drawn]) => drawn!);
+}
+
+/** The agent's own process is done with a build a little after its result is there. */
+function left(): string[] {
+  return readdirSync(home()).filter((name) => !/^minimal-(1|default|default\.lock)$/.test(name));
+}
+
+test("tasks begin in copies that share neither random numbers, nor names, nor a clock that is slow", async () => {
+  const drawn = [await build(), await build(), await build()];
+  assert.equal(count("machine restored"), 3, agentLog());
+  for (const [first, ...others] of [0, 1, 2].map((what) => drawn.map((one) => one[what])))
+    assert.equal(new Set([first, ...others]).size, 3, JSON.stringify(drawn));
+  for (let request = 0; request < heard.length; request += 2) {
+    const [before, now] = [heard[request]!, heard[request + 1]!];
+    const stamp = Date.parse(now.path.slice(1).replace(/(\.\d{3})\d*T.*$/, "$1Z"));
+    assert.ok(
+      stamp >= before.milliseconds - 500 && stamp <= now.milliseconds + 500,
+      JSON.stringify([before, now]),
+    );
+  }
+  assert.equal(heard.length, 6);
+});
+
+test("the state and its size are told", async () => {
+  const machine = (...args: string[]) =>
+    run([process.execPath, packageFile("bin", "croft.js"), "machine", ...args, "--machines", farm.machines], {
+      timeoutSeconds: 300,
+    });
+  assert.match((await machine("show", "minimal")).stdout, /minimal-default is warm: .* \([\d.]+ MiB\)/);
+  assert.match((await machine("list")).stdout, /WARM[^]* yes +/);
+});
+
+test("a memory that was written since is not used: the machine is booted, which is told once", async () => {
+  const { atime, mtime } = statSync(at("warm/ram"));
+  truncateSync(at("warm/ram"), statSync(at("warm/ram")).size);
+  utimesSync(at("warm/ram"), atime, mtime);
+  await build();
+  assert.equal(count("machine restored"), 3);
+  assert.equal(count("its saved state does not count"), 1);
+  assert.match(agentLog(), /'warm\/ram' has changed since it was saved/);
+});
+
+test("a state that QEMU cannot use costs its task nothing, and is removed with its reason", async () => {
+  const state = JSON.parse(readFileSync(at("warm/state.json"), "utf8")) as { files: Record<string, string> };
+  truncateSync(at("warm/device"), 1000);
+  for (const name of Object.keys(state.files)) {
+    const { ino, size, mtimeNs, ctimeNs } = statSync(at(`warm/${name}`), { bigint: true });
+    state.files[name] = [ino, size, mtimeNs, ctimeNs].join(" ");
+  }
+  writeFileSync(at("warm/state.json"), JSON.stringify(state));
+  await build();
+  assert.match(agentLog(), /machine cannot be restored: its state is removed, and it is booted/);
+  assert.equal(existsSync(at("warm")), false);
+  assert.match(readFileSync(at("warm-failure"), "utf8"), /^it could not be restored: /);
+  await farm.stopAgent();
+  assert.deepEqual(left(), []);
+  assert.deepEqual(
+    readdirSync(at(".")).filter((name) => name.startsWith(".")),
+    [],
+  );
+});
