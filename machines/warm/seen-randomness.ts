@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { isSystemError } from "../../os/failure.ts";
 
 /** Beside the saved state that they were restored from. */
-export const seenName = "seen";
+const seenName = "seen";
 const digestBytes = 32;
 const keptMaximum = 10_000;
 
