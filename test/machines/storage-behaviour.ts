@@ -29,6 +29,21 @@ export function testStorage(kind: StorageKind | "auto", makePlace: () => Promise
     return Object.assign(place, { storage, machine });
   };
 
+  test(`${kind}: a snapshot on the disks of a saved state has those, and the saved state stays as it is`, async () => {
+    await using place = await setUp();
+    const warm = join(place.machine, "warm");
+    await mkdir(warm);
+    for (const name of ["disk.img", "ram"]) await writeFile(join(warm, name), "saved".padEnd(65536, "."));
+    const task = join(place.path, "task");
+    await place.storage.overlay(place.machine, task, undefined, warm);
+    const disks = (await readdir(task)).filter((name) => name.startsWith("disk"));
+    assert.equal(disks.length, 1);
+    const disk = await readFile(join(task, disks[0]!), "latin1");
+    assert.ok(disk.startsWith("saved") || disk.includes(join(warm, "disk.img")), disk.slice(0, 200));
+    assert.equal((await readFile(join(warm, "disk.img"), "utf8")).slice(0, 5), "saved");
+    assert.deepEqual((await readdir(warm)).sort(), ["disk.img", "ram"]);
+  });
+
   test(`${kind}: a clone has everything and depends on nothing`, async () => {
     await using place = await setUp();
     const clone = join(place.path, "clone");
