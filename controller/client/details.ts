@@ -1,7 +1,7 @@
 /** A build with everything about it, as the controller tells it; only what the client uses. */
 import type { BuildAnswer, Connection } from "./connection.ts";
 
-export interface OperationAnswer {
+interface OperationAnswer {
   name: string;
   status: string;
   warnings: number;
@@ -9,7 +9,7 @@ export interface OperationAnswer {
   logLines: number;
 }
 
-export interface AttemptAnswer {
+interface AttemptAnswer {
   attempt: number;
   agent: string;
   machine: string;

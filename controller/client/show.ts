@@ -71,7 +71,7 @@ function properties(build: DetailsAnswer): [string, string][] {
     ["page", build.url],
     ["repository", build.repository],
     ["state", status === null ? state : `${state}: ${status}`],
-    ...(waiting == null ? [] : [["it waits", waiting] as [string, string]]),
+    ...(typeof waiting === "string" ? [["it waits", waiting] as [string, string]] : []),
     ["submitted", `${minute(build.createdAt)} UTC${submittedBy === null ? "" : ` by ${submittedBy}`}`],
     ["waited", seconds(build.queueSeconds)],
     ["built in", seconds(build.buildSeconds)],

@@ -6,7 +6,7 @@ import { DeclaredOption } from "../command-line/options.ts";
 export type ValueKind = "files" | "directories" | "text" | readonly string[];
 
 /** What stands for a value, and what it is. */
-export interface CompletedValue {
+interface CompletedValue {
   name: string;
   kind: ValueKind;
 }
