@@ -10,12 +10,14 @@ import { Durations } from "./dispatch/durations.ts";
 import { EventLog } from "./results/event-log.ts";
 import type { Host } from "./hosts/hosts.ts";
 import { Matrix, type Target } from "./matrix/matrix.ts";
+import { filledRefs, isPartialClone, outgoingRepository } from "./matrix/outgoing.ts";
+import { fillSubmodules } from "./matrix/submodules.ts";
 import { combineObservers, type PartialObserver } from "./dispatch/observers.ts";
 import type { Plan } from "./planning/plan.ts";
 import { Pool } from "./dispatch/pool.ts";
 import { Run } from "./dispatch/run.ts";
 import { portableSizes } from "./results/sizes.ts";
-import { startWorker, type StartedWorker } from "./hosts/start.ts";
+import { startWorker, type Outgoing, type StartedWorker } from "./hosts/start.ts";
 import type { BuildOutcome } from "./results/outcome.ts";
 import { ResultStore } from "./results/store.ts";
 
@@ -44,6 +46,7 @@ export interface BuildSettings {
 /** @throws {Failure} if results cannot be written, or another boss writes there. */
 export async function build(plan: Plan, settings: BuildSettings): Promise<BuildOutcome> {
   using _lock = await lockOutput(plan.output);
+  await using outgoing = await whatHostsGet(plan);
   const store = new ResultStore(plan.output, plan.commits);
   const stale: [Target, number][] = [];
   // Whatever a host had not may be there now.
@@ -76,7 +79,7 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   await using control = await attempt("make a directory for control sockets", temporaryDirectory("cb-"));
   let forgotten: Promise<void> | undefined;
   const start = async (host: Host, signal: AbortSignal, replaced?: number): Promise<StartedWorker> => {
-    const worker = await startWorker(host, startSettings(plan, settings, control.path, signal), replaced);
+    const worker = await startWorker(host, startSettings(plan, settings, control.path, outgoing, signal), replaced);
     for (const architecture of worker.architectures) architectures.add(architecture);
     // So that a run that is interrupted leaves none of the old results among the new; not before there is a worker.
     if (stale.length > 0) await (forgotten ??= store.forget(stale));
@@ -99,7 +102,32 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   return { ...outcome, ...ended, withoutToolchain: ended.workers === 0 ? [] : withoutToolchain };
 }
 
-function startSettings(plan: Plan, settings: BuildSettings, controlDirectory: string, signal: AbortSignal) {
+/** @throws {UsageFailure} if a submodule is not here. */
+async function whatHostsGet(plan: Plan): Promise<Outgoing & AsyncDisposable> {
+  const { source } = plan.project;
+  await using stack = new AsyncDisposableStack();
+  const repository = stack.use(await outgoingRepository(source, plan.repository));
+  const commits = [...plan.commits.flatMap(({ hash }) => hash ?? []), ...plan.tips];
+  const filled = plan.submodules ? await fillSubmodules(source, repository, commits) : 0;
+  const owned = stack.move();
+  return {
+    // Only there does git know where what is missing can be had.
+    gitOptions:
+      filled === 0 && (await isPartialClone(source))
+        ? ["-C", source]
+        : [`--git-dir=${repository.directory}`],
+    refspecs: filled > 0 ? [`${filledRefs}/*:refs/replace/*`] : [],
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function startSettings(
+  plan: Plan,
+  settings: BuildSettings,
+  controlDirectory: string,
+  outgoing: Outgoing,
+  signal: AbortSignal,
+) {
   const { connectTimeoutSeconds, onComplaint } = settings;
   // Three in the time after which silence means that the worker is lost.
   const heartbeat = Math.min(
@@ -108,7 +136,7 @@ function startSettings(plan: Plan, settings: BuildSettings, controlDirectory: st
   );
   return {
     ssh: { controlDirectory, connectTimeoutSeconds },
-    source: plan.project.source,
+    outgoing,
     repository: plan.repository,
     tips: plan.tips,
     toolchains: plan.toolchains,

@@ -64,6 +64,7 @@ const matrix: readonly OptionDeclaration[] = [
     value: "NAME",
     prose: "the branch to build: its last N commits, else those that its upstream does not have; or a range",
   },
+  { name: "no-submodules", kind: "flag", prose: "leave the directories of submodules empty" },
   { name: "uncommitted", kind: "flag", prose: "build the current source with its uncommitted changes" },
   {
     name: "toolchain",

@@ -68,12 +68,16 @@ printf '%s\\n' "$$" > .croft-lock
 rm -f .git/*.lock .git/refs/heads/*.lock .git/refs/croft/*.lock .git/worktrees/*/*.lock
 mkdir -p .git/info && { grep -qsx /.croft-lock .git/info/exclude || echo /.croft-lock >> .git/info/exclude; } ||
   fail "$work/.git/info/exclude cannot be written"
+# A source names filters for its files: what they are here has no part in builds, and neither has a hook.
+{ grep -qsxF '* -filter' .git/info/attributes || echo '* -filter' >> .git/info/attributes; } ||
+  fail "$work/.git/info/attributes cannot be written"
 format=$(git rev-parse --show-object-format 2>/dev/null || echo sha1)
 [ "$format" = ${source.objectFormat} ] ||
   fail "$work is a repository of $format, and the source one of ${source.objectFormat}: move it away"
 ${source.isShallow ? "" : forgetShallow}
 git config receive.shallowUpdate true &&
-  git config receive.denyCurrentBranch updateInstead && git config receive.autogc false && git config gc.auto 0 ||
+  git config receive.denyCurrentBranch updateInstead && git config receive.autogc false && git config gc.auto 0 &&
+  git config core.hooksPath /dev/null && git config core.fsmonitor false && git config core.useReplaceRefs true ||
   fail "$work/.git/config cannot be written"
 if git rev-parse -q --verify HEAD >/dev/null; then
   git checkout -q --detach -f 9>&- && git reset -q --hard 9>&- || fail "$work cannot be cleaned"
@@ -95,12 +99,20 @@ const forgetShallow = `if [ -s .git/shallow ]; then
     fail "$work is a shallow clone that cannot be made a whole one"
 fi`;
 
-/** Checks out what has been pushed. */
-export const checkoutScript = `
+/**
+ * Checks out what has been pushed.
+ *
+ * @param isFilled with the files of submodules; those of an earlier run are forgotten else.
+ */
+export const checkoutScript = (isFilled: boolean) => `
+${isFilled ? "" : "git for-each-ref --format='delete %(refname)' refs/replace | git update-ref --stdin"}
 own=$(git ls-tree --name-only work .croft-lock .croft-worker | tr '\\n' ' ')
 if [ -n "$own" ]; then ${answer('"failed the source has files of names that are taken on hosts: $own"')}
-elif git checkout -qf work 9>&-; then ${answer('"done"')}
-else ${answer('"failed the pushed commit cannot be checked out"')}; fi
+elif said=$(git checkout -qf work 2>&1 9>&-); then ${answer('"done"')}
+else
+  said=$(printf %s "$said" | head -n 3 | tr -s '[:space:]' ' ')
+  ${answer('"failed the pushed commit cannot be checked out: $said"')}
+fi
 `;
 
 /**

@@ -19,11 +19,11 @@ import { TrafficLog } from "./traffic-log.ts";
 
 export interface StartSettings {
   ssh: SshSettings;
-  /** The repository that the commits are pushed from. */
-  source: string;
   repository: SourceRepository;
   /** Commits to push, the first as the branch `work`. */
   tips: readonly string[];
+  /** What is pushed from, and with it what else than the tips goes to hosts. */
+  outgoing: Outgoing;
   /** Architecture to compiler. */
   toolchains: Readonly<Record<string, string>>;
   /** Sent as they are. */
@@ -38,6 +38,14 @@ export interface StartSettings {
   /** Standard error of workers. */
   onComplaint: (host: Host, line: string) => void;
   signal: AbortSignal;
+}
+
+/** Where a push begins. */
+export interface Outgoing {
+  /** Which repository it is from, as git is told. */
+  gitOptions: readonly string[];
+  /** What goes along with the commits. */
+  refspecs: readonly string[];
 }
 
 /** Another boss has the work directory. */
@@ -175,14 +183,16 @@ async function push(connection: HostConnection, prepared: Prepared, settings: St
   const refs = settings.tips.map((tip, position) =>
     position === 0 ? `${tip}:refs/heads/work` : `${tip}:refs/croft/tip-${position}`,
   );
+  const { gitOptions, refspecs } = settings.outgoing;
   const ssh = sshArguments(host, settings.ssh, "shared").map(quote).join(" ");
   try {
     // Whatever is set here for pushes to others: what submodules have goes nowhere, and no tag comes along.
     const plain = ["--no-verify", "--no-signed", "--recurse-submodules=no", "--no-follow-tags"];
     const flags = ["--quiet", "--force", ...plain, `--receive-pack=${receivePack}`];
-    await run(["git", "-C", settings.source, ...withoutPrograms, "push", ...flags, url, ...refs], {
+    const git = ["git", ...gitOptions, ...withoutPrograms];
+    await run([...git, "push", ...flags, url, ...refs, ...refspecs], {
       timeoutSeconds: settings.pushTimeoutSeconds,
-      env: { ...gitEnvironment(), GIT_SSH_COMMAND: ssh, GIT_SSH_VARIANT: "ssh" },
+      env: { ...gitEnvironment(), GIT_SSH_COMMAND: ssh, GIT_SSH_VARIANT: "ssh", GIT_ALLOW_PROTOCOL: "file:ssh" },
       signal: settings.signal,
     });
   } catch (error) {
@@ -192,7 +202,7 @@ async function push(connection: HostConnection, prepared: Prepared, settings: St
     throw new Failure(`push the commits to host ${host.name}`, said, { cause: error });
   }
   const [answer = ""] = await connection.evaluate(
-    checkoutScript,
+    checkoutScript(refspecs.length > 0),
     settings.pushTimeoutSeconds,
     settings.signal,
   );

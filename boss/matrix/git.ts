@@ -75,15 +75,21 @@ export async function treeOf(source: string, commit: string): Promise<string> {
   return (await git(source, ["rev-parse", "--verify", `${commit}^{tree}`])).trim();
 }
 
-/** Paths of the submodules that one of the commits has, sorted. */
-export async function submodulesOf(source: string, commits: Iterable<string>): Promise<string[]> {
-  const paths = new Set<string>();
-  for (const commit of new Set(commits)) {
-    const entries = (await git(source, ["ls-tree", "-r", "-z", "--full-tree", commit])).split("\0");
-    for (const entry of entries)
-      if (entry.startsWith("160000 ")) paths.add(entry.slice(entry.indexOf("\t") + 1));
-  }
-  return [...paths].sort();
+/** Settings for git's environment with which no program that a tree's attributes name filters files. */
+async function withoutFilters(source: string): Promise<Record<string, string>> {
+  const listed = await tryGit(source, ["config", "-z", "--name-only", "--get-regexp", String.raw`^filter\.`]);
+  const names = (listed ?? "").split("\0").filter(Boolean);
+  const drivers = new Set(names.map((name) => name.slice(0, name.lastIndexOf("."))));
+  const settings = [...drivers].flatMap((driver) => [
+    ...["clean", "smudge", "process"].map((each) => [`${driver}.${each}`, ""]),
+    [`${driver}.required`, "false"],
+  ]);
+  const first = Number(process.env["GIT_CONFIG_COUNT"]) || 0;
+  const numbered = settings.flatMap(([key, value], at) => [
+    [`GIT_CONFIG_KEY_${first + at}`, key],
+    [`GIT_CONFIG_VALUE_${first + at}`, value],
+  ]);
+  return { GIT_CONFIG_COUNT: String(first + settings.length), ...Object.fromEntries(numbered) };
 }
 
 /**
@@ -92,7 +98,9 @@ export async function submodulesOf(source: string, commits: Iterable<string>): P
  */
 export async function commitWorkTree(source: string): Promise<string> {
   await using directory = await temporaryDirectory("croft-index-");
-  const run: RunGit = async (args, env = {}) => (await git(source, args, { env })).trim();
+  const unfiltered = await withoutFilters(source);
+  const run: RunGit = async (args, env = {}) =>
+    (await git(source, args, { env: { ...unfiltered, ...env } })).trim();
   const head = await headCommit(source);
   const tree = await writeWorkTree(run, join(directory.path, "index"));
   if (tree === (await treeOf(source, head))) return head;

@@ -2,7 +2,6 @@
 import { basename, join, resolve } from "node:path";
 import { UsageFailure } from "../../os/failure.ts";
 import type { OptionValues } from "../../os/command-line/options.ts";
-import { visible } from "../../os/text/visible.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
 import { configuredHosts, foundConfiguration, readBossFile, type BossFile } from "./configuration.ts";
@@ -12,7 +11,6 @@ import {
   commitWorkTree,
   headCommit,
   repositoryOf,
-  submodulesOf,
   tipsOf,
   treeOf,
   type SourceRepository,
@@ -35,6 +33,8 @@ export interface Plan {
   targets: Target[];
   commits: MatrixCommit[];
   repository: SourceRepository;
+  /** Whether their files go to hosts. */
+  submodules: boolean;
   /** Commits to push, the first as the branch `work`. */
   tips: string[];
   /** What the user has to know of the choice of targets and commits. */
@@ -136,8 +136,9 @@ export async function makePlan(
     project,
     targets,
     ...chosen,
-    notes: [...architectureNotes(names, file), ...chosen.notes, ...(await submoduleNotes(source, chosen))],
+    notes: [...architectureNotes(names, file), ...chosen.notes],
     repository: await repositoryOf(source),
+    submodules: values["no-submodules"] !== true,
     toolchains,
     settings: { ...(recipe === undefined ? {} : { recipe: workerRecipe(recipe) }), ...file.settings },
     workerCommand: (values["worker-command"] as string | undefined) ?? file["worker-command"],
@@ -183,16 +184,6 @@ export function architectureNotes(names: readonly string[], { targets = {} }: Bo
   if (unknown.length === 0) return [];
   return [
     `The architecture of ${enumerate(unknown)} is not known: built with the host's own compiler (NAME:ARCH names one; NAME:${hostArchitecture} is the host's).`,
-  ];
-}
-
-/** Builds find empty directories where submodules are. Of a long history, its ends are looked at. */
-async function submoduleNotes(source: string, { commits, tips }: Pick<Plan, "commits" | "tips">) {
-  const first = commits[0]?.hash;
-  const submodules = await submodulesOf(source, first ? [first, ...tips] : tips);
-  if (submodules.length === 0) return [];
-  return [
-    `Submodules are not brought to the builds, and are empty there: ${enumerate(submodules.map(visible))}.`,
   ];
 }
 

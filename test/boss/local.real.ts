@@ -153,7 +153,7 @@ test("what killed git processes have left on a host does not stand in the way of
     const [answer] = await connection.evaluate(prepareScript(work), 30);
     assert.match(answer!, /^prepared \d+ \d+ [\d.]+ .*\$\(work\) dir$/);
     git(source, ["push", "--quiet", "--force", work, "HEAD:refs/heads/work"]);
-    assert.deepEqual(await connection.evaluate(checkoutScript, 30), ["done"]);
+    assert.deepEqual(await connection.evaluate(checkoutScript(false), 30), ["done"]);
     git(work, ["worktree", "add", "--force", "--detach", join(directory.path, `tree-${time}`)]);
     for (const left of ["index", "HEAD", "config", "packed-refs", "refs/heads/work", "worktrees/tree-0/HEAD"])
       writeFileSync(join(work, ".git", `${left}.lock`), "");

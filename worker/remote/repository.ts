@@ -51,7 +51,7 @@ export class Repository implements Git {
 
   /** The current source, with all its changes and without what git ignores, as a commit on no branch. */
   async currentSource(): Promise<string> {
-    await this.#hideOwnFolder();
+    await this.#prepareInfo();
     const git: RunGit = (args, env) => this.git(args, withoutUndefined({ env }));
     const tree = await writeWorkTree(git, join(await this.gitDirectory(), "croft-index"));
     return await commitTree(git, tree, "current source", { date: "@0 +0000" });
@@ -59,7 +59,7 @@ export class Repository implements Git {
 
   /** The worktrees of the threads, made or, as an earlier session left them, taken over. */
   async worktrees(count: number, commits: readonly string[], onReady: (thread: number) => void) {
-    await this.#hideOwnFolder();
+    await this.#prepareInfo();
     await mkdir(join(this.workDir, ownFolder), { recursive: true });
     const start = await this.#anyCommit(commits);
     const worktrees: Worktree[] = [];
@@ -110,14 +110,12 @@ export class Repository implements Git {
     return await this.git(["rev-parse", "--absolute-git-dir"]);
   }
 
-  async #hideOwnFolder(): Promise<void> {
+  /** git sees neither the worker's folder nor what filters a source names for its files. */
+  async #prepareInfo(): Promise<void> {
     const info = join(await this.git(["rev-parse", "--path-format=absolute", "--git-common-dir"]), "info");
-    const file = join(info, "exclude");
-    const line = `/${ownFolder}/`;
-    const text = await readFile(file, "utf8").catch(() => "");
-    if (text.split("\n").includes(line)) return;
     await mkdir(info, { recursive: true });
-    await appendFile(file, `${text === "" || text.endsWith("\n") ? "" : "\n"}${line}\n`);
+    await addLine(join(info, "exclude"), `/${ownFolder}/`);
+    await addLine(join(info, "attributes"), "* -filter");
   }
 
   /** `git worktree add` wants a commit, though nothing is checked out; one that is asked for may be missing. */
@@ -143,4 +141,10 @@ export class Repository implements Git {
       throw error;
     }
   }
+}
+
+async function addLine(file: string, line: string): Promise<void> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  if (text.split("\n").includes(line)) return;
+  await appendFile(file, `${text === "" || text.endsWith("\n") ? "" : "\n"}${line}\n`);
 }

@@ -108,23 +108,6 @@ test("a plan pushes the last commit, and one more only for a tip that it does no
   assert.equal(git(source, ["status", "--porcelain", "new-file"]), "?? new-file\n", "the index is untouched");
 });
 
-test("submodules, which are not brought along, are named, also those that only older commits have", async () => {
-  await using directory = await temporaryDirectory("croft-test-plan-");
-  const source = join(directory.path, "project");
-  const { commits } = makeSourceHistory(source, { t: {} }, [{}]);
-  const notes = async (given: OptionValues) =>
-    (await makePlan(values({ source, ...given }), ["t:sandbox"])).notes;
-  assert.deepEqual(await notes({}), []);
-  git(source, ["update-index", "--add", "--cacheinfo", `160000,${commits[0]},lib/a b`]);
-  git(source, ["commit", "--quiet", "--message=With a submodule"]);
-  const expected = ["Submodules are not brought to the builds, and are empty there: 'lib/a b'."];
-  assert.deepEqual(await notes({}), expected);
-  git(source, ["rm", "--quiet", "--cached", "lib/a b"]);
-  git(source, ["commit", "--quiet", "--message=Without"]);
-  assert.deepEqual(await notes({}), []);
-  assert.deepEqual(await notes({ count: 2 }), expected);
-});
-
 test("commits that are not there are refused in one line", async () => {
   await using directory = await temporaryDirectory("croft-test-plan-");
   const source = join(directory.path, "project");
