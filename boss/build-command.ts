@@ -47,7 +47,7 @@ export async function runBuild(
       return progress.observer;
     },
   }).finally(() => progress?.[Symbol.dispose]());
-  const summary = summarize(outcome.store, outcome.matrix);
+  const summary = summarize(outcome.store, outcome.matrix, outcome.memory);
   if (json) process.stdout.write(`${JSON.stringify(jsonSummary(outcome, summary))}\n`);
   else {
     process.stdout.write(formatSummary(outcome.matrix, summary));

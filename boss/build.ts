@@ -19,6 +19,7 @@ import { Run } from "./dispatch/run.ts";
 import { portableSizes } from "./results/sizes.ts";
 import { startWorker, type Outgoing, type StartedWorker } from "./hosts/start.ts";
 import type { BuildOutcome } from "./results/outcome.ts";
+import { CellMemory } from "./results/cell-memory.ts";
 import { ResultStore } from "./results/store.ts";
 
 const pushTimeoutSeconds = 3600;
@@ -65,12 +66,12 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   };
   const matrix = new Matrix(plan.targets, plan.commits, isBuilt);
   const already = plan.targets.length * plan.commits.length - matrix.missingCount;
-  const outcome = { matrix, store, already, ...nothingYet() };
+  const outcome = { matrix, store, memory: new CellMemory(), already, ...nothingYet() };
   using events = new EventLog(plan.output, matrix);
   const durations = new Durations(plan.output);
   const architectures = new Set<string>();
   const observer = combineObservers([
-    storing(store, matrix, plan.currentTree),
+    storing(store, matrix, plan.currentTree, outcome.memory),
     durations.observer(matrix),
     events.observer,
     recordingIn(outcome),
@@ -79,7 +80,11 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   await using control = await attempt("make a directory for control sockets", temporaryDirectory("cb-"));
   let forgotten: Promise<void> | undefined;
   const start = async (host: Host, signal: AbortSignal, replaced?: number): Promise<StartedWorker> => {
-    const worker = await startWorker(host, startSettings(plan, settings, control.path, outgoing, signal), replaced);
+    const worker = await startWorker(
+      host,
+      startSettings(plan, settings, control.path, outgoing, signal),
+      replaced,
+    );
     for (const architecture of worker.architectures) architectures.add(architecture);
     // So that a run that is interrupted leaves none of the old results among the new; not before there is a worker.
     if (stale.length > 0) await (forgotten ??= store.forget(stale));
@@ -113,9 +118,7 @@ async function whatHostsGet(plan: Plan): Promise<Outgoing & AsyncDisposable> {
   return {
     // Only there does git know where what is missing can be had.
     gitOptions:
-      filled === 0 && (await isPartialClone(source))
-        ? ["-C", source]
-        : [`--git-dir=${repository.directory}`],
+      filled === 0 && (await isPartialClone(source)) ? ["-C", source] : [`--git-dir=${repository.directory}`],
     refspecs: filled > 0 ? [`${filledRefs}/*:refs/replace/*`] : [],
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -171,12 +174,21 @@ function isOfSource(store: ResultStore, { targets, currentTree }: Plan, target: 
  * Writes results to the store.
  *
  * @param currentTree of the current source, if that is what is built.
+ * @param memory for the summary.
  */
-export function storing(store: ResultStore, matrix: Matrix, currentTree?: string): PartialObserver {
+export function storing(
+  store: ResultStore,
+  matrix: Matrix,
+  currentTree?: string,
+  memory?: CellMemory,
+): PartialObserver {
   const source = currentTree === undefined ? {} : { source: currentTree };
   return {
-    result: (host, target, commit, result) =>
-      store.write(matrix.targetAt(target), commit, { ...storedResult(host, result), ...source }),
+    result: (host, target, commit, result) => {
+      const stored = { ...storedResult(host, result), ...source };
+      store.write(matrix.targetAt(target), commit, stored);
+      memory?.note(target, commit, stored);
+    },
   };
 }
 

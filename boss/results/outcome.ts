@@ -1,11 +1,14 @@
 import type { RunOutcome } from "../dispatch/run.ts";
 import type { Matrix } from "../matrix/matrix.ts";
 import type { ResultStore } from "./store.ts";
+import type { CellMemory } from "./cell-memory.ts";
 
 /** What became of a build. */
 export interface BuildOutcome extends RunOutcome {
   matrix: Matrix;
   store: ResultStore;
+  /** Of the results of this run. */
+  memory: CellMemory;
   /** Results that were there already. */
   already: number;
   /** Why targets were given up, by position. */

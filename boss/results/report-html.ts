@@ -2,7 +2,8 @@
 import { escapeHtml } from "../../os/text/html.ts";
 import type { Matrix } from "../matrix/matrix.ts";
 import type { ResultStore } from "./store.ts";
-import { readCell, type Cell, type CellStatus, type Summary } from "./summary.ts";
+import type { Cell, CellStatus } from "./cell.ts";
+import { readCell, type Summary } from "./summary.ts";
 
 const style = `
 :root { color-scheme: light dark; font: 14px/1.4 system-ui, sans-serif; }

@@ -79,6 +79,8 @@ export class ResultStore {
   readonly directory: string;
   readonly #commits: readonly string[];
   readonly #made = new Set<string>();
+  /** Targets that have a directory, by position of commit: most questions for results are answered by one listing. */
+  readonly #listed = new Map<number, Set<string>>();
   /** Return codes of results that have no `done` yet, by directory. */
   #unsettled = new Map<string, number>();
   #settling: Promise<void> | undefined;
@@ -120,6 +122,7 @@ export class ResultStore {
 
   /** Return code of the result that is there; undefined if there is none, or it was not written to its end. */
   returnCodeOf(target: Target, commit: number): number | undefined {
+    if (!this.#targetsAt(commit).has(target.name)) return undefined;
     try {
       const text = readFileSync(join(this.pathOf(target, commit), "done"), "latin1");
       return /^-?\d+\n$/.test(text) ? Number(text) : undefined;
@@ -127,6 +130,16 @@ export class ResultStore {
       if (isSystemError(error, "ENOENT", "ENOTDIR")) return undefined;
       throw new Failure(`read the result of '${target.name}'`, reasonOf(error), { cause: error });
     }
+  }
+
+  #targetsAt(commit: number): Set<string> {
+    const known = this.#listed.get(commit);
+    if (known) return known;
+    const directory = this.#commits[commit]!;
+    const names = attemptSync(`read results in '${directory}'`, () => namesIn(directory));
+    const targets = new Set(names);
+    this.#listed.set(commit, targets);
+    return targets;
   }
 
   /** A file of a result; undefined if it is not there. */
@@ -164,6 +177,7 @@ export class ResultStore {
       if (result.source !== undefined) put("source", `${result.source}\n`);
       for (const [name, text] of Object.entries(result.config ?? {})) if (isConfigName(name)) put(name, text);
     });
+    this.#listed.get(commit)?.add(target.name);
     this.#unsettled.set(directory, result.returnCode);
     this.#timer ??= setTimeout(() => void this.settle().catch(() => {}), settleMilliseconds); // it is kept, and thrown
   }
@@ -226,6 +240,15 @@ export class ResultStore {
     }
     for (const name of readdirSync(directory))
       rmSync(`${directory}/${name}`, { recursive: true, force: true });
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
   }
 }
 

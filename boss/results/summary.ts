@@ -1,22 +1,9 @@
 /** What a matrix of results says: per commit, what it broke and fixed, its warnings, and how sizes changed. */
-import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Matrix } from "../matrix/matrix.ts";
-import { firstError } from "./first-error.ts";
+import { cellOf, type Cell, type CellStatus } from "./cell.ts";
+import type { CellMemory } from "./cell-memory.ts";
 import { parseSizes, sizeChanges, type ImageSize } from "./sizes.ts";
 import type { ResultStore } from "./store.ts";
-
-export type CellStatus = "built" | "warning" | "failed" | "missing";
-
-/** One result, as far as overviews need it. */
-export interface Cell {
-  status: CellStatus;
-  returnCode?: number;
-  /** The first line of standard error that tells what is wrong. */
-  message?: string;
-  /** Lines of standard error that warn, also of a failed build. */
-  warnings: readonly string[];
-  host?: string;
-}
 
 /** What changed at a commit against the last result of the same target before it. */
 export interface CommitSummary {
@@ -37,30 +24,26 @@ export function readCell(store: ResultStore, matrix: Matrix, target: number, com
   const returnCode = store.returnCodeOf(matrix.targetAt(target), commit);
   if (returnCode === undefined) return { status: "missing", warnings: [] };
   const stderr = store.readFile(matrix.targetAt(target), commit, "err") ?? "";
-  const host = store.readFile(matrix.targetAt(target), commit, "host")?.trim();
-  const warnings = stderr.split("\n").filter((line) => /\bwarning\b/i.test(line));
-  const base = { returnCode, warnings, ...withoutUndefined({ host: host || undefined }) };
-  if (returnCode !== 0)
-    return { ...base, status: "failed", message: firstError(stderr) ?? reasonOfCode(returnCode) };
-  const message = warnings[0]?.trim() ?? firstLine(stderr);
-  return message === undefined ? { ...base, status: "built" } : { ...base, status: "warning", message };
+  const host = store.readFile(matrix.targetAt(target), commit, "host")?.trim() ?? "";
+  return cellOf({ returnCode, stderr, host });
 }
 
 /** Goes through all results, target by target. */
-export function summarize(store: ResultStore, matrix: Matrix): Summary {
+export function summarize(store: ResultStore, matrix: Matrix, memory?: CellMemory): Summary {
   const commits = matrix.commits.map(emptySummary);
   const totals = noCounts();
   for (const [position, target] of matrix.targets.entries()) {
     let last: Cell | undefined;
     let sizes: Map<string, ImageSize> | undefined;
     for (const [commit, summary] of commits.entries()) {
-      const cell = readCell(store, matrix, position, commit);
+      const known = memory?.get(position, commit);
+      const cell = known?.cell ?? readCell(store, matrix, position, commit);
       summary.counts[cell.status]++;
       totals[cell.status]++;
       if (cell.status === "missing") continue;
       compare(summary, target.name, last, cell);
       last = cell;
-      const text = store.readFile(target, commit, "sizes");
+      const text = known ? known.sizes : store.readFile(target, commit, "sizes");
       if (text === undefined) continue;
       const now = parseSizes(text);
       const changes = sizes ? sizeChanges(sizes, now) : [];
@@ -95,15 +78,4 @@ function emptySummary(): CommitSummary {
 
 function noCounts(): Record<CellStatus, number> {
   return { built: 0, warning: 0, failed: 0, missing: 0 };
-}
-
-function firstLine(text: string): string | undefined {
-  return text
-    .split("\n")
-    .find((line) => line.trim() !== "")
-    ?.trim();
-}
-
-function reasonOfCode(returnCode: number): string {
-  return returnCode === 10 ? "no toolchain for its architecture" : `return code ${returnCode}`;
 }

@@ -8,6 +8,7 @@ import { Matrix } from "../../../boss/matrix/matrix.ts";
 import { findMatrix } from "../../../boss/results/found-matrix.ts";
 import { parseSizes, portableSizes, sizeChanges } from "../../../boss/results/sizes.ts";
 import { commitDirectory, ResultStore } from "../../../boss/results/store.ts";
+import { CellMemory } from "../../../boss/results/cell-memory.ts";
 import { summarize } from "../../../boss/results/summary.ts";
 import { Failure } from "../../../os/failure.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
@@ -166,4 +167,49 @@ test("a result that cannot be completed is told by whoever waits for it, and by 
   rmSync(store.pathOf(target("t"), 0), { recursive: true });
   await assert.rejects(store.settle(), Failure);
   assert.throws(() => store.write(target("u"), 0, built), Failure);
+});
+
+test("a summary of what was remembered of a run is that of its files, and needs none of them", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const commits = ["a", "b", "c", "d"].map((digit) => commit(digit, digit));
+  const targets = ["t", "u"].map(target);
+  const matrix = new Matrix(targets, commits);
+  const store = new ResultStore(directory.path, commits);
+  const memory = new CellMemory();
+  const { result } = storing(store, matrix, undefined, memory);
+  const warning = "main.c:3:1: warning: unused variable 'x'\n";
+  const outcomes = [
+    { return_code: 0, stderr: "", sizes: { raw: "  10\t2\t0\t12\tc\tout/u-boot" } },
+    { return_code: 0, stderr: warning, sizes: { raw: "  30\t2\t0\t32\t20\tout/u-boot" } },
+    { return_code: 2, stderr: `${warning}main.c:4:2: error: no\nmake: *** Error 1\n` },
+    { return_code: 10, stderr: "" },
+  ];
+  const host = { name: "alpha", destination: "alpha", workDirectory: "w" };
+  const message = { resp: "build_result" as const, board: "t", stdout: "CC\n", load_avg: 0 };
+  for (const [at, outcome] of outcomes.entries()) {
+    result!(host, 0, at, { ...message, ...outcome, commit_upto: at });
+    result!(host, 1, 3 - at, { ...message, ...outcome, commit_upto: 3 - at });
+  }
+  await store.settle();
+  const remembered = summarize(store, matrix, memory);
+  assert.deepEqual(remembered, summarize(new ResultStore(directory.path, commits), matrix));
+  assert.equal(remembered.totals.failed, 4);
+  rmSync(directory.path, { recursive: true });
+  assert.deepEqual(summarize(store, matrix, memory), remembered);
+});
+
+test("whether results are there is asked once of each commit's directory, however many targets there are", async () => {
+  await using directory = await temporaryDirectory("croft-test-store-");
+  const commits = [commit("a", "a")];
+  const before = new ResultStore(directory.path, commits);
+  before.write(target("t"), 0, built);
+  await before.settle();
+  const store = new ResultStore(directory.path, commits);
+  assert.equal(store.returnCodeOf(target("t"), 0), 0);
+  before.write(target("other"), 0, built);
+  await before.settle();
+  assert.equal(store.returnCodeOf(target("other"), 0), undefined, "no further look");
+  store.write(target("other"), 0, built);
+  await store.settle();
+  assert.equal(store.returnCodeOf(target("other"), 0), 0);
 });
