@@ -192,7 +192,12 @@ async function push(connection: HostConnection, prepared: Prepared, settings: St
     const git = ["git", ...gitOptions, ...withoutPrograms];
     await run([...git, "push", ...flags, url, ...refs, ...refspecs], {
       timeoutSeconds: settings.pushTimeoutSeconds,
-      env: { ...gitEnvironment(), GIT_SSH_COMMAND: ssh, GIT_SSH_VARIANT: "ssh", GIT_ALLOW_PROTOCOL: "file:ssh" },
+      env: {
+        ...gitEnvironment(),
+        GIT_SSH_COMMAND: ssh,
+        GIT_SSH_VARIANT: "ssh",
+        GIT_ALLOW_PROTOCOL: "file:ssh",
+      },
       signal: settings.signal,
     });
   } catch (error) {

@@ -75,6 +75,18 @@ export async function treeOf(source: string, commit: string): Promise<string> {
   return (await git(source, ["rev-parse", "--verify", `${commit}^{tree}`])).trim();
 }
 
+const lfsPointer = "^version https://git-lfs.github.com/spec/v1$";
+
+/** Paths of the files that a commit only has as pointers to what is in Git LFS, sorted. */
+export async function lfsPointersOf(source: string, commit: string): Promise<string[]> {
+  const grep = ["grep", "-z", "--files-with-matches", "--no-recurse-submodules", "-e"];
+  const attributes = [commit, "--", ":(top,glob)**/.gitattributes"];
+  if (!(await tryGit(source, [...grep, "filter=lfs", ...attributes]))) return []; // all files are read else
+  const found = await tryGit(source, [...grep, lfsPointer, commit, "--", ":(top)"]);
+  const names = (found ?? "").split("\0").filter(Boolean);
+  return names.map((name) => name.slice(commit.length + 1)).sort();
+}
+
 /** Settings for git's environment with which no program that a tree's attributes name filters files. */
 async function withoutFilters(source: string): Promise<Record<string, string>> {
   const listed = await tryGit(source, ["config", "-z", "--name-only", "--get-regexp", String.raw`^filter\.`]);

@@ -89,6 +89,8 @@ async function copyShallow(from: string, to: string): Promise<Set<string>> {
 
 /** Whether git gets some of the source's objects only when they are needed, from where it was cloned. */
 export async function isPartialClone(source: string): Promise<boolean> {
-  return (await tryGit(source, ["config", "--local", "--get-regexp", String.raw`^remote\..*\.promisor$`])) !== undefined;
+  return (
+    (await tryGit(source, ["config", "--local", "--get-regexp", String.raw`^remote\..*\.promisor$`])) !==
+    undefined
+  );
 }
-

@@ -121,14 +121,18 @@ class Filling {
     for (const { mode, hash, name } of await this.#entries(tree)) {
       const filled = await this.#fillEntry({ mode, hash, name }, paths, at, depth);
       submodules += filled?.submodules ?? 0;
-      if (filled && submodules > mostSubmodules) throw this.#refusal(`it has more than ${mostSubmodules} submodules`);
+      if (filled && submodules > mostSubmodules)
+        throw this.#refusal(`it has more than ${mostSubmodules} submodules`);
       lines.push(
         filled ? `040000 tree ${filled.tree}\t${name}\0` : `${mode} ${kindOf(mode)} ${hash}\t${name}\0`,
       );
     }
     if (submodules === 0) return { tree, submodules };
     const input = Buffer.from(lines.join(""), "latin1");
-    return { tree: (await this.#outgoing.git(["mktree", "-z", "--missing"], input)).stdout.trim(), submodules };
+    return {
+      tree: (await this.#outgoing.git(["mktree", "-z", "--missing"], input)).stdout.trim(),
+      submodules,
+    };
   }
 
   /** Undefined for an entry that stays as it is. */
@@ -141,7 +145,12 @@ class Filling {
     }
     const below = paths.filter((path) => path.startsWith(`${name}/`));
     if (mode !== "040000" || below.length === 0) return undefined;
-    const filled = await this.#fill(hash, below.map((path) => path.slice(name.length + 1)), `${at}${name}/`, depth);
+    const filled = await this.#fill(
+      hash,
+      below.map((path) => path.slice(name.length + 1)),
+      `${at}${name}/`,
+      depth,
+    );
     return filled.submodules > 0 ? filled : undefined;
   }
 

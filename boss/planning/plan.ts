@@ -2,6 +2,7 @@
 import { basename, join, resolve } from "node:path";
 import { UsageFailure } from "../../os/failure.ts";
 import type { OptionValues } from "../../os/command-line/options.ts";
+import { visible } from "../../os/text/visible.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
 import { configuredHosts, foundConfiguration, readBossFile, type BossFile } from "./configuration.ts";
@@ -10,6 +11,7 @@ import { selectCommits } from "../matrix/commits.ts";
 import {
   commitWorkTree,
   headCommit,
+  lfsPointersOf,
   repositoryOf,
   tipsOf,
   treeOf,
@@ -136,7 +138,7 @@ export async function makePlan(
     project,
     targets,
     ...chosen,
-    notes: [...architectureNotes(names, file), ...chosen.notes],
+    notes: [...architectureNotes(names, file), ...chosen.notes, ...(await lfsNotes(source, chosen.tips))],
     repository: await repositoryOf(source),
     submodules: values["no-submodules"] !== true,
     toolchains,
@@ -185,6 +187,13 @@ export function architectureNotes(names: readonly string[], { targets = {} }: Bo
   return [
     `The architecture of ${enumerate(unknown)} is not known: built with the host's own compiler (NAME:ARCH names one; NAME:${hostArchitecture} is the host's).`,
   ];
+}
+
+/** What is in Git LFS does not come along: builds that read it would be wrong without a word. */
+async function lfsNotes(source: string, [last]: readonly string[]): Promise<string[]> {
+  const pointers = await lfsPointersOf(source, last!);
+  if (pointers.length === 0) return [];
+  return [`Files in Git LFS are only pointers in the builds: ${enumerate(pointers.map(visible))}.`];
 }
 
 const namesShown = 10;

@@ -76,7 +76,10 @@ test("programs that a repository names for git do not run at the desk", async ()
   git(source, ["config", "protocol.ext.allow", "always"]);
   git(source, ["config", `url.ext::${monitor} .insteadOf`, "/"]);
   const filters = ["clean", "smudge"].map((each) => `\t${each} = echo ${each} >> ${ran}; cat\n`).join("");
-  writeFileSync(join(world.directory, "desk", ".gitconfig"), `[filter "evil"]\n${filters}\trequired = true\n`);
+  writeFileSync(
+    join(world.directory, "desk", ".gitconfig"),
+    `[filter "evil"]\n${filters}\trequired = true\n`,
+  );
   writeFileSync(join(source, ".gitattributes"), "* filter=evil\n");
   git(source, ["add", "."]);
   git(source, ["commit", "--quiet", "--message=attributes"]);

@@ -46,7 +46,9 @@ function nameSubmodule(source: string, path: string, hash: string, modules: stri
 /** What the build of a commit has printed, the hash first. */
 function printed(world: Desk, hash: string): string[] {
   const name = readdirSync(world.output).find((each) => each.includes(hash))!;
-  return readFileSync(join(world.output, name, "t", "log"), "utf8").trim().split("\n");
+  return readFileSync(join(world.output, name, "t", "log"), "utf8")
+    .trim()
+    .split("\n");
 }
 
 test("builds find the files of submodules, nested ones too, as each commit names them, and their own commit's hash", async () => {

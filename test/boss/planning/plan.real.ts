@@ -122,3 +122,19 @@ test("commits that are not there are refused in one line", async () => {
     /--commits and --branch exclude each other/,
   );
 });
+
+test("files that are in Git LFS are named: builds find pointers there", async () => {
+  await using directory = await temporaryDirectory("croft-test-plan-");
+  const source = join(directory.path, "project");
+  makeSourceHistory(source, { t: {} }, [{}]);
+  const notes = async () => (await makePlan(values({ source }), ["t:sandbox"])).notes;
+  const add = (path: string, text: string) => {
+    const hash = git(source, ["hash-object", "-w", "--no-filters", "--stdin"], text).trim();
+    git(source, ["update-index", "--add", "--cacheinfo", `100644,${hash},${path}`]);
+    git(source, ["commit", "--quiet", `--message=${path}`]);
+  };
+  add("art/a b.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+  assert.deepEqual(await notes(), []);
+  add("art/.gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+  assert.deepEqual(await notes(), ["Files in Git LFS are only pointers in the builds: 'art/a b.bin'."]);
+});
