@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
-import { upstreamArchive } from "../fixtures/debian-source.ts";
-import { buildIn, debianFarm, makefile, program } from "./debian-farm.ts";
+import { upstreamArchive } from "../../fixtures/debian-source.ts";
+import { buildIn, debianFarm, makefile, program } from "./farm.ts";
 
 const farm = debianFarm();
 

@@ -1,7 +1,7 @@
 /** Real compilers in a Debian machine, all the way to the controller. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { buildIn, debianFarm, makefile, program } from "./debian-farm.ts";
+import { buildIn, debianFarm, makefile, program } from "./farm.ts";
 
 const farm = debianFarm();
 

@@ -1,7 +1,7 @@
 /** The farm of the tests with a Debian machine: it is up before the first of a file, and down after the last. */
 import { after, before } from "node:test";
-import { startFarm, type Farm } from "../fixtures/farm.ts";
-import { packSource } from "../worker/sources.ts";
+import { startFarm, type Farm } from "../../fixtures/farm.ts";
+import { packSource } from "../../worker/sources.ts";
 
 /** @returns what gives the farm to a test. */
 export function debianFarm(): () => Farm {

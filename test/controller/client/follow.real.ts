@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
-import { readEvents, type ServerEvent } from "../../controller/client/event-reader.ts";
-import { packageFile } from "../../os/files/package.ts";
-import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "./farm.ts";
-import { until } from "./until.ts";
+import { readEvents, type ServerEvent } from "../../../controller/client/event-reader.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { makeFarm, requestTask, sendLog, sendResult, submit, type Farm } from "../farm.ts";
+import { until } from "../until.ts";
 
 describe("a build that is followed", () => {
   let farm: Farm;

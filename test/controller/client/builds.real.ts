@@ -7,11 +7,11 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { packageFile } from "../../os/files/package.ts";
-import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
-import { run, type RunResult } from "../../os/run.ts";
-import { patienceSeconds } from "../fixtures/patience.ts";
-import { makeFarm, requestTask, sendResult, submit, type Farm, type ReceivedTask } from "./farm.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
+import { run, type RunResult } from "../../../os/run.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
+import { makeFarm, requestTask, sendResult, submit, type Farm, type ReceivedTask } from "../farm.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
