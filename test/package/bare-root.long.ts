@@ -16,7 +16,15 @@ import { tutorialScript } from "../boss/tutorial.ts";
 import { freePort } from "../fixtures/ports.ts";
 import { Container } from "../systemd/container.ts";
 import { serveSources, type Sources } from "../worker/sources.ts";
-import { buildsFine, looksAtManifests, Newcomer, readsHelp, usesBoss, usesFarm } from "./newcomer.ts";
+import {
+  buildsFine,
+  completesCommands,
+  looksAtManifests,
+  Newcomer,
+  readsHelp,
+  usesBoss,
+  usesFarm,
+} from "./newcomer.ts";
 import { packPackage, systemEnvironment } from "./pack.ts";
 
 const packages = "nodejs,npm,ca-certificates,systemd-sysv,dbus";
@@ -100,6 +108,7 @@ test("npm installs it, and it runs with its own Node.js", async () => {
   });
   await looksAtManifests(newcomer);
   await readsHelp(newcomer);
+  await completesCommands(newcomer);
   assert.match(await newcomer.types("croft doctor", { status: 1 }), /^ok +Node\.js: croft \S+ on v24\./m);
 });
 

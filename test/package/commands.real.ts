@@ -14,7 +14,7 @@ import { followLines } from "../demo/service.ts";
 import { patienceMs } from "../fixtures/patience.ts";
 import { freePort } from "../fixtures/ports.ts";
 import { serveSources } from "../worker/sources.ts";
-import { looksAtManifests, Newcomer, usesBoss, usesFarm } from "./newcomer.ts";
+import { completesCommands, looksAtManifests, Newcomer, usesBoss, usesFarm } from "./newcomer.ts";
 import { npm, packPackage, systemEnvironment } from "./pack.ts";
 
 describe("the installed package", () => {
@@ -67,6 +67,7 @@ describe("the installed package", () => {
 
   step("looks at manifests, and has a manual", async () => {
     await looksAtManifests(newcomer);
+    await completesCommands(newcomer);
     assert.match(await readFile(at("prefix/share/man/man1/croft-agent.1"), "utf8"), /^\.TH "CROFT/m);
   });
 

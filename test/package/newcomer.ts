@@ -84,6 +84,10 @@ export async function readsHelp(newcomer: Newcomer): Promise<void> {
     assert.ok(help.startsWith(`Usage: ${command} `), help);
     helps.set(command, help);
   }
+}
+
+/** Has a shell complete a command. */
+export async function completesCommands(newcomer: Newcomer): Promise<void> {
   const completed = 'COMP_WORDS=(croft machine cr); COMP_CWORD=2; _croft; echo "$COMPREPLY"';
   assert.equal(await newcomer.types(`bash -c 'eval "$(croft completion bash)"; ${completed}'`), "create\n");
 }
@@ -128,9 +132,10 @@ export async function buildsFine(newcomer: Newcomer, { url, sources }: FarmInUse
 /** What the first build has made. */
 async function takesArtifacts(newcomer: Newcomer, url: string): Promise<void> {
   assert.match(await newcomer.types(`croft show --controller ${url} 1`), /^ {2}state +finished: success$/m);
-  const fetched = await newcomer.types(`croft artifacts --controller ${url} 1 --download made`);
-  const [, name, digest] = /^(\S+\.tar\.gz) .* ([0-9a-f]{64})$/m.exec(fetched)!;
-  assert.match(await newcomer.types(`sha256sum made/${name}`), new RegExp(`^${digest} `));
+  const fetch = `croft artifacts --controller ${url} 1 --download .`;
+  const fetched = await newcomer.types(`cd "$(mktemp -d)" && ${fetch} && sha256sum *.tar.gz && rm -r "$PWD"`);
+  const [, digest] = /\.tar\.gz .* ([0-9a-f]{64})$/m.exec(fetched)!;
+  assert.match(fetched, new RegExp(`^${digest} `, "m"));
 }
 
 /** A worker that fails: the machine is held, looked into, and ended. */
