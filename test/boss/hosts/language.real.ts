@@ -1,9 +1,9 @@
 /** Another worker on a host, and git there, are not in the host's language. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { makeSourceHistory } from "../../fixtures/source-history.ts";
+import { git, makeSourceHistory } from "../../fixtures/source-history.ts";
 import { runBoss } from "../running-boss.ts";
 import { startHosts } from "../ssh-hosts.ts";
 
@@ -19,8 +19,12 @@ test("another worker, and git that takes a push, have a known language on a host
     return (await runBoss(given, hosts, source)).boss.summary.absent[0]!.reason;
   };
   assert.match(await refusal(), /worker: \[C(?:\.UTF-8)?\]/);
-  const hook = '#!/bin/sh\necho "git: [$LC_ALL]"\nexit 1\n';
-  writeFileSync(join(work, ".git", "hooks", "pre-receive"), hook, { mode: 0o755 });
+  // Git asks this of itself while it takes a push, which fails here for another reason.
+  const told = join(hosts.directory, "told");
+  git(work, ["config", "core.alternateRefsCommand", `echo "git: [$LC_ALL]" >${told}; true`]);
+  git(work, ["config", "receive.maxInputSize", "1"]);
+  writeFileSync(join(work, ".git", "objects", "info", "alternates"), `${join(source, ".git", "objects")}\n`);
   writeFileSync(join(source, "something-to-push"), "");
-  assert.match(await refusal("--uncommitted"), /git: \[C\]/);
+  assert.match(await refusal("--uncommitted"), /Cannot push/);
+  assert.equal(readFileSync(told, "utf8"), "git: [C]\n");
 });

@@ -63,10 +63,13 @@ test("the list tells of each machine what it is, whether it is bootstrapped, and
     ],
   );
   const { stdout } = await machine(farm, "list", "--toolchain-name", toolchain);
-  assert.match(stdout, /^MACHINE +VOLUME +CURRENT +ID +BOOTSTRAPPED +HELD BY +SUMMARY$/m);
+  assert.match(stdout, /^MACHINE +VOLUME +CURRENT +ID +BOOTSTRAPPED +WARM +HELD BY +SUMMARY$/m);
   assert.match(
     stdout,
-    new RegExp(`^held +v +held-1\\.1 +held-1\\.1 +yes +pid ${process.pid}, priority 0100 +A machine`, "m"),
+    new RegExp(
+      `^held +v +held-1\\.1 +held-1\\.1 +yes +no +pid ${process.pid}, priority 0100 +A machine`,
+      "m",
+    ),
   );
   assert.match(stdout, /^broken .*unusable: .*broken-1\.1\/manifest:\d+:\d+: /m);
   assert.doesNotMatch(stdout, /lost/);
