@@ -178,6 +178,7 @@ const steps: readonly string[] = [
     from croft.builds group by queue
   ) as b where b.queue = q.name;
   create index builds_by_status on croft.builds (status, id);
+  create index builds_by_target_and_state on croft.builds (target, state, id);
   `,
 ];
 
