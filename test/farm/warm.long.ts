@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { copyFileSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { chmod, mkdir, symlink } from "node:fs/promises";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../os/run.ts";
@@ -115,7 +116,11 @@ test("a disk that is full while a machine is saved costs nothing but the state",
 test("another QEMU, or other memory, has the machine booted, and an unchanged one restored again", async () => {
   await using directory = await temporaryDirectory("croft-test-qemu-");
   const { stdout } = await run(["sh", "-c", "command -v qemu-system-x86_64"], { timeoutSeconds: 300 });
-  const qemu = join(directory.path, "qemu");
+  // QEMU, as a user of its own, looks for its modules and firmware from where its program lies.
+  await chmod(directory.path, 0o755);
+  for (const name of ["lib", "share"]) await symlink(`/usr/${name}`, join(directory.path, name));
+  await mkdir(join(directory.path, "bin"));
+  const qemu = join(directory.path, "bin", "qemu");
   copyFileSync(stdout.trim(), qemu);
   await using farm = await warmFarm({ agent: [] });
   const unchanged: [string[], RegExp] = [["--ram", "262144"], /machine restored/];
