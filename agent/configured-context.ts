@@ -30,6 +30,11 @@ export type ConfiguredContext = Pick<
   | "login"
 >;
 
+/** The client that speaks to controllers as the settings say. */
+export function openClient(settings: Settings): HttpClient {
+  return new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
+}
+
 /** @throws {Failure} for a key that cannot be read, or a directory that cannot be used. */
 export async function openConfiguredContext(
   settings: Settings,
@@ -42,7 +47,7 @@ export async function openConfiguredContext(
   const { authKey, openssl } = settings;
   const signer = authKey === undefined ? undefined : await openSigner(authKey, openssl, stop);
   const directories = directoriesOf(settings);
-  const client = new HttpClient({ ...settings, agent: `croft/${packageVersion}` });
+  const client = openClient(settings);
   const wakeUps = new WakeUps({ client, log });
   const workerVersion = await provideWorker(directories.toolchain);
   const needsMachines = settings.fakeMachine === undefined;

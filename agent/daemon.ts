@@ -17,7 +17,6 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Log } from "../os/log.ts";
-import { packageVersion } from "../os/files/package.ts";
 import { feedWatchdog } from "../os/service/systemd.ts";
 import { startVirtualMachine } from "../machines/qemu/start.ts";
 import { HostAbility } from "./ability.ts";
@@ -25,7 +24,7 @@ import type { Context } from "./context.ts";
 import { factsOf } from "./status/facts.ts";
 import { lockInstance } from "./instance-lock.ts";
 import { AgentMetrics } from "./status/metrics.ts";
-import { openConfiguredContext } from "./configured-context.ts";
+import { openClient, openConfiguredContext } from "./configured-context.ts";
 import { recover } from "./performing/recovery.ts";
 import { reloadSettings } from "./reload.ts";
 import { instanceName, type Settings } from "./settings/settings.ts";
@@ -35,7 +34,6 @@ import { SignsOfLife } from "./task-state/signs-of-life.ts";
 import { SpoolMeter } from "./task-state/spool-size.ts";
 import { Spool } from "./task-state/spool.ts";
 import { Status } from "./status/status.ts";
-import { HttpClient } from "./wire/http.ts";
 import { workLoop } from "./work-loop.ts";
 
 /**
@@ -76,7 +74,7 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
   const spoolMeter = new SpoolMeter(spool.directory);
   const metrics = new AgentMetrics(settings, status, spoolMeter);
   const ability = new HostAbility();
-  const signs = new SignsOfLife(new HttpClient({ ...settings, agent: `croft/${packageVersion}` }), log);
+  const signs = new SignsOfLife(openClient(settings), log);
   return {
     ...(await openConfiguredContext(settings, spool, log, metrics, signs, stop)),
     signs,

@@ -117,10 +117,8 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
   const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
   await using stack = new AsyncDisposableStack();
   try {
-    const [ram, device] = [ramName, deviceName].map((name) => join(saved.directory, name)) as [
-      string,
-      string,
-    ];
+    const ram = join(saved.directory, ramName);
+    const device = join(saved.directory, deviceName);
     const memory: Memory = { mode: "restore", ram, device, options: visible, version };
     const exchange = stack.use(await start(options, await saved.snapshot(), memory));
     const address = `10.0.2.2:${exchange.tftp.port}`; // only machines of the user network are saved

@@ -13,7 +13,8 @@ import { shippedWorker, type ShippedWorker } from "../../worker/remote/shipped.t
 import type { Host } from "./hosts.ts";
 import { installProgramCommand, runtimeScript, unpackCommand } from "./scripts.ts";
 import type { HostConnection } from "./connection.ts";
-import { quote, quotePath, remoteCommand, type SshSettings } from "./ssh.ts";
+import { quote } from "../../os/text/shell-word.ts";
+import { quotePath, remoteCommand, type SshSettings } from "./ssh.ts";
 
 const cache = "~/.cache/croft";
 const copyTimeoutSeconds = 600;

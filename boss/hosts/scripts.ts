@@ -3,7 +3,8 @@
  * line with the marker when it is done, so that banners and chatter of a login shell do no harm.
  */
 import type { SourceRepository } from "../matrix/git.ts";
-import { quote, quotePath } from "./ssh.ts";
+import { quote } from "../../os/text/shell-word.ts";
+import { quotePath } from "./ssh.ts";
 
 /** Begins the lines that are answers. */
 export const marker = "CROFT> ";

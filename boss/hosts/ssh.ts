@@ -4,6 +4,7 @@
  * A host has one connection: that of connection.ts, which is the master; all others (git push, the copying of
  * files) go through its control socket, and end with it.
  */
+import { quote } from "../../os/text/shell-word.ts";
 import { join } from "node:path";
 import type { Host } from "./hosts.ts";
 
@@ -44,11 +45,6 @@ export function remoteCommand(
 ): string[] {
   if (host.destination === undefined) return ["sh", "-c", command];
   return [...sshArguments(host, settings, role), "--", host.destination, command];
-}
-
-/** Quotes a word for a POSIX shell. */
-export function quote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** A path for a POSIX shell, `~/` at its start meaning the home directory. */

@@ -13,7 +13,8 @@ import { provideWorker } from "./provide-worker.ts";
 import { checkoutScript, execScript, prepareScript, receivePack } from "./scripts.ts";
 import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
 import { HostConnection, type WorkerListener } from "./connection.ts";
-import { quote, sshArguments, type SshSettings } from "./ssh.ts";
+import { quote } from "../../os/text/shell-word.ts";
+import { sshArguments, type SshSettings } from "./ssh.ts";
 import { hostArchitecture } from "../matrix/matrix.ts";
 import { TrafficLog } from "./traffic-log.ts";
 

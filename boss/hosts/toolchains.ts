@@ -1,6 +1,7 @@
 /** Compilers on hosts: the configured ones, and those with the names that distributions give them. */
 import { answer } from "./scripts.ts";
-import { quote, quotePath } from "./ssh.ts";
+import { quote } from "../../os/text/shell-word.ts";
+import { quotePath } from "./ssh.ts";
 
 /** Architecture to the names of Debian's and Fedora's cross compilers; more than one are tried in turn. */
 const knownCompilers: Readonly<Record<string, readonly string[]>> = {

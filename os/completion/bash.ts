@@ -1,5 +1,5 @@
-import { lastWord, withAllBelow, type CompletedCommand, type ValueKind } from "./declared.ts";
-import { shellQuoted } from "./quoting.ts";
+import { lastWord, namesOf, typed, withAllBelow, type CompletedCommand, type ValueKind } from "./declared.ts";
+import { quote } from "../text/shell-word.ts";
 
 /**
  * A completion script for bash (its manual, "Programmable Completion"), for 4.0 and newer; it needs no other package.
@@ -20,7 +20,7 @@ ${name}() {
   fi
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "$command \${COMP_WORDS[i]}" in
-      ${patterns(commands.slice(1).map(({ path }) => ` ${path}`))}) command+=" \${COMP_WORDS[i]}" ;;
+      ${patterns(commands.slice(1).map(typed))}) command+=" \${COMP_WORDS[i]}" ;;
     esac
   done
   COMPREPLY=()
@@ -38,36 +38,30 @@ complete -F ${name} ${program}
 /** What comes after an option that has a value, by the kind of value. */
 function valueCases(commands: readonly CompletedCommand[]): string {
   const actions = new Map<string, string[]>();
-  for (const { path, options } of commands)
-    for (const { long, short, value } of options)
-      if (value) {
-        const action = replyOf(value.kind);
-        const places = [long, ...(short === undefined ? [] : [short])].map(
-          (option) => `${command(path)} ${option}`,
-        );
-        actions.set(action, [...(actions.get(action) ?? []), ...places]);
-      }
+  for (const command of commands)
+    for (const option of command.options) {
+      if (!option.value) continue;
+      const action = replyOf(option.value.kind);
+      const places = namesOf(option).map((name) => `${typed(command)} ${name}`);
+      actions.set(action, [...(actions.get(action) ?? []), ...places]);
+    }
   return [...actions]
     .map(([action, places]) => `    ${patterns(places)})\n      ${action}return\n      ;;`)
     .join("\n");
 }
 
-function commandCase({ path, below, options, argument }: CompletedCommand): string {
+function commandCase(command: CompletedCommand): string {
+  const { below, options, argument } = command;
   const words = [...below.map(lastWord), ...(typeof argument.kind === "string" ? [] : argument.kind)];
-  const flags = options.flatMap(({ long, short }) => [long, ...(short === undefined ? [] : [short])]);
+  const flags = options.flatMap(namesOf);
   const others = typeof argument.kind === "string" ? replyOf(argument.kind) : "";
-  return `    ${shellQuoted(command(path))})
+  return `    ${quote(typed(command))})
       if [[ $word == -* ]]; then
         ${replyOf(flags)}
       else
         ${words.length > 0 ? replyOf(words) : others || ":"}
       fi
       ;;`;
-}
-
-/** The command as the script has it: each word after a blank. */
-function command(path: string): string {
-  return path === "" ? "" : ` ${path}`;
 }
 
 function replyOf(kind: ValueKind): string {
@@ -79,10 +73,10 @@ function replyOf(kind: ValueKind): string {
     case "directories":
       return 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word"); ';
     default:
-      return `mapfile -t COMPREPLY < <(compgen -W ${shellQuoted(kind.join(" "))} -- "$word"); `;
+      return `mapfile -t COMPREPLY < <(compgen -W ${quote(kind.join(" "))} -- "$word"); `;
   }
 }
 
 function patterns(texts: readonly string[]): string {
-  return texts.map(shellQuoted).join(" | ");
+  return texts.map(quote).join(" | ");
 }

@@ -48,6 +48,16 @@ export function withAllBelow(command: CompletedCommand): CompletedCommand[] {
   return [command, ...command.below.flatMap(withAllBelow)];
 }
 
+/** A command as it is typed after the program's name, each word after a blank. */
+export function typed({ path }: CompletedCommand): string {
+  return path === "" ? "" : ` ${path}`;
+}
+
+/** An option's names, with dashes. */
+export function namesOf({ long, short }: CompletedOption): string[] {
+  return [long, ...(short === undefined ? [] : [short])];
+}
+
 /** The word that a command is called by, after the one above it. */
 export function lastWord({ path }: CompletedCommand): string {
   return path.slice(path.lastIndexOf(" ") + 1);

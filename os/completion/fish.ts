@@ -1,11 +1,12 @@
 import {
   lastWord,
+  typed,
   withAllBelow,
   type CompletedCommand,
   type CompletedOption,
   type ValueKind,
 } from "./declared.ts";
-import { shellQuoted } from "./quoting.ts";
+import { quote } from "../text/shell-word.ts";
 
 /**
  * A completion script for fish (its manual, "Writing your own completions").
@@ -15,7 +16,7 @@ import { shellQuoted } from "./quoting.ts";
 export function fishCompletion(program: string, root: CompletedCommand): string {
   const commands = withAllBelow(root);
   const at = `__${program}_at`;
-  const paths = commands.slice(1).map(({ path }) => shellQuoted(` ${path}`));
+  const paths = commands.slice(1).map((command) => quote(typed(command)));
   return `# Completion of ${program} for fish. Made by: ${program} completion fish
 function ${at}
   set -l command ''
@@ -32,10 +33,11 @@ ${commands.flatMap((command) => linesOf(`complete -c ${program} -n`, at, command
 `;
 }
 
-function linesOf(start: string, at: string, { path, below, options, argument }: CompletedCommand): string[] {
-  const here = `${start} ${shellQuoted(`${at} "${path === "" ? "" : ` ${path}`}"`)}`;
+function linesOf(start: string, at: string, command: CompletedCommand): string[] {
+  const { below, options, argument } = command;
+  const here = `${start} ${quote(`${at} "${typed(command)}"`)}`;
   return [
-    ...below.map((one) => `${here} -a ${lastWord(one)} -d ${shellQuoted(one.summary)}`),
+    ...below.map((one) => `${here} -a ${lastWord(one)} -d ${quote(one.summary)}`),
     ...(argument.kind === "text" ? [] : [`${here} ${valueOf(argument.kind).replace(/^-[rx] /, "")}`]),
     ...options.map((option) => `${here} ${optionOf(option)}`),
   ];
@@ -46,7 +48,7 @@ function optionOf({ long, short, summary, value }: CompletedOption): string {
     `-l ${long.slice(2)}`,
     ...(short === undefined ? [] : [`-s ${short.slice(1)}`]),
     ...(value === undefined ? [] : [valueOf(value.kind)]),
-    `-d ${shellQuoted(summary)}`,
+    `-d ${quote(summary)}`,
   ].join(" ");
 }
 
@@ -54,5 +56,5 @@ function valueOf(kind: ValueKind): string {
   if (kind === "text") return "-x";
   if (kind === "files") return "-r -F";
   if (kind === "directories") return "-x -a '(__fish_complete_directories)'";
-  return `-x -a ${shellQuoted(kind.join(" "))}`;
+  return `-x -a ${quote(kind.join(" "))}`;
 }

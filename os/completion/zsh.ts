@@ -1,11 +1,13 @@
 import {
   lastWord,
+  namesOf,
+  typed,
   withAllBelow,
   type CompletedCommand,
   type CompletedOption,
   type ValueKind,
 } from "./declared.ts";
-import { shellQuoted } from "./quoting.ts";
+import { quote } from "../text/shell-word.ts";
 
 /**
  * A completion function for zsh (zshcompsys(1)), as a file `_PROGRAM` in a directory of `fpath`, or to be read by a shell
@@ -15,7 +17,7 @@ import { shellQuoted } from "./quoting.ts";
  */
 export function zshCompletion(program: string, root: CompletedCommand): string {
   const commands = withAllBelow(root);
-  const paths = commands.slice(1).map(({ path }) => shellQuoted(` ${path}`));
+  const paths = commands.slice(1).map((command) => quote(typed(command)));
   return `#compdef ${program}
 # Completion of ${program} for zsh. Made by: ${program} completion zsh
 _${program}() {
@@ -43,26 +45,28 @@ fi
 `;
 }
 
-function commandCase({ path, below, options, argument }: CompletedCommand): string {
+function commandCase(command: CompletedCommand): string {
+  const { below, options, argument } = command;
   const specifications = options.flatMap(optionSpecifications);
   if (below.length > 0) {
-    const words = below.map((one) => `${lastWord(one)}\\:${shellQuoted(plain(one.summary))}`);
-    specifications.push(shellQuoted(`1:command:((${words.join(" ")}))`));
+    const words = below.map((one) => `${lastWord(one)}\\:${quote(plain(one.summary))}`);
+    specifications.push(quote(`1:command:((${words.join(" ")}))`));
   }
   if (argument.kind !== "text")
-    specifications.push(shellQuoted(`*:${plain(argument.name)}:${actionOf(argument.kind)}`));
-  return `    (${shellQuoted(path === "" ? "" : ` ${path}`)})
+    specifications.push(quote(`*:${plain(argument.name)}:${actionOf(argument.kind)}`));
+  return `    (${quote(typed(command))})
       _arguments \\
         ${specifications.join(" \\\n        ")}
       ;;`;
 }
 
-function optionSpecifications({ long, short, summary, value }: CompletedOption): string[] {
+function optionSpecifications(option: CompletedOption): string[] {
+  const { long, summary, value } = option;
   const end = value === undefined ? "" : `:${plain(value.name)}:${actionOf(value.kind)}`;
-  return [
-    `*${long}${value === undefined ? "" : "="}[${plain(summary)}]${end}`,
-    ...(short === undefined ? [] : [`*${short}[${plain(summary)}]${end}`]),
-  ].map(shellQuoted);
+  return namesOf(option).map((name) => {
+    const sign = name === long && value !== undefined ? "=" : "";
+    return quote(`*${name}${sign}[${plain(summary)}]${end}`);
+  });
 }
 
 function actionOf(kind: ValueKind): string {

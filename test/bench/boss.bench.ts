@@ -13,7 +13,7 @@ import { Pool } from "../../boss/dispatch/pool.ts";
 import { Run } from "../../boss/dispatch/run.ts";
 import { HostConnection } from "../../boss/hosts/connection.ts";
 import { storing } from "../../boss/build.ts";
-import { quote } from "../../boss/hosts/ssh.ts";
+import { quote } from "../../os/text/shell-word.ts";
 import { launchWorker, type StartedWorker } from "../../boss/hosts/start.ts";
 import { ResultStore } from "../../boss/results/store.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";

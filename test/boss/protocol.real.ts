@@ -10,7 +10,7 @@ import { combineObservers } from "../../boss/dispatch/observers.ts";
 import { Pool } from "../../boss/dispatch/pool.ts";
 import { Run } from "../../boss/dispatch/run.ts";
 import { HostConnection } from "../../boss/hosts/connection.ts";
-import { quote } from "../../boss/hosts/ssh.ts";
+import { quote } from "../../os/text/shell-word.ts";
 import { launchWorker, type StartedWorker } from "../../boss/hosts/start.ts";
 import type { BuildResult } from "../../worker/protocol.ts";
 import { Random } from "../manifests/random.ts";

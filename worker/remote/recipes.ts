@@ -8,6 +8,7 @@
  * `CROSS_COMPILE` and what the settings ask for are in the environment, too (worker/remote/environment.ts).
  */
 import { Failure } from "../../os/failure.ts";
+import { quote } from "../../os/text/shell-word.ts";
 import type { Recipe, Settings } from "../protocol.ts";
 
 /** The output directory, relative to the source. A name of its own: the source may have a `build/`. */
@@ -96,7 +97,7 @@ export function fillIn(command: string, values: Placeholders): string {
 
 /** A value as a part of a word of the shell, and nothing else. */
 function shellWord(value: string): string {
-  return /^[\w.,:/+@%=-]*$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+  return /^[\w.,:/+@%=-]*$/.test(value) ? value : quote(value);
 }
 
 function linuxArch(arch: string): string {
