@@ -1,6 +1,7 @@
 /** Commits of a work tree as it is, for whoever builds what is not committed yet. */
 import { copyFile, rm, stat, utimes } from "node:fs/promises";
-import { isSystemError } from "../os/failure.ts";
+import { Failure, isSystemError } from "../os/failure.ts";
+import { visible } from "../os/text/visible.ts";
 
 /** Runs git in the work tree. @returns its output, trimmed. */
 export type RunGit = (
@@ -22,11 +23,28 @@ export async function writeWorkTree(git: RunGit, index: string): Promise<string>
   const environment = { GIT_INDEX_FILE: index };
   try {
     await copyIndex(await git(["rev-parse", "--path-format=absolute", "--git-path", "index"]), index);
-    await git(["add", "--all"], environment);
+    await addAll(git, environment);
     return await git(["write-tree"], environment);
   } finally {
     await rm(index, { force: true });
   }
+}
+
+/**
+ * Adds all files, and of each submodule the commit that is checked out. `git add` would look into every submodule for
+ * changes, and there run the filters and monitors that the submodule's own settings name; so it is kept out of them.
+ */
+async function addAll(git: RunGit, environment: Readonly<Record<string, string>>): Promise<void> {
+  const listed = await git(["ls-files", "-z", "--stage", "--", ":/"], environment);
+  const entries = listed.split("\0").filter((entry) => entry.startsWith("160000 "));
+  const paths = [...new Set(entries.map((entry) => entry.slice(entry.indexOf("\t") + 1)))];
+  const odd = paths.find((path) => path.includes("\uFFFD"));
+  if (odd !== undefined)
+    throw new Failure("read the work tree", `the path of its submodule '${visible(odd)}' is not UTF-8`);
+  if (paths.length === 0) return void (await git(["add", "--all"], environment));
+  const others = paths.map((path) => `:(exclude,literal)${path}`);
+  await git(["add", "--all", "--", ":/", ...others], environment);
+  await git(["update-index", "--add", "--remove", "--replace", "--", ...paths], environment);
 }
 
 /**
