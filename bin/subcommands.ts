@@ -54,6 +54,10 @@ export const subcommands: Record<string, Subcommand> = {
     summary: "queue a build again",
     load: async () => (await import("../controller/client/builds.ts")).rebuildCommand(),
   },
+  token: {
+    summary: "make, list and revoke tokens of people, at a controller of this host",
+    load: async () => (await import("../controller/client/token.ts")).tokenCommand(),
+  },
   boss: {
     summary: "build a matrix of targets and commits on many hosts, by ssh",
     isCompiled: true,

@@ -8,7 +8,8 @@ import { sendState } from "../os/service/systemd.ts";
 import { isLoopback } from "../os/network/listen-address.ts";
 import { readControllerConfiguration, type ControllerConfiguration } from "./configuration.ts";
 import { installCommand } from "./install.ts";
-import { openController } from "./controller.ts";
+import { startControl } from "./control.ts";
+import { openController, type Controller } from "./controller.ts";
 import { startServer } from "./server.ts";
 
 /** The options of `croft controller`. */
@@ -76,7 +77,8 @@ async function serve(configuration: ControllerConfiguration, log: Log): Promise<
   });
   await using controller = await openController(configuration, log);
   await using server = await startServer(controller);
-  warnIfOpen(configuration, log);
+  await using _control = await startControl(controller);
+  await warnIfOpen(controller);
   process.stdout.write(`croft controller: ${server.url}/\n`);
   await sendState(`READY=1\nSTATUS=listening: ${server.url}/`);
   log.info({ signal: await asked }, "stopping");
@@ -89,10 +91,14 @@ async function warnOfPassword(file: unknown, { database }: ControllerConfigurati
     log.warn({ file }, "every user of this host may read the password of the database in the configuration");
 }
 
-function warnIfOpen({ listen, agentKeys, tokens }: ControllerConfiguration, log: Log): void {
+async function warnIfOpen({ configuration, tokens, log }: Controller): Promise<void> {
+  const { listen, agentKeys } = configuration;
+  const hasTokens = await tokens.any();
+  if (configuration.private && !hasTokens)
+    log.warn({}, "nobody can read what this controller has: there is no token yet (croft token create)");
   if (isLoopback(listen.host)) return;
   if (agentKeys === undefined)
     log.warn({}, "any agent that reaches this address is served: agents.keys is not set");
-  if (tokens.length === 0)
-    log.warn({}, "anyone who reaches this address may submit builds: tokens is not set");
+  if (!hasTokens)
+    log.warn({}, "anyone who reaches this address may submit builds: there is no token (croft token create)");
 }

@@ -6,6 +6,7 @@ import { UsageFailure, reasonOf } from "../os/failure.ts";
 import { parseListenAddress } from "../os/network/listen-address.ts";
 import { withoutUndefined } from "../os/without-undefined.ts";
 import { resultRequestMaxBytes } from "../manifests/limits.ts";
+import { roles, type Person, type Role } from "./authentication/tokens.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 
@@ -14,6 +15,9 @@ const name = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_+.@-]{0,99}$" });
 const pattern = Type.String({ pattern: "^[A-Za-z0-9_+.*?-]{1,100}$" });
 const seconds = (minimum: number) => Type.Integer({ minimum, maximum: 86_400 });
 const size = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: "^[0-9]{1,12}[KMG]?$" })]);
+
+/** An enumeration, because its error names them. */
+const role = Type.Unsafe<Role>({ type: "string", enum: roles });
 
 const count = Type.Integer({ minimum: 0, maximum: 1_000_000 });
 
@@ -39,7 +43,12 @@ const schema = Type.Object(
     database: Type.Optional(Type.String({ pattern: "^(embedded|postgres(ql)?://.+)$" })),
     agents: Type.Optional(Type.Object({ keys: Type.Optional(Type.String({ minLength: 1 })) }, closed)),
     tokens: Type.Optional(
-      Type.Array(Type.Object({ name, sha256: Type.String({ pattern: "^[0-9a-f]{64}$" }) }, closed)),
+      Type.Array(
+        Type.Object(
+          { name, sha256: Type.String({ pattern: "^[0-9a-f]{64}$" }), role: Type.Optional(role) },
+          closed,
+        ),
+      ),
     ),
     private: Type.Optional(Type.Boolean()),
     targets: Type.Optional(Type.Array(target, { minItems: 1 })),
@@ -70,7 +79,7 @@ export interface ControllerConfiguration {
   database: string;
   /** Directory of PEM public keys; without it any agent is served. */
   agentKeys?: string;
-  tokens: readonly { name: string; sha256: string }[];
+  tokens: readonly Person[];
   private: boolean;
   targets: readonly Target[];
   /** How often a build that ended with `abort` is tried again. */
@@ -115,7 +124,7 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     data: resolve(given.data ?? file.data ?? "croft-data"),
     database: file.database ?? "embedded",
     ...(keys === undefined ? {} : { agentKeys: resolve(keys) }),
-    tokens: file.tokens ?? [],
+    tokens: (file.tokens ?? []).map((token) => ({ role: "submit", ...token })),
     private: file.private ?? false,
     targets: targetsOf(file.targets ?? [{ name: "default" }]),
     retries: file.retries ?? 2,
@@ -133,20 +142,16 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
 }
 
 /** Private means from people and agents: a controller that would give its builds to any agent is not. */
-function checkPrivate(path: string | undefined, { tokens, agents }: Static<typeof schema>): void {
-  const lacking: [reason: string, hint: string][] = [];
-  if (!tokens?.length)
-    lacking.push(["nobody could read, as there are no tokens", "Configure tokens, or leave out private."]);
-  if (agents?.keys === undefined)
-    lacking.push([
-      "any agent would be given its builds, as there are no agent keys",
-      "Set agents.keys to a directory with the public key of each agent (openssl rsa -in agent.key -pubout -out agent.pem), and start agents with --auth-key; or leave out private.",
-    ]);
-  if (lacking.length === 0) return;
+function checkPrivate(path: string | undefined, { agents }: Static<typeof schema>): void {
+  if (agents?.keys !== undefined) return;
   throw new UsageFailure(
     `use configuration '${path}'`,
-    `private: ${lacking.map(([reason]) => reason).join("; ")}`,
-    { hints: lacking.map(([, hint]) => hint) },
+    "private: any agent would be given its builds, as there are no agent keys",
+    {
+      hints: [
+        "Set agents.keys to a directory with the public key of each agent (openssl rsa -in agent.key -pubout -out agent.pem), and start agents with --auth-key; or leave out private.",
+      ],
+    },
   );
 }
 

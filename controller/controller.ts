@@ -5,6 +5,8 @@ import { Failure, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { readAgentKeys } from "./authentication/agent-keys.ts";
 import { AgentProofs } from "./authentication/proofs.ts";
+import { SignIns } from "./authentication/sign-ins.ts";
+import { Tokens } from "./authentication/tokens.ts";
 import { BlobStore } from "./files/blobs.ts";
 import { Builds } from "./builds/builds.ts";
 import { Changes } from "./builds/changes.ts";
@@ -52,6 +54,8 @@ export interface Controller {
   /** Undefined: any agent is served. */
   readonly agentKeys: ReadonlyMap<string, KeyObject> | undefined;
   readonly proofs: AgentProofs;
+  readonly tokens: Tokens;
+  readonly signIns: SignIns;
 }
 
 /** A controller whose data is open; disposing of it closes everything in order. */
@@ -116,10 +120,16 @@ export async function openController(
     liveLogs,
     secrets,
     agentKeys,
-    proofs: new AgentProofs(database),
+    ...knownBy(database, configuration),
   };
   const held = stack.move();
   return { ...parts, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** By what agents and people are known. */
+function knownBy(database: Database, configuration: ControllerConfiguration) {
+  const tokens = new Tokens(database, configuration.tokens);
+  return { proofs: new AgentProofs(database), tokens, signIns: new SignIns(database, tokens) };
 }
 
 /** The same after a restart; a port that is another one each time makes another controller. */

@@ -67,9 +67,7 @@ listen: 127.0.0.1:8420
 # Without the following, any agent that reaches it is given builds, and anyone who reaches it may submit them.
 # agents:
 #   keys: /etc/croft/agent-keys        # a PEM file with the public key of each agent (croft agent --auth-key)
-# tokens:                              # what croft submit --token wants: printf %s TOKEN | sha256sum
-#   - name: ann
-#     sha256: 0000000000000000000000000000000000000000000000000000000000000000
+# Tokens of people are made while it runs: croft token create NAME --config FILE --data /var/lib/croft-controller
 # private: true                        # reading takes a token, too; agents prove that they have their key
 
 # What builds are made for; machine: pattern of the names of the machines that will do.

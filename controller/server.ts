@@ -1,4 +1,5 @@
 /** The HTTP server. */
+import cookie from "@fastify/cookie";
 import multipart from "@fastify/multipart";
 import {
   fastify,
@@ -7,7 +8,6 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from "fastify";
-import type { FastifySchemaValidationError } from "fastify/types/schema.js";
 import { Failure, reasonOf } from "../os/failure.ts";
 import { formatListenAddress } from "../os/network/listen-address.ts";
 import type { Controller } from "./controller.ts";
@@ -17,6 +17,7 @@ import { addApiRoutes } from "./routes/api.ts";
 import { addBinaryBodies } from "./routes/body.ts";
 import { followerLimit } from "./routes/followers.ts";
 import { addLogRoutes } from "./routes/log.ts";
+import { inWords } from "./routes/in-words.ts";
 import { bodiesInTime } from "./routes/patience.ts";
 import { addResultRoute } from "./routes/result.ts";
 import { refuse, type Served } from "./routes/served.ts";
@@ -25,6 +26,7 @@ import { addAliveRoute } from "./routes/alive.ts";
 import { addWakeRoutes } from "./routes/wake.ts";
 import { addUploadRoute } from "./routes/upload.ts";
 import { stayBelow } from "./dashboard/below-path.ts";
+import { addForms } from "./dashboard/forms.ts";
 import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
 
 /** A server that listens; disposing of it ends all its connections. */
@@ -100,6 +102,7 @@ function makeServer(served: Served): FastifyInstance {
     ajv: { customOptions: { removeAdditional: false } },
     schemaErrorFormatter: ([error], part) => new Error(error ? inWords(error, part) : "invalid"),
   });
+  void server.register(cookie);
   void server.register(multipart, {
     limits: { fileSize: uploadLimitBytes, fieldSize: 64 * 1024, files: 1000, parts: 3000 },
     throwFileSizeLimit: false,
@@ -133,6 +136,7 @@ function makeServer(served: Served): FastifyInstance {
     addLogRoutes(server, served);
     addStatusRoutes(server, served);
     addDashboard(server, served);
+    void server.register(async (pages) => addForms(pages, served));
   });
   return server;
 }
@@ -141,18 +145,4 @@ function makeServer(served: Served): FastifyInstance {
 function refuseAsAsked(request: FastifyRequest, reply: FastifyReply, status: number, reason: string) {
   const forPerson = /\btext\/html\b/.test(request.headers.accept ?? "");
   return forPerson ? sendRefusal(reply, status, reason) : refuse(reply, status, reason);
-}
-
-/** What a request does wrong, with the name of the value. */
-function inWords(
-  { keyword, instancePath, params, message }: FastifySchemaValidationError,
-  part: string,
-): string {
-  const at = instancePath.slice(1).replaceAll("/", ".") || part;
-  const { additionalProperty, missingProperty, allowedValues } = params as Record<string, string | string[]>;
-  if (keyword === "additionalProperties") return `${at}: unknown key '${String(additionalProperty)}'`;
-  if (keyword === "required") return `${at}: '${String(missingProperty)}' is missing`;
-  if (keyword === "enum") return `${at}: expected one of ${[allowedValues ?? []].flat().join(", ")}`;
-  if (keyword === "pattern") return `${at}: there are characters in it that may not be there, such as blanks`;
-  return `${at}: ${message ?? "not as expected"}`;
 }

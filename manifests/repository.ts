@@ -13,6 +13,13 @@ export function isLocalUrl(url: string): boolean {
   return !/^[^/:@\\-][^/:@\\]*@[^/:\\]+:/.test(url);
 }
 
+/** The last part of a URL's path, without what git and archives add; undefined if there is none. */
+export function packageNameFrom(repository: string): string | undefined {
+  const place = repository.replace(/^([a-z0-9+.-]+:\/\/)[^/?#]*@/i, "$1"); // a password is no name
+  const path = place.replace(/[#?].*$/, "").replace(/\/+$/, "");
+  return path.slice(path.search(/[^/:]*$/)).replace(/\.git$|\.tar\.\w+$|\.tgz$/, "") || undefined;
+}
+
 /** The type of a repository whose manifest does not say: by scheme, the path's ending `.git`, or a fragment. */
 export function guessRepositoryType(url: string): RepositoryType {
   const [location = "", fragment] = url.split("#", 2);

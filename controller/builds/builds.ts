@@ -41,6 +41,11 @@ export class Builds {
     this.#changes = changes;
   }
 
+  /** What builds can be made for. */
+  get targetNames(): string[] {
+    return this.#targets.map(({ name }) => name);
+  }
+
   /**
    * Queues one build for each target, all or none.
    *
@@ -55,7 +60,7 @@ export class Builds {
     );
     if (unmatched !== undefined || targets.length === 0)
       throw new Failure(`submit ${submission.name}`, `there is no target '${unmatched ?? ""}'`, {
-        hints: [`Targets: ${this.#targets.map(({ name }) => name).join(", ")}`],
+        hints: [`Targets: ${this.targetNames.join(", ")}`],
       });
     return await this.#queueAll(
       targets.map((target) => specificationFor(submission, target)),
@@ -127,7 +132,7 @@ export class Builds {
     if (this.#targets.some(({ name }) => name === target)) return;
     if ((await this.list({ target, limit: 1 })).length > 0) return;
     throw new Failure("list builds", `there is no target '${target}'`, {
-      hints: [`Targets: ${this.#targets.map(({ name }) => name).join(", ")}`],
+      hints: [`Targets: ${this.targetNames.join(", ")}`],
     });
   }
 

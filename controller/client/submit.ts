@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { UsageFailure } from "../../os/failure.ts";
 import { givenValues, type OptionDeclaration, type OptionValues } from "../../os/command-line/options.ts";
+import { packageNameFrom } from "../../manifests/repository.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
 import { printLog, statusOf, waitForBuild } from "./watch.ts";
@@ -120,12 +121,10 @@ function picked(values: OptionValues, ...names: string[]): OptionValues {
   );
 }
 
-/** The last part of a URL's path, without what git and archives add. */
+/** The package's name, as the URL tells it. */
 function nameFrom(repository: string): string {
-  const place = repository.replace(/^([a-z0-9+.-]+:\/\/)[^/?#]*@/i, "$1"); // a password is no name
-  const path = place.replace(/[#?].*$/, "").replace(/\/+$/, "");
-  const name = path.slice(path.search(/[^/:]*$/)).replace(/\.git$|\.tar\.\w+$|\.tgz$/, "");
-  if (name === "")
+  const name = packageNameFrom(repository);
+  if (name === undefined)
     throw new UsageFailure("submit", `'${repository}' tells no name`, { hints: ["Give it with --name."] });
   return name;
 }

@@ -10,10 +10,12 @@ import {
   type BuildDetails,
   type Operation,
 } from "../representation.ts";
+import type { Build } from "../builds/build.ts";
 import type { Session } from "../builds/session.ts";
+import type { Visitor } from "../routes/visitor.ts";
 import { attemptsText } from "../setbacks.ts";
 import { html, type Markup } from "./html.ts";
-import { ago, chip, duration, page } from "./layout.ts";
+import { ago, chip, duration, formToken, page } from "./layout.ts";
 import { logExcerpt, type LogExcerpt } from "./log-excerpt.ts";
 import { positionText } from "./live.ts";
 
@@ -21,6 +23,7 @@ import { positionText } from "./live.ts";
 export async function buildPage(
   controller: Controller,
   details: BuildDetails,
+  visitor: Visitor,
   attempt?: number,
 ): Promise<string> {
   const { build, sessions } = details;
@@ -31,7 +34,9 @@ export async function buildPage(
   const operations = details.operations.filter((operation) => operation.session === session?.id);
   return page(
     `${build.name} #${build.id}`,
-    html`<div id="summary" data-live>${summary(details, session)}</div>
+    html`<div id="summary" data-live>
+        ${summary(details, session)} ${visitor.mayChange && actions(build, visitor)}
+      </div>
       <div id="operations" data-live>
         ${operations.length > 0 && operationTable(operations)}
         ${await Promise.all(operations.map((one) => operationLog(controller, details, session!, one, operations.length)))}
@@ -39,7 +44,19 @@ export async function buildPage(
       ${await liveLog(controller, details, session, operations.length > 0)}
       <div id="artifacts" data-live>${artifactList(details)}</div>
       <div id="attempts" data-live>${attemptList(details, session)}</div>`,
+    visitor,
   );
+}
+
+function actions({ id, state }: Build, visitor: Visitor): Markup {
+  const action = (path: string, name: string) =>
+    html`<form method="post" action="/builds/${id}/${path}">
+      ${formToken(visitor)}<button>${name}</button>
+    </form>`;
+  const isOver = state === "finished" || state === "cancelled";
+  return html`<div class="buttons">
+    ${isOver ? action("rebuild", "Build again") : action("cancel", "Cancel")}
+  </div>`;
 }
 
 function summary({ build, waiting: reason }: BuildDetails, session: Session | undefined): Markup {

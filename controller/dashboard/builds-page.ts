@@ -2,6 +2,7 @@
 import type { Build, BuildState } from "../builds/build.ts";
 import type { BuildFilter } from "../builds/builds.ts";
 import { queueSeconds, secondsBetween } from "../representation.ts";
+import type { Visitor } from "../routes/visitor.ts";
 import { ago, chip, duration, page } from "./layout.ts";
 import { html, type Markup } from "./html.ts";
 
@@ -15,7 +16,7 @@ export interface BuildList {
 }
 
 /** The page. */
-export function buildsPage(list: BuildList): string {
+export function buildsPage(list: BuildList, visitor: Visitor): string {
   const { builds, filter, more } = list;
   const last = builds.at(-1);
   return page(
@@ -29,6 +30,7 @@ export function buildsPage(list: BuildList): string {
         ${filter.before !== undefined && html`<a href="${address({ ...filter, before: undefined })}">Newest</a>`}
         ${more && last && html`<a rel="next" href="${address({ ...filter, before: last.id })}">Older</a>`}
       </nav>`,
+    visitor,
   );
 }
 

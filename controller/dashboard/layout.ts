@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { packageFile, packageVersion } from "../../os/files/package.ts";
 import { formatDuration } from "../../os/text/duration.ts";
+import type { Visitor } from "../routes/visitor.ts";
 import { html, type Markup } from "./html.ts";
 
 /** What live.js uses of ours. A function's text has no types any more when it runs. */
@@ -35,12 +36,29 @@ export const securityHeaders = {
     "frame-ancestors 'none'",
   ].join("; "),
   "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
+  "referrer-policy": "same-origin", // without any, browsers would not say where forms come from
   "cross-origin-opener-policy": "same-origin",
 } as const;
 
+/** What each form of a visitor has in it. */
+export function formToken(visitor: Visitor): Markup {
+  return html`<input type="hidden" name="form" value="${visitor.formToken}" />`;
+}
+
+/** Who looks at the page, and the way to become somebody else. */
+function visitorLinks(visitor: Visitor): Markup {
+  return html`${visitor.maySignIn && html`<a href="/sign-in">Sign in</a>`}
+  ${visitor.person && html`<span class="quiet">${visitor.person.name}</span>`}
+  ${
+    visitor.isSignedIn &&
+    html`<form method="post" action="/sign-out">
+      ${formToken(visitor)}<button class="link">Sign out</button>
+    </form>`
+  }`;
+}
+
 /** A whole page. */
-export function page(title: string, content: Markup): string {
+export function page(title: string, content: Markup, visitor?: Visitor): string {
   const url = (name: string) => staticFiles.get(name)!.url;
   return html`<!doctype html>
     <html lang="en">
@@ -59,8 +77,10 @@ export function page(title: string, content: Markup): string {
           <nav aria-label="Main">
             <a class="brand" href="/"><img src="${url("icon.svg")}" alt="" width="22" height="22" />croft</a>
             <a href="/builds">Builds</a>
+            ${visitor?.mayChange && html`<a href="/submit">Submit</a>`}
           </nav>
           <span id="connection" role="status"></span>
+          <div class="visitor">${visitor && visitorLinks(visitor)}</div>
         </header>
         <main id="content">${content}</main>
         <footer>croft ${packageVersion}</footer>

@@ -8,6 +8,7 @@ import { readDetails } from "../representation.ts";
 import { mayRead } from "../routes/access.ts";
 import { buildParameters, listSchema } from "../routes/api.ts";
 import type { Served } from "../routes/served.ts";
+import { visitorOf, type Visitor } from "../routes/visitor.ts";
 import { buildPage } from "./build-page.ts";
 import { buildsPage } from "./builds-page.ts";
 import { html } from "./html.ts";
@@ -32,9 +33,10 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
     const { limit = pageLength, ...filter } = request.query;
     const found = await controller.builds.list({ ...filter, limit: limit + 1 });
     const counts = await controller.builds.count();
+    const visitor = await visitorOf(served, request);
     return sendPage(
       reply,
-      buildsPage({ builds: found.slice(0, limit), counts, filter, more: found.length > limit }),
+      buildsPage({ builds: found.slice(0, limit), counts, filter, more: found.length > limit }, visitor),
     );
   });
 
@@ -46,7 +48,8 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
       const { attempt } = request.query;
       if (!details || (attempt ?? 0) > details.sessions.length)
         return sendRefusal(reply, 404, "There is no such build");
-      return sendPage(reply, await buildPage(controller, details, attempt));
+      const visitor = await visitorOf(served, request);
+      return sendPage(reply, await buildPage(controller, details, visitor, attempt));
     },
   );
 
@@ -77,13 +80,14 @@ function addStaticFiles(server: FastifyInstance): void {
 }
 
 /** A page for a person who asked for what cannot be. */
-export function sendRefusal(reply: FastifyReply, status: number, reason: string) {
+export function sendRefusal(reply: FastifyReply, status: number, reason: string, visitor?: Visitor) {
   const content = html`<h1>${maskCredentials(reason)}</h1>
     <p><a href="/builds">All builds</a></p>`;
-  return sendPage(reply.code(status), page(status === 404 ? "Not found" : "Refused", content));
+  return sendPage(reply.code(status), page(status === 404 ? "Not found" : "Refused", content, visitor));
 }
 
-function sendPage(reply: FastifyReply, text: string) {
+/** Sends a page, which nobody keeps. */
+export function sendPage(reply: FastifyReply, text: string) {
   return reply
     .headers({ ...securityHeaders, "cache-control": "no-store" })
     .type("text/html; charset=utf-8")

@@ -180,6 +180,20 @@ const steps: readonly string[] = [
   create index builds_by_status on croft.builds (status, id);
   create index builds_by_target_and_state on croft.builds (target, state, id);
   `,
+  `
+  create table croft.tokens (
+    name text primary key,
+    role text not null check (role in ('read', 'submit', 'trusted', 'admin')),
+    sha256 text not null unique,
+    created_at timestamptz not null default now()
+  );
+  create table croft.sign_ins (
+    digest text primary key,      -- of the value of the browser's cookie
+    token_sha256 text not null,
+    expires_at timestamptz not null
+  );
+  create index sign_ins_by_expiry on croft.sign_ins (expires_at);
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -2,6 +2,7 @@
  * The data directory:
  *
  * * `lock`: held by the one controller that uses the directory; names it;
+ * * `control.sock`: for commands of the host's administrator;
  * * `database/`: the embedded database;
  * * `blobs/`: logs and artifacts of results, by content hash; a file is complete once it has its name;
  * * `logs/`: live logs, one file a session, appended to while it builds;

@@ -1,12 +1,15 @@
 /** Who may read and who may change. */
+import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { isSignatureOf } from "../authentication/agent-keys.ts";
-import { tokenName } from "../authentication/tokens.ts";
+import { mayAct } from "../authentication/tokens.ts";
 import { isCurrent, type Session } from "../builds/session.ts";
+import type { ControllerConfiguration } from "../configuration.ts";
 import type { Controller } from "../controller.ts";
 import { isLoopback } from "../../os/network/listen-address.ts";
 import { refuse, type Served } from "./served.ts";
+import { reasonAgainstSignIn, visitorOf } from "./visitor.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -18,10 +21,13 @@ declare module "fastify" {
 }
 
 /** A hook for what only reads: open, unless the controller is private. */
-export function mayRead({ controller: { configuration } }: Served) {
+export function mayRead(served: Served) {
+  const { configuration } = served.controller;
   return async (request: FastifyRequest, reply: FastifyReply) => {
-    if (!configuration.private) return;
-    if (tokenName(configuration.tokens, request.headers.authorization) !== undefined) return;
+    if (!configuration.private || (await visitorOf(served, request)).person) return;
+    const asksForPage = /\btext\/html\b/.test(request.headers.accept ?? "");
+    if (asksForPage && request.method === "GET" && reasonAgainstSignIn(configuration) === undefined)
+      return reply.redirect(`/sign-in?to=${encodeURIComponent(request.url)}`, 303);
     reply.header("WWW-Authenticate", 'Basic realm="croft: any name, a token as password", charset="UTF-8"');
     return refuse(reply, 401, "this controller shows itself to known tokens only");
   };
@@ -29,8 +35,9 @@ export function mayRead({ controller: { configuration } }: Served) {
 
 /** A hook for all requests: another site's page may change nothing, nor play the agent. */
 export function refuseForeignPages(served: Served) {
-  return async ({ method, headers: { origin } }: FastifyRequest, reply: FastifyReply) => {
-    if (method === "GET" || method === "HEAD" || isOwnOrigin(origin, served.publicUrl())) return;
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const { method, headers } = request;
+    if (method === "GET" || method === "HEAD" || isOwnOrigin(served, headers)) return;
     return refuse(reply, 403, "the request comes from a page of another site");
   };
 }
@@ -40,32 +47,39 @@ export function refuseForeignPages(served: Served) {
  * rebinding), and is then no foreign page to the browser. Agents send what they were told, and no browser is one.
  */
 export function refuseForeignHosts({ controller: { configuration } }: Served) {
-  const { listen, publicUrl } = configuration;
-  const own = publicUrl === undefined ? undefined : new URL(publicUrl).hostname;
   return async ({ url, headers: { host = "" } }: FastifyRequest, reply: FastifyReply) => {
-    if (!isLoopback(listen.host) || url.startsWith("/agent/")) return;
-    const { hostname = "" } = URL.parse(`http://${host}`) ?? {};
-    if (hostname === "localhost" || hostname === own || isIP(hostname.replace(/^\[|\]$/g, "")) !== 0) return;
+    if (!isLoopback(configuration.listen.host) || url.startsWith("/agent/")) return;
+    if (isOwnHost(configuration, host)) return;
     return refuse(reply, 421, "this controller is not reached by that name", [
       "Names that lead to it belong into its configuration: public-url.",
     ]);
   };
 }
 
-/** A hook for what changes something: a token if any are configured. */
+/** An address, `localhost` or the name of `public-url`: what another site cannot have lead here. */
+function isOwnHost({ publicUrl }: ControllerConfiguration, host: string): boolean {
+  const own = publicUrl === undefined ? undefined : new URL(publicUrl).hostname;
+  const { hostname = "" } = URL.parse(`http://${host}`) ?? {};
+  return hostname === "localhost" || hostname === own || isIP(hostname.replace(/^\[|\]$/g, "")) !== 0;
+}
+
+/** A hook for what changes something: a token that is for it, if there are any tokens. */
 export function mayChange(served: Served) {
-  const { tokens } = served.controller.configuration;
+  const { tokens, configuration } = served.controller;
   return async (request: FastifyRequest, reply: FastifyReply) => {
-    const name = tokenName(tokens, request.headers.authorization);
-    if (tokens.length > 0 && name === undefined)
+    const person = await tokens.find(request.headers.authorization);
+    if (!person && (configuration.private || (await tokens.any())))
       return refuse(reply.header("WWW-Authenticate", "Bearer"), 401, "this needs a token that is known here");
-    request.submitter = name ?? null;
+    if (person && !mayAct(person, "submit"))
+      return refuse(reply, 403, `the token '${person.name}' is for reading only`);
+    request.submitter = person?.name ?? null;
   };
 }
 
 /** Browsers tell where a request comes from; programs do not, and need not. */
-function isOwnOrigin(origin: string | undefined, publicUrl: string): boolean {
-  return origin === undefined || origin === new URL(publicUrl).origin;
+function isOwnOrigin(served: Served, { origin, host = "" }: IncomingHttpHeaders): boolean {
+  if (origin === undefined || origin === new URL(served.publicUrl()).origin) return true;
+  return origin === `http://${host}` && isOwnHost(served.controller.configuration, host);
 }
 
 /** A hook for what has a session in its URL, whose result the build waits for: nothing is read from anybody else. */

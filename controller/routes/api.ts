@@ -3,43 +3,16 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
 import { assertFailure } from "../../os/failure.ts";
-import { withoutUndefined } from "../../os/without-undefined.ts";
 import { resultStatuses } from "../../manifests/result-status.ts";
-import { isLocalUrl } from "../../manifests/repository.ts";
-import { breakpointProblem } from "../../manifests/task.ts";
 import { ConflictFailure } from "../builds/builds.ts";
-import type { Submission } from "../builds/specification.ts";
 import { buildJson, detailsJson, readDetails } from "../representation.ts";
 import { mayChange, mayRead } from "./access.ts";
 import { refuse, type Served } from "./served.ts";
+import { oneOf, readSubmission, submissionSchema, word } from "./submission.ts";
 
 const closed = { additionalProperties: false } as const;
 const id = Type.Integer({ minimum: 1, maximum: 2_147_483_647 });
 export const buildParameters = Type.Object({ id });
-
-// The manifest format has no place for blanks in these, nor for control characters anywhere.
-const word = (maxLength: number) => Type.String({ pattern: "^[!-~\\u00a1-\\ud7ff]+$", maxLength });
-const line = Type.String({ pattern: "^[ -~\\u00a1-\\ud7ff]*$", maxLength: 10_000 });
-const pattern = Type.String({ pattern: "^[A-Za-z0-9_+.@*?-]+$", maxLength: 100 });
-
-/** One of several words; an enumeration, because its error names them. */
-const oneOf = <const T extends string>(...words: T[]) => Type.Unsafe<T>({ type: "string", enum: words });
-
-const submissionSchema = Type.Object(
-  {
-    name: word(200),
-    version: Type.Optional(word(200)),
-    repository: word(2000),
-    type: Type.Optional(oneOf("pkg", "dir", "git")),
-    targets: Type.Optional(Type.Array(pattern, { minItems: 1, maxItems: 100 })),
-    machine: Type.Optional(pattern),
-    environment: Type.Optional(word(200)),
-    config: Type.Optional(line),
-    interactive: Type.Optional(Type.String({ pattern: "^[!-~]+( [ -~]*[!-~])?$", maxLength: 500 })),
-    priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
-  },
-  closed,
-);
 
 export const listSchema = Type.Object(
   {
@@ -67,39 +40,11 @@ const typed = (server: FastifyInstance) => server.withTypeProvider<TypeBoxTypePr
 function addSubmission(server: Server, served: Served): void {
   const { builds } = served.controller;
   const changing = { onRequest: mayChange(served) };
-  server.post(
-    "/api/v1/builds",
-    { ...changing, schema: { body: submissionSchema } },
-    async (request, reply) => {
-      const {
-        name,
-        version = "0",
-        repository,
-        type,
-        targets = ["*"],
-        config,
-        priority = 0,
-        ...rest
-      } = request.body;
-      if (isLocalUrl(repository))
-        return refuse(reply, 400, `the repository '${repository}' is local; agents build from a URL only`);
-      const trouble = rest.interactive === undefined ? undefined : breakpointProblem(rest.interactive);
-      if (trouble !== undefined) return refuse(reply, 400, trouble);
-      const submission: Submission = {
-        name,
-        version,
-        repository,
-        ...withoutUndefined({ repositoryType: type }),
-        targets,
-        ...withoutUndefined({ configuration: config }),
-        ...rest,
-        priority,
-      };
-      return await answer(reply, 201, async () => {
-        const made = await builds.submit(submission, request.submitter ?? null);
-        return { builds: made.map((build) => buildJson(build, served.publicUrl(request))) };
-      });
-    },
+  server.post("/api/v1/builds", { ...changing, schema: { body: submissionSchema } }, (request, reply) =>
+    answer(reply, 201, async () => {
+      const made = await builds.submit(readSubmission(request.body), request.submitter ?? null);
+      return { builds: made.map((build) => buildJson(build, served.publicUrl(request))) };
+    }),
   );
 }
 

@@ -42,7 +42,7 @@ function refuseFollower(reply: FastifyReply, status: number, reason: string, hin
 }
 
 /** One host has many addresses of IPv6, but usually one network of 64 bits. */
-function networkOf(ip: string): string {
+export function networkOf(ip: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip);
   if (mapped) return mapped[1]!;
   if (!ip.includes(":")) return ip;

@@ -116,6 +116,26 @@ describe("the dashboard", () => {
     await page.close();
   });
 
+  test("lets people submit, cancel and build again, with the keyboard alone and without scripts", async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      const page = await open("/builds", { javaScriptEnabled });
+      await page.getByRole("link", { name: "Submit" }).press("Enter");
+      await page.keyboard.type("/srv/hello.git"); // where the caret is
+      await page.keyboard.press("Enter");
+      await page.getByRole("alert").getByText("agents build from a URL only").waitFor();
+      await page.getByLabel("Repository").fill("https://x.org/typed.git");
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: /typed/ }).waitFor();
+      await page.getByRole("button", { name: "Cancel" }).press("Enter");
+      await page.locator("#state").getByText("cancelled").waitFor();
+      await page.getByRole("button", { name: "Build again" }).press("Enter");
+      await page.locator("#state").getByText("queued").waitFor();
+      await page.getByRole("button", { name: "Cancel" }).click();
+      await page.locator("#state").getByText("cancelled").waitFor();
+      await page.close();
+    }
+  });
+
   test("can be read without scripts, and fits a phone", async () => {
     const id = await submit(url, { name: "reader" });
     const task = await requestTask(url);

@@ -141,7 +141,7 @@ test("controller and agent run as services, and build", async () => {
   await newcomer.types("croft agent --config /etc/croft/agent.yaml --print-config");
   await newcomer.types("croft agent rejected list");
   await newcomer.types("croft doctor --config /etc/croft/agent.yaml", { status: null });
-  await usesFarm(newcomer, { url, sources, machine: "small" });
+  await usesFarm(newcomer, { url, sources, data: "/var/lib/croft-controller", machine: "small" });
 });
 
 test("a boss builds on two hosts that ssh reaches", async () => {
@@ -174,7 +174,7 @@ test("an upgrade keeps builds, machines and services", async () => {
   await newcomer.types("croft controller install --now && croft agent install");
   await newcomer.types("systemctl restart croft-controller croft-agent.target");
   assert.equal(await newcomer.types(`${untilThere(url)} && croft builds --controller ${url}`), builds);
-  await buildsFine(newcomer, { url, sources, machine: "small" });
+  await buildsFine(newcomer, { url, sources });
   assert.equal(await newcomer.types("croft machine list --json"), machines);
 });
 
@@ -208,7 +208,7 @@ test("a user installs it at home, and builds without any right of root", async (
   await ada.types(`${untilThere(own)} && croft doctor ${places} ${own}/agent/task`, { status: null });
   const agent = `croft agent ${places} --tftp-port ${(await freePort()) - 1} --poll-interval 1 ${own}/agent/task`;
   await ada.types(background(agent, "agent.log"));
-  await buildsFine(ada, { url: own, sources, machine: "small" });
+  await buildsFine(ada, { url: own, sources });
   const refused = await ada.types(`croft agent install ${own}/agent/task`, { status: 1 });
   assert.match(refused, /only root may/);
   await newcomer.types(

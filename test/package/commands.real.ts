@@ -87,7 +87,7 @@ describe("the installed package", () => {
     const own = ["--toolchain-lock", at("lock"), "--tftp-port", port, "--poll-interval", "1"];
     start(resources, "agent", ...places.flatMap((place) => place.split(" ")), ...own, `${url}/agent/task`);
     const sources = resources.use(await serveSources());
-    await usesFarm(newcomer, { url, sources, machine: "small", machines, runtime });
+    await usesFarm(newcomer, { url, sources, data: at("data"), machine: "small", machines, runtime });
     await resources.disposeAsync();
     assert.match(
       await newcomer.types(`croft agent rejected list --spool ${at("spool")}`),

@@ -67,6 +67,8 @@ export class Newcomer {
 export interface FarmInUse {
   url: string;
   sources: Sources;
+  /** The controller's data directory. */
+  data: string;
   /** A minimal machine. */
   machine: string;
   /** `--machines DIR` and `--runtime DIR`, where they are not the usual ones. */
@@ -110,6 +112,7 @@ export async function usesFarm(newcomer: Newcomer, farm: FarmInUse): Promise<voi
   assert.match(await newcomer.types(`croft builds ${at}`), /\bfine\b.*success/);
   assert.match(await newcomer.types(`croft log ${at} 1`), /^fine$/m);
   await takesArtifacts(newcomer, farm.url);
+  await makesTokens(newcomer, farm);
   await newcomer.types(`croft rebuild ${at} 1`);
   await newcomer.types(`croft cancel ${at} 2`);
   await newcomer.types(`croft log ${at} --follow 2`, { status: 3 });
@@ -118,7 +121,10 @@ export async function usesFarm(newcomer: Newcomer, farm: FarmInUse): Promise<voi
 }
 
 /** Builds a source. @returns the command for it, without `--follow` or `--wait`. */
-export async function buildsFine(newcomer: Newcomer, { url, sources }: FarmInUse): Promise<string> {
+export async function buildsFine(
+  newcomer: Newcomer,
+  { url, sources }: Pick<FarmInUse, "url" | "sources">,
+): Promise<string> {
   const install = script('mkdir -p "$DESTDIR/usr" && echo done > "$DESTDIR/usr/greeting"');
   const source = { ".croft/update": script("echo fine"), ".croft/install": install };
   await packSource(sources, source, "fine-1.0.tar.gz");
@@ -136,6 +142,19 @@ async function takesArtifacts(newcomer: Newcomer, url: string): Promise<void> {
   const fetched = await newcomer.types(`cd "$(mktemp -d)" && ${fetch} && sha256sum *.tar.gz && rm -r "$PWD"`);
   const [, digest] = /\.tar\.gz .* ([0-9a-f]{64})$/m.exec(fetched)!;
   assert.match(fetched, new RegExp(`^${digest} `, "m"));
+}
+
+/** While there is a token, nobody changes anything without. */
+async function makesTokens(newcomer: Newcomer, { url, data }: FarmInUse): Promise<void> {
+  const token = (await newcomer.types(`croft token create ann --data ${data}`)).trim();
+  assert.match(await newcomer.types(`croft token list --data ${data}`), /^ann {2}submit {2}made /);
+  const refused = `croft rebuild --controller ${url} 1`;
+  assert.match(await newcomer.types(refused, { status: 1 }), /this needs a token that is known here/);
+  assert.match(
+    await newcomer.types(`CROFT_TOKEN=${token} croft cancel --controller ${url} 1`, { status: 1 }),
+    /Cannot cancel build 1: it is finished/,
+  );
+  await newcomer.types(`croft token revoke ann --data ${data}`);
 }
 
 /** A worker that fails: the machine is held, looked into, and ended. */

@@ -10,12 +10,22 @@ import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { openFarm } from "../in-process.ts";
 import { ask, makeKey, proofOf, taskRequest, token, withProof, writeKeys } from "./proof.ts";
 
-/** Who may: anybody; readers, who are known by a token if the controller is private; submitters; agents, each in its own way. */
-const routes: Record<string, "anybody" | "reader" | "submitter" | "agent"> = {
+/**
+ * Who may: anybody; readers, who are known by a token if the controller is private; submitters; people on our pages, who
+ * send a form with them; agents, each in its own way.
+ */
+const routes: Record<string, "anybody" | "reader" | "submitter" | "form" | "agent"> = {
   "GET /": "reader",
   "GET /builds": "reader",
   "GET /builds/:id": "reader",
   "GET /builds/:id/live": "reader",
+  "GET /sign-in": "anybody",
+  "POST /sign-in": "form",
+  "POST /sign-out": "form",
+  "GET /submit": "reader",
+  "POST /submit": "form",
+  "POST /builds/:id/cancel": "form",
+  "POST /builds/:id/rebuild": "form",
   "GET /static/style.css": "anybody",
   "GET /static/live.js": "anybody",
   "GET /static/icon.svg": "anybody",
@@ -111,7 +121,8 @@ for (const [kind, configurationWith] of Object.entries(controllers))
             !isKnown &&
             ((whom === "reader" && kind === "private") || (whom === "submitter" && kind !== "open"));
           const status = await statusOf(route, headers);
-          if (refused) assert.equal(status, 401, route);
+          if (whom === "form") assert.ok(status === 403 || status === 401, `${route}: ${status}`);
+          else if (refused) assert.equal(status, 401, route);
           else assert.ok(status !== 401 && status !== 403 && status < 500, `${route}: ${status}`);
         }
       });

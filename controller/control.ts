@@ -1,0 +1,69 @@
+/**
+ * `control.sock` in the data directory: what the administrator of the controller's host asks of it while it runs and holds
+ * the data. JSON over HTTP. The kernel lets only the controller's own user and root connect: the socket has mode 0600, and
+ * the directory is closed to others. The commands for it are in client/token.ts.
+ */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fastify } from "fastify";
+import Type from "typebox";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import { assertFailure, Failure, reasonOf } from "../os/failure.ts";
+import { roles, type Role } from "./authentication/tokens.ts";
+import type { Controller } from "./controller.ts";
+import { controlPath, socketName } from "./files/control-path.ts";
+import { refuse } from "./routes/served.ts";
+
+const tokenName = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_+.@-]{0,99}$" });
+
+/**
+ * Listens on the socket; disposing of it takes the socket away.
+ *
+ * @throws {Failure} if the data directory takes none.
+ */
+export async function startControl(controller: Controller): Promise<AsyncDisposable> {
+  const { path: data } = controller.directory;
+  const server = makeServer(controller);
+  const socket = controlPath(data);
+  try {
+    await rm(join(data, socketName), { force: true }); // of one that was killed
+    await server.listen({ path: socket.path });
+  } catch (error) {
+    socket[Symbol.dispose]();
+    throw new Failure(`make '${join(data, socketName)}'`, reasonOf(error), { cause: error });
+  }
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await server.close();
+      socket[Symbol.dispose]();
+    },
+  };
+}
+
+function makeServer({ tokens, log }: Controller) {
+  const server = fastify({ forceCloseConnections: true }).withTypeProvider<TypeBoxTypeProvider>();
+  server.setErrorHandler((error, _request, reply) => {
+    assertFailure(error);
+    return refuse(reply, 400, error.message, error.hints);
+  });
+  server.get("/tokens", async () => ({ tokens: await tokens.list() }));
+  server.post(
+    "/tokens",
+    { schema: { body: Type.Object({ name: tokenName, role: Type.Unsafe<Role>({ enum: roles }) }) } },
+    async ({ body: { name, role } }) => {
+      const token = await tokens.create(name, role);
+      log.info({ name, role }, "a token was made");
+      return { token };
+    },
+  );
+  server.delete(
+    "/tokens/:name",
+    { schema: { params: Type.Object({ name: Type.String() }) } },
+    async ({ params: { name } }) => {
+      await tokens.revoke(name);
+      log.info({ name }, "a token was revoked");
+      return { revoked: name };
+    },
+  );
+  return server;
+}

@@ -1,0 +1,18 @@
+/** Where the socket for commands of the administrator lies (control.ts). */
+import { closeSync, openSync } from "node:fs";
+
+export const socketName = "control.sock";
+
+/** A path to the socket that is short enough for the kernel, however long that of the directory is. */
+export interface ControlPath extends Disposable {
+  readonly path: string;
+}
+
+/** @throws a system error if the directory is not there or closed. */
+export function controlPath(data: string): ControlPath {
+  const directory = openSync(data, "r");
+  return {
+    path: `/proc/self/fd/${directory}/${socketName}`,
+    [Symbol.dispose]: () => closeSync(directory),
+  };
+}

@@ -1,0 +1,60 @@
+/** What a submission may say, to the JSON interface and in the form of the pages. */
+import Type, { type Static } from "typebox";
+import { isLocalUrl } from "../../manifests/repository.ts";
+import { breakpointProblem } from "../../manifests/task.ts";
+import { Failure } from "../../os/failure.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
+import type { Submission } from "../builds/specification.ts";
+
+const closed = { additionalProperties: false } as const;
+
+// The manifest format has no place for blanks in these, nor for control characters anywhere.
+export const word = (maxLength: number) => Type.String({ pattern: "^[!-~\\u00a1-\\ud7ff]+$", maxLength });
+const line = Type.String({ pattern: "^[ -~\\u00a1-\\ud7ff]*$", maxLength: 10_000 });
+const pattern = Type.String({ pattern: "^[A-Za-z0-9_+.@*?-]+$", maxLength: 100 });
+
+/** One of several words; an enumeration, because its error names them. */
+export const oneOf = <const T extends string>(...words: T[]) =>
+  Type.Unsafe<T>({ type: "string", enum: words });
+
+export const submissionSchema = Type.Object(
+  {
+    name: word(200),
+    version: Type.Optional(word(200)),
+    repository: word(2000),
+    type: Type.Optional(oneOf("pkg", "dir", "git")),
+    targets: Type.Optional(Type.Array(pattern, { minItems: 1, maxItems: 100 })),
+    machine: Type.Optional(pattern),
+    environment: Type.Optional(word(200)),
+    config: Type.Optional(line),
+    interactive: Type.Optional(Type.String({ pattern: "^[!-~]+( [ -~]*[!-~])?$", maxLength: 500 })),
+    priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
+  },
+  closed,
+);
+
+/**
+ * What is to be submitted, completed.
+ *
+ * @throws {Failure} if agents could not build it.
+ */
+export function readSubmission(body: Static<typeof submissionSchema>): Submission {
+  const { name, version = "0", repository, type, targets = ["*"], config, priority = 0, ...rest } = body;
+  if (isLocalUrl(repository))
+    throw new Failure(
+      `submit ${name}`,
+      `the repository '${repository}' is local; agents build from a URL only`,
+    );
+  const trouble = rest.interactive === undefined ? undefined : breakpointProblem(rest.interactive);
+  if (trouble !== undefined) throw new Failure(`submit ${name}`, trouble);
+  return {
+    name,
+    version,
+    repository,
+    ...withoutUndefined({ repositoryType: type }),
+    targets,
+    ...withoutUndefined({ configuration: config }),
+    ...rest,
+    priority,
+  };
+}

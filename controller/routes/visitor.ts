@@ -1,0 +1,103 @@
+/** Who looks at the pages, and what they may do there. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { isLoopback } from "../../os/network/listen-address.ts";
+import { signInSeconds } from "../authentication/sign-ins.ts";
+import { mayAct, type Person } from "../authentication/tokens.ts";
+import type { ControllerConfiguration } from "../configuration.ts";
+import type { Served } from "./served.ts";
+
+/** Somebody at a browser. */
+export interface Visitor {
+  person: Person | undefined;
+  /** With a session that can be ended. */
+  isSignedIn: boolean;
+  /** Forms that change something are shown, and taken. */
+  mayChange: boolean;
+  maySignIn: boolean;
+  /** Comes with each form, and is known to our own pages alone. */
+  formToken: string;
+}
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Found once for a request. */
+    visitor?: Promise<Visitor>;
+  }
+}
+
+/** Who asks, by the session of the browser or by a token. */
+export function visitorOf(served: Served, request: FastifyRequest): Promise<Visitor> {
+  return (request.visitor ??= findVisitor(served, request));
+}
+
+async function findVisitor({ controller }: Served, request: FastifyRequest): Promise<Visitor> {
+  const { configuration, tokens, signIns } = controller;
+  const cookie = request.cookies[cookieName(configuration)];
+  const signedIn = cookie === undefined ? undefined : await signIns.find(cookie);
+  const person = signedIn ?? (await tokens.find(request.headers.authorization));
+  const isOpen = !configuration.private && !(await tokens.any());
+  const secret = signedIn ? cookie : request.headers.authorization;
+  return {
+    person,
+    isSignedIn: signedIn !== undefined,
+    mayChange: person ? mayAct(person, "submit") : isOpen,
+    maySignIn: !person && !isOpen && reasonAgainstSignIn(configuration) === undefined,
+    formToken: createHash("sha256")
+      .update(`form ${secret ?? ""}`)
+      .digest("base64url"),
+  };
+}
+
+/**
+ * Whether a form is from one of our pages, for this visitor: it has their token, and the browser says that it comes from
+ * here (whoever says something else was refused before).
+ */
+export function isOwnForm(
+  { formToken }: Visitor,
+  { headers }: FastifyRequest,
+  given: string | undefined,
+): boolean {
+  if (headers.origin === undefined || given?.length !== formToken.length) return false;
+  return timingSafeEqual(Buffer.from(given), Buffer.from(formToken));
+}
+
+/** Why nobody may sign in here: the token would go over the network for all to read. */
+export function reasonAgainstSignIn({ publicUrl, listen }: ControllerConfiguration): string | undefined {
+  if (publicUrl !== undefined && new URL(publicUrl).protocol === "https:") return undefined;
+  const host = publicUrl === undefined ? listen.host : new URL(publicUrl).hostname.replace(/^\[|\]$/g, "");
+  if (isLoopback(listen.host) && (host === "localhost" || isLoopback(host))) return undefined;
+  return "This controller is reached by plain http, over which a token could be read on its way.";
+}
+
+/** Browsers send a cookie of such a name over https alone, and take it from this host alone. */
+function cookieName(configuration: ControllerConfiguration): string {
+  return isSecure(configuration) ? "__Host-croft" : "croft";
+}
+
+function isSecure({ publicUrl }: ControllerConfiguration): boolean {
+  return publicUrl !== undefined && new URL(publicUrl).protocol === "https:";
+}
+
+/** Puts the session's value into the browser; undefined takes it away. */
+export function setSession(
+  reply: FastifyReply,
+  configuration: ControllerConfiguration,
+  value: string | undefined,
+): void {
+  void reply.setCookie(cookieName(configuration), value ?? "", {
+    path: "/",
+    httpOnly: true,
+    sameSite: "lax",
+    secure: isSecure(configuration),
+    maxAge: value === undefined ? 0 : signInSeconds,
+  });
+}
+
+/** The value of the browser's session, if it has one. */
+export function sessionOf(
+  request: FastifyRequest,
+  configuration: ControllerConfiguration,
+): string | undefined {
+  return request.cookies[cookieName(configuration)];
+}
