@@ -22,7 +22,12 @@ process.exitCode = subcommand
 
 /** `croft help COMMAND…` asks for what `croft COMMAND… --help` tells. */
 function asked(given: readonly string[]): readonly string[] {
-  return given[0] === "help" ? [...given.slice(1), "--help"] : given;
+  const [first, ...rest] = given;
+  if (first !== "help") return given;
+  const [command = "help"] = rest;
+  if (command === "help") return ["--help"];
+  // Of a command that there is not, there is nothing to tell but that.
+  return Object.hasOwn(subcommands, command) ? [...rest, "--help"] : rest;
 }
 
 async function loaded({ isCompiled, load }: Subcommand): Promise<Command> {
@@ -36,12 +41,16 @@ function overview(): Command {
   for (const [command, { summary }] of Object.entries(subcommands))
     croft.command(command).description(summary);
   croft.addHelpText("after", "\nEach command explains itself: croft help COMMAND, or croft COMMAND --help");
-  croft.argument("[command]").action((unknown?: string) => {
-    if (unknown === undefined) return croft.help({ error: true });
-    const meant = nearestWord(unknown, Object.keys(subcommands));
-    throw new UsageFailure(`run 'croft ${unknown}'`, "there is no such command", {
-      hints: [meant === undefined ? "See: croft --help" : `Did you mean: croft ${meant}`],
+  // Its arguments, and options that it would have, are not looked at: the word is what is wrong.
+  croft
+    .argument("[command...]")
+    .allowUnknownOption(!name.startsWith("-"))
+    .action(([unknown]: string[]) => {
+      if (unknown === undefined) return croft.help({ error: true });
+      const meant = nearestWord(unknown, [...Object.keys(subcommands), "help"]);
+      throw new UsageFailure(`run 'croft ${unknown}'`, "there is no such command", {
+        hints: [meant === undefined ? "See: croft --help" : `Did you mean: croft ${meant}`],
+      });
     });
-  });
   return croft;
 }

@@ -116,7 +116,10 @@ function checkMachines({ machines, toolchain }: Settings): Finding[] {
     .map(({ name, problem: trouble }) =>
       warning("build machines", `${name} cannot be used: ${trouble}`, `croft machine show ${name}`),
     );
-  if (usable.length > 0) findings.unshift(ok("build machines", usable.map(({ name }) => name).join(", ")));
+  if (usable.length > 0)
+    findings.unshift(
+      ok("build machines", `${usable.map(({ name }) => name).join(", ")}; each serves one build at a time`),
+    );
   else
     findings.unshift(
       warning(

@@ -24,8 +24,8 @@ export const submitOptions: readonly OptionDeclaration[] = [
   {
     name: "type",
     kind: "choice",
-    choices: ["git", "pkg", "dir"],
-    prose: "type of the repository (default: guessed)",
+    choices: ["git", "pkg"],
+    prose: "a git repository, or an archive (default: guessed from the URL)",
   },
   {
     name: "target",
@@ -55,7 +55,7 @@ export const submitOptions: readonly OptionDeclaration[] = [
 ];
 
 function checkCommit(text: string): string | undefined {
-  return /^[0-9a-f]{4,64}$/i.test(text) ? undefined : "expected hexadecimal digits";
+  return /^[0-9a-f]{4,64}$/i.test(text) ? undefined : "expected 4 to 64 hexadecimal digits";
 }
 
 function checkPriority(text: string): string | undefined {

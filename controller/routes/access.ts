@@ -47,8 +47,9 @@ export function refuseForeignPages(served: Served) {
  * rebinding), and is then no foreign page to the browser. Agents send what they were told, and no browser is one.
  */
 export function refuseForeignHosts({ controller: { configuration } }: Served) {
-  return async ({ url, headers: { host = "" } }: FastifyRequest, reply: FastifyReply) => {
-    if (!isLoopback(configuration.listen.host) || url.startsWith("/agent/")) return;
+  return async ({ url, headers: { host } }: FastifyRequest, reply: FastifyReply) => {
+    // No browser leaves the name out; what looks after a proxy's servers by HTTP/1.0 does.
+    if (!isLoopback(configuration.listen.host) || url.startsWith("/agent/") || host === undefined) return;
     if (isOwnHost(configuration, host)) return;
     return refuse(reply, 421, "this controller is not reached by that name", [
       "Names that lead to it belong into its configuration: public-url.",

@@ -22,7 +22,8 @@ export const submissionSchema = Type.Object(
     name: word(200),
     version: Type.Optional(word(200)),
     repository: word(2000),
-    type: Type.Optional(oneOf("pkg", "dir", "git")),
+    // Not "dir", which manifests have, too: a directory is local, and agents build from a URL only.
+    type: Type.Optional(oneOf("pkg", "git")),
     targets: Type.Optional(Type.Array(pattern, { minItems: 1, maxItems: 100 })),
     machine: Type.Optional(pattern),
     environment: Type.Optional(word(200)),

@@ -4,7 +4,9 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFile, readdir, stat } from "node:fs/promises";
 import { request, type IncomingMessage } from "node:http";
+import { connect } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { formatResultRequest } from "../../manifests/result-request.ts";
 import {
@@ -79,6 +81,8 @@ describe("a controller among strangers", () => {
     const answer = await submission({ config: "'open" });
     assert.equal(answer.status, 400);
     assert.match(answer.text, /a quote is not closed/);
+    const directory = await submission({ type: "dir" });
+    assert.deepEqual([directory.status, /type: expected one of pkg, git/.test(directory.text)], [400, true]);
   });
 
   test("values of the database have bounds", async () => {
@@ -210,6 +214,8 @@ describe("a controller among strangers", () => {
       assert.equal(await statusFor(host), 421, host);
     for (const host of ["localhost", `localhost:${port}`, `127.0.0.1:${port}`, "[::1]:1", "192.0.2.7"])
       assert.equal(await statusFor(host), 200, host);
+    const check = connect(Number(port), "127.0.0.1").end("GET /healthz HTTP/1.0\r\n\r\n");
+    assert.match(await text(check), /^HTTP\/1\.1 200 /, "what looks whether a server is there may name none");
     assert.equal(await statusFor("evil.example", "/api/v1/builds"), 421);
     assert.equal(await statusFor("evil.example", "/agent/nothing"), 404);
   });

@@ -58,6 +58,16 @@ for (const [args, message] of [
   ],
   [["nonsense"], "Cannot run 'croft nonsense': there is no such command\n  See: croft --help\n"],
   [["sumbit"], "Cannot run 'croft sumbit': there is no such command\n  Did you mean: croft submit\n"],
+  [
+    ["sumbit", "https://a/b.git"],
+    "Cannot run 'croft sumbit': there is no such command\n  Did you mean: croft submit\n",
+  ],
+  [
+    ["biulds", "--limit", "3"],
+    "Cannot run 'croft biulds': there is no such command\n  Did you mean: croft builds\n",
+  ],
+  [["help", "biulds"], "Cannot run 'croft biulds': there is no such command\n  Did you mean: croft builds\n"],
+  [["hlep"], "Cannot run 'croft hlep': there is no such command\n  Did you mean: croft help\n"],
   [["constructor"], "Cannot run 'croft constructor': there is no such command\n"],
 ] as [string[], string][])
   test(`croft ${args.join(" ")}: one clear error, status 2`, () => {

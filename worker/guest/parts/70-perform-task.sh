@@ -2,6 +2,9 @@
 
 checksum() { sha256sum | cut -d ' ' -f 1; }
 
+# What the task asks for is not there: its sender's mistake, and no failure of the worker's, for which a machine is kept.
+refuse_task() { echo "$*" | add_operation task error; }
+
 # Reads the task, finds its environment, and performs its operations. Runs in a subshell: whatever ends it other
 # than its last line is a failure of the worker.
 # shellcheck disable=SC2120
@@ -11,18 +14,31 @@ perform_task() {
   target=$(field target)
   environment_name=$(field environment)
   environment=/etc/croft/environments/${environment_name:-default}
-  case $environment_name in .* | */*) fail "'$environment_name' is no name of an environment" ;; esac
+  case $environment_name in
+    .* | */*)
+      refuse_task "'$environment_name' is no name of an environment"
+      return 0
+      ;;
+  esac
   if [ ! -x "$environment" ]; then
-    [ -z "$environment_name" ] || [ "$environment_name" = default ] ||
-      fail "this machine has no environment '$environment_name' ($environment)"
+    if [ -n "$environment_name" ] && [ "$environment_name" != default ]; then
+      refuse_task "this machine has no environment '$environment_name' ($environment)"
+      return 0
+    fi
     environment=
   fi
   read_interactive
-  words=$(field warning-regex | quoted_words) || fail "warning-regex: a quote is not closed"
+  if ! words=$(field warning-regex | quoted_words); then
+    refuse_task "warning-regex: a quote is not closed"
+    return 0
+  fi
   eval "set -- $words"
   printf '%s\n' "$@" | grep . > "$state/warnings"
   echo x | grep -q -E -f "$state/warnings" 2> "$state/regex-error"
-  [ $? -le 1 ] || fail "bad warning-regex: $(cat "$state/regex-error")"
+  if [ $? -gt 1 ]; then
+    refuse_task "bad warning-regex: $(cat "$state/regex-error")"
+    return 0
+  fi
   namespace="unshare -p -f --mount-proc"
   $namespace true 2> /dev/null || namespace=
 
