@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { codeOf, Failure, reasonOf } from "../../os/failure.ts";
 import { ManifestError } from "../../manifests/error.ts";
-import { resultValuesMax } from "../../manifests/limits.ts";
+import { excessOf, resultValuesMax } from "../../manifests/limits.ts";
 import { parseResult, sanitizeResultText, type Result } from "../../manifests/result.ts";
 import { isFarmFault } from "./farm-fault.ts";
 import { decompressFrames } from "./lz4.ts";
@@ -25,7 +25,9 @@ export async function readResultFile({ file, maxBytes, data }: ResultFile): Prom
   const source = basename(file);
   try {
     const text = sanitizeResultText(await readText(file, maxBytes, data), boundValues());
-    return { result: parseResult(text, { lenient: true, source }) };
+    const result = parseResult(text, { lenient: true, source });
+    const excess = excessOf(result, "machine");
+    return excess === undefined ? { result } : { broken: `Cannot use '${source}': ${excess}` };
   } catch (error) {
     if (isFarmFault(error)) return { fault: faultOf(error) };
     if (error instanceof ManifestError || error instanceof Failure) return { broken: error.message };

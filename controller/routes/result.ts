@@ -1,7 +1,7 @@
 /** Results of agents: who sends one is looked at before its log is read, let alone parsed or kept. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { ManifestError } from "../../manifests/error.ts";
-import { operationsMax } from "../../manifests/limits.ts";
+import { excessOf } from "../../manifests/limits.ts";
 import {
   parseResultRequest,
   readResultSender,
@@ -117,11 +117,7 @@ async function keep({ sessions, directory, log }: Controller, body: Buffer, erro
 }
 
 function checkResult({ result, agentChecksum }: ResultRequest): void {
-  if (result.operations.length > operationsMax)
-    throw new TooMuch(`there are more than ${operationsMax} operations`);
-  checkLength("version", result.version);
-  for (const { name } of result.operations) checkLength("operation", name);
-  checkLength("worker-checksum", result.workerChecksum);
-  checkLength("dependency-checksum", result.dependencyChecksum);
+  const excess = excessOf(result, "agent");
+  if (excess !== undefined) throw new TooMuch(excess);
   checkLength("agent-checksum", agentChecksum);
 }

@@ -50,6 +50,17 @@ test("a result that cannot be read is broken, with the reason", async () => {
   assert.match((await read({ "result.manifest.lz4": resultText() }))!, /^Cannot decompress the LZ4 frame: /);
 });
 
+test("a result that a controller would not keep is broken, too, with room for what the agent adds", async () => {
+  const operations = (count: number) =>
+    Array.from({ length: count }, (_, at) => `op${at}-status: success\nop${at}-log: x\n`).join("");
+  const text = (version: string, count: number) =>
+    `: 1\nname: hello\nversion: ${version}\nstatus: success\n${operations(count)}`;
+  assert.equal(await read({ "result.manifest": text("1".repeat(500), 96) }), "success");
+  assert.match((await read({ "result.manifest": text("1", 97) }))!, /: there are more than 96 operations$/);
+  const long = text("1".repeat(501), 1);
+  assert.match((await read({ "result.manifest": long }))!, /: the value of 'version' is longer than 500/);
+});
+
 test("a result may be four times what may be uploaded, compressed or not, and 96 MiB at most", async () => {
   const text = Buffer.from(`${resultText()}test-status: success\ntest-log: ${"x".repeat(400)}\n`);
   const compressed = await compressFrame(text);
