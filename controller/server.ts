@@ -28,6 +28,7 @@ import { addUploadRoute } from "./routes/upload.ts";
 import { stayBelow } from "./dashboard/below-path.ts";
 import { addForms } from "./dashboard/forms.ts";
 import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
+import { requestFiles } from "../manifests/limits.ts";
 
 /** A server that listens; disposing of it ends all its connections. */
 export interface ListeningServer extends AsyncDisposable {
@@ -104,7 +105,7 @@ function makeServer(served: Served): FastifyInstance {
   });
   void server.register(cookie);
   void server.register(multipart, {
-    limits: { fileSize: uploadLimitBytes, fieldSize: 64 * 1024, files: 1000, parts: 3000 },
+    limits: { fileSize: uploadLimitBytes, fieldSize: 64 * 1024, files: requestFiles.taken, parts: 3000 },
     throwFileSizeLimit: false,
     preservePath: true, // artifacts may lie in directories; the upload route checks their names
   });

@@ -19,6 +19,8 @@ const operationsMax = { kept: 100, ofAgent: 4 } as const;
 export const shownValueMaxCharacters = 500;
 /** Files and directories of a machine's uploads; a worker sends fewer files than that. */
 export const uploadEntriesMax = 10_000;
+/** Artifacts in one request: what an agent sends at a time, and what a controller takes. */
+export const requestFiles = { sent: 250, taken: 1000 } as const;
 /** A task request: some 40,000 machines with names and summaries of usual length. */
 export const taskRequestMaxBytes = 8 * MiB;
 /** A piece of a live log: what an agent sends at a time, and what a controller takes. */

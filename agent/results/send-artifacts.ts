@@ -7,6 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { attempt, reasonOf } from "../../os/failure.ts";
 import { namesIn } from "../../os/files/directories.ts";
 import type { Log } from "../../os/log.ts";
+import { requestFiles } from "../../manifests/limits.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { Rejection } from "../wire/answers.ts";
 import type { HttpClient, RequestLimits, UploadedFile } from "../wire/http.ts";
@@ -55,17 +56,22 @@ export async function countArtifacts(entry: SpoolEntry): Promise<number> {
   return count;
 }
 
+/** As many at a time as a controller takes in one request; they are gone from here once they are there. */
 async function sendFiles(
   entry: SpoolEntry,
-  { type, url, files: paths }: { type: string; url: string; files: readonly string[] },
+  { type, url, files: all }: { type: string; url: string; files: readonly string[] },
   { client, log, limits }: Sending,
 ): Promise<void> {
   const { session, answer: challenge } = entry.assignment;
-  const files: UploadedFile[] = [];
-  for (const path of paths) files.push({ path, sha256: await digestOf(path) });
-  await orTold(entry, url, log.child({ type, files: files.length }), () =>
-    client.postArtifacts(url, { session, challenge }, files, limits),
-  );
+  for (let from = 0; from < all.length; from += requestFiles.sent) {
+    const paths = all.slice(from, from + requestFiles.sent);
+    const files: UploadedFile[] = [];
+    for (const path of paths) files.push({ path, sha256: await digestOf(path) });
+    await orTold(entry, url, log.child({ type, files: files.length }), () =>
+      client.postArtifacts(url, { session, challenge }, files, limits),
+    );
+    for (const path of paths) await attempt(`remove '${path}'`, rm(path, { force: true }));
+  }
 }
 
 /** One after another: each is gone from here once it is there. */

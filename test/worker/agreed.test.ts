@@ -3,9 +3,22 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { resultMaxBytes, resultValuesMax, uploadEntriesMax } from "../../manifests/limits.ts";
+import { readControllerConfiguration } from "../../controller/configuration.ts";
+import {
+  logChunkBytes,
+  requestFiles,
+  resultMaxBytes,
+  resultRequestMaxBytes,
+  resultValuesMax,
+  shownValueMaxCharacters,
+  taskRequestMaxBytes,
+  uploadEntriesMax,
+} from "../../manifests/limits.ts";
 import { breakpointProblem } from "../../manifests/task.ts";
+import { formatTaskRequest } from "../../manifests/task-request.ts";
 import { packageFile } from "../../os/files/package.ts";
+import { MiB } from "../../os/text/size.ts";
+import { makeSettings } from "../agent/settings/make-settings.ts";
 
 const parts = packageFile("worker", "guest", "parts");
 const script = readdirSync(parts)
@@ -48,4 +61,26 @@ test("logs of all operations at their limit are a result that agents and control
 test("the worker sends fewer files than an agent takes, with names that a file system takes", () => {
   assert.ok(Number(only(/^upload_limit=(\d+)/gm)) < uploadEntriesMax);
   assert.ok(Number(only(/^name_limit=(\d+)/gm)) <= 255);
+});
+
+test("what an agent takes of a machine, or sends by itself, its controller takes, too, as both are when nothing is said", () => {
+  const agent = makeSettings({}, ["http://127.0.0.1:1/"]);
+  const controller = readControllerConfiguration({});
+  // The session, the signature of a large key, and what became of as many artifacts as there may be.
+  const added = 10_000 + uploadEntriesMax * (Number(only(/^name_limit=(\d+)/gm)) + 40);
+  assert.ok(resultMaxBytes + added <= resultRequestMaxBytes, `${added} bytes are added`);
+  assert.ok(controller.resultLimitBytes >= resultRequestMaxBytes);
+  assert.ok(controller.uploadLimitBytes >= agent.uploadMaxBytes, "one artifact may be all of an upload");
+  assert.ok(requestFiles.sent <= requestFiles.taken);
+  assert.ok(logChunkBytes.sent <= logChunkBytes.taken);
+  assert.ok(Number(only(/^name_limit=(\d+)/gm)) <= shownValueMaxCharacters);
+  assert.ok(controller.logLimitBytes <= agent.uploadMaxBytes);
+  const machine = {
+    id: `debian_12-1.2-${"x".repeat(12)}`,
+    name: "debian_12-gcc_12",
+    summary: "s".repeat(80),
+  };
+  const machines = Array.from({ length: 4_000 }, (_, at) => ({ ...machine, name: `${machine.name}-${at}` }));
+  const request = formatTaskRequest({ agent: "h", toolchainName: "t", toolchainVersion: "1.0.0", machines });
+  assert.ok(10 * request.length <= taskRequestMaxBytes, `${(request.length / MiB).toFixed(1)} MiB`);
 });

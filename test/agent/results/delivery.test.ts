@@ -8,6 +8,7 @@ import { makeSettings } from "../settings/make-settings.ts";
 import type { Assignment } from "../../../agent/task-state/assignment.ts";
 import { Spool } from "../../../agent/task-state/spool.ts";
 import { HttpClient } from "../../../agent/wire/http.ts";
+import { requestFiles } from "../../../manifests/limits.ts";
 import { formatResultRequest, parseResultRequest } from "../../../manifests/result-request.ts";
 import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
@@ -228,6 +229,23 @@ test("after an outage of hours of all that a controller has, artifacts come, too
   assert.equal(await where(on), "accepted");
   assert.equal(on.controller.received.at(-2)!.path, "/upload");
   assert.deepEqual(sent(on), result);
+});
+
+test("many artifacts go in as many requests as their controller takes; what is there is not sent again", async () => {
+  const { sent: most } = requestFiles;
+  await using on = await withArtifact({ status: 204 });
+  const directory = join(on.entry.uploads, "artifact");
+  for (let file = 0; file < 2 * most; file++) await writeFile(join(directory, `file-${file}`), "x");
+  const uploads = () => on.controller.received.filter(({ path }) => path === "/upload");
+  on.controller.answer = ({ path }) => ({ status: path === "/upload" && uploads().length > 0 ? 503 : 204 });
+  await on.delivery.sendDue(never);
+  assert.equal((await readdir(directory)).length, most + 1);
+  on.controller.answer = () => ({ status: 204 });
+  await tryFor(on, 1500);
+  assert.equal(await where(on), "accepted");
+  const counts = uploads().map(({ body }) => body.toString().split("filename=").length - 1);
+  assert.deepEqual(counts, [most, most, most, 1]);
+  assert.equal(sent(on).status, "success");
 });
 
 test("a controller that does not say it takes files gets one archive at a time, with its kind and digest", async () => {
