@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, fchmodSync, fstatSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Failure, reasonOf } from "../../os/failure.ts";
 
@@ -9,10 +9,17 @@ const messageMaxCharacters = 4096;
 const noiseMaxCharacters = 1024 * 1024;
 const logMaxCharacters = 512 * 1024 * 1024;
 
-/** Opens a log to append to it. @throws {Failure} */
+/**
+ * Opens a log to append to it. It is its user's alone, wherever it lies: settings may have what nobody else is to read.
+ *
+ * @throws {Failure}
+ */
 export function openLog(path: string): number {
   try {
-    return openSync(path, "a");
+    const fd = openSync(path, "a", 0o600);
+    const { uid, mode } = fstatSync(fd);
+    if (uid === process.geteuid?.() && (mode & 0o077) !== 0) fchmodSync(fd, 0o600);
+    return fd;
   } catch (error) {
     throw new Failure(`write '${path}'`, reasonOf(error), { cause: error });
   }

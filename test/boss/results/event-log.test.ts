@@ -1,10 +1,31 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { mock, test } from "node:test";
 import { Matrix } from "../../../boss/matrix/matrix.ts";
+import { TrafficLog } from "../../../boss/hosts/traffic-log.ts";
 import { EventLog } from "../../../boss/results/event-log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
+
+test("logs are their user's alone, in a directory that is open and with umask 0; so is one that was open", async () => {
+  await using directory = await temporaryDirectory("croft-test-events-");
+  chmodSync(directory.path, 0o755);
+  const at = (name: string) => join(directory.path, name);
+  writeFileSync(at("worker-old.log"), "old\n");
+  chmodSync(at("worker-old.log"), 0o644);
+  const former = process.umask(0);
+  try {
+    for (const name of ["old", "new"]) {
+      using log = new TrafficLog(directory.path, name);
+      log.sent('{"settings":{"key":"secret"}}');
+    }
+    new EventLog(directory.path, new Matrix([], []))[Symbol.dispose]();
+  } finally {
+    process.umask(former);
+  }
+  for (const name of ["worker-old.log", "worker-new.log", ".croft.log"])
+    assert.equal(statSync(at(name)).mode & 0o777, 0o600, name);
+});
 
 const host = (name: string) => ({ name, destination: name, workDirectory: "~" });
 
