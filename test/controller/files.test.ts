@@ -1,9 +1,12 @@
 /** Configuration, blobs and live logs. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { readFile, readdir, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, mock, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { BlobStore } from "../../controller/files/blobs.ts";
 import { parseListen, readControllerConfiguration } from "../../controller/configuration.ts";
 import { openDataDirectory, type DataDirectory } from "../../controller/files/data-directory.ts";
@@ -135,6 +138,25 @@ describe("files of a controller", () => {
       }
       await logs.finish(session);
       assert.equal((await logs.read(session, 0)).toString(), shown, `pieces of ${size}`);
+    }
+  });
+
+  test("of another host that has this one's name, a container's for instance, no lock is taken for a dead one's", async () => {
+    const shared = join(temporary.path, "shared");
+    mkdirSync(join(shared, "lock.d"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(shared, "lock"), `pid 1 on ${hostname()}, boot ${randomUUID()}\n`);
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      let isOver = false;
+      const opening = openDataDirectory(shared, true, silentLog()).finally(() => (isOver = true));
+      const refused = assert.rejects(opening, /another controller holds it \(pid 1 on /);
+      while (!isOver) {
+        mock.timers.tick(1000);
+        await setImmediate();
+      }
+      await refused;
+    } finally {
+      mock.timers.reset();
     }
   });
 
