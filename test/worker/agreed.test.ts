@@ -14,10 +14,11 @@ import {
   taskRequestMaxBytes,
   uploadEntriesMax,
 } from "../../manifests/limits.ts";
-import { breakpointProblem } from "../../manifests/task.ts";
+import { breakpointProblem, taskEntries } from "../../manifests/task.ts";
 import { formatTaskRequest } from "../../manifests/task-request.ts";
 import { packageFile } from "../../os/files/package.ts";
 import { MiB } from "../../os/text/size.ts";
+import { task } from "../manifests/full.ts";
 import { makeSettings } from "../agent/settings/make-settings.ts";
 
 const parts = packageFile("worker", "guest", "parts");
@@ -83,4 +84,19 @@ test("what an agent takes of a machine, or sends by itself, its controller takes
   const machines = Array.from({ length: 4_000 }, (_, at) => ({ ...machine, name: `${machine.name}-${at}` }));
   const request = formatTaskRequest({ agent: "h", toolchainName: "t", toolchainVersion: "1.0.0", machines });
   assert.ok(10 * request.length <= taskRequestMaxBytes, `${(request.length / MiB).toFixed(1)} MiB`);
+});
+
+test("of each value that a task has something becomes: the worker goes by it, or it is refused, or told", () => {
+  const values = new Set(taskEntries(task).map(([name]) => name.replace(/^(auxiliary-[a-z]+)-.*/, "$1")));
+  // `machine` is the agent's; the others are refused by it (agent/asking/polling.ts, agent/next-work.ts).
+  const ofAgent = "machine auxiliary-machine auxiliary-environment tests examples benchmarks".split(" ");
+  for (const name of ofAgent) assert.ok(values.delete(name), name);
+  // In the log of `fetch`.
+  for (const name of ["requires", "host"]) assert.ok(values.delete(name), name);
+  assert.match(script, /\(field requires .*\n.*is not looked at.*\n.*\(field host\)" != true \] \|\| echo/);
+  const read = [...script.matchAll(/\bfield ([a-z-]+)/g)].map(([, name]) => name);
+  const inTurn = [...script.matchAll(/for name in ([a-z -]+); do/g)].flatMap(([, names]) =>
+    names!.split(" "),
+  );
+  for (const name of values) assert.ok([...read, ...inTurn].includes(name), `nobody looks at '${name}'`);
 });

@@ -31,7 +31,7 @@ describe("fetching archives", () => {
         assert.match(logOf(result, "update"), /one$/);
       });
 
-  test("an archive is used only if it has one of the trusted checksums", async () => {
+  test("an archive is used only if it has one of the trusted checksums; what is not looked at is said", async () => {
     await using sources = await serveSources();
     await packSource(sources, { ...show, version: "one\n" });
     const digest = createHash("sha256")
@@ -42,9 +42,13 @@ describe("fetching archives", () => {
     const head = `: 1\nname: hello\nversion: 1.0\nmachine: m\ntarget: t\nrepository-url: ${sources.url}\n`;
     const good = await runGuest({
       shell: "dash",
-      task: `${head}trust: yes\ntrust: ${other}\ntrust: ${fingerprint}\n`,
+      task: `${head}trust: yes\ntrust: ${other}\ntrust: ${fingerprint}\nrequires: c++17\nhost: true\n`,
     });
     assert.equal(good.result.status, "success");
+    assert.match(
+      logOf(good.result, "fetch"),
+      /requires is not looked at: c\+\+17\n.*'host' makes no difference/,
+    );
     const bad = await runGuest({ shell: "dash", task: `${head}trust: ${other}\n` });
     assert.deepEqual(statuses(bad.result), ["fetch error"]);
     assert.match(logOf(bad.result, "fetch"), /checksum differs/);

@@ -14,6 +14,10 @@ fetch() {
     esac
   fi
   mkdir -p "$work" && cd "$work" || return
+  # Other workers look at these; nothing that is asked for is passed over without a word.
+  requirements=$(field requires | tr '\n' ' ')
+  [ -z "$requirements" ] || echo "croft-worker: what the package requires is not looked at: $requirements"
+  [ "$(field host)" != true ] || echo "croft-worker: 'host' makes no difference: all is built for this machine"
   case $type in
     git) fetch_git ;;
     pkg) fetch_archive ;;
