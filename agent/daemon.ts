@@ -34,6 +34,7 @@ import { SignsOfLife } from "./task-state/signs-of-life.ts";
 import { SpoolMeter } from "./task-state/spool-size.ts";
 import { Spool } from "./task-state/spool.ts";
 import { Status } from "./status/status.ts";
+import { TaskPhases } from "./status/task-phases.ts";
 import { workLoop } from "./work-loop.ts";
 
 /**
@@ -83,6 +84,7 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
     spoolMeter,
     status,
     metrics,
+    phases: new TaskPhases((phase, seconds) => metrics.taskPhase(phase, seconds)),
     ability,
     tftpPort: ability.tftpPort,
     startMachine: startVirtualMachine,

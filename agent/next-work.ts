@@ -75,6 +75,7 @@ export interface RoundContext extends Pick<
   status: Pick<Context["status"], "set" | "ready">;
   metrics: Pick<Context["metrics"], "enumerated">;
   signs: Pick<Context["signs"], "show">;
+  phases: Pick<Context["phases"], "time">;
 }
 
 /** What is remembered of failures, for the time of the process. */
@@ -97,6 +98,7 @@ export async function nextWork(
 ): Promise<Work> {
   const { settings, log, status, metrics } = context;
   const signal = signals.stop;
+  using looking = context.phases.time("enumeration");
   status.set("locking");
   using toolchainLock = await takeToolchainLock(
     settings.toolchainLock,
@@ -106,6 +108,7 @@ export async function nextWork(
   status.set("enumerating");
   const enumerationContext = enumerationOptions(context, backoffs.bootstrap, signal);
   await using enumeration = await enumerate(context, enumerationContext, toolchainLock);
+  looking[Symbol.dispose]();
   metrics.enumerated(enumeration);
   status.ready();
   signals.drain.throwIfAborted();
@@ -237,6 +240,7 @@ async function receive(
   if (settings.fakeRequest !== undefined) return given(fakeReceived(settings.fakeRequest), free);
   status.set("polling", isFull(load) ? { reason: "asking for tasks of higher priority" } : {});
   let offered: Offered | undefined;
+  using _asking = context.phases.time("request");
   const received = await polling.ask(
     (controller) => {
       if (drain.aborted) return undefined;

@@ -89,6 +89,7 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
   signals.stop.throwIfAborted();
   if (settings.dump !== "machines") await checkHost(context);
   context.wakeUps.begin();
+  context.phases.begin(context.wakeUps.wokenMs);
   await using work = await nextWork(context, backoffs, signals);
   context.wakeUps.settle(work.kind !== "nothing");
   switch (work.kind) {
@@ -200,7 +201,12 @@ async function report(
     dumpResult(performed.result);
     throw new Finished();
   }
-  if (!performed.isUnwanted) await deliver(context, received, performed, signals.stop);
+  if (!performed.isUnwanted) {
+    using _sending = context.phases.time("send");
+    await deliver(context, received, performed, signals.stop);
+  }
+  const { session } = received.response;
+  context.phases.end(context.log.child({ session, task: `${received.task.name}/${received.task.version}` }));
   await held?.untilEnded(signals.stop);
   return !performed.fault;
 }

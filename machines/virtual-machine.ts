@@ -144,6 +144,8 @@ export interface StartOptions {
   publicScreen?: PublicScreen;
   /** For a machine that is saved or restored; by default its memory is the hypervisor's own. */
   memory?: Memory;
+  /** Told once the hypervisor takes commands, with the milliseconds that this took. */
+  onAnswer?: (milliseconds: number) => void;
   /** Size of the console file; default 1 MiB. */
   consoleMaxBytes?: number;
   /** Aborting while starting ends the attempt; afterwards it does nothing. */

@@ -32,6 +32,7 @@ export class WakeUps {
   #woken: { controller: string; url: string } | undefined;
   /** Whether this round was brought about by a controller. */
   #isWoken = false;
+  #wokenMs: number | undefined;
   /** When wake-ups came to nothing. */
   #vain: number[] = [];
 
@@ -53,6 +54,11 @@ export class WakeUps {
     this.#urls.clear();
   }
 
+  /** When the agent was woken for what it does now; undefined if nobody has. */
+  get wokenMs(): number | undefined {
+    return this.#wokenMs;
+  }
+
   /** A controller is asked for a task. */
   asked(controller: string): void {
     if (this.#woken?.controller === controller) this.#woken = undefined;
@@ -71,7 +77,7 @@ export class WakeUps {
    */
   settle(worked: boolean): void {
     const [woken, isWoken] = [this.#woken, this.#isWoken];
-    [this.#woken, this.#isWoken] = [undefined, false];
+    [this.#woken, this.#isWoken, this.#wokenMs] = [undefined, false, undefined];
     if (woken) void this.#decline(woken.url);
     if (!isWoken) return;
     if (worked) this.#vain = [];
@@ -103,6 +109,7 @@ export class WakeUps {
           if (signal.aborted) return;
           this.#woken = { controller, url };
           this.#isWoken = true;
+          this.#wokenMs = this.#now();
           return void log.debug("woken");
         }
         if (this.#now() - began < 1000) throw new Failure("wait", "the controller answers at once");

@@ -24,6 +24,7 @@ import type { Settings } from "../settings/settings.ts";
 export interface BootOptions {
   settings: Settings;
   startMachine: PerformingContext["startMachine"];
+  phases: PerformingContext["phases"];
   tftpPort: TftpPort | undefined;
   machine: Machine;
   mac: string;
@@ -75,7 +76,9 @@ export async function boot(options: BootOptions): Promise<Booted> {
   for (let attempt = 0; ; attempt++) {
     await using stack = new AsyncDisposableStack();
     const exchange = stack.use(await start(options, await options.snapshot()));
+    using booting = options.phases.time("boot");
     const first = await exchange.waitForFirstRequest(startupTimeoutSeconds, signal);
+    booting[Symbol.dispose]();
     if (first.kind === "done") {
       stack.move();
       return { exchange };
@@ -121,10 +124,13 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
     const device = join(saved.directory, deviceName);
     const memory: Memory = { mode: "restore", ram, device, options: visible, version };
     const exchange = stack.use(await start(options, await saved.snapshot(), memory));
+    using restoring = options.phases.time("restore");
     const address = `10.0.2.2:${exchange.tftp.port}`; // only machines of the user network are saved
     const drawn = await startWorker(exchange.machine!.warm!.control, address, secondsLeft(), signal);
     if (!(await noteRandomness(saved.directory, drawn)))
       throw new Failure("restore a machine", "its random numbers are those of an earlier task");
+    restoring[Symbol.dispose]();
+    using _beginning = options.phases.time("worker");
     const first = await exchange.waitForFirstRequest(secondsLeft(), signal);
     if (first.kind !== "done") throw new Failure("restore a machine", "it does not ask for its task in time");
     stack.move();
@@ -146,7 +152,8 @@ async function start(options: BootOptions, snapshot: string, memory?: Memory): P
     ...{ choice: settings.network, offset: settings.offset, mac: options.mac, log, signal },
     ...withoutUndefined({ user: user?.id }),
   });
-  return Exchange.start({
+  let answeredMs: number | undefined;
+  const exchange = await Exchange.start({
     readable: options.readable,
     writable: options.writable,
     address: host.address,
@@ -161,10 +168,16 @@ async function start(options: BootOptions, snapshot: string, memory?: Memory): P
         ...startOptions(settings, machine),
         ...{ mac: options.mac, directory: snapshot, network },
         ...withoutUndefined({ user, memory, publicScreen: options.publicScreen, onLog: options.onLog }),
+        onAnswer: (milliseconds) => {
+          options.phases.add("qemu", milliseconds);
+          answeredMs = performance.now();
+        },
         log,
         signal,
       }),
   });
+  if (memory && answeredMs !== undefined) options.phases.add("restore", performance.now() - answeredMs);
+  return exchange;
 }
 
 /** What of a machine follows from the settings. */

@@ -66,6 +66,7 @@ async function bootAndPublish(
   const booted = await boot({
     settings,
     startMachine: context.startMachine,
+    phases: context.phases,
     tftpPort: context.tftpPort,
     machine: pending.manifest,
     mac,

@@ -68,10 +68,12 @@ export interface Outcome {
 export async function buildOnMachine(context: PerformingContext, run: TaskRun): Promise<Outcome> {
   const stack = new AsyncDisposableStack();
   // What cannot be cleaned up is told, and does not change the outcome.
-  const cleanUp = () =>
-    stack
+  const cleanUp = async () => {
+    using _cleaning = context.phases.time("clean-up");
+    await stack
       .disposeAsync()
       .catch((error: unknown) => run.log.error({ reason: reasonOf(error) }, "machine not cleaned up"));
+  };
   let held: Held | undefined;
   try {
     const { held: kept, ...outcome } = await useMachine(context, run, stack);
@@ -110,13 +112,15 @@ async function useMachine(
   }
   log.milestone("machine is up");
   context.status.advance("building");
-  const waited = await exchange.waitForUpload(resultFiles, timeoutSeconds(context, run), interruption.signal);
+  const waited = await waitForResult(context, run, exchange);
   // From here on the result counts, or the machine is evidence: whoever needs it waits for the lock.
   interruption[Symbol.dispose]();
   if (waited.kind !== "done") return unfinished(context, run, exchange, waited, tail);
   context.status.advance("extracting");
   await exchange.tftp.close(); // what is looked at now must not change any more
+  const parsing = context.phases.time("parse");
   const uploaded = await takeUploads(context, run.entry, task, log);
+  parsing[Symbol.dispose]();
   if (uploaded === undefined)
     return { result: agentResult(task, "abnormal", machineOperation, "the result vanished") };
   const { result, broken, fault } = uploaded;
@@ -127,6 +131,25 @@ async function useMachine(
   if (result.status !== "abnormal") return { result };
   const reason = "the result is abnormal";
   return { result, held: await machineFailed(context, run, exchange, { reason, ...broken }) };
+}
+
+async function waitForResult(
+  context: PerformingContext,
+  run: TaskRun,
+  exchange: Exchange,
+): Promise<WaitResult> {
+  const building = context.phases.time("build");
+  using timers = new DisposableStack();
+  timers.use(building);
+  const onUpload = ({ method }: { method: string }) => {
+    if (method !== "put") return;
+    exchange.tftp.off("request", onUpload);
+    building[Symbol.dispose]();
+    timers.use(context.phases.time("upload"));
+  };
+  exchange.tftp.on("request", onUpload);
+  timers.defer(() => exchange.tftp.off("request", onUpload));
+  return await exchange.waitForUpload(resultFiles, timeoutSeconds(context, run), run.interruption.signal);
 }
 
 /** A person may take longer than a build, but neither longer than the controller waits. */
@@ -180,6 +203,7 @@ async function startMachine(
     ...common,
     settings: { ...settings, ...resources },
     startMachine: context.startMachine,
+    phases: context.phases,
     tftpPort: context.tftpPort,
     machine: manifest,
     mac: manifest.mac ?? randomMac(),
@@ -245,7 +269,7 @@ function warnOnce(log: Log, { bootstrapped }: MachinePaths, reason: string): voi
 
 /** Each try gets a snapshot of its own; the one before is thrown away with what the mis-boot did to it. */
 function snapshotMaker(
-  { settings, storage }: PerformingContext,
+  { settings, storage, phases }: PerformingContext,
   { machine: { paths }, log, interruption: { signal } }: TaskRun,
   stack: AsyncDisposableStack,
   disks?: string,
@@ -256,6 +280,7 @@ function snapshotMaker(
   return async () => {
     await last?.[Symbol.asyncDispose]();
     const options = { from: paths.bootstrapped, paths, instance, mode: "overlay" as const, log, signal };
+    using _making = phases.time("snapshot");
     const made = await temporarySnapshot(storage, { ...options, ...withoutUndefined({ disks }) });
     last = snapshots.use(made);
     return made.path;

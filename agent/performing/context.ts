@@ -5,6 +5,7 @@ import type { Delivery } from "../results/delivery.ts";
 import type { Directories } from "../settings/directories.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Status } from "../status/status.ts";
+import type { TaskPhases } from "../status/task-phases.ts";
 import type { TftpPort } from "../tftp/port.ts";
 import type { SignsOfLife } from "../task-state/signs-of-life.ts";
 import type { Spool } from "../task-state/spool.ts";
@@ -32,6 +33,8 @@ export interface PerformingContext {
   delivery: Delivery;
   /** Is told what is being done. */
   status: Status;
+  /** Is told where the time of a task goes. */
+  phases: TaskPhases;
   /** Version of the worker served to machines; undefined for an operator's own without a version. */
   workerVersion: string | undefined;
   /** Where people find the screen of an interactive task, `address:port`; undefined if none are accepted. */

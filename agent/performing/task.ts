@@ -55,6 +55,7 @@ export async function performTask(
   log.info({ controller: received.controller.url }, "task received");
   let entry: SpoolEntry;
   try {
+    using _noting = context.phases.time("spool-entry");
     entry = begun ?? (await beginTask(context, received));
   } catch (error) {
     assertFailure(error);
@@ -79,7 +80,9 @@ export async function performTask(
     await removeUploads(context, log);
     return { entry: undefined, result, fault: false, isUnwanted: true };
   }
+  const recording = context.phases.time("spool");
   await recordResult(context, entry, result, log);
+  recording[Symbol.dispose]();
   await removeUploads(context, log);
   log.info({ status: result.status }, "task performed");
   const performed = { entry, result, fault: outcome.fault === true };

@@ -10,9 +10,12 @@ import { machineStates, MachineView } from "./machine-view.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { SpoolMeter } from "../task-state/spool-size.ts";
 import type { Status } from "./status.ts";
+import type { TaskPhase } from "./task-phases.ts";
 
 /** From a look at an up-to-date machine to the longest build that is usual. */
 const durationBounds = [0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 10800];
+/** From a file that is written to the disk to the longest build that is usual. */
+const taskPhaseBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600, 10800];
 
 const deliveryOutcomes = ["accepted", "rejected", "failed"] as const;
 
@@ -82,6 +85,12 @@ export class AgentMetrics {
     "croft_agent_phase_duration_seconds",
     "How long the agent's phases took (enumerating, booting, building…).",
     durationBounds,
+    ["phase"],
+  );
+  readonly #taskPhases = this.registry.histogram(
+    "croft_task_phase_seconds",
+    "How long the phases of a task took, each counted once a task (enumeration, snapshot, restore, build, send…).",
+    taskPhaseBounds,
     ["phase"],
   );
   readonly #polls = this.registry.counter("croft_agent_polls_total", "Requests for a task, by controller.", [
@@ -182,6 +191,11 @@ export class AgentMetrics {
   /** By work-loop.ts. */
   bootstrapped(outcome: "success" | "failure"): void {
     this.#bootstraps.add({ outcome });
+  }
+
+  /** By task-phases.ts. */
+  taskPhase(phase: TaskPhase, seconds: number): void {
+    this.#taskPhases.observe(seconds, { phase });
   }
 
   /** By work-loop.ts. */

@@ -38,6 +38,7 @@ const stderrMaxChars = 8192;
  */
 export async function startVirtualMachine(options: StartOptions): Promise<VirtualMachine> {
   options.signal?.throwIfAborted();
+  const began = performance.now();
   await removeRuntimeFiles(options.runtimeDirectory);
   await using undo = new AsyncDisposableStack();
   const consoleFile = undo.use(openConsole(options));
@@ -76,6 +77,7 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
   await writePid(machine.pid, options);
   await serveConsole(machine, child, options);
   await untilNegotiated(machine, qmp, options, complaint);
+  options.onAnswer?.(performance.now() - began);
   await moveOperatorSocket(machine, sockets, options);
   if (options.publicScreen) await machine.setScreenPassword(options.publicScreen.password);
   if (control) machine.warm = await warmParts({ machine, qmp, control, sockets, argv, options });

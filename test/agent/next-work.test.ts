@@ -11,6 +11,7 @@ import { test } from "node:test";
 import { Backoff } from "../../os/backoff.ts";
 import type { Answer } from "../../agent/wire/answers.ts";
 import { nextWork, type RoundContext } from "../../agent/next-work.ts";
+import { TaskPhases } from "../../agent/status/task-phases.ts";
 import { Polling } from "../../agent/asking/polling.ts";
 import { Spool } from "../../agent/task-state/spool.ts";
 import { makeSettings } from "./settings/make-settings.ts";
@@ -49,6 +50,7 @@ async function contextOf(farm: Farm, changes: Partial<RoundContext> = {}): Promi
     status: { set: () => {}, ready: () => {} },
     metrics: { enumerated: () => {} },
     signs: { show: () => undefined },
+    phases: new TaskPhases(() => {}),
     ...changes,
   };
 }

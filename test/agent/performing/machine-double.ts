@@ -12,6 +12,7 @@ import { SpoolMeter } from "../../../agent/task-state/spool-size.ts";
 import { Spool } from "../../../agent/task-state/spool.ts";
 import { HostAbility } from "../../../agent/ability.ts";
 import { Status } from "../../../agent/status/status.ts";
+import { TaskPhases } from "../../../agent/status/task-phases.ts";
 import type { MachineEnd, StartOptions, VirtualMachine } from "../../../machines/virtual-machine.ts";
 import { makeFarm, toolchain, type Farm } from "../../machines/farm.ts";
 import { get, put } from "../tftp/client.ts";
@@ -158,6 +159,7 @@ export async function agentDouble(
     ...(await openConfiguredContext(settings, spool, farm.log, metrics, signs, stop)),
     signs,
     ...{ log: farm.log, spool, spoolMeter, status, metrics, hostName: "host", stop },
+    phases: new TaskPhases((phase, seconds) => metrics.taskPhase(phase, seconds)),
     ability: new HostAbility(),
     startMachine: (options) => {
       mkdirSync(options.runtimeDirectory, { recursive: true });
