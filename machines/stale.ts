@@ -1,10 +1,11 @@
 import { readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative, resolve, sep } from "node:path";
 import { Failure, isSystemError, reasonOf, assertFailure } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { listMachines, type MachinePaths } from "./layout.ts";
 import { classifyEntry, isRemoved, isSavedState } from "./names.ts";
+import { endOrphans } from "./orphans.ts";
 import { removeTreeOfSubvolumes } from "./remove.ts";
 import type { Storage } from "./storage.ts";
 
@@ -20,13 +21,15 @@ export interface StaleSnapshotOptions {
 
 /**
  * Removes what a crashed predecessor of this instance left: its temporary snapshots, and trees whose removal was
- * begun (by whomever). To be called before the first enumeration, by the only process of this instance.
+ * begun (by whomever). What still makes such a snapshot is ended first: one that appears later, nobody would look for. To be
+ * called before the first enumeration, by the only process of this instance.
  *
  * @throws {Failure} if the machines cannot be listed; what cannot be removed is logged.
  */
 export async function removeStaleSnapshots(options: StaleSnapshotOptions): Promise<void> {
   const { directory, toolchain, instance, storage, log } = options;
   const machines = listMachines(directory, toolchain);
+  await endOrphans((path) => isTemporaryOf(options, path), log);
   const stale: string[] = [];
   for (const volume of entriesOf(directory)) {
     if (volume.startsWith(".")) continue;
@@ -49,6 +52,14 @@ export async function removeStaleSnapshots(options: StaleSnapshotOptions): Promi
       log.error({ path }, error.message);
     }
   }
+}
+
+/** Whether a path is a temporary snapshot of the instance, or in one: `<directory>/<volume>/M/M-T-I-xxxxxx`. */
+function isTemporaryOf({ directory, toolchain, instance }: StaleSnapshotOptions, path: string): boolean {
+  const names = relative(resolve(directory), path).split(sep);
+  const [, machine = "", entry = ""] = names[0] === ".." ? [] : names;
+  const what = classifyEntry(machine, entry);
+  return what?.kind === "temporary" && what.toolchain === toolchain && what.instance === instance;
 }
 
 /** Saved states that were begun, or whose removal was. */
