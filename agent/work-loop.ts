@@ -208,6 +208,7 @@ async function report(
   const { session } = received.response;
   context.phases.end(context.log.child({ session, task: `${received.task.name}/${received.task.version}` }));
   await held?.untilEnded(signals.stop);
+  await using _ = { [Symbol.asyncDispose]: async () => performed.cleared };
   return !performed.fault;
 }
 
@@ -218,6 +219,7 @@ async function deliver(
   { entry, result }: Performed,
   stop: AbortSignal,
 ): Promise<void> {
+  await performed.cleared;
   context.status.advance("delivering");
   using grace = new Grace(stop, lastDeliverySeconds);
   const { resultUrl } = received.response;

@@ -56,12 +56,14 @@ export interface Outcome {
   held?: Held & AsyncDisposable;
   /** A fault of the farm, not of the build. */
   fault?: boolean;
+  /** Fulfilled, never rejected, once the machine is gone; a task without one needs no waiting. */
+  gone?: Promise<void>;
   /** Nobody waits for the result. */
   isUnwanted?: boolean;
 }
 
 /**
- * Performs a task on its machine.
+ * Performs a task on its machine, which may still be on its way out when the outcome is there.
  *
  * @throws {Failure} for a fault of the farm itself; the interruption's reason if interrupted. The machine is gone then.
  */
@@ -76,11 +78,12 @@ export async function buildOnMachine(context: PerformingContext, run: TaskRun): 
   };
   let held: Held | undefined;
   try {
-    const { held: kept, ...outcome } = await useMachine(context, run, stack);
-    held = kept;
-    return held ? { ...outcome, held: { ...held, [Symbol.asyncDispose]: cleanUp } } : outcome;
-  } finally {
-    if (!held) await cleanUp();
+    const { held, ...outcome } = await useMachine(context, run, stack);
+    if (held) return { ...outcome, held: { ...held, [Symbol.asyncDispose]: cleanUp } };
+    return { ...outcome, gone: cleanUp() };
+  } catch (error) {
+    await cleanUp();
+    throw error;
   }
 }
 

@@ -29,6 +29,8 @@ export interface Performed {
   fault: boolean;
   /** Nobody waits for the result. */
   isUnwanted?: true;
+  /** Fulfilled, never rejected, once nothing is left of the task but its result: the next one is not to begin before. */
+  cleared?: Promise<void>;
   /** The machine is held for the operator, and so is its lock; once the result is sent, this is to be waited for. */
   held?: Held & AsyncDisposable;
 }
@@ -70,23 +72,31 @@ export async function performTask(
     received.logUrl === undefined ? undefined : new LiveLog(context.client, received.logUrl, log);
   const outcome = await decide(context, { received, task, machine, entry, log, live, interruption });
   const held = stack.use(outcome.held);
-  if (!held) lock[Symbol.dispose](); // others may wait for it; all the rest needs no machine
+  // Others may wait for the lock; all the rest needs no machine, and is done while that ends.
+  const gone = held
+    ? Promise.resolve()
+    : (outcome.gone ?? Promise.resolve()).then(() => lock[Symbol.dispose]());
+  stack.defer(() => gone);
   const { result } = outcome;
   context.status.advance("recording");
   if (outcome.isUnwanted) {
     log.info("task given up: nobody waits for its result any more");
     await entry.remove();
     context.signs.end(session);
+    await gone;
     await removeUploads(context, log);
     return { entry: undefined, result, fault: false, isUnwanted: true };
   }
   const recording = context.phases.time("spool");
   await recordResult(context, entry, result, log);
   recording[Symbol.dispose]();
-  await removeUploads(context, log);
   log.info({ status: result.status }, "task performed");
-  const performed = { entry, result, fault: outcome.fault === true };
-  if (!held) return performed;
+  const cleared = gone.then(() => removeUploads(context, log));
+  const performed = { entry, result, fault: outcome.fault === true, cleared };
+  if (!held) {
+    stack.move(); // the lock is given back as soon as the machine is gone
+    return performed;
+  }
   const kept = stack.move();
   const untilEnded = (signal: AbortSignal) => held.untilEnded(signal);
   return { ...performed, held: { untilEnded, [Symbol.asyncDispose]: () => kept.disposeAsync() } };

@@ -54,9 +54,10 @@ async function performed(path: string) {
   return await record(path, async (told) => {
     tell = told;
     const never = { signal: new AbortController().signal, [Symbol.dispose]: () => {} };
-    const { result, entry } = await performTask(agent.context, received, bootstrapped, never);
+    const { result, entry, cleared } = await performTask(agent.context, received, bootstrapped, never);
     assert.equal(result.status, "success");
     assert.ok(entry);
+    await cleared;
     told("performed");
   });
 }

@@ -29,6 +29,7 @@ async function perform(
   changes: Partial<Settings> = {},
   more = "",
   { login, ...told }: Partial<ReceivedTask> & { login?: string } = {},
+  isCleared = true,
 ): Promise<Run> {
   const agent = await agentDouble(play, changes);
   await agent.farm.bootstrapAll();
@@ -52,6 +53,7 @@ async function perform(
     },
   };
   const performed = await performTask({ ...agent.context, login }, received, machine, interruption);
+  if (isCleared) await performed.cleared;
   const isFree = () =>
     agent.farm.enumerate((found) => found.machines.some(({ state }) => state === "locked"));
   const log = performed.result.operations.map((operation) => operation.log).join("");
@@ -85,6 +87,24 @@ test("a result that arrives while the machine runs: it is forced down, and its l
   assert.equal(run.performed.result.status, "success");
   assert.deepEqual([run.machines[0]!.calls, run.performed.held, run.disarmed], [["gone"], undefined, true]);
   assert.equal(await run.isFree(), true);
+});
+
+test("a result is written down while its machine is on its way out, and the lock is free once that is gone", async () => {
+  const away = Promise.withResolvers<void>();
+  const play: Play = async (machine) => {
+    const goes = machine.forceDown.bind(machine);
+    machine.forceDown = () => away.promise.then(goes);
+    await begins(machine);
+    await machine.upload("result.manifest", resultText());
+  };
+  await using run = await perform(play, {}, "", {}, false);
+  const { performed } = run;
+  assert.equal(await performed.entry!.isDecided(), true);
+  assert.equal(await run.isFree(), false);
+  away.resolve();
+  await performed.cleared;
+  assert.equal(await run.isFree(), true);
+  assert.deepEqual(await run.agent.farm.names("m"), ["m-1", "m-1.1", "m-gcc", "m-gcc.lock"]);
 });
 
 test("upload before exit, and exit seen before the upload: the result counts either way", async () => {
