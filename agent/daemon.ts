@@ -25,6 +25,7 @@ import { factsOf } from "./status/facts.ts";
 import { lockInstance } from "./instance-lock.ts";
 import { AgentMetrics } from "./status/metrics.ts";
 import { openClient, openConfiguredContext } from "./configured-context.ts";
+import { Ahead } from "./performing/ahead.ts";
 import { recover } from "./performing/recovery.ts";
 import { reloadSettings } from "./reload.ts";
 import { instanceName, type Settings } from "./settings/settings.ts";
@@ -55,6 +56,7 @@ export async function runAgent(
     using _instance = await lockInstance(settings, log);
     const context = await openContext(settings, spool, log, signals.stop);
     await using _ability = context.ability;
+    await using _ahead = context.ahead;
     await using _signs = context.signs;
     if (settings.systemd) for (const fact of factsOf(context)) log.info(fact);
     await using _statusServer = settings.statusListen
@@ -86,6 +88,7 @@ async function openContext(settings: Settings, spool: Spool, log: Log, stop: Abo
     metrics,
     phases: new TaskPhases((phase, seconds) => metrics.taskPhase(phase, seconds)),
     ability,
+    ahead: new Ahead(),
     tftpPort: ability.tftpPort,
     startMachine: startVirtualMachine,
     hostName: hostname(),

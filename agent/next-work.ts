@@ -18,7 +18,7 @@ import { agentOperation } from "../manifests/result.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
 import type { Backoff } from "../os/backoff.ts";
 import type { TaskMachine } from "./performing/build.ts";
-import { isToBeSaved } from "./settings/warm.ts";
+import { isToBeSaved, type WarmSubject } from "./settings/warm.ts";
 import { acquireMachine, type Abandoned, type Acquired } from "./asking/acquire-machine.ts";
 import type { Context } from "./context.ts";
 import { loadOf } from "./asking/interrupter.ts";
@@ -56,6 +56,8 @@ export type Work = AsyncDisposable &
     | { kind: "bootstrap"; pending: PendingBootstrap }
     /** A machine to be saved where it waits for a task, while there is none. */
     | { kind: "save"; machine: TaskMachine }
+    /** A machine to be restored ahead of its next task, likewise. */
+    | { kind: "ahead"; machine: TaskMachine }
     | TaskWork
     | AbandonedWork
     /** For a mode that prints it. */
@@ -76,6 +78,8 @@ export interface RoundContext extends Pick<
   metrics: Pick<Context["metrics"], "enumerated">;
   signs: Pick<Context["signs"], "show">;
   phases: Pick<Context["phases"], "time">;
+  /** Whether a machine that is free is to be restored ahead of its next task. */
+  isWantedAhead: (subject: WarmSubject) => Promise<boolean>;
 }
 
 /** What is remembered of failures, for the time of the process. */
@@ -129,7 +133,9 @@ export async function nextWork(
     signals.drain.throwIfAborted();
     const full = isFull(loadOf(enumeration, settings.instanceMax));
     const unsaved = full ? undefined : free.find((machine) => isUnsaved(context, machine));
-    if (unsaved) return saving(unsaved, enumeration.take(unsaved), toolchainLock);
+    if (unsaved) return holding("save", unsaved, enumeration.take(unsaved), toolchainLock);
+    const ahead = full ? undefined : await wantedAhead(context, free);
+    if (ahead) return holding("ahead", ahead, enumeration.take(ahead), toolchainLock);
     // As long as the toolchain lock is held, nobody can take one.
     const watch = new MachineWatch(
       enumeration.machines.map(({ paths }) => paths.lock),
@@ -155,14 +161,28 @@ function isUnsaved({ settings }: RoundContext, { paths, manifest }: LockedMachin
   return isToBeSaved(settings, { paths, bootstrapped: manifest });
 }
 
+async function wantedAhead(
+  context: RoundContext,
+  free: readonly LockedMachine[],
+): Promise<LockedMachine | undefined> {
+  for (const machine of free)
+    if (await context.isWantedAhead({ paths: machine.paths, bootstrapped: machine.manifest })) return machine;
+  return undefined;
+}
+
 /** Who looks sees a machine that is being made ready, and does not interrupt. */
-function saving({ paths, manifest }: LockedMachine, lock: MachineLock, toolchainLock: ToolchainLock): Work {
+function holding(
+  kind: "save" | "ahead",
+  { paths, manifest }: LockedMachine,
+  lock: MachineLock,
+  toolchainLock: ToolchainLock,
+): Work {
   using onFailure = new DisposableStack();
   onFailure.use(lock);
   lock.write(toolchainLock);
   onFailure.move();
   const machine = { paths, bootstrapped: manifest, lock };
-  return { kind: "save", machine, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() };
+  return { kind, machine, [Symbol.asyncDispose]: async () => lock[Symbol.dispose]() };
 }
 
 /** Says for what the machine is held, while nobody can look; from then on the task may be interrupted. */

@@ -11,6 +11,7 @@ import { resultRequest } from "./results/record-result.ts";
 import { dumpMachines, dumpResult, dumpTask } from "./dump.ts";
 import { Grace } from "./wire/grace.ts";
 import { nextWork, type AbandonedWork, type Backoffs, type TaskWork } from "./next-work.ts";
+import type { WarmSubject } from "./settings/warm.ts";
 import { assignmentOf } from "./task-state/assignment.ts";
 import type { ReceivedTask } from "./task-state/received-task.ts";
 import type { SignalWatch } from "./signals.ts";
@@ -44,7 +45,10 @@ export async function workLoop(
   const faults = new Backoff<"fault">(faultPauseMaxSeconds);
   while (!signals.drain.aborted) {
     try {
-      if (signals.takeReload()) await reload(context);
+      if (signals.takeReload()) {
+        await context.ahead.discard();
+        await reload(context);
+      }
       if (await round(context, backoffs, signals)) {
         faults.succeeded("fault");
         context.status.worked();
@@ -90,14 +94,21 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
   if (settings.dump !== "machines") await checkHost(context);
   context.wakeUps.begin();
   context.phases.begin(context.wakeUps.wokenMs);
-  await using work = await nextWork(context, backoffs, signals);
+  const isWantedAhead = (subject: WarmSubject) => context.ahead.isWanted(context, subject);
+  await using work = await nextWork({ ...context, isWantedAhead }, backoffs, signals);
   context.wakeUps.settle(work.kind !== "nothing");
   switch (work.kind) {
     case "bootstrap":
+      await context.ahead.discard();
       return await bootstrap(context, work.pending, backoffs.bootstrap, signals);
     case "save":
+      await context.ahead.discard();
       status.set("saving", { machine: work.machine.paths.name });
       await saveMachine(context, work.machine, signals.stop);
+      return true;
+    case "ahead":
+      status.set("restoring", { machine: work.machine.paths.name });
+      await context.ahead.keep(context, work.machine, signals.stop);
       return true;
     case "machines":
       dumpMachines(work.machines);
@@ -107,6 +118,7 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
       throw new Finished();
     case "nothing":
       status.worked(); // not only after the sleep
+      await context.ahead.look(context);
       await context.delivery.sendDue(signals.stop); // tasks that were refused
       status.set("idle", { reason: waitingFor(work) });
       await sleepUntilWoken(
@@ -196,6 +208,7 @@ async function report(
   const { settings, metrics } = context;
   metrics.built(performed.result.status);
   await using held = performed.held;
+  await using _ = { [Symbol.asyncDispose]: async () => performed.cleared };
   if (settings.dump === "result" || settings.fakeRequest !== undefined) {
     await performed.entry?.remove();
     dumpResult(performed.result);
@@ -206,9 +219,9 @@ async function report(
     await deliver(context, received, performed, signals.stop);
   }
   const { session } = received.response;
+  await performed.cleared;
   context.phases.end(context.log.child({ session, task: `${received.task.name}/${received.task.version}` }));
   await held?.untilEnded(signals.stop);
-  await using _ = { [Symbol.asyncDispose]: async () => performed.cleared };
   return !performed.fault;
 }
 
@@ -219,7 +232,6 @@ async function deliver(
   { entry, result }: Performed,
   stop: AbortSignal,
 ): Promise<void> {
-  await performed.cleared;
   context.status.advance("delivering");
   using grace = new Grace(stop, lastDeliverySeconds);
   const { resultUrl } = received.response;

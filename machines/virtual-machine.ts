@@ -74,6 +74,8 @@ export interface WarmMachine {
   readonly options: readonly string[];
   /** Version of the hypervisor. */
   readonly version: string;
+  /** Has a machine that was restored go on: until then it stands still. */
+  proceed(): Promise<void>;
   /**
    * Stops the machine, writes the state of its devices to a file that is not there, and ends it.
    *
@@ -86,7 +88,8 @@ export interface WarmMachine {
  * Where a machine's memory is.
  *
  * `save`: in the file, which is there and empty; what that has at the end belongs to what {@link WarmMachine.save} wrote.
- * `restore`: as in the file, which stays as it is; the machine goes on where it was saved, with the same disks.
+ * `restore`: as in the file, which stays as it is; the machine goes on where it was saved, with the same disks, when it is
+ * told to ({@link WarmMachine.proceed}).
  */
 export type Memory =
   | { mode: "save"; ram: string }

@@ -11,6 +11,7 @@ import type { MachineEnd, Memory, PublicScreen } from "../../machines/virtual-ma
 import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
 import { deviceName, ramName, type WarmState } from "../../machines/warm/state.ts";
 import type { Machine } from "../../manifests/machine.ts";
+import type { AheadMachine } from "./ahead.ts";
 import type { PerformingContext } from "./context.ts";
 import { startWorker } from "./control-port.ts";
 import { keepEvidence } from "./evidence.ts";
@@ -24,7 +25,7 @@ import type { Settings } from "../settings/settings.ts";
 export interface BootOptions {
   settings: Settings;
   startMachine: PerformingContext["startMachine"];
-  phases: PerformingContext["phases"];
+  phases: PerformingContext["phases"] | undefined;
   tftpPort: TftpPort | undefined;
   machine: Machine;
   mac: string;
@@ -50,6 +51,8 @@ export interface SavedMachine {
   state: Pick<WarmState, "options" | "version" | "bootSeconds">;
   /** Where the machine's disks of that instant are. */
   snapshot: () => Promise<string>;
+  /** The machine itself, if it was restored ahead of the task. */
+  ahead?: AheadMachine | undefined;
   /** Told why the machine is booted all the same; the state is not to be used again. */
   failed: (reason: string) => Promise<void>;
 }
@@ -76,9 +79,9 @@ export async function boot(options: BootOptions): Promise<Booted> {
   for (let attempt = 0; ; attempt++) {
     await using stack = new AsyncDisposableStack();
     const exchange = stack.use(await start(options, await options.snapshot()));
-    using booting = options.phases.time("boot");
+    using booting = options.phases?.time("boot");
     const first = await exchange.waitForFirstRequest(startupTimeoutSeconds, signal);
-    booting[Symbol.dispose]();
+    booting?.[Symbol.dispose]();
     if (first.kind === "done") {
       stack.move();
       return { exchange };
@@ -114,27 +117,29 @@ const restoreLeastSeconds = 20;
  * @throws the signal's reason if aborted.
  */
 async function restore(options: BootOptions, saved: SavedMachine): Promise<Exchange | undefined> {
-  const { signal, log } = options;
-  const { options: visible, version, bootSeconds } = saved.state;
-  const deadline = performance.now() + Math.max(bootSeconds, restoreLeastSeconds) * 1000;
+  const { signal, log, phases } = options;
+  const { ahead } = saved;
+  const deadline = performance.now() + Math.max(saved.state.bootSeconds, restoreLeastSeconds) * 1000;
   const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
   await using stack = new AsyncDisposableStack();
   try {
-    const ram = join(saved.directory, ramName);
-    const device = join(saved.directory, deviceName);
-    const memory: Memory = { mode: "restore", ram, device, options: visible, version };
-    const exchange = stack.use(await start(options, await saved.snapshot(), memory));
-    using restoring = options.phases.time("restore");
+    if (ahead) ahead.listen(options.onLog ?? (() => {}));
+    const exchange = stack.use(
+      ahead ? ahead.exchange : await startRestored(options, saved, await saved.snapshot()),
+    );
+    using restoring = phases?.time("restore");
+    const { control, proceed } = exchange.machine!.warm!;
+    await proceed();
     const address = `10.0.2.2:${exchange.tftp.port}`; // only machines of the user network are saved
-    const drawn = await startWorker(exchange.machine!.warm!.control, address, secondsLeft(), signal);
+    const drawn = await startWorker(control, address, secondsLeft(), signal);
     if (!(await noteRandomness(saved.directory, drawn)))
       throw new Failure("restore a machine", "its random numbers are those of an earlier task");
-    restoring[Symbol.dispose]();
-    using _beginning = options.phases.time("worker");
+    restoring?.[Symbol.dispose]();
+    using _beginning = phases?.time("worker");
     const first = await exchange.waitForFirstRequest(secondsLeft(), signal);
     if (first.kind !== "done") throw new Failure("restore a machine", "it does not ask for its task in time");
     stack.move();
-    log.step("machine restored");
+    log.step({ ahead: ahead !== undefined }, "machine restored");
     return exchange;
   } catch (error) {
     signal.throwIfAborted();
@@ -144,7 +149,21 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
   }
 }
 
-async function start(options: BootOptions, snapshot: string, memory?: Memory): Promise<Exchange> {
+/** What it takes to start a machine. */
+type StartParts = Omit<BootOptions, "snapshot" | "startupTimeoutSeconds" | "retries" | "evidence" | "saved">;
+
+/** Starts a machine as it was saved; it stands still. */
+export function startRestored(
+  options: StartParts,
+  { directory, state }: Pick<SavedMachine, "directory" | "state">,
+  snapshot: string,
+): Promise<Exchange> {
+  const [ram, device] = [join(directory, ramName), join(directory, deviceName)];
+  const { options: visible, version } = state;
+  return start(options, snapshot, { mode: "restore", ram, device, options: visible, version });
+}
+
+async function start(options: StartParts, snapshot: string, memory?: Memory): Promise<Exchange> {
   const { settings, machine, log, signal } = options;
   await makeRuntimeDirectory(settings.runtime);
   const user = machineUser(settings.machineUid, settings.accel, log);
@@ -169,14 +188,14 @@ async function start(options: BootOptions, snapshot: string, memory?: Memory): P
         ...{ mac: options.mac, directory: snapshot, network },
         ...withoutUndefined({ user, memory, publicScreen: options.publicScreen, onLog: options.onLog }),
         onAnswer: (milliseconds) => {
-          options.phases.add("qemu", milliseconds);
+          options.phases?.add("qemu", milliseconds);
           answeredMs = performance.now();
         },
         log,
         signal,
       }),
   });
-  if (memory && answeredMs !== undefined) options.phases.add("restore", performance.now() - answeredMs);
+  if (memory && answeredMs !== undefined) options.phases?.add("restore", performance.now() - answeredMs);
   return exchange;
 }
 

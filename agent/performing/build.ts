@@ -76,7 +76,6 @@ export async function buildOnMachine(context: PerformingContext, run: TaskRun): 
       .disposeAsync()
       .catch((error: unknown) => run.log.error({ reason: reasonOf(error) }, "machine not cleaned up"));
   };
-  let held: Held | undefined;
   try {
     const { held, ...outcome } = await useMachine(context, run, stack);
     if (held) return { ...outcome, held: { ...held, [Symbol.asyncDispose]: cleanUp } };
@@ -211,7 +210,7 @@ async function startMachine(
     machine: manifest,
     mac: manifest.mac ?? randomMac(),
     snapshot: snapshotMaker(context, run, stack),
-    ...withoutUndefined({ saved: savedMachine(context, run, stack) }),
+    ...withoutUndefined({ saved: await savedMachine(context, run, stack) }),
     startupTimeoutSeconds: settings.startupTimeoutSeconds.build,
     retries: settings.buildRetries,
     evidence: directories.evidence,
@@ -234,16 +233,18 @@ async function provideTask(
 }
 
 /** What the machine is restored from; undefined if it is to be booted. */
-function savedMachine(
+async function savedMachine(
   context: PerformingContext,
   run: TaskRun,
   stack: AsyncDisposableStack,
-): SavedMachine | undefined {
+): Promise<SavedMachine | undefined> {
   const { settings } = context;
   const { machine, task, log } = run;
   // A person's screen is given to it when it starts, and a boosted one is a larger one.
-  if (task.interactive !== undefined || isBoosted(run.received.controller.priority)) return undefined;
-  const found = usableState(settings, machine);
+  const mayBe = task.interactive === undefined && !isBoosted(run.received.controller.priority);
+  const found = mayBe ? usableState(settings, machine) : undefined;
+  if (found === undefined || "reason" in found) await context.ahead.discard(); // two do not run at once
+  if (found === undefined) return undefined;
   if ("reason" in found) {
     if (found.isLost) warnOnce(log, machine.paths, found.reason);
     else log.step({ reason: found.reason }, "machine is booted");
@@ -257,8 +258,10 @@ function savedMachine(
         log.error({ directory, reason: reasonOf(error) }, "a machine's state is not removed"),
     );
   };
+  const ahead = await context.ahead.take(context, machine.paths, found.state);
+  stack.use(ahead?.snapshot);
   const snapshot = snapshotMaker(context, run, stack, directory);
-  return { directory, state: found.state, snapshot, failed };
+  return { directory, state: found.state, snapshot, ahead, failed };
 }
 
 /** What has been said, by machine: it holds for every task. */

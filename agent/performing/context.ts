@@ -1,6 +1,7 @@
 import type { Log } from "../../os/log.ts";
 import type { Storage } from "../../machines/storage.ts";
 import type { StartOptions, VirtualMachine } from "../../machines/virtual-machine.ts";
+import type { Ahead } from "./ahead.ts";
 import type { Delivery } from "../results/delivery.ts";
 import type { Directories } from "../settings/directories.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -31,6 +32,8 @@ export interface PerformingContext {
   spool: Spool;
   /** Sends earlier results while this one waits. */
   delivery: Delivery;
+  /** Keeps a machine restored while there is no task. */
+  ahead: Ahead;
   /** Is told what is being done. */
   status: Status;
   /** Is told where the time of a task goes. */

@@ -32,6 +32,12 @@ export function warmObstacle(settings: Settings, { paths, bootstrapped }: WarmSu
   return undefined;
 }
 
+/** Why no machine is restored ahead of its task; undefined if one may be. */
+export function aheadObstacle({ ahead, warm, fakeMachine }: Settings): string | undefined {
+  if (!ahead) return "--ahead off";
+  return !warm || fakeMachine !== undefined ? "no machine is restored" : undefined;
+}
+
 /** What a machine's saved state belongs to, were it made now. */
 export function belongingOf(settings: Settings, { paths, bootstrapped }: WarmSubject): Belonging {
   const program = settings.qemu ?? qemuFor(architectureOf(paths.bootstrapped));

@@ -79,6 +79,10 @@ const table = {
     works: true,
     limitSeconds: ({ startupTimeoutSeconds: { build } }) => build + 300 + storageSeconds,
   },
+  restoring: {
+    text: ({ machine }) => `restoring ${machine ?? "a machine"} ahead of its next task`,
+    limitSeconds: () => 300 + storageSeconds,
+  },
   building: {
     text: (activity) => `building ${subject(activity)}`,
     timed: true,

@@ -140,7 +140,7 @@ export async function saveDevices(
   }
 }
 
-/** Has a machine that was started with `-incoming defer` go on where it was saved. */
+/** Restores a machine that was started with `-incoming defer`; it stands still where it was saved. */
 export async function restoreDevices(
   qmp: QmpClient,
   migration: Migration,
@@ -149,6 +149,10 @@ export async function restoreDevices(
   await qmp.execute("migrate-set-capabilities", { capabilities }, stepSeconds);
   await qmp.execute("migrate-incoming", { uri: `fd:${descriptor}` }, stepSeconds);
   await migration.wait();
+}
+
+/** Has a restored machine go on. */
+export async function proceedRestored(qmp: QmpClient): Promise<void> {
   await qmp.execute("cont", {}, stepSeconds);
 }
 

@@ -11,7 +11,7 @@ import { ConsoleServer } from "./console-server.ts";
 import { InheritedFiles } from "./inherited-files.ts";
 import { lendSnapshot } from "./lent-snapshot.ts";
 import { QemuMachine } from "./machine.ts";
-import { differenceOf, restoreDevices, saveDevices, visibleOptions } from "./memory.ts";
+import { differenceOf, proceedRestored, restoreDevices, saveDevices, visibleOptions } from "./memory.ts";
 import { QmpClient } from "./qmp.ts";
 import {
   consoleFileName,
@@ -119,7 +119,8 @@ async function warmParts({ machine, qmp, control, sockets, argv, options }: Warm
     await attempt(`save machine '${name}'`, saveDevices(qmp, machine.migration, socket, device));
     await machine.forceDown(); // by its own command: it writes what it has of its disks
   };
-  return { control, options: visibleOptions(argv), version, save };
+  const proceed = () => attempt(`restore machine '${name}'`, proceedRestored(qmp));
+  return { control, options: visibleOptions(argv), version, proceed, save };
 }
 
 /** For the successor of an agent that crashes, and for operators. */

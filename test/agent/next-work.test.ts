@@ -51,6 +51,7 @@ async function contextOf(farm: Farm, changes: Partial<RoundContext> = {}): Promi
     metrics: { enumerated: () => {} },
     signs: { show: () => undefined },
     phases: new TaskPhases(() => {}),
+    isWantedAhead: () => Promise.resolve(false),
     ...changes,
   };
 }

@@ -13,9 +13,11 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { packageFile } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 let farm: Farm;
@@ -102,12 +104,37 @@ test("the state and its size are told", async () => {
   assert.match((await machine("list")).stdout, /WARM[^]* yes +/);
 });
 
+async function untilCount(text: string, atLeast: number): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  while (count(text) < atLeast) {
+    if (performance.now() > deadline) throw new Error(`no '${text}' in:\n${agentLog()}`);
+    await delay(50);
+  }
+}
+
+test("an idle agent keeps a copy of the machine that it used last; when it is killed, its successor clears that away", async () => {
+  const kept = "a copy is kept ahead of the next task";
+  await untilCount(kept, 1);
+  const [before, copies] = [count('"ahead":true'), count(kept)];
+  await build();
+  assert.equal(count('"ahead":true'), before + 1, agentLog());
+  await untilCount(kept, copies + 1);
+  await farm.killAgent();
+  assert.equal(left().length, 1);
+  await farm.startAgent();
+  await build();
+  await untilCount(kept, 1);
+  await farm.stopAgent();
+  assert.deepEqual(left(), []);
+  await farm.startAgent();
+});
+
 test("a memory that was written since is not used: the machine is booted, which is told once", async () => {
   const { atime, mtime } = statSync(at("warm/ram"));
   truncateSync(at("warm/ram"), statSync(at("warm/ram")).size);
   utimesSync(at("warm/ram"), atime, mtime);
   await build();
-  assert.equal(count("machine restored"), 3);
+  assert.equal(count("machine restored"), 0);
   assert.equal(count("its saved state does not count"), 1);
   assert.match(agentLog(), /'warm\/ram' has changed since it was saved/);
 });

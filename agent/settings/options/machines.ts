@@ -71,6 +71,17 @@ export const machineOptions: readonly OptionDeclaration[] = [
       "A machine is saved after its bootstrap, beside its disks; see the chapter on machines that start at once. A file `no-warm` in a machine's directory, or in its revision, does the same for that machine alone.",
   },
   {
+    name: "ahead",
+    kind: "choice",
+    value: "WHEN",
+    choices: ["auto", "off"],
+    default: "auto",
+    prose:
+      "restore the machine that was used last while there is no task: auto (if the host has the memory) or off",
+    details:
+      "The memory that is available must be four times that of the machines of all instances; with less than twice that, the machine is thrown away.",
+  },
+  {
     name: "upload-max",
     kind: "integer",
     value: "BYTES",

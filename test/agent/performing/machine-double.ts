@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Context } from "../../../agent/context.ts";
 import { AgentMetrics } from "../../../agent/status/metrics.ts";
 import { SignsOfLife } from "../../../agent/task-state/signs-of-life.ts";
+import { Ahead } from "../../../agent/performing/ahead.ts";
 import { Failure } from "../../../os/failure.ts";
 import { openConfiguredContext } from "../../../agent/configured-context.ts";
 import type { Settings } from "../../../agent/settings/settings.ts";
@@ -13,7 +14,12 @@ import { Spool } from "../../../agent/task-state/spool.ts";
 import { HostAbility } from "../../../agent/ability.ts";
 import { Status } from "../../../agent/status/status.ts";
 import { TaskPhases } from "../../../agent/status/task-phases.ts";
-import type { MachineEnd, StartOptions, VirtualMachine } from "../../../machines/virtual-machine.ts";
+import type {
+  MachineEnd,
+  StartOptions,
+  VirtualMachine,
+  WarmMachine,
+} from "../../../machines/virtual-machine.ts";
 import { makeFarm, toolchain, type Farm } from "../../machines/farm.ts";
 import { get, put } from "../tftp/client.ts";
 
@@ -25,6 +31,8 @@ export class MachineDouble implements VirtualMachine {
   readonly user = undefined;
   readonly options: StartOptions;
   readonly ended: Promise<MachineEnd>;
+  /** Of one that is restored. */
+  warm?: WarmMachine;
   /** What the agent did with it. */
   readonly calls: string[] = [];
   /** Called on the power button; by default the guest obeys. */
@@ -161,6 +169,7 @@ export async function agentDouble(
     ...{ log: farm.log, spool, spoolMeter, status, metrics, hostName: "host", stop },
     phases: new TaskPhases((phase, seconds) => metrics.taskPhase(phase, seconds)),
     ability: new HostAbility(),
+    ahead: new Ahead(),
     startMachine: (options) => {
       mkdirSync(options.runtimeDirectory, { recursive: true });
       const machine = new MachineDouble(options);

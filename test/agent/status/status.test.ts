@@ -203,9 +203,9 @@ test("after a reload the controllers of the new settings are shown, with what is
 test("every metric, every state and every phase stands in the manual, and the manual tells of no others", () => {
   const manual = readFileSync(packageFile("docs", "monitoring.md"), "utf8");
   const { descriptions } = metricsOf(new Status(silentLog(), false)).registry;
-  const rows = [...manual.matchAll(/^\| `((?:croft_agent|croft_task|process)_\w+)` \| (\w+) \| ([^|]*) \|/gm)].map(
-    ([, name, type, labels]) => `${name} ${type} ${labels!.replaceAll("`", "").trim()}`,
-  );
+  const rows = [
+    ...manual.matchAll(/^\| `((?:croft_agent|croft_task|process)_\w+)` \| (\w+) \| ([^|]*) \|/gm),
+  ].map(([, name, type, labels]) => `${name} ${type} ${labels!.replaceAll("`", "").trim()}`);
   const expected = descriptions.map(({ name, type, labels }) =>
     `${name} ${type} ${labels.join(", ")}`.trimEnd(),
   );

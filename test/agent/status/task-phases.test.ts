@@ -51,7 +51,9 @@ test("a task that is booted has its phases in the metrics", async () => {
   const { phases, metrics } = agent.context;
   phases.begin();
   const interruption = { signal: new AbortController().signal, [Symbol.dispose]: () => {} };
-  await (await performTask(agent.context, received, machine, interruption)).cleared;
+  await (
+    await performTask(agent.context, received, machine, interruption)
+  ).cleared;
   phases.end(silentLog());
   const text = await metrics.registry.format();
   const counts = [...text.matchAll(/^croft_task_phase_seconds_count\{phase="(.*)"\} (\d+)$/gm)];

@@ -1,0 +1,166 @@
+/**
+ * A machine that is restored before there is a task for it: the one that the instance used last, standing still where it
+ * waits for a task, on a snapshot of its own.
+ *
+ * It runs nothing, and has heard nothing from the agent yet; so it needs no lock, and others may use the machine that it is a
+ * copy of, or replace it. Whoever takes it holds the machine's lock, and the machine and its saved state are still what they
+ * were, to the times of their files. Everything else has it thrown away: a task for another machine, a bootstrap, a reload,
+ * memory that gets scarce, the agent's end. A crash leaves what a crash leaves of any machine: QEMU dies with the agent, and the
+ * successor removes the snapshot.
+ *
+ * While it is kept, nothing happens: it is looked at when the agent looks at its machines anyway.
+ */
+import { readFile } from "node:fs/promises";
+import { reasonOf } from "../../os/failure.ts";
+import type { MachinePaths } from "../../machines/layout.ts";
+import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
+import { warmDirectory, type WarmState } from "../../machines/warm/state.ts";
+import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
+import { aheadObstacle, ramFor, usableState, type WarmSubject } from "../settings/warm.ts";
+import { randomMac, startRestored } from "./boot.ts";
+import type { PerformingContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** A machine that stands still, with its snapshot; whoever has taken it disposes of both, of the machine first. */
+export interface AheadMachine {
+  exchange: Exchange;
+  snapshot: AsyncDisposable;
+  /** Has what the guest writes to its log go there. */
+  listen: (onLog: (chunk: Buffer) => void) => void;
+}
+
+interface Kept extends AheadMachine {
+  subject: WarmSubject;
+  /** The state that it was restored from. */
+  state: WarmState;
+  hasEnded: boolean;
+  /** Where it would exchange files, which are a task's afterwards. */
+  directories: readonly string[];
+}
+
+export class Ahead implements AsyncDisposable {
+  #kept: Kept | undefined;
+  /** The machine that was used last; undefined if it is not to be kept. */
+  #last: string | undefined;
+
+  /** Whether a machine that is free is to be restored now, with its lock held: it was used last. */
+  async isWanted({ settings, log }: PerformingContext, subject: WarmSubject): Promise<boolean> {
+    if (this.#kept || subject.paths.bootstrapped !== this.#last || aheadObstacle(settings)) return false;
+    if (!("state" in usableState(settings, subject))) return false;
+    const { needed, available } = await memoryFor(settings, subject);
+    if (available >= needed.toKeep) return true;
+    log.debug({ machine: subject.paths.name, available, needed }, "too little memory to restore it ahead");
+    return false;
+  }
+
+  /**
+   * Restores a machine; the caller holds its lock, and may give it back afterwards. A failure is told, and the machine is not
+   * tried again before its next task.
+   *
+   * @throws the signal's reason if aborted.
+   */
+  async keep(context: PerformingContext, subject: WarmSubject, signal: AbortSignal): Promise<void> {
+    const { settings, storage, directories } = context;
+    const { paths, bootstrapped } = subject;
+    const log = context.log.child({ machine: paths.name });
+    await this.discard();
+    const found = usableState(settings, subject);
+    if (!("state" in found)) return;
+    const disks = warmDirectory(paths);
+    await using undo = new AsyncDisposableStack();
+    try {
+      await freshDirectories(directories.get, directories.put);
+      const { instance } = settings;
+      const snapshot = undo.use(
+        await temporarySnapshot(storage, {
+          ...{ from: paths.bootstrapped, paths, instance, mode: "overlay", disks, log, signal },
+        }),
+      );
+      let onLog: (chunk: Buffer) => void = () => {};
+      const { mac = randomMac() } = bootstrapped.machine;
+      const exchange = undo.use(
+        await startRestored(
+          {
+            ...{ settings, mac, log, signal, machine: bootstrapped.machine, phases: undefined },
+            ...{ startMachine: context.startMachine, tftpPort: context.tftpPort },
+            ...{ readable: directories.get, writable: directories.put },
+            onLog: (chunk) => onLog(chunk),
+          },
+          { directory: disks, state: found.state },
+          snapshot.path,
+        ),
+      );
+      const listen = (to: typeof onLog) => void (onLog = to);
+      const kept: Kept = {
+        ...{ exchange, snapshot, listen, subject, state: found.state, hasEnded: false },
+        directories: [directories.get, directories.put],
+      };
+      void exchange.machine!.ended.then(() => (kept.hasEnded = true));
+      undo.move();
+      this.#kept = kept;
+      log.step("a copy is kept ahead of the next task");
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#last = undefined;
+      log.warn({ reason: reasonOf(error) }, "machine not restored ahead of its next task");
+    }
+  }
+
+  /** Hands over the machine for a task, whose lock the caller holds; else there is none, nor one in its way. */
+  async take(
+    { settings }: PerformingContext,
+    paths: MachinePaths,
+    state: WarmState,
+  ): Promise<AheadMachine | undefined> {
+    this.#last = paths.bootstrapped;
+    const kept = this.#kept;
+    const isSame =
+      kept?.subject.paths.bootstrapped === paths.bootstrapped &&
+      JSON.stringify(kept.state) === JSON.stringify(state);
+    if (!kept || !isSame || kept.hasEnded || aheadObstacle(settings)) {
+      await this.discard();
+      return undefined;
+    }
+    this.#kept = undefined;
+    return kept;
+  }
+
+  /** Looks at the machine that is kept: whether it still may be. */
+  async look({ settings, log }: PerformingContext): Promise<void> {
+    if (!this.#kept) return;
+    const { subject, state, hasEnded } = this.#kept;
+    const found = usableState(settings, subject);
+    const isSame = "state" in found && JSON.stringify(found.state) === JSON.stringify(state);
+    const { needed, available } = await memoryFor(settings, subject);
+    const isScarce = available < needed.toStay;
+    if (isSame && !hasEnded && !isScarce && !aheadObstacle(settings)) return;
+    if (hasEnded) this.#last = undefined;
+    log.step({ machine: subject.paths.name, isScarce, hasEnded }, "machine is not kept ahead any more");
+    await this[Symbol.asyncDispose]();
+  }
+
+  /** Throws it away, if there is one; where it would have exchanged files may be a task's by now. */
+  async discard(): Promise<void> {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    await kept?.exchange[Symbol.asyncDispose]();
+    await kept?.snapshot[Symbol.asyncDispose]();
+  }
+
+  /** While there is no task. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const directories = this.#kept?.directories ?? [];
+    await this.discard();
+    await removeDirectories(...directories);
+  }
+}
+
+/** In bytes. Between the two a machine that is kept stays, so that it does not come and go. */
+async function memoryFor(
+  { ramKiB, instance, instanceMax }: PerformingContext["settings"],
+  { bootstrapped: { machine } }: WarmSubject,
+): Promise<{ needed: { toKeep: number; toStay: number }; available: number }> {
+  const all = ramFor(ramKiB, machine) * 1024 * Math.max(1, instance, instanceMax);
+  const [, kiB] = /^MemAvailable: +(\d+) kB$/m.exec(await readFile("/proc/meminfo", "utf8")) ?? [];
+  return { needed: { toKeep: 4 * all, toStay: 2 * all }, available: Number(kiB ?? 0) * 1024 };
+}

@@ -1,0 +1,161 @@
+/** Machines that are restored before there is a task: who gets them, and what has them thrown away. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { duplexPair } from "node:stream";
+import { test } from "node:test";
+import { performTask, type Performed } from "../../../agent/performing/task.ts";
+import { belongingOf, type WarmSubject } from "../../../agent/settings/warm.ts";
+import type { LockedMachine } from "../../../machines/enumeration/enumeration.ts";
+import { newStateName } from "../../../machines/names.ts";
+import { publishState } from "../../../machines/warm/state.ts";
+import { parseTask } from "../../../manifests/task.ts";
+import { resultText, task as taskText } from "../running-agent.ts";
+import { agentDouble, type AgentDouble, type MachineDouble } from "./machine-double.ts";
+
+const never = new AbortController().signal;
+const warm = { warm: true, accel: "tcg", ramKiB: 1024, ahead: true } as const;
+
+/** Plays a guest that does its task, whether it is booted or restored; a restored one once it may go on. */
+async function play(machine: MachineDouble): Promise<void> {
+  if (machine.options.memory) await beginsWhenTold(machine);
+  await machine.askForTask();
+  await machine.upload("result.manifest", resultText());
+}
+
+async function beginsWhenTold(machine: MachineDouble): Promise<void> {
+  const [control, guest] = duplexPair();
+  const told = Promise.withResolvers<void>();
+  const proceed = async () => {
+    machine.calls.push("proceed");
+    told.resolve();
+  };
+  const save = () => Promise.reject(new Error("it is not saved"));
+  machine.warm = { control, options: [], version: "7", proceed, save };
+  await told.promise;
+  const answers = ["?", randomBytes(32)];
+  await new Promise<void>((resolve) => {
+    guest.on("data", () => {
+      guest.write(answers.shift()!);
+      if (answers.length === 0) resolve();
+    });
+  });
+}
+
+/** An agent with a machine that is saved. */
+async function warmAgent(): Promise<{ agent: AgentDouble; subject: WarmSubject }> {
+  const agent = await agentDouble(play, warm);
+  await agent.farm.bootstrapAll();
+  const { settings } = agent.context;
+  const subject = await locked(agent, ({ paths, manifest }) => ({ paths, bootstrapped: manifest }));
+  const made = join(subject.paths.bootstrapped, newStateName(1));
+  mkdirSync(made);
+  for (const name of ["ram", "device", "disk.img"]) writeFileSync(join(made, name), "".padEnd(4096, "."));
+  const about = { ...belongingOf(settings, subject), version: "7", options: [], bootSeconds: 1 };
+  await publishState(subject.paths, 1, made, about);
+  return { agent, subject };
+}
+
+function locked<T>(agent: AgentDouble, use: (machine: LockedMachine) => T): Promise<T> {
+  return agent.farm.enumerate((found) =>
+    use(found.machines.find(({ state }) => state === "locked") as LockedMachine),
+  );
+}
+
+async function perform(agent: AgentDouble, subject: WarmSubject, more = ""): Promise<Performed> {
+  const task = parseTask(Buffer.from(`: 1\n${taskText}${more}`));
+  const received = {
+    controller: { url: "http://127.0.0.1:1/task", priority: 100 },
+    response: { session: "s", uploadUrls: {}, task },
+    task,
+  };
+  const lock = { truncate: () => {}, [Symbol.dispose]: () => {} };
+  const interruption = { signal: never, [Symbol.dispose]: () => {} };
+  const performed = await performTask(agent.context, received, { ...subject, lock }, interruption);
+  await performed.cleared;
+  return performed;
+}
+
+const calls = ({ machines }: AgentDouble) => machines.map((machine) => machine.calls);
+const left = async ({ farm }: AgentDouble) =>
+  (await farm.names("m")).filter((name) => !/^m-(1|1\.1|gcc|gcc\.lock)$/.test(name));
+
+test("the machine that was used last is wanted; it stands still until its task, and nothing is left of it", async () => {
+  const { agent, subject } = await warmAgent();
+  await using _ = agent;
+  const { ahead } = agent.context;
+  assert.equal(await ahead.isWanted(agent.context, subject), false); // nothing was used yet
+  await perform(agent, subject);
+  assert.equal(await ahead.isWanted(agent.context, subject), true);
+  await ahead.keep(agent.context, subject, never);
+  assert.equal(await ahead.isWanted(agent.context, subject), false);
+  await ahead.look(agent.context);
+  assert.deepEqual(calls(agent), [["proceed", "gone"], []]);
+  assert.equal((await left(agent)).length, 1);
+  const { result } = await perform(agent, subject);
+  assert.equal(result.status, "success");
+  assert.deepEqual(calls(agent), [
+    ["proceed", "gone"],
+    ["proceed", "gone"],
+  ]);
+  assert.deepEqual(await left(agent), []);
+});
+
+test("an interactive task, a state that has changed, and one that ended by itself: it is thrown away, the task is built", async () => {
+  const { agent, subject } = await warmAgent();
+  await using _ = agent;
+  const { ahead } = agent.context;
+  const context = { ...agent.context, login: "192.0.2.7:5901" };
+  await perform(agent, subject);
+  await ahead.keep(agent.context, subject, never);
+  await perform({ ...agent, context }, subject, "interactive: test me@there\n");
+  assert.deepEqual(calls(agent).slice(1), [["gone"], ["gone"]]); // the second was booted
+  await ahead.keep(agent.context, subject, never);
+  agent.machines[3]!.end("exited");
+  await perform(agent, subject);
+  assert.deepEqual(calls(agent).slice(3), [["gone"], ["proceed", "gone"]]);
+  await ahead.keep(agent.context, subject, never);
+  truncateSync(join(subject.paths.bootstrapped, "warm", "ram"), 4000);
+  await perform(agent, subject);
+  assert.deepEqual(calls(agent).slice(5), [["gone"], ["gone"]]);
+  assert.deepEqual(await left(agent), []);
+});
+
+test("it is not kept once its state has changed, without the memory for it, nor with --ahead off", async () => {
+  const { agent, subject } = await warmAgent();
+  await using _ = agent;
+  const { ahead, settings } = agent.context;
+  await perform(agent, subject);
+  const many = { ...agent.context, settings: { ...settings, instanceMax: 2 ** 31 } };
+  const off = { ...agent.context, settings: { ...settings, ahead: false } };
+  assert.equal(await ahead.isWanted(many, subject), false);
+  assert.equal(await ahead.isWanted(off, subject), false);
+  for (const context of [many, off]) {
+    await ahead.keep(agent.context, subject, never);
+    await ahead.look(context);
+    assert.deepEqual(calls(agent).at(-1), ["gone"]);
+  }
+  await ahead.keep(agent.context, subject, never);
+  truncateSync(join(subject.paths.bootstrapped, "warm", "ram"), 4000);
+  await ahead.look(agent.context);
+  assert.deepEqual(calls(agent).at(-1), ["gone"]);
+  assert.equal(await ahead.isWanted(agent.context, subject), false);
+  assert.deepEqual(await left(agent), []);
+});
+
+test("the agent's end throws it away; one that cannot be restored is not tried again before its next task", async () => {
+  const { agent, subject } = await warmAgent();
+  await using _ = agent;
+  const { ahead, startMachine } = agent.context;
+  await perform(agent, subject);
+  await ahead.keep(agent.context, subject, never);
+  await ahead[Symbol.asyncDispose]();
+  assert.deepEqual([calls(agent).at(-1), await left(agent)], [["gone"], []]);
+  agent.context.startMachine = () => Promise.reject(new Error("no QEMU"));
+  await ahead.keep(agent.context, subject, never);
+  assert.deepEqual([await left(agent), await ahead.isWanted(agent.context, subject)], [[], false]);
+  agent.context.startMachine = startMachine;
+  await perform(agent, subject);
+  assert.equal(await ahead.isWanted(agent.context, subject), true);
+});
