@@ -47,6 +47,24 @@ for (const shell of shells)
   });
 
 for (const shell of shellsOf("busybox"))
+  test(`nothing is started for operations that the source does not have (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, {
+      ".croft/update": script("true"),
+      ".croft/install": script("cat /entered"),
+    });
+    const { result } = await runGuest({
+      shell,
+      files: {
+        "/etc/croft/environments/default": script('echo "entered for $4" >> /entered; shift; exec "$@"'),
+      },
+      task: { version: "1.0", "repository-url": sources.url },
+    });
+    assert.deepEqual(statuses(result), ["fetch success", "update success", "install success"]);
+    assert.match(logOf(result, "install"), /\nentered for fetch\nentered for update\nentered for install$/);
+  });
+
+for (const shell of shellsOf("busybox"))
   test(`the worker stops after an operation that fails (${shell})`, async () => {
     await using sources = await serveSources();
     await packSource(sources, {

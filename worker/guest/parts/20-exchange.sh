@@ -15,16 +15,27 @@ locate_agent() {
   tftp_port=${local_address##*:}
 }
 
+# Sets tftp_client, once: a machine that is saved has it then.
+find_client() {
+  [ -z "$tftp_client" ] || return 0
+  if busybox tftp --help > /dev/null 2>&1; then tftp_client=busybox
+  elif has atftp; then tftp_client=atftp
+  elif curl --version 2> /dev/null | grep -q -w tftp; then tftp_client=curl
+  else tftp_client=tftp; fi
+}
+tftp_client=
+
 # One attempt: transfer get|put REMOTE LOCAL. 1468 bytes of data fill an Ethernet frame. What a client says goes
 # to standard error.
 transfer() {
   locate_agent
-  if busybox tftp --help > /dev/null 2>&1; then
+  find_client
+  if [ "$tftp_client" = busybox ]; then
     if [ "$1" = get ]; then set -- -g "$2" "$3"; else set -- -p "$2" "$3"; fi
     $tftp_limit busybox tftp "$1" -b 1468 -r "$2" -l "$3" "$tftp_host" "$tftp_port"
-  elif has atftp; then
+  elif [ "$tftp_client" = atftp ]; then
     $tftp_limit atftp "--$1" --option "blksize 1468" -r "$2" -l "$3" "$tftp_host" "$tftp_port"
-  elif curl --version 2> /dev/null | grep -q -w tftp; then
+  elif [ "$tftp_client" = curl ]; then
     if [ "$1" = get ]; then set -- -o "$2" "$3"; else set -- -T "$2" "$3"; fi
     $tftp_limit curl -sS --tftp-blksize 1468 "$1" "$3" "tftp://$tftp_host:$tftp_port/$2"
   else # tftp-hpa: says what went wrong, but ends with 0; not so when the time limit ends it

@@ -16,6 +16,7 @@ end_leftovers() {
 # Performs operation $1 and adds it to the list of operations. Status 1 if the task cannot go on.
 perform() {
   [ "$breakpoint" != "$1" ] || stop_at "before $1"
+  ! is_absent "$1" || return 0
   log=$state/log/$1
   rm -f "$state/absent" "$state/status" "$state/pipe" "$log.warning"
   mkfifo "$state/pipe" || fail "cannot make a pipe in $state"

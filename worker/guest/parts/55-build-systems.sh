@@ -86,6 +86,16 @@ find_own_operation() {
 }
 carriage_return=$(printf '\r')
 
+# Whether the source has no operation $1, as build_step finds, too: to see it here saves dozens of programs that are started
+# for each. What only the environment shows is left to that.
+is_absent() (
+  if [ "$1" = fetch ] || ! cd "$source" 2> /dev/null; then exit 1; fi
+  if [ -e ".croft/$1" ] || [ -L ".croft/$1" ] || [ -n "$(build_system)" ]; then exit 1; fi
+  [ "$1" = update ] || exit 0
+  for name in configure update test install; do [ ! -e ".croft/$name" ] || exit 0; done
+  exit 1
+)
+
 build_step() {
   read -r system sign << END
 $(build_system)

@@ -5,6 +5,12 @@ checksum() { sha256sum | cut -d ' ' -f 1; }
 # What the task asks for is not there: its sender's mistake, and no failure of the worker's, for which a machine is kept.
 refuse_task() { echo "$*" | add_operation task error; }
 
+# Sets namespace, the words before an operation that keep its processes together; empty if the kernel has none.
+find_namespace() {
+  namespace="unshare -p -f --mount-proc"
+  $namespace true 2> /dev/null || namespace=
+}
+
 # Reads the task, finds its environment, and performs its operations. Runs in a subshell: whatever ends it other
 # than its last line is a failure of the worker.
 # shellcheck disable=SC2120
@@ -39,9 +45,6 @@ perform_task() {
     refuse_task "bad warning-regex: $(cat "$state/regex-error")"
     return 0
   fi
-  namespace="unshare -p -f --mount-proc"
-  $namespace true 2> /dev/null || namespace=
-
   export CI=true TERM=dumb CROFT_TARGET="$target" CROFT_UPLOAD="$upload" CROFT_BUILD="$build" CROFT_VERSION CROFT_NAME
   CROFT_NAME=$(field name)
   CROFT_VERSION=$(field version)

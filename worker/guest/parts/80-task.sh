@@ -32,10 +32,12 @@ do_task() {
   prepare_machine
   echo -500 > /proc/self/oom_score_adj 2> /dev/null
   offer_shells
+  find_client
+  find_namespace
   await_start
   say "version $croft_worker_version, waiting for a task"
   await_task
-  set_clock
+  [ -n "${control_address:-}" ] || set_clock # it was set to the moment
   open_live_log
   # shellcheck disable=SC2119
   if ! (perform_task) 2> "$state/failure"; then
