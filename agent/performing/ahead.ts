@@ -18,16 +18,7 @@ import { warmDirectory, type WarmState } from "../../machines/warm/state.ts";
 import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
 import { aheadObstacle, ramFor, usableState, type WarmSubject } from "../settings/warm.ts";
 import { randomMac, startRestored } from "./boot.ts";
-import type { PerformingContext } from "./context.ts";
-import type { Exchange } from "./exchange.ts";
-
-/** A machine that stands still, with its snapshot; whoever has taken it disposes of both, of the machine first. */
-export interface AheadMachine {
-  exchange: Exchange;
-  snapshot: AsyncDisposable;
-  /** Has what the guest writes to its log go there. */
-  listen: (onLog: (chunk: Buffer) => void) => void;
-}
+import type { AheadContext, AheadMachine, MachineKeeper } from "./kept-machine.ts";
 
 interface Kept extends AheadMachine {
   subject: WarmSubject;
@@ -38,13 +29,12 @@ interface Kept extends AheadMachine {
   directories: readonly string[];
 }
 
-export class Ahead implements AsyncDisposable {
+export class Ahead implements MachineKeeper {
   #kept: Kept | undefined;
   /** The machine that was used last; undefined if it is not to be kept. */
   #last: string | undefined;
 
-  /** Whether a machine that is free is to be restored now, with its lock held: it was used last. */
-  async isWanted({ settings, log }: PerformingContext, subject: WarmSubject): Promise<boolean> {
+  async isWanted({ settings, log }: AheadContext, subject: WarmSubject): Promise<boolean> {
     if (this.#kept || subject.paths.bootstrapped !== this.#last || aheadObstacle(settings)) return false;
     if (!("state" in usableState(settings, subject))) return false;
     const { needed, available } = await memoryFor(settings, subject);
@@ -53,13 +43,7 @@ export class Ahead implements AsyncDisposable {
     return false;
   }
 
-  /**
-   * Restores a machine; the caller holds its lock, and may give it back afterwards. A failure is told, and the machine is not
-   * tried again before its next task.
-   *
-   * @throws the signal's reason if aborted.
-   */
-  async keep(context: PerformingContext, subject: WarmSubject, signal: AbortSignal): Promise<void> {
+  async keep(context: AheadContext, subject: WarmSubject, signal: AbortSignal): Promise<void> {
     const { settings, storage, directories } = context;
     const { paths, bootstrapped } = subject;
     const log = context.log.child({ machine: paths.name });
@@ -106,9 +90,8 @@ export class Ahead implements AsyncDisposable {
     }
   }
 
-  /** Hands over the machine for a task, whose lock the caller holds; else there is none, nor one in its way. */
   async take(
-    { settings }: PerformingContext,
+    { settings }: AheadContext,
     paths: MachinePaths,
     state: WarmState,
   ): Promise<AheadMachine | undefined> {
@@ -125,8 +108,7 @@ export class Ahead implements AsyncDisposable {
     return kept;
   }
 
-  /** Looks at the machine that is kept: whether it still may be. */
-  async look({ settings, log }: PerformingContext): Promise<void> {
+  async look({ settings, log }: AheadContext): Promise<void> {
     if (!this.#kept) return;
     const { subject, state, hasEnded } = this.#kept;
     const found = usableState(settings, subject);
@@ -139,7 +121,6 @@ export class Ahead implements AsyncDisposable {
     await this[Symbol.asyncDispose]();
   }
 
-  /** Throws it away, if there is one; where it would have exchanged files may be a task's by now. */
   async discard(): Promise<void> {
     const kept = this.#kept;
     this.#kept = undefined;
@@ -147,7 +128,6 @@ export class Ahead implements AsyncDisposable {
     await kept?.snapshot[Symbol.asyncDispose]();
   }
 
-  /** While there is no task. */
   async [Symbol.asyncDispose](): Promise<void> {
     const directories = this.#kept?.directories ?? [];
     await this.discard();
@@ -157,7 +137,7 @@ export class Ahead implements AsyncDisposable {
 
 /** In bytes. Between the two a machine that is kept stays, so that it does not come and go. */
 async function memoryFor(
-  { ramKiB, instance, instanceMax }: PerformingContext["settings"],
+  { ramKiB, instance, instanceMax }: AheadContext["settings"],
   { bootstrapped: { machine } }: WarmSubject,
 ): Promise<{ needed: { toKeep: number; toStay: number }; available: number }> {
   const all = ramFor(ramKiB, machine) * 1024 * Math.max(1, instance, instanceMax);

@@ -11,7 +11,7 @@ import type { MachineEnd, Memory, PublicScreen } from "../../machines/virtual-ma
 import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
 import { deviceName, ramName, type WarmState } from "../../machines/warm/state.ts";
 import type { Machine } from "../../manifests/machine.ts";
-import type { AheadMachine } from "./ahead.ts";
+import type { AheadMachine } from "./kept-machine.ts";
 import type { PerformingContext } from "./context.ts";
 import { startWorker } from "./control-port.ts";
 import { keepEvidence } from "./evidence.ts";

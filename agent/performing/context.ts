@@ -1,7 +1,6 @@
 import type { Log } from "../../os/log.ts";
 import type { Storage } from "../../machines/storage.ts";
 import type { StartOptions, VirtualMachine } from "../../machines/virtual-machine.ts";
-import type { Ahead } from "./ahead.ts";
 import type { Delivery } from "../results/delivery.ts";
 import type { Directories } from "../settings/directories.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -11,6 +10,7 @@ import type { TftpPort } from "../tftp/port.ts";
 import type { SignsOfLife } from "../task-state/signs-of-life.ts";
 import type { Spool } from "../task-state/spool.ts";
 import type { HttpClient } from "../wire/http.ts";
+import type { MachineKeeper } from "./kept-machine.ts";
 
 /** What it takes to bootstrap machines and to perform tasks on them. */
 export interface PerformingContext {
@@ -33,7 +33,7 @@ export interface PerformingContext {
   /** Sends earlier results while this one waits. */
   delivery: Delivery;
   /** Keeps a machine restored while there is no task. */
-  ahead: Ahead;
+  ahead: MachineKeeper;
   /** Is told what is being done. */
   status: Status;
   /** Is told where the time of a task goes. */

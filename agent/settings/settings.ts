@@ -41,7 +41,7 @@ export interface Settings {
   /** Whether machines are saved where they wait for a task, and tasks begin there. */
   warm: boolean;
   /** Whether an idle instance may keep the machine that it used last restored. */
-  ahead: boolean;
+  ahead: "auto" | "off";
   uploadMaxBytes: number;
   authKey: string | undefined;
   /** The external program that signs; undefined: in process. */
@@ -140,7 +140,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     cpus: number("cpu"),
     ramKiB: number("ram"),
     warm: !flag("no-warm"),
-    ahead: text("ahead") === "auto",
+    ahead: text("ahead") as Settings["ahead"],
     uploadMaxBytes: number("upload-max"),
     authKey: maybe("auth-key"),
     openssl:

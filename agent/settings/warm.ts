@@ -34,7 +34,7 @@ export function warmObstacle(settings: Settings, { paths, bootstrapped }: WarmSu
 
 /** Why no machine is restored ahead of its task; undefined if one may be. */
 export function aheadObstacle({ ahead, warm, fakeMachine }: Settings): string | undefined {
-  if (!ahead) return "--ahead off";
+  if (ahead === "off") return "--ahead off";
   return !warm || fakeMachine !== undefined ? "no machine is restored" : undefined;
 }
 

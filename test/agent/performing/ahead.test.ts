@@ -15,7 +15,7 @@ import { resultText, task as taskText } from "../running-agent.ts";
 import { agentDouble, type AgentDouble, type MachineDouble } from "./machine-double.ts";
 
 const never = new AbortController().signal;
-const warm = { warm: true, accel: "tcg", ramKiB: 1024, ahead: true } as const;
+const warm = { warm: true, accel: "tcg", ramKiB: 1024, ahead: "auto" } as const;
 
 /** Plays a guest that does its task, whether it is booted or restored; a restored one once it may go on. */
 async function play(machine: MachineDouble): Promise<void> {
@@ -128,7 +128,7 @@ test("it is not kept once its state has changed, without the memory for it, nor 
   const { ahead, settings } = agent.context;
   await perform(agent, subject);
   const many = { ...agent.context, settings: { ...settings, instanceMax: 2 ** 31 } };
-  const off = { ...agent.context, settings: { ...settings, ahead: false } };
+  const off = { ...agent.context, settings: { ...settings, ahead: "off" as const } };
   assert.equal(await ahead.isWanted(many, subject), false);
   assert.equal(await ahead.isWanted(off, subject), false);
   for (const context of [many, off]) {

@@ -89,6 +89,7 @@ const expected: Record<string, Expected> = {
   cpu: { setting: (s) => s.cpus, byDefault: 1, ...numbers(1, 1024) },
   ram: { setting: (s) => s.ramKiB, byDefault: 1048576, ...numbers(65536, 4294967296) },
   "no-warm": { setting: (s) => !s.warm, byDefault: false },
+  ahead: { setting: (s) => s.ahead, byDefault: "auto", good: ["auto", "off"], bad: ["", "on"] },
   "upload-max": {
     ...{ setting: (s) => s.uploadMaxBytes, byDefault: 1073741824 },
     ...{ good: ["1024", "1000000000000"], bad: ["1023", "1G", "9007199254740992"] },
