@@ -1,26 +1,16 @@
 /**
  * A null build (a small archive whose `.croft/update` is `true`) on an idle farm with the minimal machine: how long it takes
- * from its submission to its stored result, with a machine that is booted and with one that is restored, and where the time
- * goes. Beside it the floor: QEMU restored without an agent, until the guest answers, and what programs cost in that guest.
+ * from its submission to its stored result, with a machine that is booted, one that is restored, and one that was restored ahead,
+ * and where the time goes. Beside it the floor: QEMU restored without an agent, until the guest answers, and what programs cost in that guest.
  * CROFT_BENCH_BUILDS: how many of each, default 20.
  */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startWorker } from "../../agent/performing/control-port.ts";
-import { randomMac } from "../../agent/performing/boot.ts";
 import { taskPhases } from "../../agent/status/task-phases.ts";
-import { machinePaths } from "../../machines/layout.ts";
-import { readBootstrappedManifest } from "../../machines/manifest-files.ts";
-import { openStorage } from "../../machines/open-storage.ts";
-import { startVirtualMachine } from "../../machines/qemu/start.ts";
-import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
-import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
-import { deviceName, findState, ramName, warmDirectory } from "../../machines/warm/state.ts";
-import { silentLog } from "../../os/log.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { patienceMs } from "../fixtures/patience.ts";
+import { restoreCopies } from "../fixtures/restored.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 const builds = Number(process.env["CROFT_BENCH_BUILDS"] ?? 20);
@@ -38,13 +28,15 @@ export default async function bench(): Promise<void> {
   });
   await packSource(farm.sources, { ".croft/update": script("true") });
   const cold = await measure(farm, ["--no-warm"]);
-  const warm = await measure(farm, []);
-  const floor = await restoreByHand(farm);
+  const warm = await measure(farm, ["--ahead", "off"]);
+  const ahead = await measure(farm, []);
+  const copies = await restoreCopies(farm, { count: builds, cpus: 1, ramKiB });
+  const floor = copies.map(({ milliseconds }) => milliseconds);
   const guest = await programsInGuest(farm);
   process.stdout.write(`${builds} null builds each, in ms: median (p90)\n`);
-  line("", "booted", "restored");
+  line("", "booted", "restored", "ahead");
   for (const what of ["submitted to given", "submitted to stored", ...taskPhases, "agent in all"])
-    line(what, show(cold.get(what)), show(warm.get(what)));
+    line(what, ...[cold, warm, ahead].map((figures) => show(figures.get(what))));
   line("floor: QEMU restored until the guest answers", "", show(floor));
   for (const [what, cost] of guest) line(`in the guest: ${what}`, "", cost.toFixed(0));
   const allowed = median(floor) + 3 * guest.reduce((sum, [, cost]) => sum + cost, 0);
@@ -57,9 +49,10 @@ async function measure(farm: Farm, options: readonly string[]): Promise<Figures>
   const figures: Figures = new Map();
   const note = (what: string, value: number) => figures.set(what, [...(figures.get(what) ?? []), value]);
   await build(farm); // bootstraps the machine
-  if (options.length === 0) await said(farm, "machine saved", 1);
+  if (options.includes("off")) await said(farm, "machine saved", 1);
   const before = (await phasesOf(farm, 1)).length;
   for (let one = 0; one < builds; one++) {
+    if (options.length === 0) await said(farm, "a copy is kept ahead", before + one);
     await sleep(1000); // until it waits
     const { createdAt, startedAt, finishedAt } = await build(farm);
     note("submitted to given", Date.parse(startedAt) - Date.parse(createdAt));
@@ -95,36 +88,6 @@ async function said(farm: Farm, message: string, count: number): Promise<string>
     if (performance.now() > deadline) throw new Error(`no '${message}' in:\n${text}`);
     await sleep(100);
   }
-}
-
-/** What is left if there is no agent: a snapshot is there, and nobody waits for a task. */
-async function restoreByHand(farm: Farm): Promise<number[]> {
-  const paths = machinePaths(farm.machines, "volume", "minimal", "default");
-  const found = findState(paths);
-  assert.ok("state" in found, JSON.stringify(found));
-  const { machine } = readBootstrappedManifest(paths)!;
-  const [disks, log] = [warmDirectory(paths), silentLog()];
-  const storage = await openStorage(farm.machines, "auto", log);
-  const [ram, device] = [join(disks, ramName), join(disks, deviceName)];
-  const runtimeDirectory = join(farm.directory, "by-hand");
-  await makeRuntimeDirectory(runtimeDirectory);
-  const taken: number[] = [];
-  for (let one = 0; one < builds; one++) {
-    await using snapshot = await temporarySnapshot(storage, {
-      ...{ from: paths.bootstrapped, paths, instance: 9, mode: "overlay", disks, log },
-    });
-    const { options, version } = found.state;
-    const began = performance.now();
-    await using started = await startVirtualMachine({
-      ...{ name: "by-hand", machine, mac: machine.mac ?? randomMac(), directory: snapshot.path },
-      ...{ runtimeDirectory, cpus: 1, ramKiB, accel: "auto", log },
-      network: { kind: "user", tftpPort: 9 },
-      memory: { mode: "restore", ram, device, options, version },
-    });
-    await startWorker(started.warm!.control, "10.0.2.2:9", 60, new AbortController().signal);
-    taken.push(performance.now() - began);
-  }
-  return taken;
 }
 
 /** Milliseconds that `sh -c true`, unpacking the source, and fetching it take in the guest. */
@@ -167,6 +130,6 @@ function show(values: readonly number[] | undefined): string {
   return values === undefined ? "-" : `${median(values).toFixed(0)} (${at(values, 0.9).toFixed(0)})`;
 }
 
-function line(what: string, first: string, second: string): void {
-  process.stdout.write(`${what.padEnd(50)}${first.padStart(16)}${second.padStart(16)}\n`);
+function line(what: string, ...values: string[]): void {
+  process.stdout.write(`${what.padEnd(50)}${values.map((value) => value.padStart(15)).join("")}\n`);
 }

@@ -9,9 +9,11 @@ import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { startFarm, type Farm, type FarmOptions } from "../fixtures/farm.ts";
+import { restoreCopies } from "../fixtures/restored.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 const restores = 200;
+const siblings = 40;
 const kills = 12;
 
 async function warmFarm(more: Partial<FarmOptions> = {}): Promise<Farm> {
@@ -67,6 +69,18 @@ test("of many restored machines no two have drawn the same", async (context) => 
   assert.equal(agentLog(farm).split("machine restored").length - 1, restores);
   for (const what of [0, 1, 2]) assert.equal(new Set(drawn.map((one) => one[what])).size, restores);
   context.diagnostic(`from the task to the machine's first word: ${medianStart(farm)} s`);
+});
+
+test("copies with two processors have drawn the same no more than those with one", async () => {
+  const [ramKiB, cpus] = [262_144, 2];
+  await using farm = await warmFarm({ agent: ["--ram", String(ramKiB), "--cpu", String(cpus)] });
+  await farm.startAgent();
+  for (const _ of ["restored", "the same again"]) assert.equal((await build(farm)).length, 3);
+  await farm.stopAgent();
+  assert.match(agentLog(farm), /machine restored/);
+  const copies = await restoreCopies(farm, { count: siblings, cpus, ramKiB });
+  assert.equal(new Set(copies.map(({ drawn }) => drawn.toString("hex"))).size, siblings);
+  assertTidy(farm);
 });
 
 /** Between "task received" and "machine is up", in whole seconds of the log. */
