@@ -7,6 +7,7 @@ import { text } from "node:stream/consumers";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { packageFile } from "../../os/files/package.ts";
+import { patienceSeconds } from "../fixtures/patience.ts";
 import { freePort } from "../fixtures/ports.ts";
 
 export const header = ": 1\nid: m-1\nname: m\nsummary: A machine\n";
@@ -92,8 +93,8 @@ export class AgentHome implements AsyncDisposable {
   }
 
   async #curl(...args: string[]): Promise<void> {
-    const patience = ["--retry", "30", "--retry-all-errors", "--retry-delay", "1"];
-    await run(["curl", "-sS", ...patience, ...args], { timeoutSeconds: 300 });
+    const patience = ["--retry", String(patienceSeconds), "--retry-all-errors", "--retry-delay", "1"];
+    await run(["curl", "-sS", ...patience, ...args], { timeoutSeconds: patienceSeconds });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

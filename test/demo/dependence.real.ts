@@ -11,6 +11,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { isRunning } from "../fixtures/processes.ts";
 import { lockFile } from "../setup/lock.js";
 import { openState } from "./state.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 const here = import.meta.dirname;
 
@@ -27,8 +28,8 @@ async function start(directory: string, text: string, env: NodeJS.ProcessEnv = {
 }
 
 async function until(condition: () => boolean, what: string): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !condition(); await delay(50))
-    assert.ok(Date.now() < deadline, `${what} within 30 s`);
+  for (const deadline = Date.now() + patienceMs; !condition(); await delay(50))
+    assert.ok(Date.now() < deadline, `in vain: ${what}`);
 }
 
 test("a service ends when the demo is killed", async () => {
@@ -97,10 +98,13 @@ test("a second demo of a clone is told of the first, and leaves its files alone"
   });
   held!.release();
   try {
-    await assert.rejects(openState(false, AbortSignal.timeout(20_000), directory.path), (error: Error) => {
-      assert.match(error.message, /another one of this clone runs/);
-      return true;
-    });
+    await assert.rejects(
+      openState(false, AbortSignal.timeout(patienceMs), directory.path),
+      (error: Error) => {
+        assert.match(error.message, /another one of this clone runs/);
+        return true;
+      },
+    );
     assert.equal(readFileSync(join(directory.path, "logs/agent.log"), "utf8"), "of the first");
   } finally {
     first.kill("SIGKILL");
@@ -112,7 +116,7 @@ test("what is left of a killed demo's run is removed by the next, its machine ke
   await mkdir(join(directory.path, "run/spool"), { recursive: true });
   await mkdir(join(directory.path, "machines/demo/debian"), { recursive: true });
   {
-    await using state = await openState(false, AbortSignal.timeout(20_000), directory.path);
+    await using state = await openState(false, AbortSignal.timeout(patienceMs), directory.path);
     assert.equal(state.storage, "directory");
     assert.throws(() => readFileSync(join(state.run, "spool")), { code: "ENOENT" });
     assert.throws(() => readFileSync(join(state.machines, "demo/debian")), { code: "EISDIR" });

@@ -19,6 +19,7 @@ import { removeStaleSnapshots } from "../../machines/stale.ts";
 import { openStorage } from "../../machines/open-storage.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import { takeToolchainLock } from "../../machines/toolchain-lock.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 const [directory, lockPath, claims, instanceText] = process.argv.slice(2) as [string, string, string, string];
 const instance = Number(instanceText);
@@ -71,7 +72,7 @@ async function round(): Promise<string> {
   let chosen: LockedMachine | undefined;
   let pending: PendingBootstrap | undefined;
   {
-    using toolchainLock = await takeToolchainLock(lockPath, log, AbortSignal.timeout(60_000));
+    using toolchainLock = await takeToolchainLock(lockPath, log, AbortSignal.timeout(patienceMs));
     await using found = await enumerateMachines(
       {
         directory,

@@ -9,6 +9,7 @@ import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
 import { copyMachine, minimalMachine } from "../fixtures/images.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 
 test("a machine that waits for its worker ends when the power button is pressed", async () => {
   await using directory = await temporaryDirectory("croft-test-");
@@ -27,7 +28,7 @@ test("a machine that waits for its worker ends when the power button is pressed"
       log,
     },
   });
-  const asked = once(server, "request", { signal: AbortSignal.timeout(240_000) });
+  const asked = once(server, "request", { signal: AbortSignal.timeout(patienceMs) });
   await using machine = await startVirtualMachine({
     ...{
       name: "waiting",

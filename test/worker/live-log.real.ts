@@ -14,6 +14,7 @@ import { parseResult } from "../../manifests/result.ts";
 import { copyMachine, minimalMachine } from "../fixtures/images.ts";
 import { logOf, statuses } from "./guest.ts";
 import { packSource, script, serveSources } from "./sources.ts";
+import { patienceMs, patienceSeconds } from "../fixtures/patience.ts";
 
 const log = silentLog();
 const colours = "\x1b[1;31mred\x1b[0m \x1b]0;title\x07 grüße";
@@ -45,7 +46,7 @@ async function boot(
         },
       }),
   });
-  const sent = await exchange.waitForUpload([upload], 400, AbortSignal.timeout(500_000));
+  const sent = await exchange.waitForUpload([upload], patienceSeconds, AbortSignal.timeout(patienceMs));
   assert.equal(sent.kind, "done", `${JSON.stringify(sent)}: ${Buffer.concat(chunks)}`);
   // The disk is to be whole for the next boot. After a task the machine goes on until it is ended.
   if (upload === "bootstrap.manifest") await exchange.machine!.wait(60);

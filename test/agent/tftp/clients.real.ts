@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { run } from "../../../os/run.ts";
 import { programs } from "./programs.ts";
 import { startServer } from "./server.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 // Not a whole number of blocks. The large one has more than 65535 of 512 bytes.
 const largeMiB = 33;
@@ -77,7 +78,7 @@ test("an upload whose client is killed leaves nothing", async () => {
   child.kill("SIGKILL");
   await ended;
   assert.match((await s.written()).join(), /^\.croft-upload-[\w-]+$/, "it was under way");
-  assert.deepEqual(await s.told("failed", 20_000), ["big", "Timed out"]);
+  assert.deepEqual(await s.told("failed", patienceMs), ["big", "Timed out"]);
   assert.deepEqual(await s.written(), []);
 });
 
