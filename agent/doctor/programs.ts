@@ -3,6 +3,7 @@ import { missingPrograms } from "../../machines/image/create-image.ts";
 import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
+import { firstLine } from "../../os/text/lines.ts";
 import { ok, problem, warning, type Check, type Finding } from "./check.ts";
 
 const nodeMajor = 24;
@@ -100,7 +101,7 @@ async function answers(
 ): Promise<Finding> {
   try {
     const { stdout } = await run(argv, { timeoutSeconds: 10, signal });
-    return ok(subject, stdout.split("\n")[0]!.trim());
+    return ok(subject, firstLine(stdout).trim());
   } catch (error) {
     return problem(subject, reasonOf(error), fix);
   }

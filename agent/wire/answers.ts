@@ -80,7 +80,7 @@ function unusable(status: number, isOwn: boolean, headers: Answer["headers"], an
 
 function mediaType(headers: Answer["headers"]): string {
   return String(headers["content-type"] ?? "")
-    .split(";", 1)[0]!
+    .replace(/;[^]*$/, "")
     .trim()
     .toLowerCase();
 }

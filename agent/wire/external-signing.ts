@@ -3,6 +3,7 @@ import { constants, createPublicKey, publicDecrypt, type KeyObject } from "node:
 import { accessSync, constants as access } from "node:fs";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { ProgramFailure, run, type RunResult } from "../../os/run.ts";
+import { firstLine } from "../../os/text/lines.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 
 /** Tasks are signed for while locks are held; a token takes a second or two. */
@@ -74,7 +75,10 @@ async function chooseCommands(program: string, signal: AbortSignal | undefined):
   const { stdout } = await callProgram(action, [program, "version"], noInput, signal);
   const [, name, major] = /^(OpenSSL|LibreSSL) (\d+)\.\d/.exec(stdout) ?? [];
   if (name === undefined)
-    throw new Failure(action, `it is no OpenSSL; for its version it prints '${firstLine(stdout)}'`);
+    throw new Failure(
+      action,
+      `it is no OpenSSL; for its version it prints '${firstLine(stdout).slice(0, 80)}'`,
+    );
   return name === "OpenSSL" && Number(major) >= 3 ? modern : old;
 }
 
@@ -141,5 +145,3 @@ function whatItSaid(output: string): string {
 function masked(text: string): string {
   return text.replace(/(pin-value=|pass:)[^\s;&'"?]*/g, "$1***");
 }
-
-const firstLine = (text: string) => text.split("\n", 1)[0]!.slice(0, 80);

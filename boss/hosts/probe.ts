@@ -1,5 +1,6 @@
 /** What `croft boss hosts` and `croft boss kill` ask of hosts: all at once, one short connection each. */
 import { reasonOf } from "../../os/failure.ts";
+import { firstLine } from "../../os/text/lines.ts";
 import type { Host } from "./hosts.ts";
 import { killScript, probeScript } from "./scripts.ts";
 import { HostConnection } from "./connection.ts";
@@ -103,5 +104,5 @@ async function ask(host: Host, ssh: SshSettings, script: string): Promise<string
 }
 
 function oneLine(error: unknown): string {
-  return reasonOf(error).split("\n")[0]!;
+  return firstLine(reasonOf(error));
 }

@@ -104,10 +104,11 @@ async function sendLog(
   const wanted = operations.filter(
     (one) => one.session === session?.id && (asked.operation === undefined || one.name === asked.operation),
   );
-  if (asked.operation !== undefined && wanted.length === 0)
+  const [first] = wanted;
+  if (asked.operation !== undefined && first === undefined)
     return refuse(reply, 404, `the attempt has no operation '${asked.operation}'`);
   reply.type("text/plain; charset=utf-8").header("x-content-type-options", "nosniff");
-  if (asked.operation !== undefined) return reply.send(controller.blobs.read(wanted[0]!.log_digest));
+  if (asked.operation !== undefined && first) return reply.send(controller.blobs.read(first.log_digest));
   const live = asked.kind === "live" || (asked.kind === undefined && wanted.length === 0);
   if (!live) return reply.send(Readable.from(headed(controller, wanted)));
   if (!session || (await controller.liveLogs.size(session.id)) === 0) return reply.send("");

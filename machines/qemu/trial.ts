@@ -8,6 +8,7 @@ import { chmod, chown, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ProgramFailure, run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { firstLine } from "../../os/text/lines.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { MachineUser } from "../virtual-machine.ts";
 import { hostArchitecture, platforms, qemuFor, type Architecture } from "./architecture.ts";
@@ -130,6 +131,6 @@ export async function inspectQemu(qemu: string | undefined, signal?: AbortSignal
   const [, major = "0", minor = "0"] = /version (\d+)\.(\d+)/.exec(said) ?? [];
   const missing = [...devices, ...own].filter((device) => !deviceHelp.includes(`name "${device}"`));
   if (!/^user$/m.test(networkHelp)) missing.push("user network");
-  const text = said.split("\n")[0]!.trim();
+  const text = firstLine(said).trim();
   return { program, version: { major: Number(major), minor: Number(minor), text }, missing };
 }

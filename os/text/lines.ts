@@ -11,6 +11,12 @@ export interface Line {
   missing: number;
 }
 
+/** What comes before the first newline; all of a text without one. */
+export function firstLine(text: string): string {
+  const end = text.indexOf("\n");
+  return end === -1 ? text : text.slice(0, end);
+}
+
 /**
  * Cuts a stream of bytes into lines, in linear time however the bytes arrive: only what is new is searched, and a
  * byte is copied at most three times (memory for a long line grows by doubling).
