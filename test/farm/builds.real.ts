@@ -14,7 +14,9 @@ let farm: Farm;
 const inLongPart = process.env["CROFT_EVERY_BUILD"] === undefined ? async () => {} : test;
 
 before(async () => {
-  farm = await startFarm({ machine: "minimal", agent: ["--ram", "262144"], controller: "retries: 0\n" });
+  farm = await startFarm({
+    ...{ machine: "minimal", from: "kept", ramKiB: 256 * 1024, controller: "retries: 0\n" },
+  });
   await farm.startAgent();
 });
 

@@ -21,10 +21,13 @@ before(async () => {
   const offset = (toolchain - 1) * 100 + 1;
   screenPort = 5900 + offset;
   const agent = [
-    ...["--ram", "262144", "--interactive", "both", "--toolchain-num", String(toolchain)],
+    ...["--interactive", "both", "--toolchain-num", String(toolchain)],
     ...["--tftp-port", String((await freePort()) - offset)],
   ];
-  farm = await startFarm({ machine: "minimal", agent, controller: "retries: 0\n", suspend: true });
+  farm = await startFarm({
+    ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024, agent },
+    ...{ controller: "retries: 0\n", suspend: true },
+  });
 });
 
 after(async () => {

@@ -18,6 +18,7 @@ import { FakeController } from "../agent/fake-controller.ts";
 import { startService } from "../demo/service.ts";
 import { startFarm, type BuildView, type Farm } from "../fixtures/farm.ts";
 import { freePort } from "../fixtures/ports.ts";
+import { bootstrappedMachine, copyTree } from "../fixtures/ready-machines.ts";
 import { packSource, script } from "../worker/sources.ts";
 import { patienceSeconds } from "../fixtures/patience.ts";
 
@@ -33,7 +34,7 @@ let urgentTasks: Record<string, string>;
 let tftpPort: number;
 
 before(async () => {
-  farm = await startFarm({ machine: "minimal", controller: "retries: 0\n" });
+  farm = await startFarm({ machine: "minimal", from: "kept", ramKiB, controller: "retries: 0\n" });
   urgent = await FakeController.start();
   tftpPort = (await freePort()) - 10;
   for (const name of ["low", "urgent"])
@@ -88,7 +89,7 @@ function startAgent(instance: number, instanceMax: number, urgentUrl: string): A
   const places = ["tftp", "spool", "runtime"].flatMap((name) => [`--${name}`, at(name)]);
   const args = [
     ...["agent", "--verbose", "4", "--machines", farm.machines, ...places, "--ram", String(ramKiB)],
-    ...["--toolchain-lock", at("toolchain.lock"), "--tftp-port", String(tftpPort), "--poll-interval", "1"],
+    ...["--toolchain-lock", farm.toolchainLock, "--tftp-port", String(tftpPort), "--poll-interval", "1"],
     ...["--instance", String(instance), "--instance-max", String(instanceMax)],
     ...["--startup-timeout", String(patienceSeconds), urgentUrl, `0000=${farm.url}/agent/task`],
   ];
@@ -230,18 +231,22 @@ async function countHeldBack(agent: Agent): Promise<number> {
 async function addMachines(...names: string[]): Promise<void> {
   const volume = join(farm.machines, "volume");
   const revision = await realpath(join(volume, "minimal", "minimal-1"));
+  const bootstrapped = await bootstrappedMachine();
   const present = await readdir(volume);
   for (const name of names.filter((name) => !present.includes(name))) {
-    await mkdir(join(volume, `.${name}`));
-    await copy(revision, join(volume, `.${name}`, `${name}-1.1`), name);
-    await copy(join(volume, "minimal", "minimal-default"), join(volume, `.${name}`, `${name}-default`), name);
-    await symlink(`${name}-1.1`, join(volume, `.${name}`, `${name}-1`));
+    const home = join(volume, `.${name}`);
+    await mkdir(home);
+    await copy(revision, join(home, `${name}-1.1`), name);
+    await copy(bootstrapped, join(home, `${name}-default`), name);
+    await symlink(`${name}-1.1`, join(home, `${name}-1`));
+    // Whoever is idle would save it, and not offer it meanwhile.
+    await writeFile(join(home, "no-warm"), "");
     await run(["mv", join(volume, `.${name}`), join(volume, name)], { timeoutSeconds: 300 });
   }
 }
 
 async function copy(from: string, to: string, name: string): Promise<void> {
-  await run(["cp", "--archive", "--sparse=always", from, to], { timeoutSeconds: 300 });
+  await copyTree(from, to);
   const manifest = await readFile(join(from, "manifest"), "utf8");
   const renamed = manifest
     .replace(/^id: minimal/m, `id: ${name}`)

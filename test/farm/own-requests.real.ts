@@ -9,11 +9,16 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../os/run.ts";
-import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { startFarm, type Farm, type FarmOptions } from "../fixtures/farm.ts";
 import { freePort } from "../fixtures/ports.ts";
 import { packSource, script } from "../worker/sources.ts";
+import { patienceSeconds } from "../fixtures/patience.ts";
 
-const options = { machine: "minimal", agent: ["--ram", "262144"], controller: "retries: 0\n" } as const;
+/** Copied: who is on the host is tried on all that is in the farm's directory. */
+const options: FarmOptions = {
+  ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024 },
+  controller: "retries: 0\n",
+};
 
 /** A machine's process, and where its guest finds the TFTP server. */
 interface Running {
@@ -111,11 +116,11 @@ async function assertClosedToUsers(farm: Farm, { pid }: Running): Promise<void> 
 test("a guest forges nothing of another instance's build, and a user of the host neither", async () => {
   const statusPort = await freePort();
   const statusListen = ["--status-listen", `127.0.0.1:${statusPort}`];
-  await using victim = await startFarm({ ...options, agent: [...options.agent, ...statusListen] });
+  await using victim = await startFarm({ ...options, agent: statusListen });
   await using hostile = await startFarm(options);
   const id = await submitWaiting(victim);
   await victim.startAgent();
-  await victim.logUntil(id, 180, /begun/);
+  await victim.logUntil(id, patienceSeconds, /begun/);
   const machine = await runningMachine(victim);
   const port = machine.tftpPort;
   assert.deepEqual((await listening([await agentOf(victim)])).sort(), [
@@ -132,7 +137,7 @@ test("a guest forges nothing of another instance's build, and a user of the host
 
   const attack = await submitHostile(hostile, port, statusPort);
   await hostile.startAgent();
-  await hostile.ended(attack, 300);
+  await hostile.ended(attack);
   const attempts = await hostile.log(attack);
   assert.match(attempts, /get task\.manifest: 1/);
   assert.match(attempts, /put upload\.tar: 1/);

@@ -16,8 +16,10 @@ import { patienceSeconds } from "../fixtures/patience.ts";
 let farm: Farm;
 
 before(async () => {
-  const agent = ["--ram", "262144"];
-  farm = await startFarm({ machine: "minimal", agent, controller: "retries: 0\n", suspend: true });
+  farm = await startFarm({
+    ...{ machine: "minimal", from: "kept", ramKiB: 256 * 1024 },
+    ...{ controller: "retries: 0\n", suspend: true },
+  });
   await packSource(farm.sources, { ".croft/update": script("echo fine") }, "fine-1.0.tar.gz");
   await farm.startAgent();
 });
@@ -65,14 +67,14 @@ async function until(wanted: () => boolean, seconds = patienceSeconds): Promise<
 /** Has a build whose worker fails; its machine is held then. */
 async function holdOne(): Promise<void> {
   const id = await farm.submit({ name: "fine", environment: "nowhere" });
-  const view = await farm.ended(id, 400);
+  const view = await farm.ended(id);
   assert.equal(view.status, "abnormal"); // the controller has it while the machine is held
   await until(isHeld);
 }
 
 /** The farm goes on: the next build is a success. */
 async function assertGoesOn(): Promise<void> {
-  const view = await farm.ended(await farm.submit({ name: "fine" }), 400);
+  const view = await farm.ended(await farm.submit({ name: "fine" }));
   assert.equal(view.status, "success");
 }
 

@@ -9,7 +9,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { btrfsFileSystem } from "../fixtures/btrfs.ts";
 import { startFarm } from "../fixtures/farm.ts";
 import { packSource, script } from "../worker/sources.ts";
-import { patienceMs } from "../fixtures/patience.ts";
+import { patienceMs, patienceSeconds } from "../fixtures/patience.ts";
 
 test("on btrfs, with keys: a task whose agent is killed with its machine is done by the next agent", async () => {
   await using volume = await btrfsFileSystem({ sizeMiB: 2048 });
@@ -24,13 +24,15 @@ test("on btrfs, with keys: a task whose agent is killed with its machine is done
   await using farm = await startFarm({
     machine: "minimal",
     machines: volume.path,
-    agent: ["--ram", "262144", "--storage", "btrfs", "--auth-key", key],
+    from: "copied",
+    ramKiB: 256 * 1024,
+    agent: ["--storage", "btrfs", "--auth-key", key],
     controller: `agents: {keys: ${keys}}\nretries: 0\n`,
   });
   await packSource(farm.sources, { ".croft/update": script("echo begun", "echo done") });
   const id = await farm.submit({ name: "hello" });
   await farm.startAgent();
-  await farm.until(id, 180, (build) => build.state === "building");
+  await farm.until(id, patienceSeconds, (build) => build.state === "building");
   await until(() =>
     run(["pgrep", "-f", `qemu-system.*${farm.directory}`], { timeoutSeconds: 300 }).then(
       () => true,

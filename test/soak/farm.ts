@@ -17,6 +17,7 @@ import { isRunning } from "../fixtures/processes.ts";
 import { CroftProcess } from "./croft-process.ts";
 import { serveCountedSources, type CountedSources } from "./sources.ts";
 import { freePort } from "../fixtures/ports.ts";
+import { bootstrappedMachine, copyTree } from "../fixtures/ready-machines.ts";
 
 export interface SoakFarmOptions {
   machines: number;
@@ -75,7 +76,8 @@ export class SoakFarm implements AsyncDisposable {
     const storage = await openStorage(machines, "btrfs", silentLog());
     const made = stack.use(new AsyncDisposableStack());
     const farm = new SoakFarm({ directory, machines, sources, storage }, made);
-    for (let number = 1; number <= options.machines; number++) await farm.publish(`m${number}`);
+    for (let number = 1; number <= options.machines; number++)
+      await farm.#layBootstrapped(`m${number}`, await farm.publish(`m${number}`));
     await writeFile(join(directory, "controller.yaml"), options.configuration);
     for (const index of options.priorities.keys()) farm.controllers.push(await farm.#makeController(index));
     for (const { process } of farm.controllers) process.start();
@@ -134,12 +136,22 @@ export class SoakFarm implements AsyncDisposable {
     const path = await newRevisionPath(paths);
     const image = await minimalMachine();
     await this.#storage.createSubvolume(path);
-    await run(["cp", "--archive", "--sparse=always", `${image}/.`, path], { timeoutSeconds: 300 });
+    await copyTree(image, path);
     await writeFile(manifestPath(path), `: 1\nid: ${id}\nname: ${name}\nsummary: A machine\ntype: kvm\n`);
-    const parameters = await readFile(join(path, "cmdline"), "utf8");
-    await writeFile(join(path, "cmdline"), `${parameters.trim()} revision=${id}\n`);
+    await nameRevision(path, id);
     await publishRevision(this.#storage, paths, path);
     return id;
+  }
+
+  /** As if an agent had bootstrapped the first revision: that of the next one is what is tried here. */
+  async #layBootstrapped(name: string, id: string): Promise<void> {
+    const { bootstrapped: path } = machinePaths(this.machines, "volume", name, "default");
+    await this.#storage.createSubvolume(path);
+    await copyTree(await bootstrappedMachine(), path);
+    const manifest = await readFile(manifestPath(path), "utf8");
+    const named = manifest.replace(/^id: .*$/m, `id: ${id}`).replace(/^name: .*$/m, `name: ${name}`);
+    await writeFile(manifestPath(path), named);
+    await nameRevision(path, id);
   }
 
   /** Submits a build of what {@link CountedSources.add} has made; its number. */
@@ -219,6 +231,13 @@ export class SoakFarm implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
+}
+
+/** What a machine builds can read the id there. */
+async function nameRevision(path: string, id: string): Promise<void> {
+  const file = join(path, "cmdline");
+  const parameters = await readFile(file, "utf8");
+  await writeFile(file, `${parameters.trim()} revision=${id}\n`);
 }
 
 async function isReady(url: string): Promise<boolean> {

@@ -7,7 +7,7 @@ import { packSource } from "../../worker/sources.ts";
 export function debianFarm(): () => Farm {
   let farm: Farm | undefined;
   before(async () => {
-    farm = await startFarm({ machine: "debian", agent: ["--cpu", "2"] });
+    farm = await startFarm({ machine: "debian", from: "kept", cpus: 2 });
     await farm.startAgent();
   });
   after(async () => {
@@ -25,7 +25,7 @@ export const program = (line: string) => `#include <stdio.h>\nint main(void) {\n
 export async function buildIn(farm: Farm, name: string, files: Record<string, string>) {
   await packSource(farm.sources, files, `${name}-1.0.tar.gz`);
   const id = await farm.submit({ name });
-  const view = await farm.ended(id, 300);
+  const view = await farm.ended(id);
   return {
     view,
     statuses: view.operations.map((operation) => `${operation.name} ${operation.status}`),
