@@ -20,7 +20,9 @@ if [ "$base" = / ]; then
   root=$directory/root
   # Only what the test enables is started, and nothing of this host's own configuration of services.
   rm -rf "$root/etc/systemd/system" "$root/etc/croft" "$root/var/lib/croft" "$root/build" "$root/opt/croft"
-  mkdir "$root/etc/systemd/system"
+  mkdir -p "$root/etc/systemd/system" "$root/etc/systemd/system.conf.d"
+  # Agents are started often: from what the first one has compiled.
+  printf '[Manager]\nDefaultEnvironment=NODE_COMPILE_CACHE=/run/croft/compiled\n' >"$root/etc/systemd/system.conf.d/test.conf"
   mkdir -p "$root/opt/croft" "$root/build"
   : >"$root/etc/fstab"
   : >"$root/etc/machine-id"

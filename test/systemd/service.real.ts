@@ -24,6 +24,8 @@ const lockPath = "/var/lock/croft-agent-default.lock";
 const configuration = "/etc/croft/agent.yaml";
 /** For whatever needs a machine to boot, on a host that is busy with other tests. */
 const machineSeconds = 600;
+/** Between two looks at a unit: each starts two programs, and takes the systemd of the container some time, too. */
+const lookMs = 400;
 
 const resources = new AsyncDisposableStack();
 let container: Container;
@@ -128,7 +130,7 @@ async function until(
       });
       throw new Error(`${unit} is ${state} after ${seconds} s\n${await journal()}`);
     }
-    await delay(100);
+    await delay(lookMs);
   }
 }
 
@@ -140,7 +142,7 @@ async function untilText(file: string, pattern: RegExp): Promise<string> {
     const text = await journal(file);
     if (pattern.test(text)) return text;
     if (Date.now() > deadline) throw new Error(`nothing like ${pattern} in\n${text}`);
-    await delay(100);
+    await delay(lookMs);
   }
 }
 
