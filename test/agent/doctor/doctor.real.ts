@@ -13,6 +13,7 @@ import { packageFile } from "../../../os/files/package.ts";
 import { run } from "../../../os/run.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { btrfsFileSystem } from "../../fixtures/btrfs.ts";
+import { freePort } from "../../fixtures/ports.ts";
 import { FakeController } from "../fake-controller.ts";
 import { AgentHome } from "../running-agent.ts";
 
@@ -120,9 +121,8 @@ test("a host as it should be: one line each, exit status 0, nothing left behind"
 
 test("each thing that is broken is a problem of its own, and makes the exit status 1", async () => {
   await using host = await Host.make();
-  // --tftp-port takes up to 55000, and those that the kernel gives may be above.
   const taken = createSocket("udp4")
-    .bind(20_000 + (process.pid % 10_000), "127.0.0.1")
+    .bind(await freePort(), "127.0.0.1")
     .unref();
   await once(taken, "listening");
   const status = createServer();
