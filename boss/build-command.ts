@@ -4,7 +4,10 @@ import { build } from "./build.ts";
 import type { BuildOutcome } from "./results/outcome.ts";
 import { jsonEvents } from "./json-events.ts";
 import type { Host } from "./hosts/hosts.ts";
-import { localHost, makePlan } from "./planning/plan.ts";
+import { temporaryDirectory } from "../os/files/temporary.ts";
+import { probeHosts } from "./hosts/probe.ts";
+import { describePlan, describeTargets } from "./planned-text.ts";
+import { localHost, makePlan, type Plan } from "./planning/plan.ts";
 import { Progress } from "./progress.ts";
 import { printable } from "../os/text/terminal-text.ts";
 import { formatEvents, formatSummary } from "./results/summary-text.ts";
@@ -18,14 +21,16 @@ export async function runBuild(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<number> {
-  const plan = await makePlan(values, names, signal);
-  for (const note of plan.notes) process.stderr.write(`${printable(note)}\n`);
-  const json = values["json"] === true;
+  const say = (text: string) => process.stderr.write(`${printable(text)}\n`);
+  const plan = await makePlan(values, names, signal, say);
+  for (const note of plan.notes) say(note);
   const local =
     values["no-local"] === true ? [] : [localHost(plan.project, values["max-builds"] as number | undefined)];
   const hosts = [...plan.project.hosts, ...local];
   if (hosts.length === 0)
     throw new UsageFailure("build", "there are no hosts, and --no-local leaves this machine out");
+  if (values["dry-run"] === true || values["list"] === true) return await showPlan(plan, hosts, values);
+  const json = values["json"] === true;
   let progress: Progress | undefined;
   const outcome = await build(plan, {
     hosts,
@@ -54,6 +59,27 @@ export async function runBuild(
     process.stderr.write(formatEvents(outcome));
   }
   return exitStatus(outcome, summary, values["werror"] === true);
+}
+
+/** Builds nothing. */
+async function showPlan(plan: Plan, hosts: readonly Host[], values: OptionValues): Promise<number> {
+  if (values["list"] === true) {
+    await using directory = await temporaryDirectory("cb-");
+    const connectTimeoutSeconds = values["connect-timeout"] as number;
+    const ssh = { controlDirectory: directory.path, connectTimeoutSeconds };
+    const reports = await probeHosts(hosts, ssh, plan.toolchains);
+    process.stdout.write(printable(describeTargets(plan.targets, reports)));
+    for (const { host, problem } of reports)
+      if (problem !== undefined) process.stderr.write(`${printable(`host ${host}: ${problem}`)}\n`);
+  }
+  if (values["dry-run"] === true) {
+    const lines = describePlan(
+      plan,
+      hosts.map(({ name }) => name),
+    );
+    process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(""));
+  }
+  return status.built;
 }
 
 function exitStatus(outcome: BuildOutcome, { totals }: Summary, werror: boolean): number {

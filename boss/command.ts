@@ -28,7 +28,7 @@ function buildCommand(): Command {
   const command = makeCommand("build", "builds targets at commits, and gathers the results here");
   addOptions(command, buildOptions).argument(
     "[target...]",
-    "targets as NAME[:ARCH]; by default all configured ones",
+    "targets as NAME[:ARCH], or terms that choose boards; by default all configured ones",
   );
   command.addHelpText("after", buildHelp);
   return command.action(async (names: string[]) => {

@@ -46,6 +46,36 @@ export const hostOptions: readonly OptionDeclaration[] = [
   },
 ];
 
+const selection: readonly OptionDeclaration[] = [
+  {
+    name: "boards",
+    kind: "string",
+    value: "NAMES",
+    repeat: true,
+    prose: "build the tree's boards of just these names, separated by commas, besides what terms choose",
+  },
+  {
+    name: "exclude",
+    kind: "string",
+    short: "x",
+    value: "TERMS",
+    repeat: true,
+    prose: "do not build what one of these regular expressions fits, separated by commas",
+  },
+  {
+    name: "board-list",
+    kind: "string",
+    value: "FILE",
+    prose: "the boards, as buildman lists them in boards.cfg, instead of asking the tree",
+  },
+  { name: "dry-run", kind: "flag", short: "n", prose: "say what would be built, and do nothing" },
+  {
+    name: "list",
+    kind: "flag",
+    prose: "list the targets, and which hosts have a compiler for each, and build nothing",
+  },
+];
+
 const matrix: readonly OptionDeclaration[] = [
   { name: "commits", kind: "string", value: "RANGE", prose: "build these commits, e.g. main..topic" },
   {
@@ -125,7 +155,7 @@ const grouped = (group: string, options: readonly OptionDeclaration[]) =>
 /** Of `croft boss build`. */
 export const buildOptions: readonly OptionDeclaration[] = [
   ...grouped("Hosts", hostOptions),
-  ...grouped("What is built", matrix),
+  ...grouped("What is built", [...selection, ...matrix]),
   ...grouped("How it is built", running),
   ...grouped("Results", output),
 ];

@@ -70,6 +70,23 @@ export async function headCommit(source: string): Promise<string> {
   }
 }
 
+/** A file in a commit. */
+export interface TreeFile {
+  /** As git writes it: `100644`, `100755`, `120000` of a symbolic link. */
+  mode: string;
+  hash: string;
+  path: string;
+}
+
+/** The files of a commit, below a folder if one is given; no submodules. */
+export async function filesOf(source: string, commit: string, folder = ""): Promise<TreeFile[]> {
+  const args = ["ls-tree", "-r", "-z", "--full-tree", commit, "--", ...(folder === "" ? [] : [`${folder}/`])];
+  return (await git(source, args)).split("\0").flatMap((entry) => {
+    const [, mode, hash, path] = /^(\d+) blob ([0-9a-f]+)\t(.+)$/s.exec(entry) ?? [];
+    return path === undefined ? [] : [{ mode: mode!, hash: hash!, path }];
+  });
+}
+
 /** The hash of a commit's tree: the same for all commits of the same files. */
 export async function treeOf(source: string, commit: string): Promise<string> {
   return (await git(source, ["rev-parse", "--verify", `${commit}^{tree}`])).trim();

@@ -105,9 +105,9 @@ export class Matrix {
 
 /** What is wrong with a target's name, or undefined: it is a directory's name in the results. */
 export function checkTargetName(name: string): string | undefined {
-  return /^[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,199}$/.test(name)
+  return /^[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,199}$/.test(name)
     ? undefined
-    : "expected letters, digits, '.', '_', '+', ':' and '-'";
+    : "expected letters, digits, '.', '_', '+', ':', '@' and '-'";
 }
 
 function elementAt<T>(list: readonly T[], position: number): T {

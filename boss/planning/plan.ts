@@ -7,6 +7,8 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
 import { configuredHosts, foundConfiguration, readBossFile, type BossFile } from "./configuration.ts";
 import { confirmTrust } from "./trust.ts";
+import { enumerate, selectTargets } from "./targets.ts";
+import { boardsOfFile, linuxBoards, uBootBoards, type BoardsQuery } from "./tree-boards.ts";
 import { selectCommits } from "../matrix/commits.ts";
 import {
   commitWorkTree,
@@ -18,7 +20,7 @@ import {
   type SourceRepository,
 } from "../matrix/git.ts";
 import { localName, parseHosts, type Host } from "../hosts/hosts.ts";
-import { checkTargetName, hostArchitecture, type MatrixCommit, type Target } from "../matrix/matrix.ts";
+import type { MatrixCommit, Target } from "../matrix/matrix.ts";
 
 /** What all commands know. */
 export interface Project {
@@ -33,6 +35,8 @@ export interface Project {
 export interface Plan {
   project: Project;
   targets: Target[];
+  /** How many boards of the tree each term has brought. */
+  counts: ReadonlyMap<string, number>;
   commits: MatrixCommit[];
   repository: SourceRepository;
   /** Whether their files go to hosts. */
@@ -121,24 +125,32 @@ export function localHost(project: Project, maxBuilds: number | undefined): Host
   };
 }
 
-/** @throws {UsageFailure} if there is nothing to build, or it does not fit together. */
+/**
+ * @param say tells of what takes its time.
+ * @throws {UsageFailure} if there is nothing to build, or it does not fit together.
+ */
 export async function makePlan(
   values: OptionValues,
   names: readonly string[],
   signal?: AbortSignal,
+  say?: (text: string) => void,
 ): Promise<Plan> {
   const project = await readTrustedProject(values, allKeys, signal);
   const { file, source } = project;
-  const targets = chooseTargets(names, file);
   const branch = values["branch"] as string | undefined;
   const toolchains = { ...file.toolchains, ...parseToolchains(values["toolchain"] as string[]) };
   const chosen = await chooseCommits(values, source);
   const recipe = (values["recipe"] as string | undefined) ?? file.recipe;
+  const selection = { names, boards: wordsOf(values, "boards"), exclude: wordsOf(values, "exclude") };
+  const query = { source, commit: chosen.tips[0]!, say, signal };
+  const { targets, counts, notes } = await selectTargets(selection, file, () =>
+    treeBoards(recipe, values, query),
+  );
   return {
     project,
-    targets,
+    ...{ targets, counts },
     ...chosen,
-    notes: [...architectureNotes(names, file), ...chosen.notes, ...(await lfsNotes(source, chosen.tips))],
+    notes: [...notes, ...chosen.notes, ...(await lfsNotes(source, chosen.tips))],
     repository: await repositoryOf(source),
     submodules: values["no-submodules"] !== true,
     toolchains,
@@ -148,47 +160,6 @@ export async function makePlan(
   };
 }
 
-/** What a text says of a target: its configured name, or `NAME[:ARCH]`. */
-function parseTarget(text: string, configured: NonNullable<BossFile["targets"]>) {
-  const colon = Object.hasOwn(configured, text) ? -1 : text.lastIndexOf(":");
-  if (colon >= 0) return { name: text.slice(0, colon), arch: text.slice(colon + 1) };
-  return { name: text, arch: Object.hasOwn(configured, text) ? configured[text]?.arch : undefined };
-}
-
-/** Targets by their configured names or `NAME[:ARCH]`; without any, all of the configuration. */
-export function chooseTargets(names: readonly string[], file: BossFile): Target[] {
-  const configured = file.targets ?? {};
-  const all = names.length > 0 ? names : Object.keys(configured);
-  const targets = new Map<string, Target>();
-  for (const text of all) {
-    const { name, arch = hostArchitecture } = parseTarget(text, configured);
-    const other = targets.get(name);
-    const wrong =
-      checkTargetName(name) ??
-      (arch === "" ? "expected an architecture after the colon" : undefined) ??
-      (other && other.arch !== arch ? `it is named for ${other.arch}, too` : undefined);
-    if (wrong !== undefined) throw new UsageFailure(`build target '${text}'`, wrong);
-    targets.set(name, { name, arch });
-  }
-  if (targets.size === 0)
-    throw new UsageFailure("build", "there are no targets", {
-      hints: ["Name some: croft boss build TARGET[:ARCH]…", "Or list them under `targets:` in croft.yaml."],
-    });
-  return [...targets.values()];
-}
-
-/** What has to be said of targets that the hosts' own compiler is used for because nobody knows better. */
-export function architectureNotes(names: readonly string[], { targets = {} }: BossFile): string[] {
-  const all = (names.length > 0 ? names : Object.keys(targets)).map((text) => parseTarget(text, targets));
-  const unknown = all.flatMap(({ name, arch }) =>
-    arch === undefined && !name.startsWith(hostArchitecture) ? [name] : [],
-  );
-  if (unknown.length === 0) return [];
-  return [
-    `The architecture of ${enumerate(unknown)} is not known: built with the host's own compiler (NAME:ARCH names one; NAME:${hostArchitecture} is the host's).`,
-  ];
-}
-
 /** What is in Git LFS does not come along: builds that read it would be wrong without a word. */
 async function lfsNotes(source: string, [last]: readonly string[]): Promise<string[]> {
   const pointers = await lfsPointersOf(source, last!);
@@ -196,11 +167,18 @@ async function lfsNotes(source: string, [last]: readonly string[]): Promise<stri
   return [`Files in Git LFS are only pointers in the builds: ${enumerate(pointers.map(visible))}.`];
 }
 
-const namesShown = 10;
+/** What the tree's files say of targets. */
+async function treeBoards(recipe: BossFile["recipe"], values: OptionValues, query: BoardsQuery) {
+  const file = values["board-list"] as string | undefined;
+  if (file !== undefined) return await boardsOfFile(file);
+  if (recipe === "linux") return await linuxBoards(query);
+  // Without a recipe, workers take that of U-Boot.
+  return recipe === "u-boot" || recipe === undefined ? await uBootBoards(query) : undefined;
+}
 
-function enumerate(names: readonly string[]): string {
-  const more = names.length > namesShown ? [`${names.length - namesShown} more`] : [];
-  return [...names.slice(0, namesShown).map((name) => `'${name}'`), ...more].join(", ");
+/** The words of an option that may stand several times, or have several words with commas. */
+function wordsOf(values: OptionValues, name: string): string[] {
+  return ((values[name] as string[] | undefined) ?? []).flatMap((text) => text.split(",")).filter(Boolean);
 }
 
 async function chooseCommits(
