@@ -1,5 +1,6 @@
 /** The options of `croft boss`, each declared once. */
 import type { OptionDeclaration } from "../os/command-line/options.ts";
+import { settingOptions } from "./planning/settings-options.ts";
 
 const source: OptionDeclaration = {
   name: "source",
@@ -94,6 +95,14 @@ const matrix: readonly OptionDeclaration[] = [
     value: "NAME",
     prose: "the branch to build: its last N commits, else those that its upstream does not have; or a range",
   },
+  {
+    name: "step",
+    kind: "integer",
+    value: "N",
+    minimum: 0,
+    maximum: 100_000,
+    prose: "build only each N-th of the commits, from the first on; 0: the first and the last",
+  },
   { name: "no-submodules", kind: "flag", prose: "leave the directories of submodules empty" },
   { name: "uncommitted", kind: "flag", prose: "build the current source with its uncommitted changes" },
   {
@@ -156,7 +165,7 @@ const grouped = (group: string, options: readonly OptionDeclaration[]) =>
 export const buildOptions: readonly OptionDeclaration[] = [
   ...grouped("Hosts", hostOptions),
   ...grouped("What is built", [...selection, ...matrix]),
-  ...grouped("How it is built", running),
+  ...grouped("How it is built", [...settingOptions, ...running]),
   ...grouped("Results", output),
 ];
 

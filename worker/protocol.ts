@@ -56,6 +56,10 @@ export interface Settings extends Readonly<Record<string, unknown>> {
   lines?: boolean;
   /** Extension: the name of a built-in recipe (`u-boot`, `linux`, `make`) or one in full; default `u-boot`. */
   recipe?: string | Recipe;
+  /** Extension: files that are merged into the configuration, by the recipes for U-Boot and Linux. */
+  fragments?: readonly string[];
+  /** Extension: changes of the configuration, of the same recipes: `NAME`, `~NAME` or `NAME=VALUE`. */
+  adjust_cfg?: readonly string[];
   /** Extension: jobs of each build, instead of a share of the worker's threads. */
   jobs?: number;
   /** Extension: how long a target may take at one commit, in seconds. */
@@ -238,6 +242,8 @@ function readSettings(fields: Fields): Record<string, unknown> {
   const settings = fields.inner("settings");
   if (!settings) return {};
   for (const name of switches) settings.optional(name, "boolean");
+  settings.list("fragments", "name");
+  settings.list("adjust_cfg", "name");
   settings.optional("jobs", "positive");
   settings.optional("build_timeout", "positive");
   settings.optional("heartbeat", "positive");

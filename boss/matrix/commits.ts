@@ -12,6 +12,8 @@ export interface CommitSelection {
   count?: number;
   /** A branch's name, or a range as well. */
   branch?: string;
+  /** Only each so-many-th of these, from the first on; 0: the first and the last. */
+  step?: number;
 }
 
 /** Commits to build, and what has to be said about the choice. */
@@ -43,7 +45,12 @@ export async function selectCommits(source: string, selection: CommitSelection):
     throw new UsageFailure(`find commits '${revisions}' in '${source}'`, "there are none");
   if (count !== undefined && commits.length < count && (await repositoryOf(source)).isShallow)
     notes.push(`Only ${commits.length} of ${count} commits are there, as '${source}' is a shallow clone.`);
-  return { commits, notes };
+  return { commits: steps(commits, selection.step), notes };
+}
+
+function steps(commits: MatrixCommit[], step = 1): MatrixCommit[] {
+  if (step === 0) return commits.filter((_, at) => at === 0 || at === commits.length - 1);
+  return commits.filter((_, at) => at % step === 0);
 }
 
 /** What a name stands for: a range as it is, a branch from its upstream on, a single commit. */

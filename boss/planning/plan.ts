@@ -7,6 +7,7 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
 import { configuredHosts, foundConfiguration, readBossFile, type BossFile } from "./configuration.ts";
 import { confirmTrust } from "./trust.ts";
+import { settingsOf, wordsOf } from "./settings-options.ts";
 import { enumerate, selectTargets } from "./targets.ts";
 import { boardsOfFile, linuxBoards, uBootBoards, type BoardsQuery } from "./tree-boards.ts";
 import { selectCommits } from "../matrix/commits.ts";
@@ -141,6 +142,8 @@ export async function makePlan(
   const toolchains = { ...file.toolchains, ...parseToolchains(values["toolchain"] as string[]) };
   const chosen = await chooseCommits(values, source);
   const recipe = (values["recipe"] as string | undefined) ?? file.recipe;
+  const workerCommand = (values["worker-command"] as string | undefined) ?? file["worker-command"];
+  checkChanges(values, recipe, workerCommand);
   const selection = { names, boards: wordsOf(values, "boards"), exclude: wordsOf(values, "exclude") };
   const query = { source, commit: chosen.tips[0]!, say, signal };
   const { targets, counts, notes } = await selectTargets(selection, file, () =>
@@ -154,8 +157,12 @@ export async function makePlan(
     repository: await repositoryOf(source),
     submodules: values["no-submodules"] !== true,
     toolchains,
-    settings: { ...(recipe === undefined ? {} : { recipe: workerRecipe(recipe) }), ...file.settings },
-    workerCommand: (values["worker-command"] as string | undefined) ?? file["worker-command"],
+    settings: {
+      ...(recipe === undefined ? {} : { recipe: workerRecipe(recipe) }),
+      ...file.settings,
+      ...settingsOf(values),
+    },
+    workerCommand,
     output: branch === undefined ? project.output : join(project.output, branch.replaceAll("/", "_")),
   };
 }
@@ -167,6 +174,16 @@ async function lfsNotes(source: string, [last]: readonly string[]): Promise<stri
   return [`Files in Git LFS are only pointers in the builds: ${enumerate(pointers.map(visible))}.`];
 }
 
+/** Who does not know of changes of the configuration would build without them, and nobody could tell. */
+function checkChanges(values: OptionValues, recipe: BossFile["recipe"], workerCommand: string | undefined) {
+  const option = ["fragments", "adjust-cfg"].find((name) => wordsOf(values, name).length > 0);
+  if (option === undefined) return;
+  if (workerCommand !== undefined)
+    throw new UsageFailure(`build with --${option}`, "another worker than croft's does not know it");
+  if (recipe !== undefined && recipe !== "u-boot" && recipe !== "linux")
+    throw new UsageFailure(`build with --${option}`, "only the recipes u-boot and linux know it");
+}
+
 /** What the tree's files say of targets. */
 async function treeBoards(recipe: BossFile["recipe"], values: OptionValues, query: BoardsQuery) {
   const file = values["board-list"] as string | undefined;
@@ -174,11 +191,6 @@ async function treeBoards(recipe: BossFile["recipe"], values: OptionValues, quer
   if (recipe === "linux") return await linuxBoards(query);
   // Without a recipe, workers take that of U-Boot.
   return recipe === "u-boot" || recipe === undefined ? await uBootBoards(query) : undefined;
-}
-
-/** The words of an option that may stand several times, or have several words with commas. */
-function wordsOf(values: OptionValues, name: string): string[] {
-  return ((values[name] as string[] | undefined) ?? []).flatMap((text) => text.split(",")).filter(Boolean);
 }
 
 async function chooseCommits(
@@ -198,7 +210,8 @@ async function chooseCommits(
   }
   if (uncommitted)
     throw new UsageFailure("build", "--uncommitted is for the current source, without commits");
-  const selection = withoutUndefined({ range, count, branch });
+  const step = values["step"] as number | undefined;
+  const selection = withoutUndefined({ range, count, branch, step });
   const { commits, notes } = await selectCommits(source, selection);
   return {
     ...{ commits, notes },

@@ -9,6 +9,7 @@
  */
 import { Failure } from "../../os/failure.ts";
 import { quote } from "../../os/text/shell-word.ts";
+import { adjustCommand, fragmentWords } from "./configuration-changes.ts";
 import type { Recipe, Settings } from "../protocol.ts";
 
 /** The output directory, relative to the source. A name of its own: the source may have a `build/`. */
@@ -37,7 +38,7 @@ const stages = ["", "spl/", "tpl/", "vpl/"];
 
 const builtIns: Record<string, BuiltIn> = {
   "u-boot": (settings) => ({
-    configure: `make ${makeFlags(settings)} O={out} {target}_defconfig`,
+    configure: configured(settings, `make ${makeFlags(settings)} O={out}`, "{target}_defconfig"),
     build: `make ${makeFlags(settings)} O={out} -j{jobs}`,
     sizes:
       `for image in ${stages.map((stage) => `{out}/${stage}u-boot${stage && `-${stage.slice(0, -1)}`}`).join(" ")}; do ` +
@@ -51,7 +52,7 @@ const builtIns: Record<string, BuiltIn> = {
     reconfigure: kconfigFiles,
   }),
   linux: (settings) => ({
-    configure: `make ${makeFlags(settings)} O={out} ARCH={linux_arch} {config}`,
+    configure: configured(settings, `make ${makeFlags(settings)} O={out} ARCH={linux_arch}`, "{config}"),
     build: `make ${makeFlags(settings)} O={out} ARCH={linux_arch} -j{jobs}`,
     sizes: "{cross}size {out}/vmlinux",
     config: [".config", "include/generated/autoconf.h"],
@@ -64,6 +65,10 @@ const builtIns: Record<string, BuiltIn> = {
 
 /** Names of the recipes that croft has itself. */
 export const recipeNames: readonly string[] = Object.keys(builtIns);
+
+function configured(settings: Settings, make: string, target: string): string {
+  return `${make} ${target}${fragmentWords(settings)}${adjustCommand(settings, make)}`;
+}
 
 function makeFlags(settings: Settings): string {
   return settings.verbose_build ? "V=1" : "-s";

@@ -33,6 +33,16 @@ test("whatever names several commits is a range, as a branch, too", async () => 
   });
 });
 
+test("of a range, only each so-many-th commit is built, or just the first and the last", async () => {
+  await history(5, async (source, commits) => {
+    const stepped = async (step: number) => hashes((await selectCommits(source, { count: 5, step })).commits);
+    assert.deepEqual(await stepped(1), commits);
+    assert.deepEqual(await stepped(2), [commits[0], commits[2], commits[4]]);
+    assert.deepEqual(await stepped(3), [commits[0], commits[3]]);
+    assert.deepEqual(await stepped(0), [commits[0], commits[4]]);
+  });
+});
+
 test("of a branch without a count, what its upstream does not have; without an upstream, that is said", async () => {
   await history(4, async (source, commits) => {
     const alone = await selectCommits(source, { branch: "main" });

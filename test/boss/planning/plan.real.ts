@@ -139,3 +139,16 @@ test("files that are in Git LFS are named: builds find pointers there", async ()
   add("art/.gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
   assert.deepEqual(await notes(), ["Files in Git LFS are only pointers in the builds: 'art/a b.bin'."]);
 });
+
+test("changes of the configuration are refused where nobody would make them", async () => {
+  await using directory = await temporaryDirectory("croft-test-plan-");
+  const source = join(directory.path, "project");
+  makeSourceHistory(source, { t: {} }, [{}]);
+  const given = (more: OptionValues) => makePlan(values({ source, "adjust-cfg": ["A"], ...more }), ["t"]);
+  assert.deepEqual((await given({ mrproper: true })).settings, { mrproper: true, adjust_cfg: ["A"] });
+  await assert.rejects(
+    given({ "worker-command": "x" }),
+    /^UsageFailure: Cannot build with --adjust-cfg: another worker/,
+  );
+  await assert.rejects(given({ recipe: "make" }), /only the recipes u-boot and linux know it/);
+});
