@@ -30,7 +30,7 @@ const floors = {
     "wire",
     "settings",
   ],
-  boss: ["door", "planning", "results", "dispatch", "hosts", "matrix"],
+  boss: ["door", "bisect", "planning", "results", "dispatch", "hosts", "matrix"],
   controller: [
     ["door", "client", "dashboard", "routes"],
     ["idle-agents", "leases"],

@@ -8,7 +8,7 @@ import {
   type OptionDeclaration,
   type OptionValues,
 } from "../os/command-line/options.ts";
-import { buildOptions, hostOptions, reportOptions } from "./options.ts";
+import { bisectOptions, buildOptions, hostOptions, reportOptions } from "./options.ts";
 
 /** A second Ctrl-C ends the boss at once. */
 const interruptedStatus = 130;
@@ -18,6 +18,7 @@ export function bossCommand(): Command {
   const command = makeCommand("croft boss", "builds a matrix of targets and commits on many hosts, by ssh");
   command.helpCommand(false);
   command.addCommand(buildCommand());
+  command.addCommand(bisectCommand());
   command.addCommand(hostsCommand());
   command.addCommand(killCommand());
   command.addCommand(reportCommand());
@@ -46,6 +47,26 @@ Run again, it builds what is missing.
 Examples:
   croft boss build --hosts alpha,beta=build@beta.example:max-builds=8 sandbox qemu_arm64:aarch64
   croft boss build --recipe u-boot --branch topic --count 10`;
+
+function bisectCommand(): Command {
+  const command = makeCommand("bisect", "finds the first commit that breaks targets, on all hosts");
+  addOptions(command, bisectOptions)
+    .argument("<range>", "GOOD..BAD: a commit that builds, and one after it that does not")
+    .argument("<target...>", "targets as NAME[:ARCH], or terms that choose boards");
+  command.addHelpText("after", bisectHelp);
+  return command.action(async (range: string, names: string[]) => {
+    const values = valuesOf(command, bisectOptions);
+    const { runBisect } = await import("./bisect-command.ts");
+    using signals = watchInterrupts();
+    process.exitCode = await runBisect(values, range, names, signals.signal);
+  });
+}
+
+const bisectHelp = `
+Exit status: 0 found; 2 undecided, or an end of the range is not what it is said to be; 130 interrupted.
+
+Example:
+  croft boss bisect --recipe u-boot --hosts alpha,beta v2026.07..master qemu_arm64`;
 
 function hostsCommand(): Command {
   const command = makeCommand("hosts", "shows what the hosts are like, and whether they are busy");

@@ -169,6 +169,19 @@ export const buildOptions: readonly OptionDeclaration[] = [
   ...grouped("Results", output),
 ];
 
+/** What says which commits. */
+const ofCommits = new Set(["commits", "count", "branch", "step", "uncommitted"]);
+
+/** Of `croft boss bisect`. */
+export const bisectOptions: readonly OptionDeclaration[] = [
+  ...hostOptions,
+  ...selection.filter(({ name }) => name !== "dry-run" && name !== "list"),
+  ...matrix.filter(({ name }) => !ofCommits.has(name)),
+  ...settingOptions,
+  ...running.filter(({ name }) => ["no-local", "build-timeout", "worker-command"].includes(name)),
+  ...output.filter(({ name }) => name === "output" || name === "verbose"),
+];
+
 /** Of `croft boss report`. */
 export const reportOptions: readonly OptionDeclaration[] = [
   ...[hostOptions[0]!, source],

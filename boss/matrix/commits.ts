@@ -14,6 +14,8 @@ export interface CommitSelection {
   branch?: string;
   /** Only each so-many-th of these, from the first on; 0: the first and the last. */
   step?: number;
+  /** Of a merge, only the merge itself. */
+  firstParent?: boolean;
 }
 
 /** Commits to build, and what has to be said about the choice. */
@@ -33,7 +35,14 @@ export async function selectCommits(source: string, selection: CommitSelection):
   const named = range ?? branch ?? "HEAD";
   if (named.startsWith("-")) throw new UsageFailure(`build '${named}'`, "it is no name of commits");
   const { revisions, limit, notes } = await meaningOf(source, named, selection);
-  const args = [...logOfCommits, "--reverse", "--topo-order", ...(limit === undefined ? [] : [`-${limit}`])];
+  const parents = selection.firstParent ? ["--first-parent"] : [];
+  const args = [
+    ...logOfCommits,
+    "--reverse",
+    "--topo-order",
+    ...parents,
+    ...(limit === undefined ? [] : [`-${limit}`]),
+  ];
   const text = await git(source, [...args, revisions, "--"]).catch((error: unknown) => {
     if (!(error instanceof ProgramFailure)) throw error;
     throw new UsageFailure(`find commits '${revisions}' in '${source}'`, complaintOf(error), {

@@ -211,7 +211,8 @@ async function chooseCommits(
   if (uncommitted)
     throw new UsageFailure("build", "--uncommitted is for the current source, without commits");
   const step = values["step"] as number | undefined;
-  const selection = withoutUndefined({ range, count, branch, step });
+  const firstParent = values["first-parent"] === true;
+  const selection = withoutUndefined({ range, count, branch, step, firstParent });
   const { commits, notes } = await selectCommits(source, selection);
   return {
     ...{ commits, notes },

@@ -183,5 +183,7 @@ export async function usesBoss(newcomer: Newcomer, tutorial: string, source: str
   assert.match(await newcomer.types(`${boss} hosts`), /^beta .* idle$/m);
   await newcomer.types(`${boss} kill`);
   assert.match(await newcomer.types(`${boss} report`), /Return two/);
+  const bisected = await newcomer.types(`${boss} bisect HEAD~1..HEAD debug`);
+  assert.match(bisected, /^debug: first bad commit is [0-9a-f]{40} Return two$/m);
   await newcomer.types("croft worker --remote --threads 1 < /dev/null");
 }
