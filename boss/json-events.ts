@@ -22,6 +22,7 @@ export function jsonEvents(matrix: Matrix, write: (line: string) => void): Parti
       }),
     doubted: (host, target, reason) =>
       tell("doubted", { host: host.name, target: targetName(target), reason }),
+    setAside: (host, reason) => tell("set-aside", { host: host.name, reason }),
     gaveUp: (target, reason) => tell("given-up", { target: targetName(target), reason }),
   };
 }

@@ -24,6 +24,7 @@ export class Progress implements Disposable {
   readonly #timer: NodeJS.Timeout;
   readonly #busy = new Map<string, Set<number>>();
   readonly #starting: string[] = [];
+  readonly #doubted = new Set<string>();
   #hosts = 0;
   #hostsStarted = 0;
   #results = 0;
@@ -70,6 +71,12 @@ export class Progress implements Disposable {
         this.#results++;
         if (result.return_code !== 0) this.#failed++;
       },
+      doubted: (host, _target, reason) => {
+        if (this.#doubted.has(host.name)) return; // the summary has them all
+        this.#doubted.add(host.name);
+        this.line(`${host.name} has a fault, and what fails by it is built elsewhere: ${reason}`);
+      },
+      setAside: (host) => this.line(`${host.name} gets no more work while others can do it`),
       gaveUp: (target, reason) => this.line(`${this.#matrix.targetAt(target).name} is given up: ${reason}`),
     };
   }

@@ -45,6 +45,8 @@ export interface DispatchActions {
   giveUp(target: number, reason: string): void;
   /** A failure that tells of the worker's host: the target is tried elsewhere. */
   doubt(worker: string, target: number, reason: string): void;
+  /** All that a worker built of late tells of its host: it gets nothing more while there are others. */
+  setAside(worker: string, reason: string): void;
   /** Something that a worker should not have sent; it is ignored. */
   note(worker: string, text: string): void;
 }
@@ -62,6 +64,9 @@ interface Worker {
   sent: number;
   /** It has ended a round without results of all that it was given. */
   hasLeftOut: boolean;
+  /** Targets that have failed in turn for what tells of its host, and that nobody else has failed so. */
+  readonly faults: Set<number>;
+  isSetAside: boolean;
 }
 
 /** What a worker is doing, for displays and deadlines. */
@@ -73,8 +78,15 @@ export interface WorkerState {
   readonly sent: number;
 }
 
+/** After so many failures in turn that tell of its host, a worker would only take targets from others. */
+const maxFaults = 5;
+
 /** On how many lost workers a target may have been before it is suspected itself. */
 const maxLosses = 2;
+
+function isUnfit({ hasLeftOut, faults }: Worker): boolean {
+  return hasLeftOut || faults.size >= maxFaults;
+}
 
 export class Dispatch {
   readonly #matrix: Matrix;
@@ -135,6 +147,8 @@ export class Dispatch {
       done: 0,
       sent: 0,
       hasLeftOut: false,
+      faults: new Set<number>(),
+      isSetAside: false,
     };
     const { architectures } = offer;
     const taker = { architectures, fits: (target: number) => !this.#doubts.avoids(target, offer.name) };
@@ -244,8 +258,20 @@ export class Dispatch {
   /** Whether a result is not believed yet. */
   #doubt(worker: Worker, target: number, result: BuildResult): boolean {
     const reason = hostFaultOf(result);
-    if (reason === undefined || this.#doubts.has(target, result.commit_upto)) return false;
+    if (reason === undefined) {
+      worker.faults.clear();
+      return false;
+    }
+    if (this.#doubts.has(target, result.commit_upto)) {
+      for (const each of this.#workers.values()) each.faults.delete(target); // it is the target's, after all
+      return false;
+    }
     if (!this.#anyoneCan(target, worker)) return false;
+    worker.faults.add(target);
+    if (worker.faults.size >= maxFaults && !worker.isSetAside) {
+      worker.isSetAside = true;
+      this.#actions.setAside(worker.offer.name, reason);
+    }
     this.#doubts.add(target, result.commit_upto, { worker: worker.offer.name, result });
     this.#actions.doubt(worker.offer.name, target, reason);
     return true;
@@ -293,22 +319,23 @@ export class Dispatch {
     for (const worker of this.#workers.values()) {
       if (worker.phase === "building") this.#fill(worker);
       if (worker.phase !== "idle" || !this.#pool.hasFor(worker.taker)) continue;
-      if (worker.hasLeftOut && this.#othersCan(worker)) continue;
+      if (isUnfit(worker) && this.#othersCan(worker)) continue;
       worker.phase = "preparing";
       const { slots, name } = worker.offer;
       this.#actions.send(name, { cmd: "build_prepare", commits: this.#matrix.hashes, max_boards: slots });
     }
   }
 
-  /** What a worker has left out silently is not for it again, as long as there are others. */
+  /** What a worker has left out silently, or fails for its host, is not for it again, as long as there are others. */
   #othersCan(worker: Worker): boolean {
     for (const other of this.#workers.values())
-      if (other !== worker && !other.hasLeftOut && this.#pool.hasFor(other.taker)) return true;
+      if (other !== worker && !isUnfit(other) && this.#pool.hasFor(other.taker)) return true;
     return false;
   }
 
   /** Fills its slots. */
   #fill(worker: Worker): void {
+    if (worker.faults.size >= maxFaults && this.#othersCan(worker)) return this.#drain(worker);
     while (worker.inFlight.size < worker.offer.slots) {
       const target = this.#pool.take(worker.taker);
       if (target === undefined) break;

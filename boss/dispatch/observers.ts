@@ -17,6 +17,7 @@ export function combineObservers(observers: readonly PartialObserver[]): RunObse
     complete: (host, target) => observers.forEach((each) => each.complete?.(host, target)),
     gaveUp: (target, reason) => observers.forEach((each) => each.gaveUp?.(target, reason)),
     doubted: (host, target, reason) => observers.forEach((each) => each.doubted?.(host, target, reason)),
+    setAside: (host, reason) => observers.forEach((each) => each.setAside?.(host, reason)),
     note: (host, text) => observers.forEach((each) => each.note?.(host, text)),
   };
 }

@@ -35,6 +35,8 @@ export interface RunObserver {
   gaveUp(target: number, reason: string): void;
   /** A failure that may be the host's: the target is tried elsewhere. */
   doubted(host: Host, target: number, reason: string): void;
+  /** All of its last failures are its own: it gets no more work while there are others. */
+  setAside(host: Host, reason: string): void;
   note(host: Host, text: string): void;
 }
 
@@ -107,6 +109,7 @@ export class Run {
         given: (name, target) => observer.given(this.#host(name), target),
         complete: (name, target) => observer.complete(this.#host(name), target),
         doubt: (name, target, reason) => observer.doubted(this.#host(name), target, reason),
+        setAside: (name, reason) => observer.setAside(this.#host(name), reason),
         giveUp: (target, reason) => observer.gaveUp(target, reason),
         note: (name, text) => observer.note(this.#host(name), text),
       },

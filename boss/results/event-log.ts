@@ -73,6 +73,7 @@ export class EventLog implements Disposable {
       gaveUp: (target, reason) => this.add(`GIVEN UP ${this.#matrix.targetAt(target).name}: ${reason}`),
       doubted: (host, target, reason) =>
         this.add(`DOUBTED ${this.#matrix.targetAt(target).name} on ${host.name}: ${reason}`),
+      setAside: (host, reason) => this.add(`WORKER ${host.name} SET ASIDE: ${reason}`),
       note: (host, text) => {
         if (++this.#notes <= mostNotes) this.add(`NOTE ${host.name}: ${text}`);
       },

@@ -34,8 +34,22 @@ function limited(lines: string[]): string[] {
   return [...lines.slice(0, shownMax), `      … and ${lines.length - shownMax} more`];
 }
 
+/** What of an outcome is told by it. */
+type RunEvents = Pick<
+  BuildOutcome,
+  | "matrix"
+  | "doubted"
+  | "absent"
+  | "lost"
+  | "givenUp"
+  | "withoutToolchain"
+  | "remaining"
+  | "traffic"
+  | "interrupted"
+>;
+
 /** What went wrong besides builds: hosts, workers, targets that nobody built; and the traffic. */
-export function formatEvents(outcome: BuildOutcome): string {
+export function formatEvents(outcome: RunEvents): string {
   const { matrix } = outcome;
   const name = (target: number) => matrix.targetAt(target).name;
   const lines = [
@@ -43,9 +57,7 @@ export function formatEvents(outcome: BuildOutcome): string {
       ({ host, reason, busy }) => `host ${host} ${busy ? "was busy" : "did not take part"}: ${reason}`,
     ),
     ...outcome.lost.map(({ host, reason }) => `worker on ${host} was lost: ${reason}`),
-    ...outcome.doubted.map(
-      ({ host, reason, times }) => `failed on ${host}, and was built elsewhere (${times} times): ${reason}`,
-    ),
+    ...doubtedLines(outcome),
     ...[...outcome.givenUp].map(([target, reason]) => `${name(target)} was given up: ${reason}`),
     ...groupByArchitecture(outcome),
     ...remainingLines(outcome),
@@ -60,7 +72,17 @@ export function formatEvents(outcome: BuildOutcome): string {
   return lines.map((line) => `${printable(line)}\n`).join("");
 }
 
-function groupByArchitecture({ matrix, withoutToolchain }: BuildOutcome): string[] {
+/** Once for each host, with the reason that it had most often. */
+function doubtedLines({ doubted }: RunEvents): string[] {
+  return [...Map.groupBy(doubted, ({ host }) => host)].map(([host, all]) => {
+    const times = all.reduce((sum, each) => sum + each.times, 0);
+    const { reason } = all.reduce((most, each) => (each.times > most.times ? each : most));
+    const others = all.length > 1 ? ` (and ${all.length - 1} other reasons, in .croft.log)` : "";
+    return `host ${host} has a fault: ${times} results were built elsewhere: ${reason}${others}`;
+  });
+}
+
+function groupByArchitecture({ matrix, withoutToolchain }: RunEvents): string[] {
   const groups = Map.groupBy(withoutToolchain, (target) => matrix.targetAt(target).arch);
   return [...groups].map(
     ([arch, targets]) =>
@@ -68,13 +90,7 @@ function groupByArchitecture({ matrix, withoutToolchain }: BuildOutcome): string
   );
 }
 
-function remainingLines({
-  matrix,
-  remaining,
-  givenUp,
-  withoutToolchain,
-  interrupted,
-}: BuildOutcome): string[] {
+function remainingLines({ matrix, remaining, givenUp, withoutToolchain, interrupted }: RunEvents): string[] {
   const others = remaining.filter((at) => !givenUp.has(at) && !withoutToolchain.includes(at));
   if (others.length === 0) return [];
   const names = nameSome(others.map((at) => matrix.targetAt(at).name));

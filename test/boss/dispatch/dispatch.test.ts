@@ -68,6 +68,7 @@ interface World {
   completed: string[];
   sent: Map<string, Command[]>;
   doubts: string[];
+  setAside: string[];
   /** Return codes by cell. */
   codes: Map<string, number>;
   add(worker: SimulatedWorker, slots: number, architectures?: string[], capacity?: number): void;
@@ -98,6 +99,7 @@ function makeWorld(options: {
   const completed: string[] = [];
   const sent = new Map<string, Command[]>();
   const doubts: string[] = [];
+  const setAside: string[] = [];
   const codes = new Map<string, number>();
   const actions = {
     send: (name: string, command: Command) => {
@@ -113,6 +115,7 @@ function makeWorld(options: {
     complete: (name: string, target: number) => void completed.push(`${name}: ${target}`),
     doubt: (name: string, target: number, reason: string) =>
       void doubts.push(`${name} t${target}: ${reason}`),
+    setAside: (name: string, reason: string) => void setAside.push(`${name}: ${reason}`),
     giveUp: (target: number, reason: string) => void givenUp.set(target, reason),
     note: (name: string, text: string) => void notes.push(`${name}: ${text}`),
   };
@@ -121,7 +124,7 @@ function makeWorld(options: {
     workers.set(worker.name, worker);
     dispatch.addWorker({ name: worker.name, slots, architectures: new Set(architectures), capacity });
   };
-  return { dispatch, matrix, workers, stored, givenUp, notes, completed, sent, doubts, codes, add };
+  return { dispatch, matrix, workers, stored, givenUp, notes, completed, sent, doubts, setAside, codes, add };
 }
 
 /** Delivers what a worker has to say next. */
@@ -251,6 +254,87 @@ for (const batch of [false, true])
     assert.ok(world.doubts.length > 0);
     assert.ok(world.doubts.every((text) => /^bad t\d: sh: 1: bison: not found$/.test(text)));
   });
+
+test("a host that fails one target after the other for its own fault gets no more while others can build them", () => {
+  const world = makeWorld({ targets: 40, commits: 1 });
+  world.add(
+    new SimulatedWorker(
+      "bad",
+      1,
+      () => false,
+      () => bison,
+    ),
+    1,
+  );
+  world.add(new SimulatedWorker("good", 1), 1);
+  for (let step = 0; step < 100; step++) for (let times = 0; times < 4; times++) deliver(world, "bad");
+  assert.deepEqual([world.doubts.length, world.setAside], [5, ["bad: sh: 1: bison: not found"]]);
+  deliverAll(world);
+  assert.ok(world.dispatch.isOver);
+  assert.deepEqual([...world.codes.values()], Array(40).fill(0));
+  assert.equal(world.doubts.length, 5, "it was given no more");
+});
+
+test("faults now and then do not set a host aside, and one that was builds on when it is the last", () => {
+  const [mostly, world] = [
+    (board: string) => (board.endsWith("0") ? undefined : bison),
+    makeWorld({ targets: 40, commits: 1 }),
+  ];
+  world.add(
+    new SimulatedWorker(
+      "now and then",
+      1,
+      () => false,
+      (board) => (board.endsWith("3") ? bison : undefined),
+    ),
+    1,
+  );
+  world.add(new SimulatedWorker("silent", 1, () => true), 1);
+  for (let step = 0; step < 200; step++) deliver(world, "now and then");
+  assert.deepEqual([world.doubts.length, world.setAside], [4, []]);
+
+  const last = makeWorld({ targets: 20, commits: 1 });
+  last.add(new SimulatedWorker("bad", 1, () => false, mostly), 1);
+  last.add(new SimulatedWorker("good", 1, () => true), 1);
+  for (let step = 0; step < 100; step++) deliver(last, "bad");
+  assert.equal(last.setAside.length, 1);
+  last.workers.delete("good");
+  last.dispatch.loseWorker("good", "killed");
+  deliverAll(last);
+  assert.ok(last.dispatch.isOver);
+  assert.equal(last.stored.size, 20);
+});
+
+test("a target whose commits all fail so, or targets that fail so everywhere, are no fault of a host", () => {
+  const one = makeWorld({ targets: 2, commits: 9 });
+  one.add(
+    new SimulatedWorker(
+      "a",
+      9,
+      () => false,
+      (board) => (board === "t0" ? bison : undefined),
+    ),
+    1,
+  );
+  one.add(new SimulatedWorker("b", 9), 1);
+  deliverAll(one);
+  assert.deepEqual([one.doubts.length, one.setAside], [9, []]);
+
+  const all = makeWorld({ targets: 40, commits: 1 });
+  for (const name of ["a", "b"])
+    all.add(
+      new SimulatedWorker(
+        name,
+        1,
+        () => false,
+        () => bison,
+      ),
+      1,
+    );
+  for (let step = 0; step < 400; step++) for (const name of ["a", "b"]) deliver(all, name);
+  deliverAll(all);
+  assert.deepEqual(all.codes.size, 40);
+});
 
 test("what fails everywhere, or on the only host, has failed", () => {
   for (const names of [["a"], ["a", "b"], ["a", "b", "c"]]) {
