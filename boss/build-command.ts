@@ -55,7 +55,7 @@ export async function runBuild(
   const summary = summarize(outcome.store, outcome.matrix, outcome.memory);
   if (json) process.stdout.write(`${JSON.stringify(jsonSummary(outcome, summary))}\n`);
   else {
-    process.stdout.write(formatSummary(outcome.matrix, summary));
+    process.stdout.write(formatSummary(outcome.matrix, summary, { all: values["list-targets"] === true }));
     process.stderr.write(formatEvents(outcome));
   }
   return exitStatus(outcome, summary, values["werror"] === true);

@@ -145,6 +145,13 @@ const running: readonly OptionDeclaration[] = [
   { name: "worker-command", kind: "string", value: "COMMAND", prose: "start another worker on the hosts" },
 ];
 
+const listTargets: OptionDeclaration = {
+  name: "list-targets",
+  kind: "flag",
+  short: "l",
+  prose: "name in the summary each target that something is new of; of many, messages are told once else",
+};
+
 const output: readonly OptionDeclaration[] = [
   {
     name: "output",
@@ -153,6 +160,7 @@ const output: readonly OptionDeclaration[] = [
     value: "DIR",
     prose: "where results go, by default ../PROJECT-results",
   },
+  listTargets,
   { name: "werror", kind: "flag", prose: "exit with status 1 if there are warnings" },
   { name: "json", kind: "flag", prose: "print events, one JSON object a line" },
   { name: "verbose", kind: "flag", short: "v", prose: "show what workers print to standard error" },
@@ -188,6 +196,7 @@ export const reportOptions: readonly OptionDeclaration[] = [
   ...matrix.filter(({ name }) => name === "branch"),
   { name: "current", kind: "flag", prose: "show the results of the current source, not those of commits" },
   output[0]!,
+  listTargets,
   {
     name: "html",
     kind: "string",

@@ -20,7 +20,7 @@ export async function report(values: OptionValues, names: readonly string[]): Pr
     current: values["current"] === true,
   });
   const summary = summarize(store, matrix);
-  process.stdout.write(formatSummary(matrix, summary));
+  process.stdout.write(formatSummary(matrix, summary, { all: values["list-targets"] === true }));
   const html = values["html"] as string | undefined;
   if (html === undefined) return;
   const page = reportPage(`Builds of ${basename(project.source)}`, store, matrix, summary);

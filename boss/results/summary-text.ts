@@ -6,13 +6,17 @@ import type { CommitSummary, Summary } from "./summary.ts";
 
 const shownMax = 20;
 
-/** Newly broken and fixed targets, warnings and size changes of each commit, and the totals. */
-export function formatSummary(matrix: Matrix, summary: Summary): string {
+/**
+ * Newly broken and fixed targets, warnings and size changes of each commit, and the totals.
+ *
+ * @param all each target has a line, however many there are.
+ */
+export function formatSummary(matrix: Matrix, summary: Summary, { all = false } = {}): string {
   const lines: string[] = [];
   for (const [position, commit] of summary.commits.entries()) {
     const { hash, subject } = matrix.commitAt(position);
     const name = hash === null ? subject : `${hash.slice(0, 12)} ${subject}`;
-    lines.push(`${String(position + 1).padStart(2, "0")}: ${name}`, ...commitLines(commit));
+    lines.push(`${String(position + 1).padStart(2, "0")}: ${name}`, ...commitLines(commit, all));
   }
   const { built, warning, failed, missing } = summary.totals;
   lines.push(`${built + warning + failed} built: ${built} ok, ${warning} with warnings, ${failed} failed`);
@@ -20,18 +24,37 @@ export function formatSummary(matrix: Matrix, summary: Summary): string {
   return lines.map((line) => `${printable(line)}\n`).join("");
 }
 
-function commitLines(commit: CommitSummary): string[] {
+function commitLines(commit: CommitSummary, all: boolean): string[] {
+  const lines = {
+    broken: commit.broken.map(({ target, message }) => `    + ${target}: ${message}`),
+    fixed: commit.fixed.map((target) => `    - ${target} works again`),
+    warnings: commit.newWarnings.map(({ target, message }) => `    w ${target}: ${message}`),
+    sizes: commit.sizes.map(({ target, changes }) => `    s ${target}: ${changes.join("; ")}`),
+  };
+  if (all) return Object.values(lines).flat();
   return [
-    ...limited(commit.broken.map(({ target, message }) => `    + ${target}: ${message}`)),
-    ...limited(commit.fixed.map((target) => `    - ${target} works again`)),
-    ...limited(commit.newWarnings.map(({ target, message }) => `    w ${target}: ${message}`)),
-    ...limited(commit.sizes.map(({ target, changes }) => `    s ${target}: ${changes.join("; ")}`)),
+    ...limited(lines.broken.length > shownMax ? grouped("+", commit.broken) : lines.broken),
+    ...limited(lines.fixed),
+    ...limited(lines.warnings.length > shownMax ? grouped("w", commit.newWarnings) : lines.warnings),
+    ...limited(lines.sizes),
   ];
+}
+
+/** Each message once, those of most targets first. */
+function grouped(mark: string, told: CommitSummary["broken"]): string[] {
+  const groups = [...Map.groupBy(told, ({ message }) => message)].sort(([, a], [, b]) => b.length - a.length);
+  return groups.map(([message, same]) => {
+    const who = same.length === 1 ? same[0]!.target : `${same.length} targets`;
+    return `    ${mark} ${who}: ${message}`;
+  });
 }
 
 function limited(lines: string[]): string[] {
   if (lines.length <= shownMax) return lines;
-  return [...lines.slice(0, shownMax), `      … and ${lines.length - shownMax} more`];
+  return [
+    ...lines.slice(0, shownMax),
+    `      … and ${lines.length - shownMax} more (--list-targets names all)`,
+  ];
 }
 
 /** What of an outcome is told by it. */

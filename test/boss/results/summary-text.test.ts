@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { Matrix } from "../../../boss/matrix/matrix.ts";
 import { Progress } from "../../../boss/progress.ts";
-import { formatEvents } from "../../../boss/results/summary-text.ts";
+import { formatEvents, formatSummary } from "../../../boss/results/summary-text.ts";
 
 const matrix = new Matrix([{ name: "t", arch: "sandbox" }], [{ hash: null, subject: "" }]);
 
@@ -21,6 +21,33 @@ test("each host's fault is told once, with the reason that it had most often", (
     "host alpha has a fault: 4 results were built elsewhere: sh: 1: bison: not found (and 1 other reasons, in .croft.log)\n" +
       "host beta has a fault: 2 results were built elsewhere: its disk is full\n",
   );
+});
+
+test("of many targets each message is told once, and each target only if that is asked for", () => {
+  const told = (count: number, message: (at: number) => string) =>
+    Array.from({ length: count }, (_, at) => ({ target: `t${at}`, message: message(at) }));
+  const commit = (broken: number) => ({
+    ...{ counts: { built: 0, warning: 0, failed: 0, missing: 0 }, sizes: [] },
+    broken: told(broken, (at) => (at === 7 ? "b" : "a")),
+    fixed: told(21, () => "").map(({ target }) => target),
+    newWarnings: told(broken, (at) => `w${at}`),
+  });
+  const summary = (broken: number) => ({
+    commits: [commit(broken)],
+    totals: { built: 0, warning: 0, failed: broken, missing: 0 },
+  });
+  const lines = (text: string, mark: string) =>
+    text.split("\n").filter((line) => line.startsWith(`    ${mark} `));
+  const many = formatSummary(matrix, summary(21));
+  assert.deepEqual(lines(many, "+"), ["    + 20 targets: a", "    + t7: b"]);
+  assert.deepEqual([lines(many, "-").length, lines(many, "w").length], [20, 20]);
+  assert.equal(many.match(/… and 1 more \(--list-targets names all\)/g)?.length, 2);
+  const all = formatSummary(matrix, summary(21), { all: true });
+  assert.deepEqual(
+    ["+", "-", "w"].map((mark) => lines(all, mark).length),
+    [21, 21, 21],
+  );
+  assert.deepEqual(lines(formatSummary(matrix, summary(20)), "+").length, 20);
 });
 
 test("while it builds, a host's fault is told once, too", () => {
