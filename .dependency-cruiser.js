@@ -85,6 +85,14 @@ export default {
       from: { path: "^manifests/" },
       to: { dependencyTypes: ["core", "npm"] },
     },
+    {
+      name: "one-libc",
+      comment:
+        "What Node.js does not offer is called by way of os/libc.ts; systemd has a library of its own.",
+      severity: "error",
+      from: { pathNot: "^os/(libc|service/systemd)\\.ts$" },
+      to: { path: "node_modules/koffi/" },
+    },
     ...folderRules(),
     ...floorRules(),
   ],

@@ -1,4 +1,4 @@
-import koffi from "koffi";
+import { libc } from "./libc.ts";
 
 /** From linux/timex.h: offset of `status` in `struct timex` on 64-bit systems, size of the whole, and the flag. */
 const statusOffset = 40;
@@ -12,7 +12,7 @@ const STA_UNSYNC = 0x0040;
  * @returns undefined if the kernel does not tell.
  */
 export function isClockSynchronized(): boolean | undefined {
-  const adjtimex = koffi.load("libc.so.6").func("int adjtimex(void *)");
+  const adjtimex = libc.func("int adjtimex(void *)");
   const timex = Buffer.alloc(timexBytes); // modes 0: only look
   if (Number(adjtimex(timex)) < 0) return undefined;
   return (timex.readInt32LE(statusOffset) & STA_UNSYNC) === 0;

@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
-import koffi from "koffi";
 import { Failure, reasonOf } from "../../os/failure.ts";
+import { lastError, libc } from "../../os/libc.ts";
 
 /** Of the kernel's interface (linux/if_tun.h): frames as they are, with a header for what the guest leaves to the host. */
 const TUNSETIFF = 0x400454ca;
@@ -11,7 +11,7 @@ const IFF_VNET_HDR = 0x4000;
 const requestBytes = 40;
 const nameBytes = 16;
 
-const ioctl = koffi.load("libc.so.6").func("int ioctl(int, unsigned long, void *)");
+const ioctl = libc.func("int ioctl(int, unsigned long, void *)");
 
 /**
  * Attaches to a tap interface that is there.
@@ -31,7 +31,7 @@ export function openTap(name: string): number {
   request.write(name.slice(0, nameBytes - 1));
   request.writeUInt16LE(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, nameBytes);
   if (ioctl(fd, TUNSETIFF, request) === 0) return fd;
-  const errno = koffi.errno(); // before any other call
+  const error = lastError();
   closeSync(fd);
-  throw new Failure(action, errno === koffi.os.errno.EBUSY ? "it is in use" : `error ${errno} of the kernel`);
+  throw new Failure(action, error === "EBUSY" ? "it is in use" : `error ${error} of the kernel`);
 }

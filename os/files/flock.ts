@@ -1,11 +1,11 @@
 import { closeSync, constants, fchmodSync, fstatSync, openSync, statSync } from "node:fs";
-import koffi from "koffi";
 import { Failure, isSystemError, reasonOf } from "../failure.ts";
+import { lastError, libc } from "../libc.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 // In process: 0.6 µs a call, where a flock(1) child costs 2.4 ms and leaves its own pid in /proc/locks.
-const flock = koffi.load("libc.so.6").func("int flock(int, int)");
+const flock = libc.func("int flock(int, int)");
 
 /** A kernel `flock(2)` on a file, exclusive; it vanishes with its holder, however that dies. */
 export interface FileLock extends Disposable {
@@ -29,10 +29,10 @@ export function tryLockFile(path: string): FileLock | undefined {
     let keep = false;
     try {
       if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
-        const errno = koffi.errno(); // before any other call
-        if (errno === koffi.os.errno.EWOULDBLOCK) return undefined;
-        if (errno === koffi.os.errno.EINTR) continue;
-        throw new Failure(`lock '${path}'`, `flock(2) failed with error ${errno}`);
+        const error = lastError();
+        if (error === "EAGAIN") return undefined;
+        if (error === "EINTR") continue;
+        throw new Failure(`lock '${path}'`, `flock(2) failed with error ${error}`);
       }
       if (!isSameFile(fd, path)) continue;
       keep = true;

@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
-import koffi from "koffi";
 import { Failure } from "../failure.ts";
+import { libc } from "../libc.ts";
 
 type Callback = (error: unknown, result: number) => void;
 
@@ -12,7 +12,7 @@ type Callback = (error: unknown, result: number) => void;
  */
 export async function syncFileSystem(directory: string): Promise<void> {
   await using handle = await open(directory, "r");
-  const syncfs = koffi.load("libc.so.6").func("int syncfs(int)");
+  const syncfs = libc.func("int syncfs(int)");
   const result = await new Promise<number>((resolve, reject) => {
     const done: Callback = (error, status) => (error ? reject(error as Error) : resolve(status));
     syncfs.async(handle.fd, done);

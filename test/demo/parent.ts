@@ -1,4 +1,4 @@
-import koffi from "koffi";
+import { libc } from "../../os/libc.ts";
 
 const PR_SET_PDEATHSIG = 1;
 const SIGTERM = 15;
@@ -10,7 +10,7 @@ const SIGTERM = 15;
 export function endWithNpm(): void {
   if (process.env["npm_lifecycle_event"] === undefined) return;
   const parent = process.ppid;
-  const prctl = koffi.load("libc.so.6").func("int prctl(int option, ulong value)");
+  const prctl = libc.func("int prctl(int option, ulong value)");
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (process.ppid !== parent) process.kill(process.pid, "SIGTERM"); // it ended just before
 }

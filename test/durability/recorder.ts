@@ -4,7 +4,7 @@
  */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
-import koffi from "koffi";
+import { libc } from "../../os/libc.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { Disk } from "./power-cut.ts";
 import { describeTree, fileId, readTree, writeTree, type FileId, type Tree } from "./tree.ts";
@@ -162,20 +162,18 @@ async function watch(): Promise<() => void> {
 }
 
 /** syncfs(2) is looked up each time; what the library gives for it tells of the sync. */
-const load = koffi.load;
-koffi.load = (...parameters) => {
-  const library = load(...parameters);
-  const func = (declaration: string) => {
-    const found = library.func(declaration);
+const func = libc.func.bind(libc) as (declaration: string) => ReturnType<typeof libc.func>;
+Object.defineProperty(libc, "func", {
+  value: (declaration: string) => {
+    const found = func(declaration);
     if (!/\bsyncfs\b/.test(declaration)) return found;
     const report = () => {
       active?.scan("others");
       active?.add({ kind: "all synced" });
     };
     return { async: afterCallback(found.async as Call, report) };
-  };
-  return { func } as unknown as typeof library;
-};
+  },
+});
 
 function synced(fd: number): void {
   active?.scan("others");

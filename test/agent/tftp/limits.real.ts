@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import koffi from "koffi";
+import { libc } from "../../../os/libc.ts";
 import { packAddress } from "../../../os/network/udp.ts";
 import { run } from "../../../os/run.ts";
 import { Client, DATA, get, packet, requestPacket, RRQ, WRQ } from "./client.ts";
@@ -48,7 +48,6 @@ test("a TFTP server drops packets from source port 0", async () => {
 
 /** Sends a UDP datagram whose source port is 0: only a raw socket can. */
 function sendFromPort0(port: number, payload: Buffer): void {
-  const libc = koffi.load("libc.so.6");
   const [AF_INET, SOCK_RAW, IPPROTO_UDP] = [2, 3, 17];
   const fd = Number(libc.func("int socket(int, int, int)")(AF_INET, SOCK_RAW, IPPROTO_UDP));
   assert.ok(fd >= 0, "a raw socket");
