@@ -6,8 +6,8 @@
 import { readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { visibleDirectories } from "../machines/layout.ts";
+import { BridgeAddress } from "../machines/network/bridge.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
-import { openHostNetwork } from "../machines/network/host-network.ts";
 import { hostArchitecture, installQemuHint, qemuFor } from "../machines/qemu/architecture.ts";
 import { programIdentity } from "../machines/qemu/program.ts";
 import { launcher, machineUser } from "../machines/qemu/user.ts";
@@ -34,6 +34,7 @@ export interface AbilityContext {
 export class HostAbility implements AsyncDisposable {
   /** Of the machines' servers. */
   readonly tftpPort = new TftpPort();
+  readonly #bridge = new BridgeAddress();
   /** The QEMU that has been seen to start. */
   #started: string | undefined;
   /** Whether files can be made, as was tried. */
@@ -47,15 +48,14 @@ export class HostAbility implements AsyncDisposable {
   forget(): void {
     this.#started = undefined;
     this.#isTried = false;
+    this.#bridge.forget();
   }
 
   /** @throws {Failure} saying what is missing. */
   async check({ settings, log, stop }: AbilityContext): Promise<void> {
-    const { network, offset, fakeMachine, fakeBuild } = settings;
+    const { network, fakeMachine, fakeBuild } = settings;
     const isUser = network.kind === "user" || fakeMachine !== undefined;
-    const { address } = isUser
-      ? { address: "127.0.0.1" }
-      : await openHostNetwork({ choice: network, offset, mac: "", log, signal: stop });
+    const address = isUser ? "127.0.0.1" : await this.#bridge.of(network.bridge, stop);
     await this.tftpPort.hold(address, settings.tftpPort);
     for (const path of await places(settings)) {
       await checkRoom(path);

@@ -63,8 +63,11 @@ export type Work = AsyncDisposable &
     /** For a mode that prints it. */
     | { kind: "dump"; task: Task }
     | { kind: "machines"; machines: BootstrappedMachine[] }
-    /** `full`: as many instances are busy as may be; `changed` is aborted when there is something else to offer. */
-    | { kind: "nothing"; machines: number; full: boolean; changed: AbortSignal }
+    /**
+     * `full`: as many instances are busy as may be; `refused`: answers to tasks that cannot be performed here are in the
+     * spool; `changed` is aborted when there is something else to offer.
+     */
+    | { kind: "nothing"; machines: number; full: boolean; refused: boolean; changed: AbortSignal }
   );
 
 /** What a round needs of a running agent. */
@@ -128,7 +131,8 @@ export async function nextWork(
       machines: free.map(({ manifest }) => manifest),
       [Symbol.asyncDispose]: nothing,
     };
-  const given = await receive(context, enumeration, free, backoffs.interruption, signals);
+  const refusals = new RefusedTasks(context.spool);
+  const given = await receive(context, { enumeration, free, refusals }, backoffs.interruption, signals);
   if (given === undefined) {
     signals.drain.throwIfAborted();
     const full = isFull(loadOf(enumeration, settings.instanceMax));
@@ -143,7 +147,8 @@ export async function nextWork(
     );
     const { changed } = watch;
     const end = async () => watch[Symbol.dispose]();
-    return { kind: "nothing", machines: free.length, full, changed, [Symbol.asyncDispose]: end };
+    const found = { machines: free.length, full, refused: refusals.count > 0, changed };
+    return { kind: "nothing", ...found, [Symbol.asyncDispose]: end };
   }
   const { received } = given;
   // From now on: until the machine is free, others may have to give way first.
@@ -241,6 +246,13 @@ function enumerate(
   return enumerateMachines(options, toolchainLock);
 }
 
+/** What there is to offer, and what comes of it. */
+interface Asking {
+  enumeration: Enumeration;
+  free: readonly LockedMachine[];
+  refusals: RefusedTasks;
+}
+
 /** A task, with the machine that it is for. */
 interface Given {
   received: ReceivedTask;
@@ -250,8 +262,7 @@ interface Given {
 /** Asks the controllers, each for what its priority allows. */
 async function receive(
   context: RoundContext,
-  enumeration: Enumeration,
-  free: readonly LockedMachine[],
+  { enumeration, free, refusals }: Asking,
   interruptionBackoff: Backoff<string>,
   { stop, drain }: SignalWatch,
 ): Promise<Given | undefined> {
@@ -259,40 +270,47 @@ async function receive(
   const load = loadOf(enumeration, settings.instanceMax);
   if (settings.fakeRequest !== undefined) return given(fakeReceived(settings.fakeRequest), free);
   status.set("polling", isFull(load) ? { reason: "asking for tasks of higher priority" } : {});
-  let offered: Offered | undefined;
   using _asking = context.phases.time("request");
   const received = await polling.ask(
     (controller) => {
       if (drain.aborted) return undefined;
       const mayInterrupt = interruptionBackoff.remainingSeconds(controller.url) === 0;
-      offered = machinesFor(context, controller, free, load, mayInterrupt);
-      return offered && taskRequest(context, offered);
+      refusals.offered = machinesFor(context, controller, free, load, mayInterrupt);
+      return refusals.offered && taskRequest(context, refusals.offered);
     },
     stop,
-    refusalsOf(context, () => offered ?? []),
+    refusals,
   );
-  return received && given(received, offered ?? []);
+  return received && given(received, refusals.offered ?? []);
 }
 
 /** What a task asks for and this host cannot do is refused, and its controller told so. */
-function refusalsOf({ spool }: Pick<Context, "spool">, offered: () => Offered): Refusals {
-  return {
-    reasonFor: (task) => {
-      const machine = offered().find(({ paths }) => paths.name === task.machine);
-      const isOurs =
-        machine?.state === "locked" && machine.manifest.bootstrap.versions["croft"] !== undefined;
-      const others = [...task.tests, ...task.examples, ...task.benchmarks];
-      if (!isOurs || others.length === 0) return undefined;
-      return `it asks for tests, examples or benchmarks of other packages (${others.join(", ")}), which croft's worker does not perform`;
-    },
-    // By way of the spool, so that it gets there, too, if the controller is away now.
-    answer: async (received, reason) => {
-      const entry = await spool.begin(assignmentOf(received, received.task));
-      const why = `The agent refuses this task: ${reason}`;
-      const result = agentResult(received.task, "abort", agentOperation, why);
-      await entry.setResult(resultRequest(entry.assignment, result));
-    },
-  };
+class RefusedTasks implements Refusals {
+  /** What the controller that is being asked has been offered. */
+  offered: Offered | undefined;
+  count = 0;
+  readonly #spool: RoundContext["spool"];
+
+  constructor(spool: RoundContext["spool"]) {
+    this.#spool = spool;
+  }
+
+  reasonFor(task: Task): string | undefined {
+    const machine = this.offered?.find(({ paths }) => paths.name === task.machine);
+    const isOurs = machine?.state === "locked" && machine.manifest.bootstrap.versions["croft"] !== undefined;
+    const others = [...task.tests, ...task.examples, ...task.benchmarks];
+    if (!isOurs || others.length === 0) return undefined;
+    return `it asks for tests, examples or benchmarks of other packages (${others.join(", ")}), which croft's worker does not perform`;
+  }
+
+  /** By way of the spool, so that it gets there, too, if the controller is away now. */
+  async answer(received: ReceivedTask, reason: string): Promise<void> {
+    const entry = await this.#spool.begin(assignmentOf(received, received.task));
+    const why = `The agent refuses this task: ${reason}`;
+    const result = agentResult(received.task, "abort", agentOperation, why);
+    await entry.setResult(resultRequest(entry.assignment, result));
+    this.count++;
+  }
 }
 
 function given(received: ReceivedTask, offered: Offered): Given {

@@ -119,7 +119,7 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
     case "nothing":
       status.worked(); // not only after the sleep
       await context.ahead.look(context);
-      await context.delivery.sendDue(signals.stop); // tasks that were refused
+      if (work.refused) await context.delivery.sendDue(signals.stop);
       status.set("idle", { reason: waitingFor(work) });
       await sleepUntilWoken(
         context,

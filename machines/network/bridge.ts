@@ -1,5 +1,6 @@
 /** The host's bridge that machines are attached to. The operator makes it; croft only looks at it. */
 import { Failure, reasonOf } from "../../os/failure.ts";
+import { interfaceState } from "../../os/network/ioctl.ts";
 import { ProgramFailure } from "../../os/run.ts";
 import { readGateways, readInterface, type Ipv4Address } from "./interfaces.ts";
 
@@ -35,6 +36,27 @@ export async function readBridge(name: string, signal?: AbortSignal): Promise<Br
     ...{ name, mac: found.mac, address: first.address, addresses: found.ipv4 },
     gateways: await explain(name, readGateways(name, signal)),
   };
+}
+
+/** The address that machines find the host at: no program is run as long as the kernel says the same of the bridge. */
+export class BridgeAddress {
+  #known: { name: string; state: string; address: string } | undefined;
+
+  /** The bridge is looked at anew. */
+  forget(): void {
+    this.#known = undefined;
+  }
+
+  /** @throws {Failure} if machines cannot be attached to the bridge. */
+  async of(name: string, signal?: AbortSignal): Promise<string> {
+    const state = interfaceState(name); // before: what changes meanwhile is seen the next time
+    if (state !== undefined && this.#known?.name === name && this.#known.state === state)
+      return this.#known.address;
+    this.forget();
+    const { address } = await readBridge(name, signal);
+    if (state !== undefined) this.#known = { name, state, address };
+    return address;
+  }
 }
 
 /** Puts what a system program could not do into terms of the bridge. */

@@ -1,17 +1,13 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { Failure, reasonOf } from "../../os/failure.ts";
-import { lastError, libc } from "../../os/libc.ts";
+import { lastError } from "../../os/libc.ts";
+import { interfaceRequest, ioctl, valueAt } from "../../os/network/ioctl.ts";
 
 /** Of the kernel's interface (linux/if_tun.h): frames as they are, with a header for what the guest leaves to the host. */
 const TUNSETIFF = 0x400454ca;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
-/** struct ifreq: a name, and flags behind it (linux/if.h). */
-const requestBytes = 40;
-const nameBytes = 16;
-
-const ioctl = libc.func("int ioctl(int, unsigned long, void *)");
 
 /**
  * Attaches to a tap interface that is there.
@@ -27,9 +23,8 @@ export function openTap(name: string): number {
   } catch (error) {
     throw new Failure(action, `/dev/net/tun: ${reasonOf(error)}`, { cause: error });
   }
-  const request = Buffer.alloc(requestBytes);
-  request.write(name.slice(0, nameBytes - 1));
-  request.writeUInt16LE(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, nameBytes);
+  const request = interfaceRequest(name);
+  request.writeUInt16LE(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, valueAt);
   if (ioctl(fd, TUNSETIFF, request) === 0) return fd;
   const error = lastError();
   closeSync(fd);

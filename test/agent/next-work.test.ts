@@ -94,6 +94,27 @@ test("the lock tells the task, and SIGUSR1 counts, before the toolchain lock is 
   assert.ok(work.interruption.signal.aborted);
 });
 
+test("a round says whether there is a refusal to be sent: only then does an idle agent look into its spool again", async () => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  await farm.bootstrapAll();
+  using signals = watchSignals();
+  const refusing: RoundContext["polling"]["ask"] = async (requestTo, signal, refusals) => {
+    await refusals!.answer!((await ask(requestTo, signal, refusals))!, "for a reason");
+    return undefined;
+  };
+  for (const [refused, polling] of [
+    [false, { ask: () => Promise.resolve(undefined) }],
+    [true, { ask: refusing }],
+  ] as const) {
+    const context = await contextOf(farm, { polling });
+    await using work = await nextWork(context, newBackoffs(), signals);
+    assert.ok(work.kind === "nothing");
+    assert.equal(work.refused, refused);
+    assert.equal((await context.spool.entries()).length, refused ? 1 : 0);
+  }
+});
+
 test("an agent without a task learns that another one has begun with one on its machines", async () => {
   await using farm = await makeFarm();
   await farm.publish("a");

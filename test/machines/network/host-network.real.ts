@@ -3,12 +3,18 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Failure } from "../../../os/failure.ts";
 import { silentLog } from "../../../os/log.ts";
-import { readBridge } from "../../../machines/network/bridge.ts";
+import { BridgeAddress, readBridge } from "../../../machines/network/bridge.ts";
 import { openHostNetwork, prepareHostNetwork } from "../../../machines/network/host-network.ts";
 import { admittingRules } from "../../../machines/network/rules.ts";
 import { commandLineOf } from "../qemu/qemu-guest.ts";
 import type { StartOptions } from "../../../machines/virtual-machine.ts";
-import { enterNetworkNamespace, hostAddress, sh, startBridgedHost } from "../../fixtures/network.ts";
+import {
+  enterNetworkNamespace,
+  hostAddress,
+  hostSecondAddress,
+  sh,
+  startBridgedHost,
+} from "../../fixtures/network.ts";
 
 const choice = { kind: "bridge", bridge: "br1" } as const;
 const mac = "52:54:00:00:00:07";
@@ -55,6 +61,34 @@ test("a machine's interface is a port of the bridge, apart from others; both it 
   }
   await assert.rejects(link("croft7"), /does not exist/);
   assert.doesNotMatch(await rules(), /croft7/);
+});
+
+test("a bridge is looked at without a program, as long as the kernel says the same of it", async () => {
+  const address = new BridgeAddress();
+  const withoutPrograms = async () => {
+    const path = process.env["PATH"];
+    process.env["PATH"] = "/nowhere";
+    try {
+      return await address.of("br1").catch(({ message }: Failure) => message);
+    } finally {
+      process.env["PATH"] = path;
+    }
+  };
+  assert.match(await withoutPrograms(), /no such program/);
+  assert.equal(await address.of("br1"), hostAddress);
+  assert.equal(await withoutPrograms(), hostAddress);
+  await sh("ip", "link", "set", "br1", "down");
+  await assert.rejects(address.of("br1"), /it is down/);
+  await sh("ip", "link", "set", "br1", "up");
+  assert.equal(await address.of("br1"), hostAddress);
+  for (const first of [hostSecondAddress, hostAddress]) {
+    const second = first === hostAddress ? hostSecondAddress : hostAddress;
+    await sh("ip", "address", "del", `${second}/24`, "dev", "br1"); // as the kernel is set, the other one with it
+    for (const each of [first, second]) await sh("ip", "address", "replace", `${each}/24`, "dev", "br1");
+    assert.equal(await address.of("br1"), first);
+  }
+  address.forget();
+  assert.match(await withoutPrograms(), /no such program/);
 });
 
 test("what a crashed agent left is replaced by the next machine of the instance, and removed at its start", async () => {
