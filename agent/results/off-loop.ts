@@ -1,14 +1,16 @@
 /** Reads a result without holding the event loop, however large or hostile it is. */
 import { once } from "node:events";
 import { readFile, stat } from "node:fs/promises";
-import { basename, extname, join } from "node:path";
-import { Worker } from "node:worker_threads";
+import { basename } from "node:path";
+import type { Worker } from "node:worker_threads";
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { MiB } from "../../os/text/size.ts";
 import { resultMaxBytes } from "../../manifests/limits.ts";
 import { decompressedBytes } from "./lz4.ts";
+import { ReadingParts, type ReadingPiece } from "./reading-pieces.ts";
 import { isCompressed, readResultFile, type Reading, type ResultFile } from "./result-file.ts";
+import { startThread } from "./thread.ts";
 
 /** What a thread may take. */
 interface ThreadLimits {
@@ -59,13 +61,12 @@ async function readInThread(wanted: ResultFile, { seconds, heapMiB }: ThreadLimi
   using deadline = new Deadline(seconds);
   let thread: Worker | undefined;
   try {
-    thread = new Worker(join(import.meta.dirname, `result-thread${extname(import.meta.filename)}`), {
+    thread = startThread("result", {
       workerData: wanted,
       resourceLimits: { maxOldGenerationSizeMb: heapMiB },
     });
-    const told = once(thread, "message") as Promise<[Reading]>;
-    const [reading] = await Promise.race([told, deadline.passed.then(() => [undefined])]);
-    return reading ?? broken(`it takes more than ${seconds} s`);
+    const reading = await Promise.race([takeOver(thread), deadline.passed]);
+    return reading !== "late" ? reading : broken(`it takes more than ${seconds} s`);
   } catch (error) {
     if (isSystemError(error, "ERR_WORKER_OUT_OF_MEMORY"))
       return broken(`it takes more than ${heapMiB} MiB of memory`);
@@ -73,5 +74,15 @@ async function readInThread(wanted: ResultFile, { seconds, heapMiB }: ThreadLimi
     return { fault: { reason: reasonOf(error), code: code ?? "ERR_WORKER" } };
   } finally {
     await thread?.terminate();
+  }
+}
+
+async function takeOver(thread: Worker): Promise<Reading> {
+  const parts = new ReadingParts();
+  for (;;) {
+    const [piece] = (await once(thread, "message")) as [ReadingPiece];
+    const reading = parts.add(piece);
+    if (reading) return reading;
+    thread.postMessage("next");
   }
 }

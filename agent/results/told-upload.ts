@@ -1,10 +1,9 @@
 /** A result request that is changed after it was written down: it tells what became of the artifacts. */
 import { once } from "node:events";
-import { extname, join } from "node:path";
-import { Worker } from "node:worker_threads";
 import { MiB } from "../../os/text/size.ts";
 import { formatResultRequest, parseResultRequest } from "../../manifests/result-request.ts";
 import { withUpload } from "./result.ts";
+import { startThread } from "./thread.ts";
 
 export interface ToldUpload {
   /** The text of the request. */
@@ -20,9 +19,7 @@ const smallBytes = MiB;
 /** The request with an operation `upload`; a large one takes seconds, and so a thread. */
 export async function withToldUpload(told: ToldUpload): Promise<Uint8Array> {
   if (told.request.length <= smallBytes) return tellUpload(told);
-  const thread = new Worker(join(import.meta.dirname, `told-upload-thread${extname(import.meta.filename)}`), {
-    workerData: told,
-  });
+  const thread = startThread("told-upload", { workerData: told });
   try {
     const [text] = (await once(thread, "message")) as [Uint8Array];
     return text;
