@@ -28,6 +28,8 @@ const heartbeatMaxSeconds = 30;
 const buildTimeoutSeconds = 300;
 /** As long as croft's own worker lets a build take. */
 const silentBuildSeconds = 4 * 3600;
+/** In which the result of one that has taken so long gets here. */
+const lateResultSeconds = 300;
 
 export interface BuildSettings {
   hosts: readonly Host[];
@@ -99,6 +101,8 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   const timeouts = {
     buildTimeoutSeconds: settings.buildTimeoutSeconds ?? buildTimeoutSeconds,
     silentBuildSeconds: settings.buildTimeoutSeconds ?? silentBuildSeconds,
+    // Never less: who wants to hear of a worker often has not said that builds are short.
+    longestBuildSeconds: Math.max(silentBuildSeconds, settings.buildTimeoutSeconds ?? 0) + lateResultSeconds,
   };
   const run = new Run({ hosts, matrix, pool, batch, ...timeouts, start, observer, signal });
   const ended = await run.run().finally(() => store.settle());

@@ -48,6 +48,8 @@ export interface RunOptions {
   buildTimeoutSeconds: number;
   /** The same for a worker that builds, and has never said so twice: it may be silent as long as a build takes. */
   silentBuildSeconds: number;
+  /** What a build of one commit takes at most, whatever its worker says. */
+  longestBuildSeconds: number;
   /** @throws {Failure} if the worker does not start. */
   start: (host: Host, signal: AbortSignal, replaced?: number) => Promise<StartedWorker>;
   observer: RunObserver;
@@ -73,8 +75,8 @@ interface Running {
   heardAt: number;
   /** It says again and again what it is building. */
   beats: boolean;
-  /** What it has begun and not told anything of since. */
-  readonly silent: Set<string>;
+  /** What it has begun and not told anything of since, and when. */
+  readonly silent: Map<string, number>;
 }
 
 export class Run {
@@ -178,7 +180,7 @@ export class Run {
     this.#workers++;
     const running: Running = {
       ...{ host, worker, heardAt: this.#now(), beats: worker.beats === true },
-      silent: new Set(),
+      silent: new Map(),
     };
     this.#running.set(host.name, running);
     void worker.connection.closed.then((reason) => this.#lose(running, reason));
@@ -205,8 +207,9 @@ export class Run {
     running.heardAt = this.#now();
     if (message.resp === "heartbeat") {
       if (running.silent.has(message.board)) running.beats = true;
-      running.silent.add(message.board);
+      else running.silent.set(message.board, running.heardAt);
     } else if (message.resp === "build_result") running.silent.delete(message.board);
+    else if (message.resp === "build_done") running.silent.clear();
     if (message.resp === "build_result" && this.#isDiskFull(message))
       return this.#lose(running, "its disk is full", { restart: false });
     this.#guarded(() => {
@@ -251,14 +254,22 @@ export class Run {
     // The boss itself was stopped (Ctrl-Z) or starved: what came meanwhile is not read yet, and nobody else's fault.
     const slept = now - this.#watchedAt;
     this.#watchedAt = now;
-    if (slept > sleptMilliseconds) for (const running of this.#running.values()) running.heardAt += slept;
-    const { buildTimeoutSeconds, silentBuildSeconds } = this.#options;
+    if (slept > sleptMilliseconds) for (const running of this.#running.values()) postpone(running, slept);
+    const { buildTimeoutSeconds, silentBuildSeconds, longestBuildSeconds } = this.#options;
     for (const running of [...this.#running.values()]) {
       const state = this.#dispatch.workerState(running.host.name);
       const seconds = state?.inFlight.size && !running.beats ? silentBuildSeconds : buildTimeoutSeconds;
-      if (state === undefined || state.phase === "idle") running.heardAt = this.#now();
-      else if (running.heardAt < now - seconds * 1000)
-        this.#lose(running, `no sign of life for ${seconds} s`);
+      if (state === undefined || state.phase === "idle") {
+        running.heardAt = this.#now();
+        continue;
+      }
+      if (running.heardAt < now - seconds * 1000) this.#lose(running, `no sign of life for ${seconds} s`);
+      const [board, since] = running.silent.entries().next().value ?? ["", now]; // the oldest
+      if (since < now - longestBuildSeconds * 1000)
+        this.#lose(
+          running,
+          `no result of '${board}' for ${longestBuildSeconds} s, though it says that it builds`,
+        );
     }
   }
 
@@ -303,4 +314,9 @@ export class Run {
   #fail(error: unknown): void {
     this.#over.reject(error);
   }
+}
+
+function postpone(running: Running, milliseconds: number): void {
+  running.heardAt += milliseconds;
+  for (const [board, since] of running.silent) running.silent.set(board, since + milliseconds);
 }

@@ -106,7 +106,15 @@ async function runAll(
   );
   const byName = new Map<string, StartedWorker>(started.map((each) => [each.host.name, each]));
   const run = new Run({
-    ...{ hosts, matrix, batch: false, buildTimeoutSeconds: 300, silentBuildSeconds: 300, observer },
+    ...{
+      hosts,
+      matrix,
+      batch: false,
+      buildTimeoutSeconds: 300,
+      silentBuildSeconds: 300,
+      longestBuildSeconds: 3600,
+      observer,
+    },
     pool: new Pool(matrix.targets, [...matrix.targets.keys()]),
     start: (host) => Promise.resolve(byName.get(host.name)!),
     signal: new AbortController().signal,

@@ -77,6 +77,7 @@ async function runWith(
       batch: options.batch ?? false,
       buildTimeoutSeconds: 20,
       silentBuildSeconds: 20,
+      longestBuildSeconds: 600,
       start,
       observer,
     },

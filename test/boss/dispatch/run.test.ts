@@ -43,6 +43,7 @@ function optionsFor(hosts: readonly Host[], targets = ["t"]): RunOptions {
   );
   return {
     ...{ hosts, matrix, batch: false, buildTimeoutSeconds: 300, silentBuildSeconds: 300 },
+    longestBuildSeconds: 3600,
     observer: combineObservers([]),
     pool: new Pool(matrix.targets, [...matrix.targets.keys()]),
     start: () => Promise.reject(new Error("not expected")),
@@ -352,6 +353,63 @@ test("a worker that never says anything is lost, too; one that has nothing to do
     assert.deepEqual((await ended).remaining, []);
     const lost = told.filter((text) => text.includes("lost"));
     assert.deepEqual(lost, ["alpha: lost: no sign of life for 300 s, again"]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("a worker that says for ever that it builds loses its work to another host", async () => {
+  mock.timers.enable({ apis: ["setInterval"] });
+  try {
+    let now = 1000;
+    const { told, observer } = notes();
+    const workers = [host, beta].map((on) => new WorkerDouble(on));
+    const [beating, other] = workers as [WorkerDouble, WorkerDouble];
+    beating.threads = 2;
+    const matrix = new Matrix(
+      [
+        { name: "t", arch: "sandbox" },
+        { name: "u", arch: "arm" },
+      ],
+      optionsFor([]).matrix.commits,
+    );
+    beating.architectures.add("sandbox");
+    other.architectures.add("sandbox");
+    other.architectures.add("arm");
+    const ended = new Run({
+      ...{ ...optionsFor([host, beta]), matrix, pool: new Pool(matrix.targets, [0, 1]), now: () => now },
+      start: inTurn(beating, other, new Failure("start", "once is enough")),
+      observer: combineObservers([observer]),
+    }).run();
+    for (const worker of workers) await worker.say({ resp: "build_prepare_done" });
+    const boards = workers.map(({ sent }) =>
+      sent.flatMap((each) => (each.cmd === "build_board" ? each.board : [])),
+    );
+    assert.deepEqual(boards, [["t"], ["u"]]);
+    const beat = async (times: number) => {
+      for (let count = 0; count < times; count++) {
+        await beating.say({ resp: "heartbeat", board: "t", thread: 0 });
+        await other.say({ resp: "heartbeat", board: "u", thread: 0 });
+        for (let seconds = 0; seconds < 30; seconds++) {
+          now += 1000;
+          mock.timers.tick(250);
+        }
+      }
+    };
+    await beat(60);
+    await other.say(resultOf("u"), { resp: "build_done", exceptions: 0 });
+    await beat(59);
+    now += 7200_000; // the boss slept
+    mock.timers.tick(250);
+    const lost = () => told.filter((text) => text.includes("lost"));
+    assert.deepEqual(lost(), []);
+    await beat(2);
+    assert.deepEqual(lost(), [
+      "alpha: lost: no result of 't' for 3600 s, though it says that it builds, again",
+    ]);
+    await other.say({ resp: "build_prepare_done" }, resultOf("t"));
+    assert.deepEqual((await ended).remaining, []);
+    assert.ok(told.includes("beta: complete 0"));
   } finally {
     mock.timers.reset();
   }
