@@ -1,6 +1,7 @@
-import { readdirSync, statSync, type Dirent } from "node:fs";
+import { statSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { entriesIn } from "../os/files/directories.ts";
 import { syncDirectory } from "../os/files/durable.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../os/failure.ts";
 import { tryLockFile } from "../os/files/flock.ts";
@@ -64,14 +65,14 @@ function isCurrent(paths: MachinePaths, revision: string): boolean {
 
 /** Finishes removals of the machine that were cut short; returns how many there were. */
 export async function finishRemovals(storage: Storage, volume: string, name: string): Promise<number> {
-  const left = entriesOf(volume).filter((entry) => isRemoved(entry.name) && removedFrom(entry.name) === name);
+  const left = entriesIn(volume).filter((entry) => isRemoved(entry.name) && removedFrom(entry.name) === name);
   for (const entry of left) await removeTreeOfSubvolumes(storage, join(volume, entry.name));
   return left.length;
 }
 
 /** Removes a directory that holds subvolumes, or is one. */
 export async function removeTreeOfSubvolumes(storage: Storage, path: string): Promise<void> {
-  for (const entry of entriesOf(path)) if (entry.isDirectory()) await storage.remove(join(path, entry.name));
+  for (const entry of entriesIn(path)) if (entry.isDirectory()) await storage.remove(join(path, entry.name));
   await storage.remove(path);
 }
 
@@ -87,7 +88,7 @@ function lockAll(
   action: string,
   except: readonly string[] = [],
 ): string[] {
-  const names = entriesOf(directory).map((entry) => entry.name);
+  const names = entriesIn(directory).map((entry) => entry.name);
   const lockNames = names.filter((name) => classifyEntry(paths.name, name)?.kind === "lock");
   for (const name of lockNames) {
     if (except.includes(name)) continue;
@@ -111,14 +112,5 @@ async function renameDirectory(from: string, to: string, action: string): Promis
   } catch (error) {
     const reason = isSystemError(error, "EBUSY") ? `something is mounted at '${from}'` : reasonOf(error);
     throw new Failure(action, reason, { cause: error });
-  }
-}
-
-function entriesOf(path: string): Dirent[] {
-  try {
-    return readdirSync(path, { withFileTypes: true });
-  } catch (error) {
-    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
-    throw new Failure(`list '${path}'`, reasonOf(error), { cause: error });
   }
 }

@@ -1,9 +1,10 @@
 /** Revisions: numbered, never written once they have their name, the current one behind a link. */
-import { lstatSync, readdirSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { makeDirectoryDurably, syncDirectory } from "../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { entriesIn } from "../os/files/directories.ts";
 import { manifestPath, revisionPath, type MachinePaths } from "./layout.ts";
 import { classifyEntry, randomTail } from "./names.ts";
 import type { Storage } from "./storage.ts";
@@ -17,15 +18,8 @@ export function nextRevision(paths: MachinePaths): number {
 
 /** Numbers of the revisions there are, ascending. */
 export function listRevisions(paths: MachinePaths): number[] {
-  let entries: string[];
-  try {
-    entries = readdirSync(paths.directory);
-  } catch (error) {
-    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
-    throw new Failure(`list revisions in '${paths.directory}'`, reasonOf(error), { cause: error });
-  }
-  return entries
-    .map((entry) => classifyEntry(paths.name, entry))
+  return entriesIn(paths.directory, `list revisions in '${paths.directory}'`)
+    .map(({ name }) => classifyEntry(paths.name, name))
     .flatMap((entry) => (entry?.kind === "revision" ? [entry.revision] : []))
     .sort((a, b) => a - b);
 }

@@ -1,7 +1,7 @@
-import { readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
-import { Failure, isSystemError, reasonOf, assertFailure } from "../os/failure.ts";
+import { assertFailure, reasonOf } from "../os/failure.ts";
+import { entriesIn } from "../os/files/directories.ts";
 import type { Log } from "../os/log.ts";
 import { listMachines, type MachinePaths } from "./layout.ts";
 import { classifyEntry, isRemoved, isSavedState } from "./names.ts";
@@ -31,13 +31,13 @@ export async function removeStaleSnapshots(options: StaleSnapshotOptions): Promi
   const machines = listMachines(directory, toolchain);
   await endOrphans((path) => isTemporaryOf(options, path), log);
   const stale: string[] = [];
-  for (const volume of entriesOf(directory)) {
+  for (const { name: volume } of entriesIn(directory)) {
     if (volume.startsWith(".")) continue;
-    for (const entry of entriesOf(join(directory, volume)))
+    for (const { name: entry } of entriesIn(join(directory, volume)))
       if (isRemoved(entry)) stale.push(join(directory, volume, entry));
   }
   for (const paths of machines)
-    for (const entry of entriesOf(paths.directory)) {
+    for (const { name: entry } of entriesIn(paths.directory)) {
       const what = classifyEntry(paths.name, entry);
       const ours = what?.kind === "temporary" && what.toolchain === toolchain && what.instance === instance;
       if (ours || what?.kind === "removed") stale.push(join(paths.directory, entry));
@@ -69,7 +69,7 @@ async function removeStaleStates(
   log: Log,
 ): Promise<void> {
   for (const { bootstrapped } of machines)
-    for (const entry of entriesOf(bootstrapped)) {
+    for (const { name: entry } of entriesIn(bootstrapped)) {
       if (!isSavedState(entry, instance)) continue;
       const path = join(bootstrapped, entry);
       log.info({ path }, "removing what a predecessor left");
@@ -77,13 +77,4 @@ async function removeStaleStates(
         log.error({ path, reason: reasonOf(error) }, "a machine's state that was begun is left"),
       );
     }
-}
-
-function entriesOf(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
-    throw new Failure(`list '${path}'`, reasonOf(error), { cause: error });
-  }
 }

@@ -58,7 +58,11 @@ export function ramFor(ramKiB: number, machine: Machine): number {
 /** The saved state that a task may begin from; or why it boots. */
 export function usableState(settings: Settings, subject: WarmSubject): Found {
   const obstacle = warmObstacle(settings, subject);
-  if (obstacle !== undefined) return { reason: obstacle, isLost: false };
+  return obstacle === undefined ? stateNow(settings, subject) : { reason: obstacle, isLost: false };
+}
+
+/** The saved state of a machine that may have one. */
+function stateNow(settings: Settings, subject: WarmSubject): Found {
   return findState(subject.paths, belongingOf(settings, subject));
 }
 
@@ -78,5 +82,5 @@ export function whyBooted(settings: Settings, paths: MachinePaths): string | und
 /** Whether an idle instance is to save a machine. */
 export function isToBeSaved(settings: Settings, subject: WarmSubject): boolean {
   if (warmObstacle(settings, subject) !== undefined) return false;
-  return !("state" in findState(subject.paths, belongingOf(settings, subject))) && isDue(subject.paths);
+  return !("state" in stateNow(settings, subject)) && isDue(subject.paths);
 }

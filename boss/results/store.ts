@@ -27,6 +27,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { entriesIn } from "../../os/files/directories.ts";
 import { syncFileSystem } from "../../os/files/sync-file-system.ts";
 import type { MatrixCommit, Target } from "../matrix/matrix.ts";
 
@@ -136,8 +137,8 @@ export class ResultStore {
     const known = this.#listed.get(commit);
     if (known) return known;
     const directory = this.#commits[commit]!;
-    const names = attemptSync(`read results in '${directory}'`, () => namesIn(directory));
-    const targets = new Set(names);
+    const entries = entriesIn(directory, `read results in '${directory}'`);
+    const targets = new Set(entries.map(({ name }) => name));
     this.#listed.set(commit, targets);
     return targets;
   }
@@ -240,15 +241,6 @@ export class ResultStore {
     }
     for (const name of readdirSync(directory))
       rmSync(`${directory}/${name}`, { recursive: true, force: true });
-  }
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
-    throw error;
   }
 }
 

@@ -1,3 +1,4 @@
+import { readdirSync, type Dirent } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { attempt, Failure, isSystemError, reasonOf } from "../failure.ts";
 
@@ -37,5 +38,20 @@ export async function namesIn(directory: string, absent: readonly string[] = ["E
   } catch (error) {
     if (isSystemError(error, ...absent)) return [];
     throw new Failure(`read '${directory}'`, reasonOf(error), { cause: error });
+  }
+}
+
+/**
+ * What is in a directory; nothing if it is not there, or is none.
+ *
+ * @param action what it is listed for.
+ * @throws {Failure} if it cannot be read.
+ */
+export function entriesIn(directory: string, action = `list '${directory}'`): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch (error) {
+    if (isSystemError(error, "ENOENT", "ENOTDIR")) return [];
+    throw new Failure(action, reasonOf(error), { cause: error });
   }
 }
