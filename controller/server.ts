@@ -100,7 +100,7 @@ function makeServer(served: Served): FastifyInstance {
     ...(trustedProxies.length > 0 ? { trustProxy: [...trustedProxies] } : {}),
     routerOptions: { maxParamLength: 1000 },
     // By default what a schema does not know is taken out in silence: "target" for "targets" would build for all.
-    ajv: { customOptions: { removeAdditional: false } },
+    ajv: { customOptions: { removeAdditional: false, verbose: true } },
     schemaErrorFormatter: ([error], part) => new Error(error ? inWords(error, part) : "invalid"),
   });
   void server.register(cookie);

@@ -27,7 +27,8 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
   const reading = { onRequest: mayRead(served) };
   addStaticFiles(untyped);
 
-  server.get("/", reading, (_request, reply) => reply.redirect("/builds"));
+  // With the query: the list says what it does not know of it.
+  server.get("/", reading, ({ url }, reply) => reply.redirect(`/builds${/\?.+$/.exec(url)?.[0] ?? ""}`));
 
   server.get("/builds", { ...reading, schema: { querystring: listSchema } }, async (request, reply) => {
     const { limit = pageLength, ...filter } = request.query;

@@ -54,6 +54,14 @@ describe("a controller among strangers", () => {
     assert.equal(answer.status, 400);
     assert.match(answer.text, /unknown key 'target'/);
     assert.match((await ask("/api/v1/builds?state=odd")).text, /state: expected one of queued, building/);
+    for (const path of ["/api/v1/builds?package=x", "/builds?package=x", "/?package=x"]) {
+      const { status, text } = await ask(path);
+      assert.equal(status, 400, path);
+      assert.match(text, /"error":"unknown parameter 'package'; there are state, status, target, name, /);
+    }
+    const page = await ask("/?package=x", { headers: { accept: "text/html" } });
+    assert.match(page.text, /<h1>unknown parameter &#39;package&#39;; there are state, /);
+    assert.equal((await ask("/?state=queued")).status, 200);
   });
 
   test("text that a database refuses is the asker's mistake", async () => {
