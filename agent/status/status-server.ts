@@ -10,7 +10,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { formatListenAddress } from "../../os/network/listen-address.ts";
@@ -62,7 +62,7 @@ export async function startStatusServer(
       });
     },
   );
-  server.maxConnections = connectionsMaximum;
+  keepPlaces(server);
   server.setTimeout(10_000); // whoever asks, but does not read the answer
   try {
     server.listen(listen.port, listen.address);
@@ -81,6 +81,29 @@ export async function startStatusServer(
   const url = `http://${formatListenAddress(listen.address, (server.address() as AddressInfo).port)}`;
   log.info({ url }, "status pages");
   return { url, [Symbol.asyncDispose]: () => close(server) };
+}
+
+/**
+ * Of too many connections that one goes which has waited longest for its request: machines may make as many as they like,
+ * and whoever asks at once is served.
+ */
+function keepPlaces(server: Server): void {
+  const all = new Set<Socket>();
+  const waiting = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    all.add(socket);
+    waiting.add(socket);
+    socket.once("close", () => void (all.delete(socket), waiting.delete(socket)));
+    if (all.size <= connectionsMaximum) return;
+    const [longest = socket] = waiting;
+    all.delete(longest);
+    waiting.delete(longest);
+    longest.destroy();
+  });
+  server.prependListener("request", ({ socket }, response) => {
+    waiting.delete(socket);
+    response.once("close", () => void (all.has(socket) && waiting.add(socket)));
+  });
 }
 
 async function close(server: Server): Promise<void> {

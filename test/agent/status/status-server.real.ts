@@ -213,13 +213,15 @@ test("those who connect and say nothing, or read nothing, are let go, and others
   const agent = home.start(["--status-listen", "127.0.0.1:0", "http://127.0.0.1:1/"]);
   const pages = await Pages.of(agent);
   const { hostname: host, port } = new URL(pages.url);
-  const sockets = Array.from({ length: 20 }, (_, index) => {
+  const sockets = Array.from({ length: 200 }, (_, index) => {
     const socket = connect(Number(port), host);
     socket.on("error", () => {});
     if (index % 2 === 0) socket.write("GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ");
     return socket.pause();
   });
-  const closed = Promise.all(sockets.map((socket) => once(socket.resume(), "close")));
+  const closed = Promise.all(
+    sockets.map((socket) => new Promise((resolve) => socket.resume().once("close", resolve))),
+  );
   assert.equal((await pages.ask("/healthz")).status, 200);
   const deadline = AbortSignal.timeout(patienceMs);
   await Promise.race([closed, once(deadline, "abort").then(() => assert.fail("they were not let go"))]);
