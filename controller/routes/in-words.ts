@@ -12,7 +12,7 @@ export function inWords(
     const { properties = {} } = parentSchema as { properties?: object };
     const known = Object.keys(properties).join(", ");
     const what = part === "querystring" ? "unknown parameter" : `${at}: unknown key`;
-    return `${what} '${String(additionalProperty)}'; there are ${known}`;
+    return `${what} '${String(additionalProperty)}'${known && `; there are ${known}`}`;
   }
   if (keyword === "required") return `${at}: '${String(missingProperty)}' is missing`;
   if (keyword === "enum") return `${at}: expected one of ${[allowedValues ?? []].flat().join(", ")}`;
