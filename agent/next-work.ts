@@ -14,7 +14,7 @@ import { readNamedManifest } from "../machines/manifest-files.ts";
 import type { MachineLock } from "../machines/locks.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
-import { agentOperation } from "../manifests/result.ts";
+import { agentOperation, refusedHere } from "../manifests/result.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
 import type { Backoff } from "../os/backoff.ts";
 import type { TaskMachine } from "./performing/build.ts";
@@ -24,7 +24,7 @@ import type { Context } from "./context.ts";
 import { loadOf } from "./asking/interrupter.ts";
 import { MachineWatch } from "./asking/machine-watch.ts";
 import { machinesFor, taskRequest, type Offered } from "./asking/offer.ts";
-import type { Refusals } from "./asking/polling.ts";
+import type { Refusal, Refusals } from "./asking/polling.ts";
 import { resultRequest } from "./results/record-result.ts";
 import { agentResult } from "./results/result.ts";
 import { assignmentOf } from "./task-state/assignment.ts";
@@ -304,10 +304,11 @@ class RefusedTasks implements Refusals {
   }
 
   /** By way of the spool, so that it gets there, too, if the controller is away now. */
-  async answer(received: ReceivedTask, reason: string): Promise<void> {
+  async answer(received: ReceivedTask, { reason, goesElsewhere }: Refusal): Promise<void> {
     const entry = await this.#spool.begin(assignmentOf(received, received.task));
     const why = `The agent refuses this task: ${reason}`;
-    const result = agentResult(received.task, "abort", agentOperation, why);
+    const abort = agentResult(received.task, "abort", agentOperation, why);
+    const result = goesElsewhere ? refusedHere(abort) : abort;
     await entry.setResult(resultRequest(entry.assignment, result));
     this.count++;
   }

@@ -35,6 +35,31 @@ export interface Result {
   dependencyChecksum?: string;
 }
 
+/** What became of an operation; of one that was stored, too. */
+interface Outcome {
+  name: string;
+  status: string;
+}
+
+/**
+ * An `abort` of a host that another host need not share: it is an `interrupt` to all controllers, which offer the build
+ * again, and the operation's `abort` tells croft's that it is not for this host ({@link isRefusedHere}).
+ */
+export function refusedHere(abort: Result): Result {
+  return { ...abort, status: "interrupt" };
+}
+
+/** Whether a result of croft's agent is one of {@link refusedHere}; then an operation `agent` says why. */
+export function isRefusedHere(result: { status: string; operations: readonly Outcome[] }): boolean {
+  const { status, operations } = result;
+  return status === "interrupt" && operations.some(isAgentAbort);
+}
+
+/** Whether it is in this operation that an agent says what its host could not do. */
+export function isAgentAbort({ name, status }: Outcome): boolean {
+  return name === agentOperation && status === "abort";
+}
+
 const status = oneOf(...resultStatuses);
 
 /** Reads a result manifest. */

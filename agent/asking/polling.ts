@@ -35,7 +35,14 @@ export interface Refusals {
   /** Why this host cannot do what a task asks for; undefined if it can. */
   reasonFor?: (task: Task) => string | undefined;
   /** Tells the controller: it would wait for the end of the task's lease otherwise. */
-  answer?: (received: ReceivedTask, reason: string) => Promise<void>;
+  answer?: (received: ReceivedTask, refusal: Refusal) => Promise<void>;
+}
+
+/** Why a task is not accepted. */
+export interface Refusal {
+  reason: string;
+  /** Whether it is to be given to another host, which may well do it: its controller is croft's, and knows what that means. */
+  goesElsewhere: boolean;
 }
 
 /** A task request cannot be signed, by a card that was taken out for instance. */
@@ -194,16 +201,18 @@ export class Polling {
     const { task, challenge } = response;
     // Signed now: a challenge that cannot be answered is a reason to refuse the task, and not to lose its result.
     const signature = challenge === undefined ? undefined : await this.#signer?.sign(challenge, signal);
-    const reason = refusalReason(response, task, request) ?? refusals.reasonFor?.(task);
+    const { headers } = answer;
+    const everywhere = refusalEverywhere(response, task);
+    const reason = everywhere ?? refusalHere(response, task, request) ?? refusals.reasonFor?.(task);
     if (reason !== undefined) {
       const received = withoutUndefined({ controller, response, task, answer: signature });
       const answerable = challenge === undefined || signature !== undefined;
+      const isOurs = headers["croft-alive-url"] !== undefined;
       if (answerable && response.resultUrl !== undefined && isWebUrl(response.resultUrl))
-        await refusals.answer?.(received, reason);
+        await refusals.answer?.(received, { reason, goesElsewhere: isOurs && everywhere === undefined });
       this.#backoff.failed(controller.url);
       throw new Failure(`accept a task of ${withoutSecrets(controller.url)}`, reason);
     }
-    const { headers } = answer;
     return withoutUndefined({
       controller,
       response,
@@ -218,7 +227,16 @@ export class Polling {
   }
 }
 
-function refusalReason(response: TaskResponse, task: Task, request: TaskRequest): string | undefined {
+/** Why no host of croft's does a task. */
+function refusalEverywhere(response: TaskResponse, task: Task): string | undefined {
+  if (isLocalRepository(task)) return `its repository '${maskCredentials(task.repositoryUrl)}' is local`;
+  for (const url of [response.resultUrl, ...Object.values(response.uploadUrls)])
+    if (url !== undefined && !isWebUrl(url)) return `'${url}' is no http or https URL`;
+  return undefined;
+}
+
+/** Why this one does not, though another may. */
+function refusalHere(response: TaskResponse, task: Task, request: TaskRequest): string | undefined {
   const auxiliary = Object.values(task.auxiliaryMachines);
   if (auxiliary.length > 0)
     return `it needs auxiliary machines (${auxiliary.join(", ")}), and there are none`;
@@ -226,9 +244,6 @@ function refusalReason(response: TaskResponse, task: Task, request: TaskRequest)
     return "it has an environment for auxiliary machines, and there are none";
   if (response.challenge !== undefined && request.fingerprint === undefined)
     return "it has a challenge, but there is no key (--auth-key)";
-  if (isLocalRepository(task)) return `its repository '${maskCredentials(task.repositoryUrl)}' is local`;
-  for (const url of [response.resultUrl, ...Object.values(response.uploadUrls)])
-    if (url !== undefined && !isWebUrl(url)) return `'${url}' is no http or https URL`;
   const mode = request.interactiveMode ?? "false";
   if (task.interactive !== undefined && mode === "false") return "it is interactive";
   if (task.interactive === undefined && mode === "true") return "it is not interactive";

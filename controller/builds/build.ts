@@ -26,6 +26,8 @@ export interface Build {
   interrupts: number;
   /** The host whose fault it is that the build waits again; null otherwise. */
   faulty_host: string | null;
+  /** Hosts that have refused it: others may do what they cannot. */
+  refused_by: readonly string[];
   submitted_by: string | null;
   rebuild_of: number | null;
   /** Whether other agents than croft's cannot read its task. */

@@ -12,7 +12,7 @@ import { supersedeOthers, type Session } from "./session.ts";
 
 /** The next fault ends the build. */
 const mostFaults = 5;
-/** Bytes of an agent's words that are kept beside the attempt; its log has all of them. */
+/** Characters of an agent's words that are kept beside the attempt; its log has all of them. */
 const longestReason = 1000;
 
 /** The operation with which the controller ends a build. */
@@ -36,10 +36,7 @@ export class Faults {
    * @param session the attempt, over already.
    */
   async add(sql: Sql, build: Build, session: Session, reason: string): Promise<void> {
-    await sql.query("update croft.sessions set fault = $2 where id = $1", [
-      session.id,
-      reason.slice(0, longestReason),
-    ]);
+    await tellReason(sql, session, reason);
     const about = { build: build.id, agent: session.agent, reason };
     const setback = { kind: "fault", host: session.agent } as const;
     const { faults } = counted(build, setback);
@@ -83,4 +80,9 @@ export class Faults {
       [session.id, farmOperation, digest, bytes, count, warnings, errors],
     );
   }
+}
+
+/** Keeps beside an attempt what its host could not do. */
+export async function tellReason(sql: Sql, { id }: Pick<Session, "id">, reason: string): Promise<void> {
+  await sql.query("update croft.sessions set fault = $2 where id = $1", [id, reason.slice(0, longestReason)]);
 }

@@ -41,8 +41,14 @@ const headPriority = 1_000_000;
 /** After so many faults of hosts a build is queued behind its like. */
 const faultsAtHead = 1;
 
-/** Why a build is queued again. A fault is the host's: it lost the build, or could not do it. */
-export type Setback = { kind: "abort" | "interrupt" } | { kind: "fault"; host: string };
+/**
+ * Why a build is queued again. A fault is the host's: it lost the build, or could not do it; a refusal is no fault: it has not
+ * what the build asks for.
+ */
+export type Setback = { kind: "abort" | "interrupt" } | { kind: "fault" | "refusal"; host: string };
+
+/** So long after a build was queued again it is offered once more to who refused it: the host may be another by then. */
+const refusalHolds = "interval '1 hour'";
 
 /** Who takes a build. */
 export interface Taker {
@@ -139,14 +145,14 @@ export class BuildQueue {
 
   /**
    * Takes the first build of a queue that nobody else is taking; it is `building` from then on. One that its taker has
-   * failed last is left to others, as long as there are any.
+   * failed last is left to others, as long as there are any; one that its taker refused, also if there are none.
    *
    * @returns undefined if none is left, or the queue was paused or reached its limit meanwhile.
    */
   async take(sql: Sql, queue: string, taker: Taker): Promise<Build | undefined> {
     let first = await this.#first(sql, queue, taker);
-    if (first?.faulty_host === taker.host && taker.hasAlternative(first))
-      first = await this.#first(sql, queue, taker, taker.host);
+    if (first?.faulty_host === taker.host || first?.refused_by.includes(taker.host))
+      first = await this.#first(sql, queue, taker, { hasAlternative: taker.hasAlternative(first) });
     if (!first) return undefined;
     const [open] = await sql.query(
       `update croft.queues set running = running + 1, queued = queued - 1, last_turn = clock_timestamp()
@@ -168,33 +174,36 @@ export class BuildQueue {
     return taken;
   }
 
-  /** @param except a host whose fault must not have been the last one. */
-  async #first(sql: Sql, queue: string, { isForeign = false }: Taker, except: string | null = null) {
+  /** @param others there are: passes over what the taker has failed last, or has refused. */
+  async #first(
+    sql: Sql,
+    queue: string,
+    { host, isForeign = false }: Taker,
+    others?: { hasAlternative: boolean },
+  ) {
     const [first] = await sql.query<Ranked>(
       `select * from croft.builds where queue = $1 and ${queued(isForeign)}
-         and ($2::text is null or faulty_host is distinct from $2)
+         and ($2::text is null or ((not $3 or faulty_host is distinct from $2)
+           and (not $2 = any(refused_by) or (not $3 and queued_at <= now() - ${refusalHolds}))))
        order by queue_priority desc, rank, id limit 1 for update skip locked`,
-      [queue, except],
+      [queue, others ? host : null, others?.hasAlternative ?? false],
     );
     return first;
   }
 
   /**
    * Queues a build again and counts why: before those of the same priority that wait for their first turn; interrupted,
-   * before all; failed by hosts again and again, behind its like.
+   * before all; failed by hosts again and again, behind its like; refused, where it was.
    */
   async putBack(sql: Sql, build: Build, setback: Setback): Promise<void> {
     await this.move(sql, build, "queued");
     const { aborts, faults, interrupts } = counted(build, setback);
-    const priority = setback.kind === "interrupt" ? headPriority : build.priority;
-    const rank = setback.kind === "fault" && faults > faultsAtHead ? await lastRank(sql, build) : -1;
+    const { queue_priority, rank } = await placeAfter(sql, build, setback, faults);
+    const { faulty_host, refused_by } = hostsAfter(build, setback);
     await sql.query(
       `update croft.builds set state = 'queued', queue_priority = $2, rank = $3, aborts = $4, faults = $5,
-         interrupts = $6, faulty_host = $7, queued_at = now() where id = $1`,
-      [
-        ...[build.id, priority, rank + 1, aborts, faults, interrupts],
-        setback.kind === "fault" ? setback.host : null,
-      ],
+         interrupts = $6, faulty_host = $7, refused_by = $8::text[], queued_at = now() where id = $1`,
+      [build.id, queue_priority, rank, aborts, faults, interrupts, faulty_host, refused_by],
     );
   }
 
@@ -239,6 +248,25 @@ export function counted(
     faults: faults + Number(kind === "fault"),
     interrupts: interrupts + Number(kind === "interrupt"),
   };
+}
+
+async function placeAfter(
+  sql: Sql,
+  build: Build,
+  { kind }: Setback,
+  faults: number,
+): Promise<{ queue_priority: number; rank: number }> {
+  if (kind === "interrupt") return { queue_priority: headPriority, rank: 0 };
+  if (kind === "refusal") return { queue_priority: build.queue_priority, rank: 0 };
+  const rank = kind === "fault" && faults > faultsAtHead ? (await lastRank(sql, build)) + 1 : 0;
+  return { queue_priority: build.priority, rank };
+}
+
+function hostsAfter(build: Build, setback: Setback): Pick<Build, "faulty_host" | "refused_by"> {
+  const { faulty_host, refused_by } = build;
+  if (setback.kind === "fault") return { faulty_host: setback.host, refused_by };
+  if (setback.kind !== "refusal") return { faulty_host: null, refused_by };
+  return { faulty_host, refused_by: [...new Set([...refused_by, setback.host])] };
 }
 
 /** Of those that wait in the build's queue with its priority. */

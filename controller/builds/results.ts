@@ -3,12 +3,12 @@ import { createHash } from "node:crypto";
 import type { BlobStore } from "../files/blobs.ts";
 import type { LiveLogs } from "../files/live-logs.ts";
 import { maskSecrets } from "../files/secret-mask.ts";
-import { agentOperation, croftChecksum } from "../../manifests/result.ts";
+import { croftChecksum, isAgentAbort, isRefusedHere } from "../../manifests/result.ts";
 import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import { countDiagnostics } from "./diagnostics.ts";
-import type { Faults } from "./faults.ts";
+import { tellReason, type Faults } from "./faults.ts";
 import { counted, type BuildQueue, type Setback } from "./queue.ts";
 import type { BuildSecrets } from "./secrets.ts";
 import { isCurrent, supersedeOthers, type Session } from "./session.ts";
@@ -44,6 +44,8 @@ interface Attempt {
   digest: string;
   /** What the host could not do, if that ended it. */
   fault: string | undefined;
+  /** Why the host refused it, if it did. */
+  refusal: string | undefined;
 }
 
 /** Where the parts of a result go. */
@@ -79,7 +81,11 @@ export class Results {
     await liveLogs.finish(session.id);
     const operations: StoredOperation[] = [];
     for (const operation of result.operations) operations.push(await this.#storeLog(operation, hidden));
-    const attempt = { result, operations, digest, fault: faultOf(result, hidden) };
+    const attempt = {
+      ...{ result, operations, digest },
+      fault: result.status === "abort" ? hostsReason(result, hidden) : undefined,
+      refusal: isRefusedHere(result) ? hostsReason(result, hidden) : undefined,
+    };
     const outcome = await database.transaction((sql) => this.#record(sql, session, attempt));
     if (outcome === "stored") changes.announce("state", session.build);
     return outcome;
@@ -95,11 +101,8 @@ export class Results {
     return { name, status, digest, bytes, ...countDiagnostics(log) };
   }
 
-  async #record(
-    sql: Sql,
-    { id, build: buildId }: Session,
-    { result, operations, digest, fault }: Attempt,
-  ): Promise<ResultOutcome> {
+  async #record(sql: Sql, { id, build: buildId }: Session, attempt: Attempt): Promise<ResultOutcome> {
+    const { result, operations, digest } = attempt;
     const [build] = await sql.query<Build>("select * from croft.builds where id = $1 for update", [buildId]);
     const [session] = await sql.query<Session>("select * from croft.sessions where id = $1", [id]);
     if (!build || !session) return "gone";
@@ -123,7 +126,7 @@ export class Results {
            errors) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
         [id, ordinal, one.name, one.status, one.digest, one.bytes, one.lines, one.warnings, one.errors],
       );
-    await this.#settle(sql, build, session, result, fault);
+    await this.#settle(sql, build, session, attempt);
     return "stored";
   }
 
@@ -132,18 +135,18 @@ export class Results {
     sql: Sql,
     build: Build,
     session: Session,
-    { status, version }: BuildResult,
-    fault: string | undefined,
+    { result: { status, version }, fault, refusal }: Attempt,
   ): Promise<void> {
     const { queue, faults } = this.#parts;
     const hasBuild = session.state !== "expired";
     // That of an expired session is counted; its build is in the queue already, or with another agent.
     if (fault !== undefined && hasBuild) return faults.add(sql, build, session, fault);
     if (fault !== undefined) return;
-    const setback = setbackOf(status);
+    if (refusal !== undefined) await tellReason(sql, session, refusal);
+    const setback = refusal === undefined ? setbackOf(status) : refusalBy(session);
     if (setback && !hasBuild && build.state === "building") return;
     const counters = setback ? counted(build, setback) : build;
-    if (setback && (setback.kind === "interrupt" || counters.aborts <= this.#retries)) {
+    if (setback && (setback.kind !== "abort" || counters.aborts <= this.#retries)) {
       await queue.putBack(sql, build, setback);
       this.#log.info({ build: build.id, agent: session.agent, status }, "queued again");
       return;
@@ -160,19 +163,23 @@ export class Results {
 }
 
 /**
- * An `abort` of the agent's own, and not of a machine's, is a fault of its host. What other makes' agents pass on may be a
- * machine's words.
+ * An `abort` of the agent's own, and not of a machine's, is what its host could not do. What other makes' agents pass on may
+ * be a machine's words.
  */
-function faultOf(
-  { status, operations, agentChecksum = "" }: BuildResult,
+function hostsReason(
+  { operations, agentChecksum = "" }: BuildResult,
   secrets: readonly string[],
 ): string | undefined {
   if (!croftChecksum.test(agentChecksum)) return undefined;
-  const own = operations.find((one) => one.name === agentOperation && one.status === "abort");
-  if (status !== "abort" || !own) return undefined;
+  const own = operations.find(isAgentAbort);
+  if (!own) return undefined;
   const text = Buffer.from(own.log);
   maskSecrets(text, secrets);
   return text.toString().replaceAll("\0", "?").trim();
+}
+
+function refusalBy({ agent }: Session): Setback {
+  return { kind: "refusal", host: agent };
 }
 
 /** What an attempt was that says nothing about the package. */

@@ -36,8 +36,8 @@ interface SessionParts {
   readonly database: Database;
   readonly queue: Pick<BuildQueue, "waiting" | "take">;
   readonly changes: Changes;
-  /** Whether another host than one offers what a queue needs. */
-  readonly isOfferedElsewhere: (queue: QueueKey, than: string, croftOnly: boolean) => boolean;
+  /** Whether another host than some offers what a queue needs. */
+  readonly isOfferedElsewhere: (queue: QueueKey, than: readonly string[], croftOnly: boolean) => boolean;
 }
 
 export interface SessionSettings {
@@ -110,7 +110,8 @@ export class Sessions {
     signsSeconds: number | undefined,
   ): Promise<Assignment | undefined> {
     const { queue: builds, isOfferedElsewhere } = this.#parts;
-    const hasAlternative = (build: Build) => isOfferedElsewhere(queue, offer.agent, build.croft_only);
+    const hasAlternative = ({ refused_by, croft_only }: Build) =>
+      isOfferedElsewhere(queue, [offer.agent, ...refused_by], croft_only);
     const { agent: host, isForeign = false } = offer;
     const build = await builds.take(sql, queue.name, { host, isForeign, hasAlternative });
     if (!build) return undefined;

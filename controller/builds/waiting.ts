@@ -45,10 +45,11 @@ export class WaitingReasons {
     this.#offers.delete(agent);
   }
 
-  /** Whether another host than one has offered of late what a queue needs. */
-  isOfferedElsewhere(queue: QueueKey, than: string, croftOnly: boolean): boolean {
+  /** Whether another host than some has offered of late what a queue needs. */
+  isOfferedElsewhere(queue: QueueKey, than: readonly string[], croftOnly: boolean): boolean {
     return this.#fresh().some(
-      (offer) => offer.agent !== than && canRead(offer, croftOnly) && machineFor(queue, offer) !== undefined,
+      (offer) =>
+        !than.includes(offer.agent) && canRead(offer, croftOnly) && machineFor(queue, offer) !== undefined,
     );
   }
 
@@ -73,15 +74,19 @@ export class WaitingReasons {
   /** What the agents lack that would have to take it. */
   async #lackOf(queue: QueueState, build: Build): Promise<string | undefined> {
     const fresh = this.#fresh();
+    const refused = new Set(build.refused_by);
     const fitting = fresh.filter((offer) => machineFor(queue, offer) !== undefined);
-    if (fitting.some((offer) => canRead(offer, build.croft_only))) return undefined;
-    const building = await this.#database.query<{ machine: string; toolchain: string }>(
-      "select machine, toolchain from croft.sessions where state = 'active'",
+    if (fitting.some((offer) => canRead(offer, build.croft_only) && !refused.has(offer.agent)))
+      return undefined;
+    const building = await this.#database.query<{ agent: string; machine: string; toolchain: string }>(
+      "select agent, machine, toolchain from croft.sessions where state = 'active'",
     );
-    const busy = building.filter(({ machine, toolchain }) =>
-      machineFor(queue, { toolchain, machines: [machine], interactive: "both" }),
+    const busy = building.filter(
+      ({ agent, machine, toolchain }) =>
+        !refused.has(agent) && machineFor(queue, { toolchain, machines: [machine], interactive: "both" }),
     ).length;
     if (busy > 0) return `all agents that could build it are busy (${busy})`;
+    if (fitting.some(({ agent }) => refused.has(agent))) return await this.#refusalOf(build);
     if (fitting.length > 0)
       return `agents with such a machine are not croft's: ${croftOnlyReason(build.specification)}`;
     if (fresh.length === 0) return "no agent asks this controller for tasks";
@@ -90,6 +95,18 @@ export class WaitingReasons {
       return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;
     if (queue.interactive) return "no agent with such a machine takes interactive builds (--interactive)";
     return `no agent with such a machine has a toolchain '${queue.toolchain}', or takes builds that are not interactive`;
+  }
+
+  /** What the hosts said that alone have the machine. */
+  async #refusalOf({ id, refused_by }: Build): Promise<string> {
+    const [last] = await this.#database.query<{ agent: string; fault: string }>(
+      `select agent, fault from croft.sessions where build = $1 and agent = any($2::text[]) and fault is not null
+       order by id desc limit 1`,
+      [id, refused_by],
+    );
+    const hosts = `${listed(refused_by)} ${refused_by.length === 1 ? "has" : "have"}`;
+    const reason = last && (refused_by.length === 1 ? last.fault : `${last.agent}: ${last.fault}`);
+    return `only ${hosts} such a machine, and refused it (${reason ?? "no reason is known"})`;
   }
 
   async #placeOf(build: Build, queue: QueueState): Promise<string> {
@@ -104,9 +121,11 @@ export class WaitingReasons {
     );
     const before = row?.before ?? 0;
     if (before > mostCounted) return `more than ${mostCounted} builds go before it`;
-    const host = build.faulty_host;
-    if (before === 0 && host !== null && this.isOfferedElsewhere(queue, host, build.croft_only))
+    const { faulty_host: host, refused_by, croft_only } = build;
+    if (before === 0 && host !== null && this.isOfferedElsewhere(queue, [host, ...refused_by], croft_only))
       return `it is given to the next agent that asks, but not to ${host}, which failed it`;
+    if (before === 0 && refused_by.length > 0)
+      return `it is given to the next agent that asks, but not to ${listed(refused_by)}, which refused it`;
     if (before === 0) return "it is given to the next agent that asks";
     return `${before} build${before === 1 ? " goes" : "s go"} before it`;
   }

@@ -194,6 +194,9 @@ const steps: readonly string[] = [
   );
   create index sign_ins_by_expiry on croft.sign_ins (expires_at);
   `,
+  `
+  alter table croft.builds add column refused_by text[] not null default '{}'; -- hosts that cannot do what it asks for
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

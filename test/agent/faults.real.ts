@@ -232,3 +232,29 @@ test("SIGHUP does not end the agent", async () => {
   await controller.requests("/task", asked + 2);
   await stop(agent);
 });
+
+test("a task that another host may do is an interrupt to croft's controllers, with an abort of the agent that says why", async () => {
+  for (const [headers, status] of [
+    [{}, "abort"],
+    [{ "croft-alive-url": "http://127.0.0.1:9/alive" }, "interrupt"],
+  ] as const) {
+    await using home = await AgentHome.make();
+    await using controller = await FakeController.start();
+    give(controller, []);
+    const { answer } = controller;
+    let given = false;
+    controller.answer = (request) => {
+      if (given || !request.path.startsWith("/task")) return answer(request);
+      given = true;
+      return { body: response(controller, "s") + "auxiliary-machine: postgresql_16\n", headers };
+    };
+    const agent = home.start([controller.url("/task")]);
+    const [request] = await controller.requests("/result", 1);
+    const { result, agentChecksum } = parseResultRequest(request!.body);
+    const [operation] = result.operations;
+    assert.deepEqual([result.status, operation!.name, operation!.status], [status, "agent", "abort"]);
+    assert.match(operation!.log, /refuses this task: it needs auxiliary machines \(postgresql_16\)/);
+    assert.match(agentChecksum!, /^croft-/);
+    await stop(agent);
+  }
+});

@@ -356,6 +356,36 @@ test("a controller that is being asked when the agent is to end has three second
   }
 });
 
+/** An agent that is given such a task, and what it answers; time goes on as told. */
+async function refusing(
+  lines: string,
+  headers: Record<string, string> = {},
+  repository = "https://x.org/h.git#v1",
+) {
+  const controller = await FakeController.start();
+  const given = `name: hello\nversion: 1.0\nrepository-url: ${repository}\nmachine: m\ntarget: x86_64-linux-gnu`;
+  controller.answer = () => ({
+    headers,
+    body: `: 1\nsession: s\nresult-url: ${controller.url("/result")}\n:\n${given}\n${lines}\n`,
+  });
+  const limits = { requestTimeoutSeconds: 60, requestRetries: 0 };
+  let now = 0;
+  const polling = new Polling({
+    controllers: [{ url: controller.url("/task"), priority: 0 }],
+    client: new HttpClient({ agent: "test", connectTimeoutSeconds: 30, ...limits }),
+    ...{ signer: undefined, ...limits, log: silentLog(), now: () => now },
+  });
+  const answers: [session: string, reason: string, goesElsewhere: boolean][] = [];
+  const ask = () =>
+    polling.ask(() => request, new AbortController().signal, {
+      reasonFor: (task) => task.tests[0],
+      answer: async ({ response }, { reason, goesElsewhere }) =>
+        void answers.push([response.session, reason, goesElsewhere]),
+    });
+  const end = () => controller[Symbol.asyncDispose]();
+  return { ask, answers, pass: (ms: number) => (now += ms), [Symbol.asyncDispose]: end };
+}
+
 const askedFor: Record<string, [lines: string, reason: RegExp]> = {
   "an auxiliary machine": ["auxiliary-machine: postgresql_16", /needs auxiliary machines \(postgresql_16\)/],
   "a named auxiliary machine": ["auxiliary-machine-db: mysql_8", /needs auxiliary machines \(mysql_8\)/],
@@ -365,35 +395,29 @@ const askedFor: Record<string, [lines: string, reason: RegExp]> = {
 };
 for (const [what, [lines, expected]] of Object.entries(askedFor))
   test(`a task that asks for ${what} is refused and answered with the reason, and the next one is asked for later`, async () => {
-    await using controller = await FakeController.start();
-    const target = "machine: m\ntarget: x86_64-linux-gnu";
-    const given = `name: hello\nversion: 1.0\nrepository-url: https://example.org/hello.git#v1\n${target}`;
-    controller.answer = () => ({
-      body: `: 1\nsession: s\nresult-url: ${controller.url("/result")}\n:\n${given}\n${lines}\n`,
-    });
-    const limits = { requestTimeoutSeconds: 60, requestRetries: 0 };
-    let now = 0;
-    const polling = new Polling({
-      controllers: [{ url: controller.url("/task"), priority: 0 }],
-      client: new HttpClient({ agent: "test", connectTimeoutSeconds: 30, ...limits }),
-      ...{ signer: undefined, ...limits, log: silentLog(), now: () => now },
-    });
-    const answers: string[] = [];
-    const ask = () =>
-      polling.ask(() => request, new AbortController().signal, {
-        reasonFor: (task) => task.tests[0],
-        answer: async ({ response }, reason) => void answers.push(`${response.session}: ${reason}`),
-      });
-    assert.equal(await ask(), undefined);
-    assert.equal(answers.length, 1);
-    assert.match(answers[0]!, /^s: /);
-    assert.match(answers[0]!, expected);
-    assert.equal(await ask(), undefined);
-    assert.equal(answers.length, 1);
-    now += 60_000;
-    await ask();
-    assert.equal(answers.length, 2);
+    await using on = await refusing(lines);
+    assert.equal(await on.ask(), undefined);
+    const [session, reason, goesElsewhere] = on.answers[0]!;
+    assert.deepEqual([session, goesElsewhere], ["s", false]);
+    assert.match(reason, expected);
+    assert.equal(await on.ask(), undefined);
+    assert.equal(on.answers.length, 1);
+    on.pass(60_000);
+    await on.ask();
+    assert.equal(on.answers.length, 2);
   });
+
+test("what another host may do goes to one, if the controller knows what that means; what nobody does, does not", async () => {
+  const alive = { "croft-alive-url": "http://x.org/alive" };
+  for (const [lines, repository] of [
+    ...Object.values(askedFor).map(([one]) => [one, undefined] as const),
+    ["", "/srv/h.git#v1"] as const,
+  ]) {
+    await using on = await refusing(lines, alive, repository);
+    await on.ask();
+    assert.equal(on.answers[0]?.[2], repository === undefined, lines);
+  }
+});
 
 test("an agent says that it has no room for auxiliary machines; nothing would mean any", () => {
   const settings = makeSettings({}, ["http://c/"]);

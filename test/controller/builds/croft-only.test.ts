@@ -23,8 +23,8 @@ test("an agent of another make is no alternative for a build that it cannot read
   const offer = { toolchain: "gcc", interactive: "false", machines: ["debian"] } as const;
   const key = { target: "x", machine: "*", toolchain: "*", interactive: false };
   waiting.note({ ...offer, agent: "other", isForeign: true });
-  assert.equal(waiting.isOfferedElsewhere(key, "host", false), true);
-  assert.equal(waiting.isOfferedElsewhere(key, "host", true), false);
+  assert.equal(waiting.isOfferedElsewhere(key, ["host"], false), true);
+  assert.equal(waiting.isOfferedElsewhere(key, ["host"], true), false);
   waiting.note({ ...offer, agent: "croft" });
-  assert.equal(waiting.isOfferedElsewhere(key, "host", true), true);
+  assert.equal(waiting.isOfferedElsewhere(key, ["host"], true), true);
 });

@@ -77,6 +77,7 @@ export function buildRow(more: Partial<Build> = {}): Build {
       faults: 0,
       interrupts: 0,
       faulty_host: null,
+      refused_by: [],
       submitted_by: null,
       rebuild_of: null,
       croft_only: false,

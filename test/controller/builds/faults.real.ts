@@ -67,6 +67,13 @@ for (const [database, skip] of databaseKinds)
 
     const isFault = (assignment: Assignment) => end(assignment, "abort", "agent", "no room\n");
 
+    /** As an agent says that its host has not what the build asks for. */
+    async function refuse({ session }: Assignment, agentChecksum = "croft-1"): Promise<void> {
+      const abort = { name: "agent", status: "abort", log: "it needs a database\n" };
+      const result = { version: "1", status: "interrupt", operations: [abort], agentChecksum };
+      assert.equal(await controller.results.store(session, result), "stored");
+    }
+
     async function counters(id: number) {
       const build = (await controller.builds.find(id))!;
       const { state, status, attempts, aborts, faults, interrupts } = build;
@@ -197,6 +204,62 @@ for (const [database, skip] of databaseKinds)
       await end(await take("b"), "interrupt");
       controller.waiting.note(offer("b"));
       assert.equal((await take("a")).build.id, id);
+    });
+
+    test("who refuses a build is not given it again, though nobody else has the machine; why is told", async () => {
+      const { id } = await submit("refused");
+      const waits = async () => await controller.waiting.of((await controller.builds.find(id))!);
+      await refuse(await take("a"));
+      assert.deepEqual(await counters(id), [
+        "queued",
+        null,
+        { attempts: 1, aborts: 0, faults: 0, interrupts: 0 },
+      ]);
+      assert.equal(await ask("a"), undefined);
+      assert.equal(await waits(), "only a has such a machine, and refused it (it needs a database)");
+      controller.waiting.note(offer("b"));
+      assert.equal(await waits(), "it is given to the next agent that asks, but not to a, which refused it");
+      const { attempts } = detailsJson((await readDetails(controller, id))!, "");
+      assert.deepEqual(
+        attempts.map(({ status, fault }) => [status, fault]),
+        [["interrupt", "it needs a database"]],
+      );
+      await refuse(await take("b"));
+      for (const host of ["a", "b"]) assert.equal(await ask(host), undefined, host);
+      assert.match((await waits())!, /^only a, b have such a machine, and refused it \(b: it needs/);
+      assert.equal((await take("c")).build.id, id);
+    });
+
+    test("an hour later a host that refused a build is given it, if there is still no other", async () => {
+      const { id } = await submit("refused");
+      const hourAgo = "update croft.builds set queued_at = now() - interval '1 hour'";
+      await refuse(await take("a"));
+      await controller.database.query(hourAgo);
+      controller.waiting.note(offer("b"));
+      assert.equal(await ask("a"), undefined);
+      controller.waiting.forget(offer("b"));
+      assert.equal((await take("a")).build.id, id);
+    });
+
+    test("a build that one host refused, and another one failed, is given to the latter: there is none else", async () => {
+      const { id } = await submit("refused");
+      await refuse(await take("a"));
+      await isFault(await take("b"));
+      assert.equal(await ask("a"), undefined);
+      assert.equal((await take("b")).build.id, id);
+    });
+
+    test("a refused build keeps its place, and what other makes' agents say is no refusal", async () => {
+      const { id } = await submit("refused");
+      await submit("later");
+      await refuse(await take("a"));
+      assert.equal((await take("b")).build.id, id);
+      const later = await take("a");
+      await refuse(later, "other-1");
+      assert.deepEqual((await counters(later.build.id))[2], {
+        ...{ attempts: 1, aborts: 0, faults: 0, interrupts: 1 },
+      });
+      assert.equal((await take("a")).build.id, later.build.id);
     });
 
     test("after its second fault a build goes behind its like, and before what is less urgent", async () => {
