@@ -90,7 +90,7 @@ export async function openController(
     { ...configuration, withChallenge: agentKeys !== undefined },
   );
   const leases = new Leases(
-    { database, faults, changes, log },
+    { database, queue, faults, changes, log },
     { ...configuration, controllerName: nameOf(configuration) },
   );
   if (exclusive) await database.query("delete from croft.controllers"); // nobody else's is there

@@ -43,13 +43,13 @@ export async function readDetails(controller: Controller, id: number): Promise<B
   return { build, sessions, operations, artifacts, waiting };
 }
 
-/** The attempt that tells what became of a build: the one that ended it, else the latest. */
+/** The attempt that tells what became of a build: the one that has it, or ended it, else the latest. */
 export function mainSession({
   build,
   sessions,
 }: Pick<BuildDetails, "build" | "sessions">): Session | undefined {
-  const ending = build.state === "finished" ? sessions.find(({ id }) => id === build.session) : undefined;
-  return ending ?? sessions.at(-1);
+  const own = build.state === "queued" ? undefined : sessions.find(({ id }) => id === build.session);
+  return own ?? sessions.at(-1);
 }
 
 /** Seconds from one time to another, or to now. */

@@ -207,6 +207,19 @@ export class BuildQueue {
     );
   }
 
+  /**
+   * Takes a build out of the queue for a session that had it before, and whose host has been found to have it still: that it
+   * failed the build is taken back. Neither a limit nor a pause of the queue keeps what is being built from that.
+   */
+  async takeBack(sql: Sql, build: Build, session: number): Promise<void> {
+    await this.move(sql, build, "building");
+    await sql.query(
+      `update croft.builds set state = 'building', session = $2, faults = greatest(0, faults - 1), faulty_host = null
+       where id = $1`,
+      [build.id, session],
+    );
+  }
+
   /** Counts a build by another state; a place that it had is then another one's. Its row is changed by the caller. */
   async move(sql: Sql, { queue, state }: Build, to: BuildState): Promise<void> {
     if (state === to) return;

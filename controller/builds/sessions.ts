@@ -3,19 +3,22 @@
  *
  * ```
  *            lease over            the build has ended, by another session
- *   active ------------> expired --+-------------------------> superseded
+ *   active <-----------> expired --+-------------------------> superseded
+ *     |     its agent is    |      |
+ *     |     back in time    |      |
  *     |                     |      |
  *     +------ result -------+------|--> finished        (cancelled: the build was)
  *     +----------------------------+
  * ```
  *
  * A lease that ends (leases/leases.ts) is a fault of the host (faults.ts), and its build is offered again, but nothing is
- * lost: the first complete result of a build counts, from whichever of its sessions it comes. What tells nothing of the
- * package (`abort`, `interrupt`) counts only from the session that has the build.
+ * lost: as long as nobody else was given it, its agent may come back and go on with it, and the first complete result of a
+ * build counts, from whichever of its sessions it comes. What tells nothing of the package (`abort`, `interrupt`) counts only
+ * from the session that has the build.
  *
- * Invariants: a build has at most one session in `active`, its latest; a result is stored, the build's
- * state changed in one transaction, so that an answer means all of it is on disk;
- * whoever changes a build or its sessions holds the build's row.
+ * Invariants: a build has at most one session in `active`, and is `building` then; a result is stored, the build's state
+ * changed in one transaction, so that an answer means all of it is on disk; whoever changes a build or its sessions holds
+ * the build's row.
  */
 import { randomBytes } from "node:crypto";
 import type { Build } from "./build.ts";

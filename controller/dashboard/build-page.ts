@@ -183,7 +183,7 @@ async function liveLog(
   const attempt = session?.attempt ?? 0;
   const excerpt = await logExcerpt(controller.liveLogs.path(session?.id ?? 0), `a${attempt}`);
   if (ended && excerpt.position.offset === 0 && excerpt.tail.text === "") return html``;
-  const follows = !ended && session === sessions.at(-1);
+  const follows = !ended && session === mainSession({ build, sessions });
   const address = `/api/v1/builds/${build.id}/log?kind=live${session ? `&attempt=${attempt}` : ""}`;
   const live = `/builds/${build.id}/live?from=${positionText(session?.id ?? 0, excerpt.position)}`;
   return html`<details class="log-box" id="live" ${!(ended && hasResult) && html`open`}>

@@ -14,19 +14,23 @@
  * * whether all of them are there is looked at by the very statement that ends a lease: whoever is stopped before it has
  *   not been there when it is done.
  *
+ * An agent that comes back in time goes on with its build, which waits in the queue only as long as nobody else was given it
+ * (`#takeBack`): whoever has the build's row first, this or a claim, has the build.
+ *
  * Where more than a third of the agents fall silent at once, the network is suspected (suspicion.ts).
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Build } from "../builds/build.ts";
 import type { Changes } from "../builds/changes.ts";
 import type { Faults } from "../builds/faults.ts";
+import type { BuildQueue } from "../builds/queue.ts";
 import type { Session } from "../builds/session.ts";
 import type { Database, Sql } from "../database/database.ts";
 import type { SessionPhase, SessionSign } from "../../manifests/signs.ts";
 import type { Log } from "../../os/log.ts";
 import { LeaseClock } from "./clock.ts";
 import { NetworkSuspicion } from "./suspicion.ts";
-import { leaseSeconds, writeSigns } from "./signs.ts";
+import { leaseSeconds, lostSessions, writeSigns, type LostSession } from "./signs.ts";
 
 /** Signs are written down together. */
 const collectMs = 50;
@@ -39,6 +43,7 @@ const goneSeconds = 180;
 interface LeaseParts {
   readonly database: Database;
   readonly faults: Pick<Faults, "add">;
+  readonly queue: Pick<BuildQueue, "takeBack">;
   readonly changes: Pick<Changes, "announce">;
   readonly log: Log;
 }
@@ -91,7 +96,35 @@ export class Leases {
     this.#writing = undefined;
     const signs = [...this.#signs].map(([session, phase]) => ({ session, phase }));
     this.#signs.clear();
-    await writeSigns(this.#parts.database, signs, this.#settings.leaseMarginSeconds);
+    const { database, log } = this.#parts;
+    await writeSigns(database, signs, this.#settings.leaseMarginSeconds);
+    for (const one of await lostSessions(database, signs))
+      if (await this.#takeBack(one)) {
+        const { build, agent } = one.session;
+        log.info({ build, agent }, "an agent that was not heard of is back; the build stays with it");
+        this.#parts.changes.announce("state", build);
+      }
+  }
+
+  /** @returns false if somebody else has the build by now, or it has ended. */
+  async #takeBack({ session: { id, build: buildId, token }, phase }: LostSession): Promise<boolean> {
+    const { database, queue } = this.#parts;
+    return await database.transaction(async (sql) => {
+      const [build] = await sql.query<Build>(
+        "select * from croft.builds where id = $1 and state = 'queued' for update",
+        [buildId],
+      );
+      if (!build) return false;
+      const [session] = await sql.query<Session>(
+        `update croft.sessions set state = 'active', ended_at = null, fault = null, signs_until = now()
+         where id = $1 and state = 'expired' returning *`,
+        [id],
+      );
+      if (!session) return false;
+      await queue.takeBack(sql, build, id);
+      await writeSigns(sql, [{ session: token, phase }], this.#settings.leaseMarginSeconds);
+      return true;
+    });
   }
 
   /** A sign of life of another kind, a piece of a log for instance: the lease lasts at least the margin from now on. */

@@ -1,5 +1,6 @@
 /** Signs of life of agents, on their way into the database. */
 import type { SessionPhase, SessionSign } from "../../manifests/signs.ts";
+import type { Session } from "../builds/session.ts";
 import type { Sql } from "../database/database.ts";
 
 /** So long a lease lasts after a sign; agents give one every 15 seconds or so. */
@@ -35,4 +36,27 @@ export async function writeSigns(
       signs.map(({ phase }) => kept[phase]),
     ],
   );
+}
+
+/** A session whose lease is over, and whose agent shows that it holds it. */
+export interface LostSession {
+  session: Session;
+  phase: SessionPhase;
+}
+
+/**
+ * Those among sessions whose builds wait in the queue again, though their agents have them: it was silence that ended their
+ * leases. One whose machine has built for longer than it may has lost its build for good.
+ */
+export async function lostSessions(sql: Sql, signs: readonly SessionSign[]): Promise<LostSession[]> {
+  const phases = new Map(signs.map(({ session, phase }) => [session, phase]));
+  const found = await sql.query<Session & { is_late: boolean }>(
+    `select s.*, s.expires_at <= now() as is_late from croft.sessions s join croft.builds b on b.id = s.build
+     where s.token = any($1::text[]) and s.state = 'expired' and b.state = 'queued'`,
+    [[...phases.keys()]],
+  );
+  return found.flatMap(({ is_late, ...session }) => {
+    const phase = phases.get(session.token)!;
+    return is_late && phase === "building" ? [] : [{ session, phase }];
+  });
 }

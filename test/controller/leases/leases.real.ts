@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { Assignment } from "../../../controller/builds/sessions.ts";
 import type { Database } from "../../../controller/database/database.ts";
+import { ChangeWaiter } from "../../../controller/builds/changes.ts";
 import { Leases } from "../../../controller/leases/leases.ts";
 import { silentLog } from "../../../os/log.ts";
 import type { OpenController } from "../../../controller/controller.ts";
@@ -141,8 +142,9 @@ for (const [database, skip] of databaseKinds)
           }),
       };
       const faults = { add: () => Promise.reject(new Error("a lease ended")) };
+      const queue = { takeBack: () => Promise.reject(new Error("a session came back")) };
       const leases = new Leases(
-        { database: stopping, faults, changes, log: silentLog() },
+        { database: stopping, queue, faults, changes, log: silentLog() },
         { controllerName: "other", leaseMarginSeconds: 600 },
       );
       await leases.look(); // the first one gives all a minute
@@ -168,6 +170,67 @@ for (const [database, skip] of databaseKinds)
         assert.deepEqual([state, status, session], ["finished", "warning", winner.session.id]);
       }
       assert.deepEqual(await query("select running from croft.queues where running <> 0"), []);
+    });
+
+    /** What there is of a build, and how many its queue counts. */
+    async function standing(id: number): Promise<unknown[]> {
+      const { state, session, faults, faulty_host } = (await controller.builds.find(id))!;
+      const [counts] = await query(
+        "select sum(queued)::integer as q, sum(running)::integer as r from croft.queues",
+      );
+      return [state, session, faults, faulty_host, counts!["q"], counts!["r"]];
+    }
+
+    test("an agent that is heard of again goes on with its build, if nobody else was given it: no fault", async () => {
+      const given = await give();
+      assert.equal(await stateAfter(given, 61), "expired");
+      assert.deepEqual(await standing(given.build.id), ["queued", given.session.id, 1, "a", 1, 0]);
+      const told = new ChangeWaiter(controller.changes, ["state"]);
+      assert.deepEqual(await sendSigns(given, 0), { status: 204, ended: [] });
+      assert.deepEqual(told.take(), [given.build.id]);
+      told[Symbol.dispose]();
+      assert.deepEqual(await standing(given.build.id), ["building", given.session.id, 0, null, 0, 1]);
+      const [attempt] = await controller.sessions.of(given.build.id);
+      assert.deepEqual([attempt!.state, attempt!.fault, attempt!.ended_at], ["active", null, null]);
+      assert.equal(await stateAfter(given, 50), "active");
+      assert.equal(await stateAfter(given, 11), "expired");
+      const other = await take("b");
+      await sign(given);
+      assert.equal((await controller.sessions.find(given.session.token))!.state, "expired");
+      assert.deepEqual(await standing(given.build.id), ["building", other.session.id, 1, "a", 0, 1]);
+    });
+
+    test("of an agent that comes back and one that asks, one has the build, whoever is first", async () => {
+      const won = { former: 0, latter: 0 };
+      for (let count = 0; count < 20; count++) {
+        const former = await give("a");
+        assert.equal(await stateAfter(former, 61), "expired");
+        const offer = { agent: "b", toolchain: "default", interactive: "both", machines: ["m"] } as const;
+        const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+        const [latter] = await Promise.all([
+          later(40 + count).then(() => controller.sessions.assign(offer, 60)),
+          sign(former), // written 50 ms later
+        ]);
+        const back = (await controller.sessions.find(former.session.token))!.state === "active";
+        assert.equal(back, latter === undefined);
+        const has = latter?.session.id ?? former.session.id;
+        assert.deepEqual((await standing(former.build.id)).slice(0, 2), ["building", has]);
+        assert.deepEqual((await standing(former.build.id)).slice(4), [0, 1]);
+        won[back ? "former" : "latter"]++;
+        assert.equal(await end(former, "success"), "stored");
+      }
+      assert.equal(won.former + won.latter, 20);
+    });
+
+    test("a machine that has built for longer than it may does not get its build back, but a result does", async () => {
+      const given = await give();
+      await query("update croft.sessions set expires_at = now()");
+      assert.equal(await stateAfter(given), "expired");
+      await sign(given);
+      assert.equal(await stateAfter(given), "expired");
+      await sign(given, "delivering");
+      assert.equal(await stateAfter(given), "active");
+      assert.equal(await stateAfter(given, 3590), "active");
     });
 
     test("an agent is told of its session as soon as the build is cancelled, and of one that nobody knows", async () => {
