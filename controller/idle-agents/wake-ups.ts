@@ -22,15 +22,21 @@ const retryMs = 1000;
 /** How it ended: `full` if there are as many that wait as may be. */
 export type WakeUp = "woken" | "nothing" | "full";
 
-interface Waiter {
+/** Who waits. */
+export interface WaitingAgent {
+  /** Stands for its offer, which it may share with others. */
   token: string;
+  /** Tells hosts apart that have the same token. */
+  host: string;
+}
+
+interface Waiter extends WaitingAgent {
   offer: AnonymousOffer;
   end(how: WakeUp): void;
 }
 
 /** One that was woken, and has not asked yet. */
-interface Expected {
-  token: string;
+interface Expected extends WaitingAgent {
   queue: string;
   timer: NodeJS.Timeout;
 }
@@ -66,11 +72,16 @@ export class WakeUps implements AsyncDisposable {
   }
 
   /** Waits until there is a build for the offer, the time is over, or the signal comes. */
-  async wait(token: string, offer: AnonymousOffer, waitMs: number, signal: AbortSignal): Promise<WakeUp> {
+  async wait(
+    agent: WaitingAgent,
+    offer: AnonymousOffer,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<WakeUp> {
     if (this.#waiters.size >= this.#mostWaiting) return "full";
     if (signal.aborted || this.#ended.signal.aborted) return "nothing";
     const ended = Promise.withResolvers<WakeUp>();
-    const waiter: Waiter = { token, offer, end: ended.resolve };
+    const waiter: Waiter = { ...agent, offer, end: ended.resolve };
     this.#waiters.add(waiter);
     const leave = () => ended.resolve("nothing");
     const timer = setTimeout(leave, waitMs);
@@ -85,9 +96,9 @@ export class WakeUps implements AsyncDisposable {
     }
   }
 
-  /** An agent with this offer has asked for a task, or says that it will not: it is expected no longer. */
-  came(token: string): void {
-    const expected = [...this.#expected].find((one) => one.token === token);
+  /** An agent has asked for a task, or says that it will not: it is expected no longer. */
+  came({ token, host }: WaitingAgent): void {
+    const expected = [...this.#expected].find((one) => one.token === token && one.host === host);
     if (expected) this.#forget(expected);
   }
 
@@ -152,8 +163,9 @@ export class WakeUps implements AsyncDisposable {
 
   #wake(waiter: Waiter, queue: string): void {
     this.#waiters.delete(waiter);
+    const { token, host } = waiter;
     const timer = setTimeout(() => this.#forget(expected), comesWithinMs);
-    const expected: Expected = { token: waiter.token, queue, timer };
+    const expected: Expected = { token, host, queue, timer };
     this.#expected.add(expected);
     waiter.end("woken");
   }

@@ -1,4 +1,5 @@
 /** What agents ask for, and send while they build: tasks and live logs. */
+import { createHash } from "node:crypto";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { logChunkBytes, taskRequestMaxBytes } from "../../manifests/limits.ts";
@@ -77,11 +78,12 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
     : undefined;
   const signsSeconds = agentCan(request, "alive") ? leaseSeconds : undefined;
   const assignment = await controller.sessions.assign(offer, signsSeconds);
-  if (wakeToken !== undefined) controller.wakeUps.came(wakeToken);
+  const wake = wakeToken === undefined ? undefined : { token: wakeToken, host: hostDigest(task.agent) };
+  if (wake) controller.wakeUps.came(wake);
   const base = publicUrl(request);
   reply.type("text/manifest");
   if (!assignment) {
-    if (wakeToken !== undefined) reply.header("Croft-Wake-URL", `${base}/agent/wake/${wakeToken}`);
+    if (wake) reply.header("Croft-Wake-URL", `${base}/agent/wake/${wake.token}?host=${wake.host}`);
     return reply.send(Buffer.from(formatTaskResponse({ session: "", uploadUrls: {} })));
   }
   controller.waiting.forget(offer);
@@ -108,6 +110,11 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   // A machine that it has failed before was there to be looked at; one on each host that tries again is too many.
   if (build.aborts > 0) reply.header("Croft-Suspend", "no");
   return reply.send(Buffer.from(formatTaskResponse(response)));
+}
+
+/** Tells hosts apart whose offers are the same; names may be long, and anything. */
+function hostDigest(name: string): string {
+  return createHash("sha256").update(name).digest("base64url").slice(0, 16);
 }
 
 /** Why an agent is given nothing: a private controller wants more than a fingerprint, which anybody may know. */

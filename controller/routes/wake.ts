@@ -6,9 +6,12 @@ import { refuse, type Served } from "./served.ts";
 /** Shorter than the 50 and 60 s after which usual proxies give up. */
 const longestWaitSeconds = 45;
 const retryAfterSeconds = 30;
+const longestHost = 64;
 
 interface WakeRoute {
   Params: { token: string };
+  /** As it stood in the URL that the agent was given; hosts that offer the same have the same token. */
+  Querystring: { host?: string };
 }
 
 /** Adds the routes of waiting agents. */
@@ -19,7 +22,7 @@ export function addWakeRoutes(server: FastifyInstance, { controller }: Served): 
     const offer = await offers.find(token);
     if (!offer) return refuseToken(reply);
     const { milliseconds, signal } = waitOf(request, reply, longestWaitSeconds);
-    const how = await wakeUps.wait(token, offer, milliseconds, signal);
+    const how = await wakeUps.wait({ token, host: hostIn(request.query) }, offer, milliseconds, signal);
     if (how === "full")
       return refuse(
         reply.header("Retry-After", String(retryAfterSeconds)),
@@ -31,9 +34,13 @@ export function addWakeRoutes(server: FastifyInstance, { controller }: Served): 
   server.delete<WakeRoute>("/agent/wake/:token", async (request, reply) => {
     const { token } = request.params;
     if (!(await offers.find(token))) return refuseToken(reply);
-    wakeUps.came(token);
+    wakeUps.came({ token, host: hostIn(request.query) });
     return reply.code(204).send();
   });
+}
+
+function hostIn({ host }: WakeRoute["Querystring"]): string {
+  return typeof host === "string" ? host.slice(0, longestHost) : "";
 }
 
 function refuseToken(reply: FastifyReply) {

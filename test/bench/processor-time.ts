@@ -11,20 +11,26 @@ export async function postmasterOf({ database }: OpenController): Promise<number
 /** Milliseconds of this process and, if it is not 0, of a PostgreSQL server with all its processes. */
 export function processorMs(postmaster: number): number {
   const { user, system } = process.cpuUsage();
+  return (user + system) / 1000 + processorMsOf(0, postmaster);
+}
+
+/** Milliseconds of a process, and of a PostgreSQL server with all its processes; 0 is none. */
+export function processorMsOf(one: number, postmaster: number): number {
   let ticks = 0;
-  for (const pid of postmaster === 0 ? [] : readdirSync("/proc")) {
-    if (!/^\d+$/.test(pid)) continue;
+  const looked = postmaster === 0 ? [String(one)] : readdirSync("/proc");
+  for (const pid of looked) {
+    if (!/^[1-9]\d*$/.test(pid)) continue;
     try {
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
         .replace(/^.*\) /s, "")
         .split(" ");
-      if (Number(pid) === postmaster || Number(fields[1]) === postmaster)
-        ticks += Number(fields[11]) + Number(fields[12]);
+      const isServers = postmaster !== 0 && (Number(pid) === postmaster || Number(fields[1]) === postmaster);
+      if (Number(pid) === one || isServers) ticks += Number(fields[11]) + Number(fields[12]);
     } catch {
       // it ended meanwhile
     }
   }
-  return (user + system) / 1000 + ticks * 10; // proc(5), sysconf(_SC_CLK_TCK) is 100
+  return ticks * 10; // proc(5), sysconf(_SC_CLK_TCK) is 100
 }
 
 /** Processor time of a call in milliseconds, in this process and the database server's. */

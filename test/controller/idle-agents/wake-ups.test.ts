@@ -8,6 +8,11 @@ import { WakeUps, type WakeUp } from "../../../controller/idle-agents/wake-ups.t
 import { silentLog } from "../../../os/log.ts";
 
 const never = new AbortController().signal;
+/** A token and a host, by default that of all. */
+const agent = (name: string) => {
+  const [token = "", host = ""] = name.split(" at ");
+  return { token, host };
+};
 const offer = (...machines: string[]): AnonymousOffer => ({ toolchain: "t", interactive: "false", machines });
 
 /** Queues of builds for a machine each, and agents that wait for them. */
@@ -30,7 +35,7 @@ function farm(queued: Record<string, number>, mostWaiting?: number) {
     ...{ wakeUps, ended, queued },
     looks: () => looks,
     wait: (name: string, machines: AnonymousOffer, signal = never, waitMs = 3_600_000) =>
-      void wakeUps.wait(name, machines, waitMs, signal).then((how) => ended.push([name, how])),
+      void wakeUps.wait(agent(name), machines, waitMs, signal).then((how) => ended.push([name, how])),
     changed: () => changes.announce("state", 1),
     /** Until nothing is looked at any more. */
     settled: async () => {
@@ -53,7 +58,7 @@ test("a build wakes one agent that can take it, the one that has waited longest"
   on.changed();
   await on.settled();
   assert.deepEqual(on.ended, [["first", "woken"]]);
-  on.wakeUps.came("first"); // and takes it
+  on.wakeUps.came(agent("first")); // and takes it
   on.queued["a"] = 2;
   on.changed();
   on.queued["b"] = 1;
@@ -78,12 +83,25 @@ test("as many are woken as there are builds, however many wait and however often
   );
 });
 
+test("the agent on its way is told from others that offer the same, and ask by themselves", async () => {
+  await using on = farm({ a: 1 });
+  for (const host of ["one", "other"]) on.wait(`t at ${host}`, offer("a"));
+  await on.settled();
+  on.wakeUps.came(agent("t at third"));
+  on.changed();
+  await on.settled();
+  assert.deepEqual(on.ended, [["t at one", "woken"]]);
+  on.wakeUps.came(agent("t at one"));
+  await on.settled();
+  assert.deepEqual(on.ended[1], ["t at other", "woken"]);
+});
+
 test("when a woken agent does not take the build, the next one is woken", async () => {
   await using on = farm({ a: 1 });
   for (const name of ["declines", "next"]) on.wait(name, offer("a"));
   await on.settled();
   assert.deepEqual(on.ended, [["declines", "woken"]]);
-  on.wakeUps.came("declines");
+  on.wakeUps.came(agent("declines"));
   await on.settled();
   assert.deepEqual(on.ended[1], ["next", "woken"]);
 });
@@ -92,9 +110,9 @@ test("a woken agent that gives no sign is not expected for ever", async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   try {
     await using on = farm({ a: 1 });
-    const woken = on.wakeUps.wait("dead", offer("a"), 3_600_000, never);
+    const woken = on.wakeUps.wait(agent("dead"), offer("a"), 3_600_000, never);
     assert.equal(await ticking(woken, 1), "woken");
-    const next = on.wakeUps.wait("next", offer("a"), 3_600_000, never);
+    const next = on.wakeUps.wait(agent("next"), offer("a"), 3_600_000, never);
     let early = false;
     void next.then(() => (early = true));
     for (let count = 0; count < 50; count++) await turn();
