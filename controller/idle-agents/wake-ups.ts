@@ -18,6 +18,8 @@ const comesWithinMs = 10_000;
 const collectMs = 2;
 /** After a failure of the database. */
 const retryMs = 1000;
+/** So long what was found is believed while nothing changes; a thousand agents come to wait 40 times a second. */
+const believedMs = 5000;
 
 /** How it ended: `full` if there are as many that wait as may be. */
 export type WakeUp = "woken" | "nothing" | "full";
@@ -50,16 +52,23 @@ export class WakeUps implements AsyncDisposable {
   readonly #expected = new Set<Expected>();
   readonly #held = new DisposableStack();
   readonly #ended = new AbortController();
+  readonly #changes: Changes;
+  readonly #now: () => number;
   #looking: Promise<void> | undefined;
   #changed = false;
+  /** The queues with builds that may be given out, as long as that is so. */
+  #found: { queues: readonly WaitingQueue[]; untilMs: number } | undefined;
 
   constructor(
     queue: Pick<BuildQueue, "waiting" | "openPlaces">,
     changes: Changes,
     log: Log,
     mostWaiting = 10_000,
+    now: () => number = () => performance.now(),
   ) {
     this.#queue = queue;
+    this.#changes = changes;
+    this.#now = now;
     this.#log = log;
     this.#mostWaiting = mostWaiting;
     this.#held.use(changes.subscribe(["state"], () => this.#lookSoon()));
@@ -86,7 +95,7 @@ export class WakeUps implements AsyncDisposable {
     const leave = () => ended.resolve("nothing");
     const timer = setTimeout(leave, waitMs);
     signal.addEventListener("abort", leave, { once: true });
-    this.#lookSoon(); // what was submitted between its last question and now
+    if (this.mayBeFor(offer)) this.#lookSoon(); // what was submitted between its last question and now
     try {
       return await ended.promise;
     } finally {
@@ -117,8 +126,19 @@ export class WakeUps implements AsyncDisposable {
     this.#lookSoon();
   }
 
+  /**
+   * Whether there may be a build for an offer. What says that there is none is some seconds old at most, and no change has been
+   * heard of since: whoever is told so and comes to wait is woken for what is not known yet.
+   */
+  mayBeFor(offer: AnonymousOffer): boolean {
+    const found = this.#found;
+    if (!found || !this.#changes.complete || this.#now() > found.untilMs) return true;
+    return found.queues.some((queue) => machineFor(queue, offer) !== undefined);
+  }
+
   #lookSoon(): void {
     this.#changed = true;
+    this.#found = undefined;
     if (this.#waiters.size === 0 || this.#ended.signal.aborted) return;
     this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
   }
@@ -129,7 +149,10 @@ export class WakeUps implements AsyncDisposable {
       await sleep(collectMs, undefined, { signal }).catch(() => {});
       this.#changed = false;
       try {
-        for (const queue of await this.#queue.waiting()) await this.#wakeFor(queue);
+        const queues = await this.#queue.waiting();
+        // A change that came meanwhile may not be in it; it is looked for again, unless nobody waits any more.
+        if (!this.#changed) this.#found = { queues, untilMs: this.#now() + believedMs };
+        for (const queue of queues) await this.#wakeFor(queue);
       } catch (error) {
         this.#log.error(
           { reason: reasonOf(error) },

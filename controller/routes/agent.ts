@@ -77,7 +77,9 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
     ? await controller.offers.tokenFor(offer, offer.fingerprint ?? request.ip)
     : undefined;
   const signsSeconds = agentCan(request, "alive") ? leaseSeconds : undefined;
-  const assignment = await controller.sessions.assign(offer, signsSeconds);
+  // Who waits asks once a minute all the same: for a thousand of them that is not to cost a query each.
+  const mayBe = wakeToken === undefined || controller.wakeUps.mayBeFor(offer);
+  const assignment = mayBe ? await controller.sessions.assign(offer, signsSeconds) : undefined;
   const wake = wakeToken === undefined ? undefined : { token: wakeToken, host: hostDigest(task.agent) };
   if (wake) controller.wakeUps.came(wake);
   const base = publicUrl(request);

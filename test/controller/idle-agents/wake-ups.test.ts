@@ -16,7 +16,7 @@ const agent = (name: string) => {
 const offer = (...machines: string[]): AnonymousOffer => ({ toolchain: "t", interactive: "false", machines });
 
 /** Queues of builds for a machine each, and agents that wait for them. */
-function farm(queued: Record<string, number>, mostWaiting?: number) {
+function farm(queued: Record<string, number>, mostWaiting?: number, now?: () => number) {
   const changes = new Changes();
   let looks = 0;
   const queue = {
@@ -28,7 +28,7 @@ function farm(queued: Record<string, number>, mostWaiting?: number) {
     },
     openPlaces: async (name: string, most: number) => Math.min(queued[name] ?? 0, most),
   };
-  const wakeUps = new WakeUps(queue, changes, silentLog(), mostWaiting);
+  const wakeUps = new WakeUps(queue, changes, silentLog(), mostWaiting, now);
   /** How each has ended, in the order in which they did. */
   const ended: [name: string, how: WakeUp][] = [];
   return {
@@ -36,6 +36,7 @@ function farm(queued: Record<string, number>, mostWaiting?: number) {
     looks: () => looks,
     wait: (name: string, machines: AnonymousOffer, signal = never, waitMs = 3_600_000) =>
       void wakeUps.wait(agent(name), machines, waitMs, signal).then((how) => ended.push([name, how])),
+    hearsAll: (complete: boolean) => (changes.complete = complete),
     changed: () => changes.announce("state", 1),
     /** Until nothing is looked at any more. */
     settled: async () => {
@@ -81,6 +82,53 @@ test("as many are woken as there are builds, however many wait and however often
     on.ended.map(([name]) => name),
     ["w0", "w1", "w2"],
   );
+});
+
+test("the database is not asked for each agent that comes to wait, as long as nothing changes", async () => {
+  let now = 0;
+  await using on = farm({ other: 1 }, 1000, () => now);
+  const looksFor = async (action: () => void) => {
+    const before = on.looks();
+    action();
+    await on.settled();
+    return on.looks() - before;
+  };
+  assert.equal(await looksFor(() => on.wait("first", offer("a"))), 1);
+  assert.equal(await looksFor(() => on.wait("second", offer("a"))), 0);
+  assert.deepEqual(
+    ["a", "other"].map((machine) => on.wakeUps.mayBeFor(offer(machine))),
+    [false, true],
+  );
+  assert.equal(await looksFor(() => on.wait("can take the other", offer("a", "other"))), 1);
+  assert.equal(await looksFor(() => on.changed()), 1);
+  assert.equal(await looksFor(() => on.wait("third", offer("a"))), 0);
+  now = 5001;
+  assert.equal(on.wakeUps.mayBeFor(offer("a")), true, "what was found is too old");
+  assert.equal(await looksFor(() => on.wait("after 5 s", offer("a"))), 1);
+  assert.equal(await looksFor(() => on.hearsAll(false)), 1);
+  assert.equal(await looksFor(() => on.wait("that not all is heard of", offer("a"))), 1);
+});
+
+test("what was asked of the database before a build came is not believed after it, though nobody waits then", async () => {
+  const changes = new Changes();
+  const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<[]>()];
+  const queue = {
+    waiting: () => {
+      asked.resolve();
+      return answer.promise;
+    },
+    openPlaces: async () => 0,
+  };
+  await using wakeUps = new WakeUps(queue, changes, silentLog());
+  const left = new AbortController();
+  const waits = wakeUps.wait(agent("t"), offer("a"), 3_600_000, left.signal);
+  await asked.promise;
+  changes.announce("state", 1);
+  left.abort();
+  assert.equal(await waits, "nothing");
+  answer.resolve([]);
+  await turn();
+  assert.equal(wakeUps.mayBeFor(offer("a")), true);
 });
 
 test("the agent on its way is told from others that offer the same, and ask by themselves", async () => {
