@@ -1,6 +1,8 @@
 /** Idle agents learn of a build when it is submitted: they would not ask again by themselves for an hour. */
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startServer } from "../../controller/server.ts";
@@ -15,7 +17,47 @@ import { until } from "../controller/until.ts";
 const listen = "listen: 127.0.0.1:0\n";
 const rarely = ["--poll-interval", "3600"];
 
+/** A controller that has nothing to do, and lets agents wait for ever; how many waits have begun, and ended. */
+async function startSilent() {
+  const counts = { begun: 0, ended: 0 };
+  const server = createServer((request, response) => {
+    if (request.url === "/wake") {
+      counts.begun++;
+      return void response.on("close", () => counts.ended++);
+    }
+    const headers = { "content-type": "text/manifest", "croft-wake-url": `${url}/wake` };
+    request.resume().on("end", () => response.writeHead(200, headers).end(": 1\nsession:\n"));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const end = async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  return { url, counts, [Symbol.asyncDispose]: end };
+}
+
+/** Without an answer the agent itself ends a wait after a minute. */
+const atOnceMs = 45_000;
+
 describe("an idle agent", () => {
+  test("ends its wait at once when it is to read its configuration again, to end after its task, or to end", async () => {
+    for (const signal of ["SIGUSR2", "SIGTERM"] as const) {
+      await using controller = await startSilent();
+      await using home = await AgentHome.make();
+      const agent = home.start([...rarely, `${controller.url}/task`]);
+      await until(async () => controller.counts.begun === 1, "an agent that waits");
+      const began = performance.now();
+      agent.child.kill("SIGHUP");
+      await until(async () => controller.counts.ended === 1, "the end of its wait");
+      await until(async () => controller.counts.begun === 2, "an agent that waits again");
+      agent.child.kill(signal);
+      assert.equal((await agent.ended).status, 0);
+      await until(async () => controller.counts.ended === 2, "the end of its second wait");
+      assert.ok(performance.now() - began < atOnceMs, "none of it by a time that was over");
+    }
+  });
+
   test("is woken by a build, and by the next one; whoever ends it need not wait", async () => {
     await using controller = await openFarm("embedded", listen);
     await using server = await startServer(controller);
@@ -35,17 +77,11 @@ describe("an idle agent", () => {
     await until(async () => controller.wakeUps.count === 0, "the end of its wait");
   });
 
-  test("offers anew when its controller has lost the offer", async () => {
+  test("is told when its controller does not know the offer (any more)", async () => {
     await using controller = await openFarm("embedded", listen);
     await using server = await startServer(controller);
-    await using home = await AgentHome.make();
-    home.start([...rarely, `${server.url}/agent/task`]);
-    await until(async () => controller.wakeUps.count === 1, "an agent that waits");
-    const [{ token } = { token: "" }] = await controller.database.query<{ token: string }>(
-      "delete from croft.offers returning token",
-    );
     for (const method of ["GET", "DELETE"])
-      assert.equal((await fetch(`${server.url}/agent/wake/${token}`, { method })).status, 410);
+      assert.equal((await fetch(`${server.url}/agent/wake/lost`, { method })).status, 410);
   });
 
   test(
