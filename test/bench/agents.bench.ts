@@ -19,6 +19,7 @@ const agents = Number(process.env["AGENTS"] ?? 1000);
 const queued = Number(process.env["QUEUED"] ?? 100_000);
 const submissions = Number(process.env["SUBMISSIONS"] ?? 1000);
 const idleSeconds = 60;
+const spreadMs = 55_000;
 const targets = "targets: [{ name: busy, machine: busy }, { name: idle, machine: idle }]\n";
 
 export default async function bench(): Promise<void> {
@@ -69,32 +70,34 @@ interface Pids {
 async function measure(name: string, count: number, { url }: RunningController, pids: Pids): Promise<void> {
   const end = new AbortController();
   let [wakeUps, heard] = [0, 0];
-  let given = Promise.withResolvers<void>();
-  const simulated = Array.from({ length: count }, (_, index) =>
-    simulateAgent(
+  let [given, waits] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  // Not in step: those of a farm are started one after the other, and ask once a minute.
+  const simulated = Array.from({ length: count }, async (_, index) => {
+    await sleep((index / count) * spreadMs);
+    await simulateAgent(
       {
         ...{ name: `host-${index}`, machine: "idle", urls: [url] },
         given: () => {
           heard++;
           given.resolve();
         },
+        waits: () => waits.resolve(),
         woken: () => void wakeUps++,
       },
       end.signal,
-    ),
-  );
+    );
+  });
   await until(() => waitingAt(url), count);
   if (count > 1) await idle(name, pids);
   const times: number[] = [];
   const before = processorMsOf(pids.controller, pids.postmaster);
   for (let number = 0; number < submissions; number++) {
-    given = Promise.withResolvers();
+    [given, waits] = [Promise.withResolvers(), Promise.withResolvers()];
     const began = performance.now();
     await submit(url, { targets: ["idle"] });
     await given.promise;
     times.push(performance.now() - began);
-    // With one agent, until it waits again; with many there is always one.
-    if (count === 1) await until(() => waitingAt(url), count);
+    if (count === 1) await waits.promise; // with many there is always one
   }
   const each = (processorMsOf(pids.controller, pids.postmaster) - before) / submissions;
   const goal = count === 1 ? 100 : 250;
