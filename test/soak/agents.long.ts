@@ -54,6 +54,17 @@ async function isReady(url: string): Promise<boolean> {
   );
 }
 
+/** Asks until there is an answer: the server has a great deal to do. */
+async function ask<Row>(database: Database, text: string, values: readonly unknown[] = []): Promise<Row[]> {
+  for (let left = 60; ; left--)
+    try {
+      return await database.query<Row>(text, values);
+    } catch (error) {
+      if (left === 0) throw error;
+      await sleep(1000);
+    }
+}
+
 /** Submits builds by whoever is there, each once: whether a request that was cut off came, the database knows. */
 async function submitAll(
   database: Database,
@@ -62,7 +73,7 @@ async function submitAll(
 ): Promise<void> {
   for (let number = 0; number < builds; number++) {
     const name = `build-${number}`;
-    const isThere = () => database.query("select 1 from croft.builds where name = $1", [name]);
+    const isThere = () => ask(database, "select 1 from croft.builds where name = $1", [name]);
     while ((await isThere()).length === 0) {
       const body = JSON.stringify({ name, repository: "https://example.org/hello.git" });
       const headers = { "content-type": "application/json" };
@@ -101,7 +112,8 @@ class Account {
 }
 
 async function countFinished(database: Database): Promise<number> {
-  const [row] = await database.query<{ count: number }>(
+  const [row] = await ask<{ count: number }>(
+    database,
     "select count(*)::integer as count from croft.builds where state = 'finished' and status = 'success'",
   );
   return row!.count;
@@ -157,6 +169,10 @@ test(`${builds} builds, ${agents} agents, seed ${seed}`, { skip: noPostgres }, a
     );
   });
   const killer = new AbortController();
+  stack.defer(async () => {
+    for (const signal of [killer, end]) signal.abort();
+    await Promise.all(simulated);
+  });
   const killing = killAtRandom(controllers, random, killer.signal);
   await submitAll(database, controllers, new Random(seed + 1));
   await until(async () => (await countFinished(database)) === builds, "all builds", patienceSeconds);
