@@ -39,7 +39,7 @@ export interface Refusals {
 }
 
 /** Why a task is not accepted. */
-export interface Refusal {
+interface Refusal {
   reason: string;
   /** Whether it is to be given to another host, which may well do it: its controller is croft's, and knows what that means. */
   goesElsewhere: boolean;
