@@ -26,18 +26,22 @@ export class AgentHome implements AsyncDisposable {
   readonly tftpPort: number;
   readonly #directory: AsyncDisposable;
   readonly #children = new Set<ChildProcess>();
+  /** What runs a command on the agent's host. */
+  readonly #on: readonly string[];
 
-  private constructor(path: string, tftpPort: number, directory: AsyncDisposable) {
+  private constructor(path: string, tftpPort: number, directory: AsyncDisposable, on: readonly string[]) {
     this.path = path;
+    this.#on = on;
     this.tftpPort = tftpPort;
     this.#directory = directory;
     mkdirSync(this.at("machines"));
     writeFileSync(this.at("machine.manifest"), header);
   }
 
-  static async make(): Promise<AgentHome> {
+  /** @param on the beginning of a command line that runs the rest on another host, or in what stands for one */
+  static async make(on: readonly string[] = []): Promise<AgentHome> {
     const directory = await temporaryDirectory("croft-test-agent-");
-    return new AgentHome(directory.path, await freePort(), directory);
+    return new AgentHome(directory.path, await freePort(), directory, on);
   }
 
   at(...parts: string[]): string {
@@ -58,7 +62,9 @@ export class AgentHome implements AsyncDisposable {
       this.at("toolchain.lock"),
     ];
     const machine = fake ? ["--fake-machine", this.at("machine.manifest")] : [];
-    const argv = [
+    const [command, ...argv] = [
+      ...this.#on,
+      process.execPath,
       packageFile("bin", "croft.js"),
       "agent",
       "--poll-interval",
@@ -67,7 +73,7 @@ export class AgentHome implements AsyncDisposable {
       ...machine,
       ...args,
     ];
-    const child = spawn(process.execPath, argv, {
+    const child = spawn(command!, argv, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...environment },
     });
@@ -94,7 +100,7 @@ export class AgentHome implements AsyncDisposable {
 
   async #curl(...args: string[]): Promise<void> {
     const patience = ["--retry", String(patienceSeconds), "--retry-all-errors", "--retry-delay", "1"];
-    await run(["curl", "-sS", ...patience, ...args], { timeoutSeconds: patienceSeconds });
+    await run([...this.#on, "curl", "-sS", ...patience, ...args], { timeoutSeconds: patienceSeconds });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

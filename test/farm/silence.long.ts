@@ -1,6 +1,7 @@
-/** Agents that vanish, and a controller, its database or a balancer that is away for two minutes while 20 builds run */
+/** Agents that vanish, and a controller, its database, a balancer or a proxy that is away for two minutes while builds run */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
+import { createServer as createHttpServer, request as requestHttp } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,6 +9,7 @@ import { SignsOfLife } from "../../agent/task-state/signs-of-life.ts";
 import { HttpClient } from "../../agent/wire/http.ts";
 import { openServer } from "../../controller/database/server.ts";
 import { silentLog } from "../../os/log.ts";
+import { run } from "../../os/run.ts";
 import { AgentHome, resultText } from "../agent/running-agent.ts";
 import { noPostgres, startPostgres } from "../controller/database/postgres.ts";
 import {
@@ -140,6 +142,129 @@ describe("nothing is built twice", { concurrency: true }, () => {
     await outage(balancer.url, balancer.goAway, balancer.comeBack);
   });
 });
+
+/** Another host: a network namespace with one cable to this one, which can be cut. */
+async function makeHost() {
+  const name = `croft-silence-${process.pid}`;
+  const [here, there] = ["10.213.77.1", "10.213.77.2"];
+  const ip = (...argv: string[]) => run(["ip", ...argv], { timeoutSeconds: 300 });
+  await using stack = new AsyncDisposableStack();
+  await ip("netns", "add", name);
+  stack.defer(async () => void (await ip("netns", "delete", name)));
+  await ip("link", "add", "croft-cable", "type", "veth", "peer", "name", "eth0", "netns", name);
+  await ip("address", "add", `${here}/30`, "dev", "croft-cable");
+  await ip("link", "set", "croft-cable", "up");
+  const enter = ["ip", "netns", "exec", name];
+  const within = (...argv: string[]) => run([...enter, ...argv], { timeoutSeconds: 300 });
+  await within("ip", "address", "add", `${there}/30`, "dev", "eth0");
+  for (const device of ["lo", "eth0"]) await within("ip", "link", "set", device, "up");
+  const held = stack.move();
+  return {
+    ...{ here, enter },
+    cut: () =>
+      within(
+        "nft",
+        "add table ip cut; add chain ip cut in { type filter hook input priority 0; }; " +
+          'add rule ip cut in iifname "eth0" drop',
+      ),
+    mend: () => within("nft", "delete table ip cut"),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+test("a host whose network is cut off loses its build after a minute; when it is back, the first result counts", async (t) => {
+  await using host = await makeHost();
+  for (const first of ["former", "latter"]) {
+    await using farm = await makeFarm("targets: [{ name: any, machine: m }]\n");
+    // Of two addresses that it listens on, each agent is told the one that it asked at.
+    const { url } = await farm.start("--listen", "0.0.0.0:0");
+    const { port } = new URL(url);
+    await using former = await AgentHome.make(host.enter);
+    await using latter = await AgentHome.make();
+    const cutOff = former.start([`http://${host.here}:${port}/agent/task`]);
+    const local = `http://127.0.0.1:${port}`;
+    const id = await submit(local);
+    await former.readTask();
+    const other = latter.start([`${local}/agent/task`]);
+    await host.cut();
+    const began = performance.now();
+    await latter.readTask();
+    const seconds = (performance.now() - began) / 1000;
+    t.diagnostic(`the build of a host that was cut off was with another one after ${seconds.toFixed(0)} s`);
+    assert.ok(seconds < 90, String(seconds));
+    await host.mend();
+    await (first === "former" ? former : latter).upload(resultText());
+    await until(async () => (await readBuild(local, id)).state === "finished", "the result");
+    const states = async () => (await readBuild(local, id)).attempts.map(({ state }) => state);
+    assert.deepEqual(
+      await states(),
+      first === "former" ? ["finished", "superseded"] : ["superseded", "finished"],
+    );
+    const loser = first === "former" ? other : cutOff;
+    await until(() => isToldOver(first === "former" ? latter : former), "the other to give up");
+    for (const { child } of [cutOff, other]) child.kill("SIGTERM");
+    assert.match((await loser.ended).stderr, /task given up: nobody waits for its result any more/);
+    await Promise.all([cutOff.ended, other.ended]);
+  }
+});
+
+/** Whether an agent has nothing more of a task. */
+async function isToldOver(home: AgentHome): Promise<boolean> {
+  return readdirSync(home.at("spool", "default-1")).join() === "lock";
+}
+
+test("a result that a proxy does not let through for 150 s is built once", async () => {
+  await using proxy = await startProxy();
+  await using farm = await makeFarm("targets: [{ name: any, machine: m }]\n");
+  const { url } = await farm.start("--public-url", proxy.url);
+  proxy.leadTo(url);
+  await using first = await AgentHome.make();
+  await using second = await AgentHome.make();
+  const builds = first.start([`${proxy.url}/agent/task`]);
+  const id = await submit(url);
+  await first.readTask();
+  const waits = second.start([`${proxy.url}/agent/task`]);
+  await first.upload(resultText());
+  await sleep(150_000);
+  proxy.letThrough();
+  await until(async () => (await readBuild(url, id)).state === "finished", "the result");
+  const { attempts, status } = await readBuild(url, id);
+  assert.deepEqual([attempts.length, status], [1, "success"]);
+  assert.ok(proxy.refused() > 0);
+  for (const { child } of [builds, waits]) child.kill("SIGTERM");
+  await Promise.all([builds.ended, waits.ended]);
+});
+
+/** Passes requests on, but answers results in the controller's place until it is told not to. */
+async function startProxy() {
+  let [backend, refused, isBroken] = ["", 0, true];
+  const server = createHttpServer((request, response) => {
+    if (isBroken && request.url!.includes("/agent/result")) {
+      refused++;
+      request.resume().on("end", () => response.writeHead(404).end("<h1>404 page not found</h1>"));
+      return;
+    }
+    const { method, headers } = request;
+    const onward = requestHttp(new URL(request.url!, backend), { ...{ method, headers } }, (answer) => {
+      response.writeHead(answer.statusCode!, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on("error", () => response.destroy());
+    response.on("close", () => onward.destroy());
+    request.pipe(onward);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    leadTo: (url: string) => (backend = url),
+    letThrough: () => (isBroken = false),
+    refused: () => refused,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
 
 test("the build of an agent that was killed runs elsewhere after a minute", async (t) => {
   await using farm = await makeFarm("targets: [{ name: any, machine: m }]\n");
