@@ -39,7 +39,7 @@ export interface Refusals {
 }
 
 /** Why a task is not accepted. */
-interface Refusal {
+export interface Refusal {
   reason: string;
   /** Whether it is to be given to another host, which may well do it: its controller is croft's, and knows what that means. */
   goesElsewhere: boolean;

@@ -100,7 +100,10 @@ test("a round says whether there is a refusal to be sent: only then does an idle
   await farm.bootstrapAll();
   using signals = watchSignals();
   const refusing: RoundContext["polling"]["ask"] = async (requestTo, signal, refusals) => {
-    await refusals!.answer!((await ask(requestTo, signal, refusals))!, "for a reason");
+    await refusals!.answer!((await ask(requestTo, signal, refusals))!, {
+      reason: "for a reason",
+      goesElsewhere: true,
+    });
     return undefined;
   };
   for (const [refused, polling] of [
