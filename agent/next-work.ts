@@ -141,10 +141,8 @@ export async function nextWork(
     const ahead = full ? undefined : await wantedAhead(context, free);
     if (ahead) return holding("ahead", ahead, enumeration.take(ahead), toolchainLock);
     // As long as the toolchain lock is held, nobody can take one.
-    const watch = new MachineWatch(
-      enumeration.machines.map(({ paths }) => paths.lock),
-      log,
-    );
+    const locks = enumeration.machines.map(({ paths }) => paths.lock);
+    const watch = new MachineWatch(locks, log);
     const { changed } = watch;
     const end = async () => watch[Symbol.dispose]();
     const found = { machines: free.length, full, refused: refusals.count > 0, changed };

@@ -6,6 +6,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { compressFrame } from "lz4-napi";
+import { brokenResult } from "../fixtures/broken-result.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { packSource, script } from "../worker/sources.ts";
 
@@ -160,14 +161,7 @@ void inLongPart("a 64 MB result in a 250 KB LZ4 frame is taken", async () => {
 });
 
 test("a result that is no manifest is abnormal, and kept for the operator", async () => {
-  const { view, log } = await build("broken", {
-    update: script(
-      "echo 'this is no manifest' > /tmp/r",
-      `set -- $(tr ':' ' ' < /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw)`,
-      `busybox tftp -p -l /tmp/r -r result.manifest "$1" "$2"`,
-      "sleep 60",
-    ),
-  });
+  const { view, log } = await build("broken", { update: brokenResult[".croft/update"]! });
   assert.equal(view.status, "abnormal");
   assert.match(log, /result\.manifest:1:\d+: /);
   const evidence = join(farm.spool, "default-1", "evidence");

@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { packageFile } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
 import type { MachineSummary } from "../../machines/commands/inventory.ts";
+import { brokenResult } from "../fixtures/broken-result.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { VncClient } from "../fixtures/vnc.ts";
 import { packSource, script } from "../worker/sources.ts";
@@ -21,6 +22,7 @@ before(async () => {
     ...{ controller: "retries: 0\n", suspend: true },
   });
   await packSource(farm.sources, { ".croft/update": script("echo fine") }, "fine-1.0.tar.gz");
+  await packSource(farm.sources, brokenResult, "broken-1.0.tar.gz");
   await farm.startAgent();
 });
 
@@ -64,9 +66,9 @@ async function until(wanted: () => boolean, seconds = patienceSeconds): Promise<
   }
 }
 
-/** Has a build whose worker fails; its machine is held then. */
+/** Has a build with an abnormal result; its machine is held then. */
 async function holdOne(): Promise<void> {
-  const id = await farm.submit({ name: "fine", environment: "nowhere" });
+  const id = await farm.submit({ name: "broken" });
   const view = await farm.ended(id);
   assert.equal(view.status, "abnormal"); // the controller has it while the machine is held
   await until(isHeld);

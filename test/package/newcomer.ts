@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { packageVersion } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
+import { brokenResult } from "../fixtures/broken-result.ts";
 import { packSource, script, type Sources } from "../worker/sources.ts";
 import { declaredCommands } from "./declared-commands.ts";
 
@@ -157,13 +158,12 @@ async function makesTokens(newcomer: Newcomer, { url, data }: FarmInUse): Promis
   await newcomer.types(`croft token revoke ann --data ${data}`);
 }
 
-/** A worker that fails: the machine is held, looked into, and ended. */
+/** A result that is none: the machine is held, looked into, and ended. */
 async function holdsMachine(newcomer: Newcomer, farm: FarmInUse, submit: string): Promise<void> {
-  const { machine, machines = "", runtime = "" } = farm;
-  assert.match(
-    await newcomer.types(`${submit} --environment nowhere --wait`, { seconds: 900, status: 3 }),
-    /abnormal/,
-  );
+  const { sources, machine, machines = "", runtime = "" } = farm;
+  await packSource(sources, brokenResult, "broken-1.0.tar.gz");
+  const broken = `${submit.replace("--name fine", "--name broken")} --wait`;
+  assert.match(await newcomer.types(broken, { seconds: 900, status: 3 }), /abnormal/);
   const list = `croft machine list ${machines} ${runtime}`;
   const held = `i=0; until ${list} | grep "for you"; do sleep 1; i=$((i + 1)); [ $i -lt 120 ] || exit 1; done`;
   assert.match(await newcomer.types(held), /suspended, held for you \(the result is abnormal\)/);
