@@ -3,12 +3,13 @@
  * the data. JSON over HTTP. The kernel lets only the controller's own user and root connect: the socket has mode 0600, and
  * the directory is closed to others. The commands for it are in client/token.ts.
  */
-import { rm } from "node:fs/promises";
+import { lstat, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fastify } from "fastify";
 import Type from "typebox";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { assertFailure, Failure, reasonOf } from "../os/failure.ts";
+import { randomTail } from "../os/files/random-tail.ts";
 import { roles, type Role } from "./authentication/tokens.ts";
 import type { Controller } from "./controller.ts";
 import { controlPath, socketName } from "./files/control-path.ts";
@@ -17,27 +18,31 @@ import { refuse } from "./routes/served.ts";
 const tokenName = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_+.@-]{0,99}$" });
 
 /**
- * Listens on the socket; disposing of it takes the socket away.
+ * Listens on the socket, under a name of its own first: controllers that share the directory may start at once, and each
+ * commands the same. The one that came last is asked; disposing of it takes the socket away.
  *
  * @throws {Failure} if the data directory takes none.
  */
 export async function startControl(controller: Controller): Promise<AsyncDisposable> {
   const { path: data } = controller.directory;
-  const server = makeServer(controller);
-  const socket = controlPath(data);
+  const path = join(data, socketName);
+  await using stack = new AsyncDisposableStack();
   try {
-    await rm(join(data, socketName), { force: true }); // of one that was killed
+    const server = makeServer(controller);
+    stack.defer(() => server.close());
+    const own = `.${socketName}-${randomTail()}`;
+    using socket = controlPath(data, own);
     await server.listen({ path: socket.path });
+    const { ino } = await lstat(join(data, own));
+    await rename(join(data, own), path);
+    stack.defer(async () => {
+      const there = await lstat(path).catch(() => undefined);
+      if (there?.ino === ino) await rm(path, { force: true });
+    });
   } catch (error) {
-    socket[Symbol.dispose]();
-    throw new Failure(`make '${join(data, socketName)}'`, reasonOf(error), { cause: error });
+    throw new Failure(`make '${path}'`, reasonOf(error), { cause: error });
   }
-  return {
-    [Symbol.asyncDispose]: async () => {
-      await server.close();
-      socket[Symbol.dispose]();
-    },
-  };
+  return stack.move();
 }
 
 function makeServer({ tokens, log }: Controller) {

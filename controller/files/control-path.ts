@@ -9,10 +9,10 @@ export interface ControlPath extends Disposable {
 }
 
 /** @throws a system error if the directory is not there or closed. */
-export function controlPath(data: string): ControlPath {
+export function controlPath(data: string, name = socketName): ControlPath {
   const directory = openSync(data, "r");
   return {
-    path: `/proc/self/fd/${directory}/${socketName}`,
+    path: `/proc/self/fd/${directory}/${name}`,
     [Symbol.dispose]: () => closeSync(directory),
   };
 }

@@ -8,7 +8,7 @@ import { Failure } from "../../os/failure.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { silentLog } from "../../os/log.ts";
 import { run } from "../../os/run.ts";
-import { btrfsFileSystem } from "../fixtures/btrfs.ts";
+import { btrfsFileSystem } from "../fixtures/machines/btrfs.ts";
 import { freePort } from "../fixtures/ports.ts";
 import { makeSettings } from "./settings/make-settings.ts";
 

@@ -16,7 +16,7 @@ import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import { takeToolchainLock } from "../../machines/toolchain-lock.ts";
 import { formatBootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import { formatMachine, type Machine } from "../../manifests/machine.ts";
-import { btrfsFileSystem } from "../fixtures/btrfs.ts";
+import { btrfsFileSystem } from "../fixtures/machines/btrfs.ts";
 
 const machineCount = 1000;
 const sampleCount = 50;

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { taskPhases } from "../../agent/status/task-phases.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { patienceMs } from "../fixtures/patience.ts";
-import { restoreCopies } from "../fixtures/restored.ts";
+import { restoreCopies } from "../fixtures/machines/restored.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 const builds = Number(process.env["CROFT_BENCH_BUILDS"] ?? 20);
@@ -22,6 +22,7 @@ type Figures = Map<string, number[]>;
 
 export default async function bench(): Promise<void> {
   await using farm = await startFarm({
+    ahead: true,
     machine: "minimal",
     warm: true,
     agent: ["--ram", String(ramKiB), "--poll-interval", "60"],

@@ -5,7 +5,7 @@ import { silentLog } from "../../os/log.ts";
 import { currentRevision, machinePaths, manifestPath, revisionPath } from "../../machines/layout.ts";
 import { listRevisions, newRevisionPath, publishRevision } from "../../machines/revisions.ts";
 import { openStorage } from "../../machines/open-storage.ts";
-import { debianMachine } from "../fixtures/images.ts";
+import { debianMachine } from "../fixtures/machines/images.ts";
 import type { Screen } from "./screen.ts";
 import type { DemoState } from "./state.ts";
 

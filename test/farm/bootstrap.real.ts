@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { test } from "node:test";
-import { copyMachine, minimalMachine } from "../fixtures/images.ts";
+import { copyMachine, minimalMachine } from "../fixtures/machines/images.ts";
 import { AgentHome, type Ended } from "../agent/running-agent.ts";
 
 const machineSeconds = 600;

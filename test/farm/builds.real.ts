@@ -6,7 +6,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { compressFrame } from "lz4-napi";
-import { brokenResult } from "../fixtures/broken-result.ts";
+import { sendsResult } from "../fixtures/abnormal-result.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { packSource, script } from "../worker/sources.ts";
 
@@ -161,7 +161,7 @@ void inLongPart("a 64 MB result in a 250 KB LZ4 frame is taken", async () => {
 });
 
 test("a result that is no manifest is abnormal, and kept for the operator", async () => {
-  const { view, log } = await build("broken", { update: brokenResult[".croft/update"]! });
+  const { view, log } = await build("broken", { update: sendsResult("this is no manifest\n") });
   assert.equal(view.status, "abnormal");
   assert.match(log, /result\.manifest:1:\d+: /);
   const evidence = join(farm.spool, "default-1", "evidence");

@@ -18,7 +18,7 @@ import { FakeController } from "../agent/fake-controller.ts";
 import { startService } from "../demo/service.ts";
 import { startFarm, type BuildView, type Farm } from "../fixtures/farm.ts";
 import { freePort } from "../fixtures/ports.ts";
-import { bootstrappedMachine, copyTree } from "../fixtures/ready-machines.ts";
+import { bootstrappedMachine, copyTree } from "../fixtures/machines/ready-machines.ts";
 import { packSource, script } from "../worker/sources.ts";
 import { patienceSeconds } from "../fixtures/patience.ts";
 
@@ -214,6 +214,7 @@ test("level D with F: all running builds give way, and its machine has what all 
     assert.deepEqual([build.status, attempts(build)], ["success", ["interrupt", "success"]]);
     assert.match(await farm.log(id), /processors 1, memory 1\d{5} kB/);
   }
+  await agents.disposeAsync(); // whose machines end while results are sent, and who keep one ahead
   for (const name of machines) {
     const left = (await readdir(join(farm.machines, "volume", name))).filter((entry) =>
       /-default-\d/.test(entry),

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { packageFile } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
 import type { MachineSummary } from "../../machines/commands/inventory.ts";
-import { brokenResult } from "../fixtures/broken-result.ts";
+import { abnormalResult } from "../fixtures/abnormal-result.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { VncClient } from "../fixtures/vnc.ts";
 import { packSource, script } from "../worker/sources.ts";
@@ -22,7 +22,7 @@ before(async () => {
     ...{ controller: "retries: 0\n", suspend: true },
   });
   await packSource(farm.sources, { ".croft/update": script("echo fine") }, "fine-1.0.tar.gz");
-  await packSource(farm.sources, brokenResult, "broken-1.0.tar.gz");
+  await packSource(farm.sources, abnormalResult, "broken-1.0.tar.gz");
   await farm.startAgent();
 });
 
@@ -135,7 +135,8 @@ test("an agent killed while it holds a machine: the next one clears it away, and
   assert.equal(snapshots().length, 1);
   await farm.startAgent();
   await assertGoesOn();
-  assert.deepEqual([isHeld(), snapshots()], [false, []]);
+  await until(() => snapshots().length === 0); // of a machine that is ended while its result is sent
+  assert.equal(isHeld(), false);
 });
 
 test("a QEMU that is killed while it is held: the agent goes on", async () => {

@@ -7,9 +7,9 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { btrfsFileSystem } from "../fixtures/btrfs.ts";
+import { btrfsFileSystem } from "../fixtures/machines/btrfs.ts";
 import { startFarm, type Farm, type FarmOptions } from "../fixtures/farm.ts";
-import { restoreCopies } from "../fixtures/restored.ts";
+import { restoreCopies } from "../fixtures/machines/restored.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 const restores = 200;
@@ -18,6 +18,7 @@ const kills = 12;
 
 async function warmFarm(more: Partial<FarmOptions> = {}): Promise<Farm> {
   const farm = await startFarm({
+    ahead: true,
     ...{ machine: "minimal", warm: true, agent: ["--ram", "262144"], controller: "retries: 0\n" },
     ...more,
   });

@@ -37,6 +37,7 @@ const clock = (port: number) => [
 before(async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   farm = await startFarm({
+    ahead: true,
     machine: "minimal",
     warm: true,
     agent: ["--ram", "262144"],

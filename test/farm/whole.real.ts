@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { btrfsFileSystem } from "../fixtures/btrfs.ts";
+import { btrfsFileSystem } from "../fixtures/machines/btrfs.ts";
 import { startFarm } from "../fixtures/farm.ts";
 import { packSource, script } from "../worker/sources.ts";
 import { patienceMs, patienceSeconds } from "../fixtures/patience.ts";

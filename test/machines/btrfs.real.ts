@@ -8,7 +8,7 @@ import { silentLog } from "../../os/log.ts";
 import { tryMachineLock } from "../../machines/locks.ts";
 import { isRemoved } from "../../machines/names.ts";
 import { openStorage } from "../../machines/open-storage.ts";
-import { btrfsFileSystem } from "../fixtures/btrfs.ts";
+import { btrfsFileSystem } from "../fixtures/machines/btrfs.ts";
 import { loopDevicesOf, mountsUnder } from "../runner/leaks.ts";
 import { makeFarm } from "./farm.ts";
 import { testStorage } from "./storage-behaviour.ts";

@@ -12,7 +12,7 @@ import { classifyEntry } from "../../machines/names.ts";
 import { listRevisions, newRevisionPath, publishRevision } from "../../machines/revisions.ts";
 import { removeMachine } from "../../machines/remove.ts";
 import { removeStaleSnapshots } from "../../machines/stale.ts";
-import { btrfsFileSystem } from "../fixtures/btrfs.ts";
+import { btrfsFileSystem } from "../fixtures/machines/btrfs.ts";
 import { machineManifest, makeFarm, type Farm } from "./farm.ts";
 
 const machines = ["a", "b", "c"];

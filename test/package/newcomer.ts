@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { packageVersion } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
-import { brokenResult } from "../fixtures/broken-result.ts";
+import { abnormalResult } from "../fixtures/abnormal-result.ts";
 import { packSource, script, type Sources } from "../worker/sources.ts";
 import { declaredCommands } from "./declared-commands.ts";
 
@@ -158,10 +158,10 @@ async function makesTokens(newcomer: Newcomer, { url, data }: FarmInUse): Promis
   await newcomer.types(`croft token revoke ann --data ${data}`);
 }
 
-/** A result that is none: the machine is held, looked into, and ended. */
+/** An abnormal result: the machine is held, looked into, and ended. */
 async function holdsMachine(newcomer: Newcomer, farm: FarmInUse, submit: string): Promise<void> {
   const { sources, machine, machines = "", runtime = "" } = farm;
-  await packSource(sources, brokenResult, "broken-1.0.tar.gz");
+  await packSource(sources, abnormalResult, "broken-1.0.tar.gz");
   const broken = `${submit.replace("--name fine", "--name broken")} --wait`;
   assert.match(await newcomer.types(broken, { seconds: 900, status: 3 }), /abnormal/);
   const list = `croft machine list ${machines} ${runtime}`;

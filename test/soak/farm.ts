@@ -11,13 +11,13 @@ import { newRevisionPath, nextRevision, publishRevision } from "../../machines/r
 import { openStorage } from "../../machines/open-storage.ts";
 import type { Storage } from "../../machines/storage.ts";
 import { layDatabase } from "../fixtures/databases.ts";
-import { btrfsFileSystem } from "../fixtures/btrfs.ts";
-import { minimalMachine } from "../fixtures/images.ts";
+import { btrfsFileSystem } from "../fixtures/machines/btrfs.ts";
+import { minimalMachine } from "../fixtures/machines/images.ts";
 import { isRunning } from "../fixtures/processes.ts";
 import { CroftProcess } from "./croft-process.ts";
 import { serveCountedSources, type CountedSources } from "./sources.ts";
 import { freePort } from "../fixtures/ports.ts";
-import { bootstrappedMachine, copyTree } from "../fixtures/ready-machines.ts";
+import { bootstrappedMachine, copyTree } from "../fixtures/machines/ready-machines.ts";
 
 export interface SoakFarmOptions {
   machines: number;

@@ -12,8 +12,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../os/run.ts";
 import { parseResultRequest } from "../../manifests/result-request.ts";
 import { FakeController } from "../agent/fake-controller.ts";
-import { btrfsFileSystem, type BtrfsFileSystem } from "../fixtures/btrfs.ts";
-import { minimalMachine } from "../fixtures/images.ts";
+import { btrfsFileSystem, type BtrfsFileSystem } from "../fixtures/machines/btrfs.ts";
+import { minimalMachine } from "../fixtures/machines/images.ts";
 import { Container, croftInContainer, nodeInContainer } from "./container.ts";
 import { patienceMs, patienceSeconds } from "../fixtures/patience.ts";
 

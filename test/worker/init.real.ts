@@ -8,7 +8,7 @@ import { TftpServer } from "../../agent/tftp/server.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
-import { copyMachine, minimalMachine } from "../fixtures/images.ts";
+import { copyMachine, minimalMachine } from "../fixtures/machines/images.ts";
 import { patienceMs } from "../fixtures/patience.ts";
 
 test("a machine that waits for its worker ends when the power button is pressed", async () => {

@@ -11,7 +11,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { startVirtualMachine } from "../../machines/qemu/start.ts";
 import { parseResult } from "../../manifests/result.ts";
-import { copyMachine, minimalMachine } from "../fixtures/images.ts";
+import { copyMachine, minimalMachine } from "../fixtures/machines/images.ts";
 import { logOf, statuses } from "./guest.ts";
 import { packSource, script, serveSources } from "./sources.ts";
 import { patienceMs, patienceSeconds } from "../fixtures/patience.ts";

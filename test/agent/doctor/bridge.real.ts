@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { run } from "../../../os/run.ts";
 import { parseResultRequest } from "../../../manifests/result-request.ts";
-import { minimalMachine } from "../../fixtures/images.ts";
+import { minimalMachine } from "../../fixtures/machines/images.ts";
 import {
   enterNetworkNamespace,
   outsideAddress,

@@ -12,7 +12,7 @@ import type { Finding, Level } from "../../../agent/doctor/check.ts";
 import { packageFile } from "../../../os/files/package.ts";
 import { run } from "../../../os/run.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
-import { btrfsFileSystem } from "../../fixtures/btrfs.ts";
+import { btrfsFileSystem } from "../../fixtures/machines/btrfs.ts";
 import { freePort } from "../../fixtures/ports.ts";
 import { FakeController } from "../fake-controller.ts";
 import { AgentHome } from "../running-agent.ts";

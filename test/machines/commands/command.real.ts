@@ -8,7 +8,7 @@ import { packageFile } from "../../../os/files/package.ts";
 import type { MachineReport, MachineSummary } from "../../../machines/commands/inventory.ts";
 import { manifestPath } from "../../../machines/layout.ts";
 import { MachineLock, tryMachineLock } from "../../../machines/locks.ts";
-import { btrfsFileSystem } from "../../fixtures/btrfs.ts";
+import { btrfsFileSystem } from "../../fixtures/machines/btrfs.ts";
 import { makeFarm, toolchain, type Farm } from "../farm.ts";
 
 /** Runs `croft machine …` on a farm. */

@@ -20,7 +20,7 @@ import {
   sh,
   startBridgedHost,
 } from "../../fixtures/network.ts";
-import { minimalMachine } from "../../fixtures/images.ts";
+import { minimalMachine } from "../../fixtures/machines/images.ts";
 import { startGuest, type Guest } from "../qemu/qemu-guest.ts";
 
 const choice = { kind: "bridge", bridge: "br1" } as const;

@@ -9,7 +9,7 @@ import { InheritedFiles } from "../../../machines/qemu/inherited-files.ts";
 import { SocketDirectory } from "../../../machines/qemu/socket-directory.ts";
 import { startVirtualMachine } from "../../../machines/qemu/start.ts";
 import type { StartOptions, VirtualMachine } from "../../../machines/virtual-machine.ts";
-import { copyMachine, minimalMachine } from "../../fixtures/images.ts";
+import { copyMachine, minimalMachine } from "../../fixtures/machines/images.ts";
 import { patienceSeconds } from "../../fixtures/patience.ts";
 
 /** QEMU's command line for a machine that is not started. */
