@@ -5,9 +5,11 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { compressFrame } from "lz4-napi";
 import { sendsResult } from "../fixtures/abnormal-result.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { patienceMs } from "../fixtures/patience.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 let farm: Farm;
@@ -172,7 +174,12 @@ test("after all that the farm still builds, and nothing is left behind", async (
   const { view } = await build("again", { update: script("echo fine") });
   assert.equal(view.status, "success");
   await farm.stopAgent();
+  const log = readFileSync(farm.agentLog, "utf8");
+  assert.match(log, /INFO: agent ended/);
   const home = join(farm.machines, "volume", "minimal");
-  assert.deepEqual(readdirSync(home).sort(), ["minimal-1", "minimal-default", "minimal-default.lock"]);
+  const isRemoved = () => readdirSync(home).every((name) => !name.endsWith(".removed"));
+  for (const deadline = Date.now() + patienceMs; !isRemoved() && Date.now() < deadline;) await delay(50);
+  const kept = ["minimal-1", "minimal-default", "minimal-default.lock"];
+  assert.deepEqual(readdirSync(home).sort(), kept, log);
   assert.deepEqual(readdirSync(join(farm.spool, "default-1")).sort(), ["evidence", "lock"]);
 });
