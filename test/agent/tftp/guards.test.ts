@@ -214,7 +214,7 @@ test("TFTP transfers are bound to the server's address only", async () => {
   const bound = [...sockets.matchAll(/^ *\d+: ([0-9A-F]{8}):([0-9A-F]{4})/gm)]
     .filter(([, , port]) => port === hexadecimal)
     .map(([, address]) => address);
-  assert.deepEqual(bound, ["0300007F"]);
+  assert.deepEqual([...new Set(bound)], ["0300007F"]); // a row may come twice while other sockets come and go
 });
 
 test("of thousands of TFTP requests at a time 64 are served, the others refused; then all is well again", async () => {
