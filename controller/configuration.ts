@@ -11,7 +11,8 @@ import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 
 const closed = { additionalProperties: false } as const;
-const name = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_+.@-]{0,99}$" });
+/** Of tokens and targets. */
+export const name = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_+.@-]{0,99}$" });
 const pattern = Type.String({ pattern: "^[A-Za-z0-9_+.*?-]{1,100}$" });
 const seconds = (minimum: number) => Type.Integer({ minimum, maximum: 86_400 });
 const size = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: "^[0-9]{1,12}[KMG]?$" })]);

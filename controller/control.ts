@@ -11,11 +11,10 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { assertFailure, Failure, reasonOf } from "../os/failure.ts";
 import { randomTail } from "../os/files/random-tail.ts";
 import { roles, type Role } from "./authentication/tokens.ts";
+import { name } from "./configuration.ts";
 import type { Controller } from "./controller.ts";
 import { controlPath, socketName } from "./files/control-path.ts";
 import { refuse } from "./routes/served.ts";
-
-const tokenName = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_+.@-]{0,99}$" });
 
 /**
  * Listens on the socket, under a name of its own first: controllers that share the directory may start at once, and each
@@ -54,7 +53,7 @@ function makeServer({ tokens, log }: Controller) {
   server.get("/tokens", async () => ({ tokens: await tokens.list() }));
   server.post(
     "/tokens",
-    { schema: { body: Type.Object({ name: tokenName, role: Type.Unsafe<Role>({ enum: roles }) }) } },
+    { schema: { body: Type.Object({ name, role: Type.Unsafe<Role>({ enum: roles }) }) } },
     async ({ body: { name, role } }) => {
       const token = await tokens.create(name, role);
       log.info({ name, role }, "a token was made");

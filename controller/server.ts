@@ -20,7 +20,7 @@ import { addLogRoutes } from "./routes/log.ts";
 import { inWords } from "./routes/in-words.ts";
 import { bodiesInTime } from "./routes/patience.ts";
 import { addResultRoute } from "./routes/result.ts";
-import { refuse, type Served } from "./routes/served.ts";
+import { asksForPage, refuse, type Served } from "./routes/served.ts";
 import { addStatusRoutes } from "./routes/status.ts";
 import { addAliveRoute } from "./routes/alive.ts";
 import { addWakeRoutes } from "./routes/wake.ts";
@@ -144,6 +144,5 @@ function makeServer(served: Served): FastifyInstance {
 
 /** A page for a browser's user, JSON for a program. */
 function refuseAsAsked(request: FastifyRequest, reply: FastifyReply, status: number, reason: string) {
-  const forPerson = /\btext\/html\b/.test(request.headers.accept ?? "");
-  return forPerson ? sendRefusal(reply, status, reason) : refuse(reply, status, reason);
+  return asksForPage(request) ? sendRefusal(reply, status, reason) : refuse(reply, status, reason);
 }

@@ -97,9 +97,7 @@ export class Ahead implements MachineKeeper {
   ): Promise<AheadMachine | undefined> {
     this.#last = paths.bootstrapped;
     const kept = this.#kept;
-    const isSame =
-      kept?.subject.paths.bootstrapped === paths.bootstrapped &&
-      JSON.stringify(kept.state) === JSON.stringify(state);
+    const isSame = kept?.subject.paths.bootstrapped === paths.bootstrapped && isEqual(kept.state, state);
     if (!kept || !isSame || kept.hasEnded || aheadObstacle(settings)) {
       await this.discard();
       return undefined;
@@ -112,7 +110,7 @@ export class Ahead implements MachineKeeper {
     if (!this.#kept) return;
     const { subject, state, hasEnded } = this.#kept;
     const found = usableState(settings, subject);
-    const isSame = "state" in found && JSON.stringify(found.state) === JSON.stringify(state);
+    const isSame = "state" in found && isEqual(found.state, state);
     const { needed, available } = await memoryFor(settings, subject);
     const isScarce = available < needed.toStay;
     if (isSame && !hasEnded && !isScarce && !aheadObstacle(settings)) return;
@@ -133,6 +131,11 @@ export class Ahead implements MachineKeeper {
     await this.discard();
     await removeDirectories(...directories);
   }
+}
+
+/** States are read from the same kind of file, to the times of their files. */
+function isEqual(one: WarmState, other: WarmState): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** In bytes. Between the two a machine that is kept stays, so that it does not come and go. */

@@ -1,29 +1,13 @@
-import type { Log } from "../../os/log.ts";
-import type { Storage } from "../../machines/storage.ts";
-import type { StartOptions, VirtualMachine } from "../../machines/virtual-machine.ts";
 import type { Delivery } from "../results/delivery.ts";
-import type { Directories } from "../settings/directories.ts";
-import type { Settings } from "../settings/settings.ts";
 import type { Status } from "../status/status.ts";
 import type { TaskPhases } from "../status/task-phases.ts";
-import type { TftpPort } from "../tftp/port.ts";
 import type { SignsOfLife } from "../task-state/signs-of-life.ts";
 import type { Spool } from "../task-state/spool.ts";
 import type { HttpClient } from "../wire/http.ts";
-import type { MachineKeeper } from "./kept-machine.ts";
+import type { AheadContext, MachineKeeper } from "./kept-machine.ts";
 
 /** What it takes to bootstrap machines and to perform tasks on them. */
-export interface PerformingContext {
-  settings: Settings;
-  /** Where files are exchanged with machines. */
-  directories: Directories;
-  log: Log;
-  /** Where machines are, and how snapshots of them are made. */
-  storage: Storage;
-  /** Starts a virtual machine. */
-  startMachine: (options: StartOptions) => Promise<VirtualMachine>;
-  /** Holds the port of the TFTP servers; absent: each has it for its own time. */
-  tftpPort?: TftpPort;
+export interface PerformingContext extends AheadContext {
   /** Sends live logs. */
   client: HttpClient;
   /** Shows controllers that their sessions are held. */

@@ -21,10 +21,14 @@ export interface AheadMachine {
 /** What it takes to restore one. */
 export interface AheadContext {
   settings: Settings;
+  /** Where files are exchanged with machines. */
   directories: Directories;
   log: Log;
+  /** Where machines are, and how snapshots of them are made. */
   storage: Storage;
+  /** Starts a virtual machine. */
   startMachine: (options: StartOptions) => Promise<VirtualMachine>;
+  /** Holds the port of the TFTP servers; absent: each has it for its own time. */
   tftpPort?: TftpPort;
 }
 

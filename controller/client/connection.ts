@@ -115,20 +115,28 @@ export class ConnectionFailure extends Failure {}
 
 function failureOf(error: unknown, base: string): unknown {
   if (error instanceof HTTPError) {
-    const { body, statusCode, requestUrl } = error.response;
-    const { error: reason, hints } = explanation(body);
-    // What the controller says in its own words stays so.
-    const [, action, why] = /^Cannot (.+?): (.+)$/s.exec(reason ?? "") ?? [];
-    return new Failure(action ?? `ask ${requestUrl.origin}`, why ?? reason ?? `it answers ${statusCode}`, {
-      cause: error,
-      hints: hints ?? (statusCode === 401 ? ["Give a token with --token or $CROFT_TOKEN."] : []),
-    });
+    const { statusCode, requestUrl } = error.response;
+    const hints = statusCode === 401 ? ["Give a token with --token or $CROFT_TOKEN."] : [];
+    return refusalOf(error, `ask ${requestUrl.origin}`, hints);
   }
   if (!(error instanceof RequestError)) return error;
   return new ConnectionFailure(`reach the controller at ${base}`, reasonOf(error), {
     cause: error,
     hints: ["Is it running? Another one is named with --controller URL or $CROFT_CONTROLLER."],
   });
+}
+
+/**
+ * What a controller refused, in its own words.
+ *
+ * @param action what was done, if those do not tell, as its answer is none of croft's.
+ * @param ownHints if it has none.
+ */
+export function refusalOf(error: HTTPError, action: string, ownHints: readonly string[] = []): Failure {
+  const { body, statusCode } = error.response;
+  const { error: reason, hints = ownHints } = explanation(body);
+  const [, said, why] = /^Cannot (.+?): (.+)$/s.exec(reason ?? "") ?? [];
+  return new Failure(said ?? action, why ?? reason ?? `it answers ${statusCode}`, { cause: error, hints });
 }
 
 function explanation(body: unknown): { error?: string; hints?: string[] } {

@@ -13,6 +13,7 @@ import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { roles, type Role } from "../authentication/tokens.ts";
 import { readControllerConfiguration } from "../configuration.ts";
+import { refusalOf } from "./connection.ts";
 import { controlPath } from "../files/control-path.ts";
 
 const placeOptions: readonly OptionDeclaration[] = [
@@ -120,7 +121,7 @@ async function ask<T>(
       ...(body === undefined ? {} : { json: body }),
     }).json<T>();
   } catch (error) {
-    if (error instanceof HTTPError) throw refusalOf(error);
+    if (error instanceof HTTPError) throw refusalOf(error, `ask the controller of '${data}'`);
     const isGone = isSystemError(error, "ENOENT") || isSystemError(error, "ECONNREFUSED");
     throw new Failure(
       `reach the controller of '${data}'`,
@@ -131,11 +132,4 @@ async function ask<T>(
       },
     );
   }
-}
-
-/** The controller's own words. */
-function refusalOf({ response }: HTTPError): Failure {
-  const { error, hints } = JSON.parse(String(response.body)) as { error: string; hints: string[] };
-  const [, action, reason] = /^Cannot (.*?): ([^]*)$/.exec(error) ?? [];
-  return new Failure(action ?? "do that", reason ?? error, { hints });
 }

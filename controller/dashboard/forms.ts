@@ -3,9 +3,8 @@ import formBody from "@fastify/formbody";
 import rateLimit from "@fastify/rate-limit";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { assertFailure } from "../../os/failure.ts";
-import { ConflictFailure } from "../builds/builds.ts";
 import { mayRead } from "../routes/access.ts";
-import { buildParameters } from "../routes/api.ts";
+import { buildParameters, statusOf } from "../routes/api.ts";
 import { networkOf } from "../routes/followers.ts";
 import type { Served } from "../routes/served.ts";
 import { isOwnForm, reasonAgainstSignIn, sessionOf, setSession, visitorOf } from "../routes/visitor.ts";
@@ -100,7 +99,7 @@ function addChanges(server: FastifyInstance, served: Served): void {
         return reply.redirect(`/builds/${id}`, 303);
       } catch (error) {
         assertFailure(error);
-        return sendRefusal(reply, error instanceof ConflictFailure ? 409 : 400, error.message, visitor);
+        return sendRefusal(reply, statusOf(error), error.message, visitor);
       }
     });
   change("cancel", async (id) => {

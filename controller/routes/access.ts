@@ -8,7 +8,7 @@ import { isCurrent, type Session } from "../builds/session.ts";
 import type { ControllerConfiguration } from "../configuration.ts";
 import type { Controller } from "../controller.ts";
 import { isLoopback } from "../../os/network/listen-address.ts";
-import { refuse, type Served } from "./served.ts";
+import { asksForPage, refuse, type Served } from "./served.ts";
 import { reasonAgainstSignIn, visitorOf } from "./visitor.ts";
 
 declare module "fastify" {
@@ -25,8 +25,7 @@ export function mayRead(served: Served) {
   const { configuration } = served.controller;
   return async (request: FastifyRequest, reply: FastifyReply) => {
     if (!configuration.private || (await visitorOf(served, request)).person) return;
-    const asksForPage = /\btext\/html\b/.test(request.headers.accept ?? "");
-    if (asksForPage && request.method === "GET" && reasonAgainstSignIn(configuration) === undefined)
+    if (asksForPage(request) && request.method === "GET" && reasonAgainstSignIn(configuration) === undefined)
       return reply.redirect(`/sign-in?to=${encodeURIComponent(request.url)}`, 303);
     reply.header("WWW-Authenticate", 'Basic realm="croft: any name, a token as password", charset="UTF-8"');
     return refuse(reply, 401, "this controller shows itself to known tokens only");

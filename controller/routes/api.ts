@@ -2,7 +2,7 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
-import { assertFailure } from "../../os/failure.ts";
+import { assertFailure, type Failure } from "../../os/failure.ts";
 import { resultStatuses } from "../../manifests/result-status.ts";
 import { ConflictFailure } from "../builds/builds.ts";
 import { buildJson, detailsJson, readDetails } from "../representation.ts";
@@ -110,6 +110,11 @@ async function answer(reply: FastifyReply, status: number, work: () => Promise<o
     return reply.code(status).send(value);
   } catch (error) {
     assertFailure(error);
-    return refuse(reply, error instanceof ConflictFailure ? 409 : 400, error.message, error.hints);
+    return refuse(reply, statusOf(error), error.message, error.hints);
   }
+}
+
+/** Of the answer to what failed as it was asked for. */
+export function statusOf(error: Failure): number {
+  return error instanceof ConflictFailure ? 409 : 400;
 }

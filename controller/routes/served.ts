@@ -19,6 +19,11 @@ export interface Served {
   readonly limitFollowers: onRequestAsyncHookHandler;
 }
 
+/** Whether a person at a browser asks, who wants a page, and no program. */
+export function asksForPage({ headers }: FastifyRequest): boolean {
+  return /\btext\/html\b/.test(headers.accept ?? "");
+}
+
 /** Answers with an error, in words. */
 export function refuse(reply: FastifyReply, status: number, reason: string, hints: readonly string[] = []) {
   return reply

@@ -36,7 +36,7 @@ async function findVisitor({ controller }: Served, request: FastifyRequest): Pro
   const cookie = request.cookies[cookieName(configuration)];
   const signedIn = cookie === undefined ? undefined : await signIns.find(cookie);
   const person = signedIn ?? (await tokens.find(request.headers.authorization));
-  const isOpen = !configuration.private && !(await tokens.any());
+  const isOpen = !person && !configuration.private && !(await tokens.any());
   const secret = signedIn ? cookie : request.headers.authorization;
   return {
     person,
@@ -64,7 +64,7 @@ export function isOwnForm(
 
 /** Why nobody may sign in here: the token would go over the network for all to read. */
 export function reasonAgainstSignIn({ publicUrl, listen }: ControllerConfiguration): string | undefined {
-  if (publicUrl !== undefined && new URL(publicUrl).protocol === "https:") return undefined;
+  if (isSecure({ publicUrl })) return undefined;
   const host = publicUrl === undefined ? listen.host : new URL(publicUrl).hostname.replace(/^\[|\]$/g, "");
   if (isLoopback(listen.host) && (host === "localhost" || isLoopback(host))) return undefined;
   return "This controller is reached by plain http, over which a token could be read on its way.";
@@ -75,7 +75,7 @@ function cookieName(configuration: ControllerConfiguration): string {
   return isSecure(configuration) ? "__Host-croft" : "croft";
 }
 
-function isSecure({ publicUrl }: ControllerConfiguration): boolean {
+function isSecure({ publicUrl }: { publicUrl?: string | undefined }): boolean {
   return publicUrl !== undefined && new URL(publicUrl).protocol === "https:";
 }
 
