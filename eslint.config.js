@@ -6,7 +6,7 @@ import tseslint from "typescript-eslint";
 const root = dirname(fileURLToPath(import.meta.url));
 
 export default tseslint.config(
-  { ignores: ["node_modules/", "dist/", "controller/dashboard/static/"] },
+  { ignores: [".cache/", "node_modules/", "dist/", "controller/dashboard/static/"] },
   ...tseslint.configs.recommended,
   {
     rules: {
