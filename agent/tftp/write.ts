@@ -130,7 +130,9 @@ export class WriteTransfer extends Transfer {
     this._close();
   }
 
+  /** A file that is whole takes its name first: its client would else be told that it has failed. */
   override async stop(error: TftpError): Promise<void> {
+    await this.#completing;
     if (this.isDallying) this.leave();
     else await super.stop(error);
     await this.ended;

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { ACK, Client, DATA, ERROR, get, packet, put, TftpError, WRQ } from "./client.ts";
 import { startServer } from "./server.ts";
 
@@ -57,6 +59,19 @@ test("an upload that the client gives up leaves nothing", async () => {
   client.send(packet(ERROR, 0, Buffer.from("changed my mind\0")));
   assert.deepEqual(await s.told("failed"), ["f", "changed my mind"]);
   assert.deepEqual(await s.written(), []);
+});
+
+test("a server that is closed while a file takes its name acknowledges the file's last block", async () => {
+  await using s = await startServer();
+  await using client = await Client.open();
+  client.request(WRQ, s.port, "f");
+  await client.next();
+  client.data(1, Buffer.from("whole"));
+  // As somebody does who looks whether the file is there.
+  while (!existsSync(join(s.writable, "f"))) await setImmediate();
+  await s.server.close();
+  const { opcode, number } = await client.next();
+  assert.deepEqual({ opcode, number }, { opcode: ACK, number: 1 });
 });
 
 test("closing a TFTP server ends its transfers and removes unfinished uploads", async () => {
