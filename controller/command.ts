@@ -10,6 +10,7 @@ import { readControllerConfiguration, type ControllerConfiguration } from "./con
 import { installCommand } from "./install.ts";
 import { startControl } from "./control.ts";
 import { openController, type Controller } from "./controller.ts";
+import { pruneCommand } from "./client/prune.ts";
 import { startServer } from "./server.ts";
 
 /** The options of `croft controller`. */
@@ -55,7 +56,7 @@ export const controllerOptions: readonly OptionDeclaration[] = [
 export function controllerCommand(): Command {
   const command = makeCommand("croft controller", "give agents their tasks and people their results");
   // Options after the name of a subcommand are its own.
-  command.enablePositionalOptions().helpCommand(false).addCommand(installCommand());
+  command.enablePositionalOptions().helpCommand(false).addCommand(installCommand()).addCommand(pruneCommand());
   return addOptions(command, controllerOptions).action(async () => {
     const given = givenValues(command, controllerOptions);
     const values = withDefaults(given, controllerOptions);

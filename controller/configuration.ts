@@ -7,6 +7,7 @@ import { parseListenAddress } from "../os/network/listen-address.ts";
 import { withoutUndefined } from "../os/without-undefined.ts";
 import { resultRequestMaxBytes } from "../manifests/limits.ts";
 import { roles, type Person, type Role } from "./authentication/tokens.ts";
+import type { RetentionRules } from "./retention/rules.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 
@@ -20,6 +21,7 @@ const size = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: "^
 /** An enumeration, because its error names them. */
 const role = Type.Unsafe<Role>({ type: "string", enum: roles });
 
+const keptFor = Type.Integer({ minimum: 1, maximum: 36_500 });
 const count = Type.Integer({ minimum: 0, maximum: 1_000_000 });
 
 const target = Type.Object(
@@ -32,6 +34,16 @@ const target = Type.Object(
     config: Type.Optional(Type.String()),
     warnings: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
     timeout: Type.Optional(seconds(1)),
+  },
+  closed,
+);
+
+/** As in the configuration. */
+export const retentionRules = Type.Object(
+  {
+    days: Type.Optional(keptFor),
+    builds: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+    "live-log-days": Type.Optional(keptFor),
   },
   closed,
 );
@@ -65,6 +77,8 @@ const schema = Type.Object(
       // Addresses and networks, as proxy-addr takes them
       Type.Array(Type.String({ pattern: "^(loopback|[0-9.]+(/[0-9]{1,2})?|[0-9a-fA-F.:]+(/[0-9]{1,3})?)$" })),
     ),
+    retention: Type.Optional(retentionRules),
+    "min-free": Type.Optional(size),
     "upload-types": Type.Optional(Type.Array(Type.String({ pattern: "^[a-z][a-z0-9-]{0,39}$" }))),
   },
   closed,
@@ -95,6 +109,10 @@ export interface ControllerConfiguration {
   /** How many may follow builds at a time: with open pages, `croft log --follow`, streams of events. */
   mostFollowers: number;
   mostFollowersPerAddress: number;
+  /** What is kept of builds that have ended; absent: all of it. */
+  retention?: RetentionRules;
+  /** With less than that free in the data directory nothing new is taken; 0: whatever is free. */
+  minFreeBytes: number;
   /** Whose `X-Forwarded-For` counts. */
   trustedProxies: readonly string[];
 }
@@ -138,6 +156,8 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     uploadTypes: file["upload-types"] ?? ["artifact", "package"],
     mostFollowers: file.followers ?? 2000,
     mostFollowersPerAddress: file["followers-per-address"] ?? 200,
+    ...(file.retention && { retention: retentionOf(file.retention) }),
+    minFreeBytes: bytesOf(file["min-free"] ?? 0),
     trustedProxies: file["trusted-proxies"] ?? [],
   };
 }
@@ -154,6 +174,12 @@ function checkPrivate(path: string | undefined, { agents }: Static<typeof schema
       ],
     },
   );
+}
+
+/** The rules that a configuration has. */
+export function retentionOf(configured: Static<typeof retentionRules>): RetentionRules {
+  const { days, builds, "live-log-days": liveLogDays } = configured;
+  return withoutUndefined({ days, builds, liveLogDays });
 }
 
 /** @throws {UsageFailure} for what is no `ADDRESS:PORT`. */

@@ -1,7 +1,8 @@
 /**
  * `control.sock` in the data directory: what the administrator of the controller's host asks of it while it runs and holds
  * the data. JSON over HTTP. The kernel lets only the controller's own user and root connect: the socket has mode 0600, and
- * the directory is closed to others. The commands for it are in client/token.ts.
+ * the directory is closed to others. The commands for it are in client/token.ts and
+ * client/prune.ts.
  */
 import { lstat, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,10 +12,12 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { assertFailure, Failure, reasonOf } from "../os/failure.ts";
 import { randomTail } from "../os/files/random-tail.ts";
 import { roles, type Role } from "./authentication/tokens.ts";
-import { name } from "./configuration.ts";
+import { name, retentionOf, retentionRules } from "./configuration.ts";
 import type { Controller } from "./controller.ts";
 import { controlPath, socketName } from "./files/control-path.ts";
 import { refuse } from "./routes/served.ts";
+
+const pruneSchema = Type.Object({ dryRun: Type.Boolean(), rules: retentionRules });
 
 /**
  * Listens on the socket, under a name of its own first: controllers that share the directory may start at once, and each
@@ -44,7 +47,7 @@ export async function startControl(controller: Controller): Promise<AsyncDisposa
   return stack.move();
 }
 
-function makeServer({ tokens, log }: Controller) {
+function makeServer({ tokens, retention, log }: Controller) {
   const server = fastify({ forceCloseConnections: true }).withTypeProvider<TypeBoxTypeProvider>();
   server.setErrorHandler((error, _request, reply) => {
     assertFailure(error);
@@ -69,5 +72,13 @@ function makeServer({ tokens, log }: Controller) {
       return { revoked: name };
     },
   );
+  server.post("/prune", { schema: { body: pruneSchema } }, async ({ body: { dryRun, rules } }) => {
+    const wanted = { ...retention.rules, ...retentionOf(rules) };
+    if (dryRun) return await retention.preview(wanted);
+    const report = await retention.prune(wanted);
+    const { builds, liveLogs, blobs } = report;
+    log.info({ builds: builds.length, liveLogs, blobs }, "the administrator had removed what is kept no longer");
+    return report;
+  });
   return server;
 }

@@ -8,6 +8,7 @@ import { AgentProofs } from "./authentication/proofs.ts";
 import { SignIns } from "./authentication/sign-ins.ts";
 import { Tokens } from "./authentication/tokens.ts";
 import { BlobStore } from "./files/blobs.ts";
+import { DirectoryStorage } from "./files/directory-storage.ts";
 import { Builds } from "./builds/builds.ts";
 import { Changes } from "./builds/changes.ts";
 import type { ControllerConfiguration } from "./configuration.ts";
@@ -18,6 +19,7 @@ import { migrate } from "./database/migrations.ts";
 import { exchangeChanges } from "./database/notifications.ts";
 import { openServer } from "./database/server.ts";
 import { startUpkeep } from "./database/upkeep.ts";
+import { FreeSpace } from "./files/free-space.ts";
 import { Faults } from "./builds/faults.ts";
 import { FollowedBuilds } from "./builds/followed.ts";
 import { Leases } from "./leases/leases.ts";
@@ -27,6 +29,8 @@ import { BuildQueue } from "./builds/queue.ts";
 import { Artifacts } from "./builds/artifacts.ts";
 import { Results } from "./builds/results.ts";
 import { BuildSecrets } from "./builds/secrets.ts";
+import { Retention } from "./retention/retention.ts";
+import { startRetention } from "./retention/schedule.ts";
 import { Sessions } from "./builds/sessions.ts";
 import { WaitingReasons } from "./builds/waiting.ts";
 import { OfferTokens } from "./idle-agents/offer-tokens.ts";
@@ -51,6 +55,8 @@ export interface Controller {
   readonly blobs: BlobStore;
   readonly liveLogs: LiveLogs;
   readonly secrets: BuildSecrets;
+  readonly retention: Retention;
+  readonly space: FreeSpace;
   /** Undefined: any agent is served. */
   readonly agentKeys: ReadonlyMap<string, KeyObject> | undefined;
   readonly proofs: AgentProofs;
@@ -79,8 +85,10 @@ export async function openController(
   const queue = new BuildQueue(database);
   const changes = new Changes();
   if (!exclusive) stack.use(exchangeChanges(configuration.database, database, changes, log));
-  const blobs = new BlobStore(directory);
+  const storage = new DirectoryStorage(directory.blobs);
+  const blobs = new BlobStore(directory, storage, database);
   const liveLogs = new LiveLogs(directory, configuration.logLimitBytes);
+  const retention = new Retention({ database, storage, directory, liveLogs }, configuration.retention ?? {});
   const secrets = new BuildSecrets(database);
   const waiting = new WaitingReasons(database);
   const faults = new Faults(queue, blobs, log);
@@ -119,9 +127,12 @@ export async function openController(
     blobs,
     liveLogs,
     secrets,
+    retention,
+    space: new FreeSpace(directory.path, configuration.minFreeBytes),
     agentKeys,
     ...knownBy(database, configuration),
   };
+  if (configuration.retention) stack.use(startRetention(retention, log));
   const held = stack.move();
   return { ...parts, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }

@@ -85,6 +85,7 @@ export function buildJson(build: Build, base: string) {
     aborts: build.aborts,
     faults: build.faults,
     interrupts: build.interrupts,
+    pinned: build.pinned,
     submittedBy: build.submitted_by,
     rebuildOf: build.rebuild_of,
     createdAt: build.created_at.toISOString(),

@@ -22,9 +22,9 @@ export interface ReceivedFile {
 /** Artifacts of builds. */
 export class Artifacts {
   readonly #database: Database;
-  readonly #blobs: Pick<BlobStore, "read">;
+  readonly #blobs: Pick<BlobStore, "read" | "keep" | "hold">;
 
-  constructor(database: Database, blobs: Pick<BlobStore, "read">) {
+  constructor(database: Database, blobs: Pick<BlobStore, "read" | "keep" | "hold">) {
     this.#database = database;
     this.#blobs = blobs;
   }
@@ -36,11 +36,16 @@ export class Artifacts {
    * @returns false if the session is over: an upload may take longer than the build stays with its agent.
    */
   async add(session: Session, type: string, files: readonly ReceivedFile[]): Promise<boolean> {
-    for (const { incoming } of files) await incoming.keep();
+    const received = files.map(({ incoming }) => incoming);
+    await this.#blobs.keep(received);
     return await this.#database.transaction(async (sql) => {
       await sql.query("select id from croft.builds where id = $1 for update", [session.build]);
       const [current] = await sql.query<Session>("select * from croft.sessions where id = $1", [session.id]);
       if (!current || !isCurrent(current)) return false;
+      await this.#blobs.hold(
+        sql,
+        received.map(({ digest }) => digest),
+      );
       for (const { name, incoming } of files)
         await sql.query(
           `insert into croft.artifacts (session, type, name, digest, bytes) values ($1, $2, $3, $4, $5)

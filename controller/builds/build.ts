@@ -32,6 +32,8 @@ export interface Build {
   rebuild_of: number | null;
   /** Whether other agents than croft's cannot read its task. */
   croft_only: boolean;
+  /** Whether it is kept whatever its age. */
+  pinned: boolean;
   created_at: Date;
   queued_at: Date;
   started_at: Date | null;

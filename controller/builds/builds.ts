@@ -141,6 +141,16 @@ export class Builds {
     return await this.#queue.count();
   }
 
+  /** Keeps a build whatever its age, or no longer; undefined if there is none. */
+  async pin(id: number, pinned: boolean): Promise<Build | undefined> {
+    const [build] = await this.#database.query<Build>(
+      "update croft.builds set pinned = $2 where id = $1 returning *",
+      [id, pinned],
+    );
+    if (build) this.#changes.announce("state", id);
+    return build;
+  }
+
   /**
    * Takes a build out of the queue, or away from its agent, whose result will be refused.
    *

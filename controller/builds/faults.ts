@@ -71,7 +71,7 @@ export class Faults {
         `attempt ${attempt}, ${machine} at ${agent}: ${fault!.replaceAll("\n", "\n  ")}\n`,
     );
     const log = `error: no host got this build done; that is a fault of the farm, not of the build\n${lines.join("")}`;
-    const { digest, bytes } = await this.#blobs.store(Buffer.from(log));
+    const { digest, bytes } = await this.#blobs.store(Buffer.from(log), sql);
     const { lines: count, warnings, errors } = countDiagnostics(log);
     await sql.query(
       `insert into croft.operations (session, ordinal, name, status, log_digest, log_bytes, log_lines, warnings, errors)

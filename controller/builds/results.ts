@@ -53,7 +53,7 @@ interface ResultParts {
   readonly database: Database;
   readonly queue: Pick<BuildQueue, "putBack" | "move">;
   readonly faults: Pick<Faults, "add">;
-  readonly blobs: Pick<BlobStore, "store">;
+  readonly blobs: Pick<BlobStore, "store" | "hold">;
   readonly liveLogs: Pick<LiveLogs, "finish">;
   readonly secrets: Pick<BuildSecrets, "of">;
   readonly changes: Changes;
@@ -108,6 +108,10 @@ export class Results {
     if (!build || !session) return "gone";
     if (isRepeated(session, digest)) return "stored";
     if (!isCurrent(session)) return "gone";
+    await this.#parts.blobs.hold(
+      sql,
+      operations.map((one) => one.digest),
+    );
     await sql.query(
       `update croft.sessions set state = 'finished', status = $2, ended_at = now(), result_digest = $3,
          worker_checksum = $4, dependency_checksum = $5, agent_checksum = $6 where id = $1`,

@@ -1,5 +1,4 @@
 /** `croft token`: makes, lists and revokes tokens of people, at a controller that runs on this host. */
-import got, { HTTPError } from "got";
 import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import {
@@ -7,31 +6,12 @@ import {
   givenValues,
   withDefaults,
   type OptionDeclaration,
-  type OptionValues,
 } from "../../os/command-line/options.ts";
-import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { roles, type Role } from "../authentication/tokens.ts";
-import { readControllerConfiguration } from "../configuration.ts";
-import { refusalOf } from "./connection.ts";
-import { controlPath } from "../files/control-path.ts";
+import { askControl, placeOptions } from "./control.ts";
 
-const placeOptions: readonly OptionDeclaration[] = [
-  {
-    name: "data",
-    kind: "string",
-    value: "DIR",
-    commandLineOnly: true,
-    prose: "the data directory of the controller (default: that of its configuration, or ./croft-data)",
-  },
-  {
-    name: "config",
-    kind: "string",
-    value: "FILE",
-    commandLineOnly: true,
-    prose: "the configuration of the controller",
-  },
-];
+const answerMs = 60_000;
 
 /** Options of `croft token create`. */
 export const createTokenOptions: readonly OptionDeclaration[] = [
@@ -67,7 +47,13 @@ function createCommand(): Command {
   addOptions(command.argument("<name>", "whose it is"), createTokenOptions);
   return command.action(async (name: string) => {
     const values = withDefaults(givenValues(command, createTokenOptions), createTokenOptions);
-    const { token } = await ask<{ token: string }>(values, "POST", "/tokens", { name, role: values["role"] });
+    const { token } = await askControl<{ token: string }>(
+      values,
+      "POST",
+      "/tokens",
+      { name, role: values["role"] },
+      answerMs,
+    );
     process.stdout.write(`${token}\n`);
   });
 }
@@ -76,10 +62,12 @@ function listCommand(): Command {
   const command = addOptions(makeCommand("list", "lists all tokens by name"), listTokensOptions);
   return command.action(async () => {
     const values = givenValues(command, listTokensOptions);
-    const { tokens } = await ask<{ tokens: { name: string; role: Role; createdAt: string | null }[] }>(
+    const { tokens } = await askControl<{ tokens: { name: string; role: Role; createdAt: string | null }[] }>(
       values,
       "GET",
       "/tokens",
+      undefined,
+      answerMs,
     );
     if (values["json"] === true) return void process.stdout.write(`${JSON.stringify({ tokens }, null, 2)}\n`);
     const rows = tokens.map(({ name, role, createdAt }) => [
@@ -95,41 +83,12 @@ function revokeCommand(): Command {
   const command = makeCommand("revoke", "makes a token unknown at once, with the sessions begun with it");
   addOptions(command.argument("<name>", "whose it is"), revokeTokenOptions);
   return command.action(async (name: string) => {
-    await ask(givenValues(command, revokeTokenOptions), "DELETE", `/tokens/${encodeURIComponent(name)}`);
-  });
-}
-
-/** Asks the controller that holds the data directory. */
-async function ask<T>(
-  values: OptionValues,
-  method: "GET" | "POST" | "DELETE",
-  path: string,
-  body?: object,
-): Promise<T> {
-  const { config, data: given } = values as { config?: string; data?: string };
-  const { data } = readControllerConfiguration({
-    ...(config === undefined ? {} : { config }),
-    ...(given === undefined ? {} : { data: given }),
-  });
-  try {
-    using socket = controlPath(data);
-    return await got(`http://unix:${socket.path}:${path}`, {
-      method,
-      enableUnixSockets: true,
-      timeout: { response: 60_000 },
-      retry: { limit: 0 },
-      ...(body === undefined ? {} : { json: body }),
-    }).json<T>();
-  } catch (error) {
-    if (error instanceof HTTPError) throw refusalOf(error, `ask the controller of '${data}'`);
-    const isGone = isSystemError(error, "ENOENT") || isSystemError(error, "ECONNREFUSED");
-    throw new Failure(
-      `reach the controller of '${data}'`,
-      isGone ? "none is running there" : reasonOf(error),
-      {
-        cause: error,
-        hints: ["Its data directory is named with --data, or by its configuration with --config."],
-      },
+    await askControl(
+      givenValues(command, revokeTokenOptions),
+      "DELETE",
+      `/tokens/${encodeURIComponent(name)}`,
+      undefined,
+      answerMs,
     );
-  }
+  });
 }

@@ -16,7 +16,7 @@ import type { Visitor } from "../routes/visitor.ts";
 import { attemptsText } from "../setbacks.ts";
 import { html, type Markup } from "./html.ts";
 import { ago, chip, duration, formToken, page } from "./layout.ts";
-import { logExcerpt, type LogExcerpt } from "./log-excerpt.ts";
+import { logExcerpt, type LogExcerpt, type LogSource } from "./log-excerpt.ts";
 import { positionText } from "./live.ts";
 
 /** The page for one attempt of a build, the one that tells what became of it unless another is asked for. */
@@ -48,7 +48,7 @@ export async function buildPage(
   );
 }
 
-function actions({ id, state }: Build, visitor: Visitor): Markup {
+function actions({ id, state, pinned }: Build, visitor: Visitor): Markup {
   const action = (path: string, name: string) =>
     html`<form method="post" action="/builds/${id}/${path}">
       ${formToken(visitor)}<button>${name}</button>
@@ -56,6 +56,7 @@ function actions({ id, state }: Build, visitor: Visitor): Markup {
   const isOver = state === "finished" || state === "cancelled";
   return html`<div class="buttons">
     ${isOver ? action("rebuild", "Build again") : action("cancel", "Cancel")}
+    ${pinned ? action("unpin", "Unpin") : action("pin", "Pin")}
   </div>`;
 }
 
@@ -126,8 +127,11 @@ async function operationLog(
   operation: Operation,
   logs: number,
 ): Promise<Markup> {
-  const path = controller.blobs.path(operation.log_digest);
-  const excerpt = await logExcerpt(path, `o${operation.ordinal}`, logs);
+  const log: LogSource = {
+    size: () => Promise.resolve(operation.log_bytes),
+    read: (start, end) => controller.blobs.read(operation.log_digest, start, end),
+  };
+  const excerpt = await logExcerpt(log, `o${operation.ordinal}`, logs);
   const address = `/api/v1/builds/${build.id}/log?attempt=${attempt}&operation=${encodeURIComponent(operation.name)}`;
   const open = !["success", "skip"].includes(operation.status);
   return html`<details class="log-box" id="operation-${operation.ordinal}" ${open && html`open`}>
@@ -181,7 +185,7 @@ async function liveLog(
 ): Promise<Markup> {
   const ended = build.state === "finished" || build.state === "cancelled";
   const attempt = session?.attempt ?? 0;
-  const excerpt = await logExcerpt(controller.liveLogs.path(session?.id ?? 0), `a${attempt}`);
+  const excerpt = await logExcerpt(controller.liveLogs.source(session?.id ?? 0), `a${attempt}`);
   if (ended && excerpt.position.offset === 0 && excerpt.tail.text === "") return html``;
   const follows = !ended && session === mainSession({ build, sessions });
   const address = `/api/v1/builds/${build.id}/log?kind=live${session ? `&attempt=${attempt}` : ""}`;

@@ -4,7 +4,7 @@ import rateLimit from "@fastify/rate-limit";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { assertFailure } from "../../os/failure.ts";
 import { mayRead } from "../routes/access.ts";
-import { buildParameters, statusOf } from "../routes/api.ts";
+import { buildParameters, checkSpace, statusOf } from "../routes/api.ts";
 import { networkOf } from "../routes/followers.ts";
 import type { Served } from "../routes/served.ts";
 import { isOwnForm, reasonAgainstSignIn, sessionOf, setSession, visitorOf } from "../routes/visitor.ts";
@@ -77,12 +77,13 @@ function addSubmit(server: FastifyInstance, served: Served): void {
     const visitor = await checkedVisitor(served, request, reply);
     if (!visitor) return reply;
     try {
+      await checkSpace(served.controller);
       const made = await builds.submit(submitFrom(fields, request), visitor.person?.name ?? null);
       return reply.redirect(made.length === 1 ? `/builds/${made[0]!.id}` : "/builds", 303);
     } catch (error) {
       assertFailure(error);
       const page = submitPage({ visitor, targets: builds.targetNames, fields, trouble: error });
-      return sendPage(reply.code(400), page);
+      return sendPage(reply.code(statusOf(error)), page);
     }
   });
 }
@@ -107,7 +108,10 @@ function addChanges(server: FastifyInstance, served: Served): void {
     await builds.cancel(id);
     return id;
   });
+  change("pin", async (id) => (await builds.pin(id, true))?.id);
+  change("unpin", async (id) => (await builds.pin(id, false))?.id);
   change("rebuild", async (id, by) => {
+    await checkSpace(served.controller);
     const build = await builds.find(id);
     return build && (await builds.rebuild(build, by)).id;
   });

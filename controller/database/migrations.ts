@@ -197,6 +197,23 @@ const steps: readonly string[] = [
   `
   alter table croft.builds add column refused_by text[] not null default '{}'; -- hosts that cannot do what it asks for
   `,
+  `
+  -- What is stored of logs and artifacts, so that it is known when nothing refers to it (files/blobs.ts)
+  create table croft.blobs (
+    digest text primary key,
+    bytes double precision not null,
+    used_at timestamptz not null default now() -- when it was last said that something will refer to it
+  );
+  insert into croft.blobs select digest, max(bytes) from (
+    select log_digest as digest, log_bytes as bytes from croft.operations
+    union all select digest, bytes from croft.artifacts
+  ) as stored group by digest;
+  create index operations_by_log on croft.operations (log_digest);
+  create index artifacts_by_digest on croft.artifacts (digest);
+  alter table croft.builds add column pinned boolean not null default false; -- kept whatever its age
+  create index builds_ended on croft.builds (name, target, id) where state in ('finished', 'cancelled');
+  create index builds_by_end on croft.builds (finished_at, id) where state in ('finished', 'cancelled');
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

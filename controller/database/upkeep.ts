@@ -8,8 +8,11 @@ import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import type { EmbeddedDatabase } from "./embedded.ts";
 
-/** The tables that change with every request, claim or result. */
-const tables = ["queues", "turns", "served", "builds", "sessions", "proofs", "offers", "controllers"];
+/** The tables that change with every request, claim or result, or when old builds are removed. */
+const tables = [
+  ...["queues", "turns", "served", "builds", "sessions", "operations", "artifacts", "blobs"],
+  ...["proofs", "offers", "controllers"],
+];
 
 /** When to do it. */
 interface UpkeepSettings {

@@ -1,10 +1,24 @@
-/** Files stored under the SHA-256 of their content: written beside, synced, renamed, so that a name means complete. */
+/**
+ * Content under its SHA-256: logs and artifacts of results. It is received into a file first, and stored when it is known
+ * what it is.
+ *
+ * Blobs that nothing refers to any more are removed while others are stored (../retention/unused-blobs.ts), perhaps of the
+ * same content, by any controller. Each has a row in `croft.blobs`, and
+ *
+ * 1. whoever stores one writes its row before (`claim`), or says there that it is used again;
+ * 2. whoever refers to it does so in a transaction that holds that row ({@link BlobStore.hold}), or does not find it;
+ * 3. whoever removes it holds its row alone, sees then that nothing refers to it and that it was not claimed in the last
+ *    hour, and takes the row away when the content is gone.
+ *
+ * So nothing that is referred to is missing, however long any of it takes, and what is stored and never referred to, since
+ * a controller was killed in between, has a row by which it is found.
+ */
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream, existsSync } from "node:fs";
-import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { open, rm, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
 import type { Readable } from "node:stream";
-import { syncDirectory } from "../../os/files/durable.ts";
+import type { Sql } from "../database/database.ts";
+import type { BlobStorage } from "./blob-storage.ts";
 import type { DataDirectory } from "./data-directory.ts";
 
 /** Content that is stored, or received and not yet stored. */
@@ -16,34 +30,35 @@ export interface Blob {
 
 /** Received content; it is dropped when disposed of unless it was kept. */
 export interface Incoming extends Blob, AsyncDisposable {
-  keep(): Promise<void>;
+  /** The file it is in. */
+  readonly file: string;
 }
 
-/** The blobs of a data directory. */
+/** Blobs, and the rows that tell of them. */
 export class BlobStore {
-  readonly #directory: DataDirectory;
+  readonly #incoming: string;
+  readonly #storage: BlobStorage;
+  readonly #database: Sql;
 
-  constructor(directory: DataDirectory) {
-    this.#directory = directory;
-  }
-
-  path(digest: string): string {
-    return join(this.#directory.blobs, digest.slice(0, 2), digest.slice(2));
+  constructor({ incoming }: Pick<DataDirectory, "incoming">, storage: BlobStorage, database: Sql) {
+    this.#incoming = incoming;
+    this.#storage = storage;
+    this.#database = database;
   }
 
   /** A part of the content, both ends in bytes, the end exclusive. */
   read(digest: string, start = 0, end = Infinity): Readable {
-    return createReadStream(this.path(digest), { start, end: end - 1 });
+    return this.#storage.read(digest, start, end);
   }
 
   /** Writes content to the incoming directory and syncs it. */
   async receive(content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Incoming> {
-    const temporary = join(this.#directory.incoming, randomUUID());
+    const path = join(this.#incoming, randomUUID());
     const hash = createHash("sha256");
     let bytes = 0;
     await using stack = new AsyncDisposableStack();
-    stack.defer(() => rm(temporary, { force: true }));
-    await using file = await open(temporary, "wx", 0o600);
+    stack.defer(() => rm(path, { force: true }));
+    await using file = await open(path, "wx", 0o600);
     for await (const chunk of content) {
       hash.update(chunk);
       bytes += chunk.length;
@@ -52,29 +67,49 @@ export class BlobStore {
     await file.sync();
     const digest = hash.digest("hex");
     const cleanUp = stack.move();
-    return {
-      digest,
-      bytes,
-      keep: () => this.#keep(temporary, digest),
-      [Symbol.asyncDispose]: () => cleanUp.disposeAsync(),
-    };
+    return { digest, bytes, file: path, [Symbol.asyncDispose]: () => cleanUp.disposeAsync() };
   }
 
-  async #keep(temporary: string, digest: string): Promise<void> {
-    const path = this.path(digest);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    if (!existsSync(path)) await rename(temporary, path);
-    // Also what is there already: another request may have named it a moment ago and not synced yet.
-    await syncDirectory(dirname(path));
-    await syncDirectory(this.#directory.blobs);
+  /**
+   * Stores what was received. Whoever refers to it looks first whether it is there still: {@link hold}.
+   *
+   * @param sql a transaction that the caller is in; it holds them then until its end.
+   */
+  async keep(received: readonly Incoming[], sql = this.#database): Promise<void> {
+    await claim(sql, received);
+    for (const { digest, file } of received) await this.#storage.put(digest, file);
   }
 
-  /** Stores content that is at hand. */
-  async store(content: Uint8Array): Promise<Blob> {
+  /** Stores content that is at hand, as {@link keep} does. */
+  async store(content: Uint8Array, sql = this.#database): Promise<Blob> {
     await using incoming = await this.receive(slices(content));
-    await incoming.keep();
+    await this.keep([incoming], sql);
     return { digest: incoming.digest, bytes: incoming.bytes };
   }
+
+  /**
+   * Keeps blobs from being removed until a transaction ends that refers to them.
+   *
+   * @throws {Error} if one was removed already: more than an hour after it was stored, and nothing referred to it.
+   */
+  async hold(sql: Sql, digests: readonly string[]): Promise<void> {
+    const wanted = new Set(digests);
+    const held = await sql.query("select 1 from croft.blobs where digest = any($1::text[]) for key share", [
+      [...wanted],
+    ]);
+    if (held.length < wanted.size) throw new Error("what was stored was removed before anything referred to it");
+  }
+}
+
+/** A claim of the last minutes is not written down anew, but waited for all the same if it is being removed. */
+async function claim(sql: Sql, blobs: readonly Blob[]): Promise<void> {
+  const sizes = new Map(blobs.map(({ digest, bytes }) => [digest, bytes]));
+  const digests = [...sizes.keys()].sort();
+  await sql.query(
+    `insert into croft.blobs (digest, bytes) select * from unnest($1::text[], $2::double precision[])
+     on conflict (digest) do update set used_at = now() where blobs.used_at < now() - interval '5 minutes'`,
+    [digests, digests.map((digest) => sizes.get(digest))],
+  );
 }
 
 function* slices(content: Uint8Array): Iterable<Uint8Array> {

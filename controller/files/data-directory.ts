@@ -6,7 +6,7 @@
  * * `database/`: the embedded database;
  * * `blobs/`: logs and artifacts of results, by content hash; a file is complete once it has its name;
  * * `logs/`: live logs, one file a session, appended to while it builds;
- * * `incoming/`: files being received; emptied at start;
+ * * `incoming/`: files being received; emptied at start, or of what is a day old where controllers share it;
  * * `rejected/`: results that could not be read, the newest few.
  *
  * All of it is for the controller's user alone: the database has what repositories and agents are known by. A
@@ -15,7 +15,7 @@
  * After a crash: the database knows what was acknowledged; blobs without a row are waste, never the other way round.
  */
 import { existsSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import lockfile from "proper-lockfile";
@@ -71,6 +71,18 @@ export async function openDataDirectory(path: string, exclusive: boolean, log: L
   }
   const held = stack.move();
   return { path, database: at("database"), ...directories, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** Removes files that were being received, and have not changed since. Of a directory that is shared nobody else does. */
+export async function clearIncoming(
+  { incoming }: Pick<DataDirectory, "incoming">,
+  before: Date,
+): Promise<void> {
+  for (const name of await readdir(incoming)) {
+    const path = join(incoming, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found && found.mtime < before) await rm(path, { recursive: true, force: true });
+  }
 }
 
 /** Not recursive at once: that never ends where the parent is there and nothing can be made in it, as in /proc. */

@@ -8,7 +8,8 @@
  * is known, so an agent that missed an answer sends again; a chunk beyond the end is refused with the offset wanted.
  * Nothing is synced: this is for watching, the result has the logs that count.
  */
-import { appendFile, open, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { appendFile, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { DataDirectory } from "./data-directory.ts";
 import { maskSecrets } from "./secret-mask.ts";
@@ -40,6 +41,14 @@ export class LiveLogs {
     return (await stat(this.path(session)).catch(() => undefined))?.size ?? 0;
   }
 
+  /** For those who read pieces of it; a log that is not there is empty. */
+  source(session: number) {
+    return {
+      size: () => this.size(session),
+      read: (start: number, end: number) => createReadStream(this.path(session), { start, end: end - 1 }),
+    };
+  }
+
   /** Adds a chunk at an offset in bytes. */
   async append(
     session: number,
@@ -48,6 +57,24 @@ export class LiveLogs {
     secrets: readonly string[] = [],
   ): Promise<Appended> {
     return await this.#inTurn(session, () => this.#append(session, offset, chunk, secrets));
+  }
+
+  /** Those that have a log here. */
+  async sessions(): Promise<number[]> {
+    const names = await readdir(this.#directory);
+    return names.filter((name) => /^\d{1,9}\.log$/.test(name)).map((name) => Number.parseInt(name, 10));
+  }
+
+  /**
+   * Removes the log of a session from which no more comes.
+   *
+   * @returns how many bytes it had, if there was one.
+   */
+  async remove(session: number): Promise<number | undefined> {
+    const bytes = (await stat(this.path(session)).catch(() => undefined))?.size;
+    await rm(this.path(session), { force: true });
+    this.#heldBack.delete(session);
+    return bytes;
   }
 
   /** No more comes: what was held back was no secret. */

@@ -2,9 +2,10 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
-import { assertFailure, type Failure } from "../../os/failure.ts";
+import { assertFailure, Failure } from "../../os/failure.ts";
 import { resultStatuses } from "../../manifests/result-status.ts";
 import { ConflictFailure } from "../builds/builds.ts";
+import type { Controller } from "../controller.ts";
 import { buildJson, detailsJson, readDetails } from "../representation.ts";
 import { mayChange, mayRead } from "./access.ts";
 import { refuse, type Served } from "./served.ts";
@@ -42,6 +43,7 @@ function addSubmission(server: Server, served: Served): void {
   const changing = { onRequest: mayChange(served) };
   server.post("/api/v1/builds", { ...changing, schema: { body: submissionSchema } }, (request, reply) =>
     answer(reply, 201, async () => {
+      await checkSpace(served.controller);
       const made = await builds.submit(readSubmission(request.body), request.submitter ?? null);
       return { builds: made.map((build) => buildJson(build, served.publicUrl(request))) };
     }),
@@ -76,6 +78,19 @@ function addReading(server: Server, served: Served): void {
 function addChanges(server: Server, served: Served): void {
   const { builds } = served.controller;
   const changing = { onRequest: mayChange(served) };
+  for (const [name, pinned] of [
+    ["pin", true],
+    ["unpin", false],
+  ] as const)
+    server.post(
+      `/api/v1/builds/:id/${name}`,
+      { ...changing, schema: { params: buildParameters } },
+      (request, reply) =>
+        answer(reply, 200, async () => {
+          const build = await builds.pin(request.params.id, pinned);
+          return build && buildJson(build, served.publicUrl(request));
+        }),
+    );
   server.post(
     "/api/v1/builds/:id/cancel",
     { ...changing, schema: { params: buildParameters } },
@@ -93,6 +108,7 @@ function addChanges(server: Server, served: Served): void {
     { ...changing, schema: { params: buildParameters } },
     (request, reply) =>
       answer(reply, 201, async () => {
+        await checkSpace(served.controller);
         const build = await builds.find(request.params.id);
         return (
           build &&
@@ -116,5 +132,14 @@ async function answer(reply: FastifyReply, status: number, work: () => Promise<o
 
 /** Of the answer to what failed as it was asked for. */
 export function statusOf(error: Failure): number {
+  if (error instanceof SpaceFailure) return 507;
   return error instanceof ConflictFailure ? 409 : 400;
 }
+
+/** @throws {SpaceFailure} while there is too little room for new builds. */
+export async function checkSpace({ space }: Controller): Promise<void> {
+  const reason = await space.reasonAgainst();
+  if (reason !== undefined) throw new SpaceFailure("take a build", reason);
+}
+
+class SpaceFailure extends Failure {}

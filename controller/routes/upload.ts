@@ -41,6 +41,8 @@ async function takeUpload(
   const session = request.currentSession!;
   if (!controller.configuration.uploadTypes.includes(type))
     throw new UploadError(404, `there is no upload type '${type}'`);
+  const tooFull = await controller.space.reasonAgainst();
+  if (tooFull !== undefined) throw new UploadError(507, tooFull);
   if (!request.isMultipart()) throw new UploadError(415, "the body must be multipart/form-data");
   await using received = new AsyncDisposableStack();
   const files: ReceivedFile[] = [];

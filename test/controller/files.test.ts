@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, mock, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { BlobStore } from "../../controller/files/blobs.ts";
+import { DirectoryStorage } from "../../controller/files/directory-storage.ts";
 import { parseListen, readControllerConfiguration } from "../../controller/configuration.ts";
 import { openDataDirectory, type DataDirectory } from "../../controller/files/data-directory.ts";
 import { LiveLogs } from "../../controller/files/live-logs.ts";
@@ -87,12 +88,13 @@ describe("files of a controller", () => {
   });
 
   test("a blob has its name once it is whole; one that is not kept leaves nothing", async () => {
-    const blobs = new BlobStore(directory);
+    const storage = new DirectoryStorage(directory.blobs);
+    const blobs = new BlobStore(directory, storage, { query: () => Promise.resolve([]) });
     const content = Buffer.alloc(3_000_000, "blob");
     const { digest, bytes } = await blobs.store(content);
     assert.equal(digest, createHash("sha256").update(content).digest("hex"));
     assert.equal(bytes, content.length);
-    assert.deepEqual(await readFile(blobs.path(digest)), content);
+    assert.deepEqual(await readFile(storage.path(digest)), content);
     assert.equal((await blobs.store(content)).digest, digest);
     await assert.rejects(
       blobs.receive(

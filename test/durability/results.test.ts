@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ResultStore } from "../../boss/results/store.ts";
 import { BlobStore } from "../../controller/files/blobs.ts";
+import { DirectoryStorage } from "../../controller/files/directory-storage.ts";
 import { openDataDirectory } from "../../controller/files/data-directory.ts";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
@@ -73,6 +74,8 @@ test("results that a boss has told are there after a power cut, as long as nobod
   });
 });
 
+const noDatabase = { query: () => Promise.resolve([]) };
+
 test("a blob that has its name is whole, and one that was kept has its name", async () => {
   await using temporary = await temporaryDirectory("croft-test-blobs-");
   const contents = ["log of a build\n".repeat(50), "an artifact\n".repeat(80)].map((text) =>
@@ -80,7 +83,7 @@ test("a blob that has its name is whole, and one that was kept has its name", as
   );
   const recording = await record(temporary.path, async (tell) => {
     await using data = await openDataDirectory(join(temporary.path, "data"), false, silentLog());
-    const blobs = new BlobStore(data);
+    const blobs = new BlobStore(data, new DirectoryStorage(data.blobs), noDatabase);
     for (const content of [contents[0]!, contents[0]!, contents[1]!])
       tell((await blobs.store(content)).digest);
   });
@@ -93,7 +96,7 @@ test("a blob that has its name is whole, and one that was kept has its name", as
       const digest = createHash("sha256")
         .update(readFileSync(join(parentPath, name)))
         .digest("hex");
-      assert.equal(new BlobStore(data).path(digest), join(parentPath, name));
+      assert.equal(new DirectoryStorage(data.blobs).path(digest), join(parentPath, name));
       return digest;
     });
     for (const digest of told) assert.ok(digests.includes(digest));

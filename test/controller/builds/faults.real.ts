@@ -1,6 +1,6 @@
 /** Faults of hosts: counted apart from what builds do, and not without end; on both databases. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { Build } from "../../../controller/builds/build.ts";
 import type { Assignment } from "../../../controller/builds/sessions.ts";
@@ -112,7 +112,7 @@ for (const [database, skip] of databaseKinds)
         operations.map(({ name, status, errors }) => [name, status, errors]),
         [["farm", "abort", 1]],
       );
-      const log = await readFile(controller.blobs.path(details.operations[0]!.log_digest), "utf8");
+      const log = await text(controller.blobs.read(details.operations[0]!.log_digest));
       assert.match(log, /a fault of the farm, not of the build\n/);
       for (let count = 1; count <= 6; count++)
         assert.ok(

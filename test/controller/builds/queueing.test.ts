@@ -298,6 +298,7 @@ async function store(
   const queue: unknown[] = [];
   const blobs = {
     store: async (content: Uint8Array) => ({ digest: `digest of ${String(content)}`, bytes: content.length }),
+    hold: async () => {},
   };
   const noting = {
     putBack: async (_sql: unknown, build: Build, { kind }: Setback) =>
@@ -438,10 +439,15 @@ test("artifacts are kept while their session is the build's, and found by conten
     const database = new DatabaseDouble({ "select * from croft.sessions": () => [sessionRow({ state })] });
     let kept = 0;
     const incoming = {
-      ...{ digest: "d", bytes: 3, keep: async () => void kept++ },
+      ...{ digest: "d", bytes: 3, file: "f" },
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
-    const artifacts = new Artifacts(database, { read: () => createReadStream("/dev/null") });
+    const blobs = {
+      read: () => createReadStream("/dev/null"),
+      keep: async (received: readonly unknown[]) => void (kept += received.length),
+      hold: async () => {},
+    };
+    const artifacts = new Artifacts(database, blobs);
     assert.equal(
       await artifacts.add(sessionRow(), "artifact", [{ name: "a", incoming }]),
       state === "active",
@@ -461,7 +467,11 @@ test("artifacts are kept while their session is the build's, and found by conten
     "select a.*": () => [artifact("a", "x"), artifact("b", "d"), artifact("c", "d")],
   });
   const read: string[] = [];
-  const blobs = { read: (digest: string) => createReadStream("/dev/null", { end: read.push(digest) }) };
+  const blobs = {
+    read: (digest: string) => createReadStream("/dev/null", { end: read.push(digest) }),
+    keep: async () => {},
+    hold: async () => {},
+  };
   const artifacts = new Artifacts(database, blobs);
   const found = async (digest: string, name: string) => (await artifacts.find(7, digest, name))?.name;
   assert.deepEqual(

@@ -1,0 +1,58 @@
+/** Blobs as files of a directory: renamed into place, so that a name means complete. */
+import { createReadStream, existsSync } from "node:fs";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Readable } from "node:stream";
+import { syncDirectory } from "../../os/files/durable.ts";
+import { isSystemError } from "../../os/failure.ts";
+import type { BlobStorage, StoredBlob } from "./blob-storage.ts";
+
+/** The storage in a directory, below `AB/` those whose digest begins with `ab`; of one file system with what is put there. */
+export class DirectoryStorage implements BlobStorage {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  path(digest: string): string {
+    return join(this.#directory, digest.slice(0, 2), digest.slice(2));
+  }
+
+  async put(digest: string, file: string): Promise<void> {
+    const path = this.path(digest);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    if (!existsSync(path)) await rename(file, path);
+    // Also what is there already: another request may have named it a moment ago and not synced yet.
+    await syncDirectory(dirname(path));
+    await syncDirectory(this.#directory);
+  }
+
+  read(digest: string, start: number, end: number): Readable {
+    return createReadStream(this.path(digest), { start, end: end - 1 });
+  }
+
+  async remove(digest: string): Promise<void> {
+    await rm(this.path(digest), { force: true });
+  }
+
+  async *list(): AsyncGenerator<readonly StoredBlob[]> {
+    for (const beginning of await readdir(this.#directory)) {
+      if (!/^[0-9a-f]{2}$/.test(beginning)) continue;
+      const found: StoredBlob[] = [];
+      for (const rest of await readdir(join(this.#directory, beginning))) {
+        const digest = beginning + rest;
+        const file = await stat(this.path(digest)).catch(absent);
+        if (file) found.push({ digest, bytes: file.size, changedAt: file.mtime });
+      }
+      yield found;
+    }
+  }
+
+  /** There is none: a file is received elsewhere, and named when it is whole. */
+  async clearAway(): Promise<void> {}
+}
+
+function absent(error: unknown): undefined {
+  if (!isSystemError(error, "ENOENT")) throw error;
+}
