@@ -54,6 +54,10 @@ export const subcommands: Record<string, Subcommand> = {
     summary: "queue a build again",
     load: async () => (await import("../controller/client/builds.ts")).rebuildCommand(),
   },
+  pin: {
+    summary: "keep a build, whatever its age",
+    load: async () => (await import("../controller/client/builds.ts")).pinCommand(),
+  },
   token: {
     summary: "make, list and revoke tokens of people, at a controller of this host",
     load: async () => (await import("../controller/client/token.ts")).tokenCommand(),

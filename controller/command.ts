@@ -56,7 +56,11 @@ export const controllerOptions: readonly OptionDeclaration[] = [
 export function controllerCommand(): Command {
   const command = makeCommand("croft controller", "give agents their tasks and people their results");
   // Options after the name of a subcommand are its own.
-  command.enablePositionalOptions().helpCommand(false).addCommand(installCommand()).addCommand(pruneCommand());
+  command
+    .enablePositionalOptions()
+    .helpCommand(false)
+    .addCommand(installCommand())
+    .addCommand(pruneCommand());
   return addOptions(command, controllerOptions).action(async () => {
     const given = givenValues(command, controllerOptions);
     const values = withDefaults(given, controllerOptions);

@@ -77,7 +77,10 @@ function makeServer({ tokens, retention, log }: Controller) {
     if (dryRun) return await retention.preview(wanted);
     const report = await retention.prune(wanted);
     const { builds, liveLogs, blobs } = report;
-    log.info({ builds: builds.length, liveLogs, blobs }, "the administrator had removed what is kept no longer");
+    log.info(
+      { builds: builds.length, liveLogs, blobs },
+      "the administrator had removed what is kept no longer",
+    );
     return report;
   });
   return server;

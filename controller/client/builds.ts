@@ -1,4 +1,4 @@
-/** `croft builds`, `croft cancel` and `croft rebuild`. */
+/** `croft builds`, `croft cancel`, `croft rebuild` and `croft pin`. */
 import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
@@ -63,6 +63,23 @@ export function rebuildCommand(): Command {
     async (text: string) => {
       const build = await connectionOf(command).post<BuildAnswer>(`/api/v1/builds/${buildId(text)}/rebuild`);
       process.stdout.write(`build ${build.id}, ${build.name} for ${build.target}: ${build.url}\n`);
+    },
+  );
+}
+
+const pinOptions: readonly OptionDeclaration[] = [
+  { name: "remove", kind: "flag", prose: "let it be removed again when its time has come" },
+];
+
+/** `croft pin`, for the table of commands. */
+export function pinCommand(): Command {
+  const command = makeCommand("croft pin", "keep a build, whatever its age");
+  return addClientOptions(command.argument("<ID>", "number or URL of the build"), pinOptions).action(
+    async (text: string) => {
+      const id = buildId(text);
+      const isPinned = givenValues(command, pinOptions)["remove"] !== true;
+      await connectionOf(command).post(`/api/v1/builds/${id}/${isPinned ? "pin" : "unpin"}`);
+      process.stdout.write(`build ${id}: ${isPinned ? "pinned" : "no longer pinned"}\n`);
     },
   );
 }

@@ -33,6 +33,8 @@ export interface DetailsAnswer extends Omit<BuildAnswer, "attempts"> {
   machine: string;
   priority: number;
   submittedBy: string | null;
+  /** Whether it is kept whatever its age; older controllers do not say. */
+  pinned?: boolean;
   attempts: AttemptAnswer[];
   /** Of the attempt whose result is the build's. */
   operations: OperationAnswer[];

@@ -75,6 +75,7 @@ function properties(build: DetailsAnswer): [string, string][] {
     ["submitted", `${minute(build.createdAt)} UTC${submittedBy === null ? "" : ` by ${submittedBy}`}`],
     ["waited", seconds(build.queueSeconds)],
     ["built in", seconds(build.buildSeconds)],
+    ...(build.pinned ? [["pinned", "kept whatever its age"] as [string, string]] : []),
     ["attempts", attemptsText({ ...build, attempts: attempts.length })],
   ];
 }

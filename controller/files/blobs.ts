@@ -97,7 +97,8 @@ export class BlobStore {
     const held = await sql.query("select 1 from croft.blobs where digest = any($1::text[]) for key share", [
       [...wanted],
     ]);
-    if (held.length < wanted.size) throw new Error("what was stored was removed before anything referred to it");
+    if (held.length < wanted.size)
+      throw new Error("what was stored was removed before anything referred to it");
   }
 }
 

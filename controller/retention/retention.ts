@@ -102,8 +102,7 @@ export class Retention {
       for (const { bytes } of unused) add(report.blobs, bytes);
     const hourAgo = Date.now() - 3_600_000;
     for await (const rowless of rowlessBlobs(database, storage))
-      for (const { bytes, changedAt } of rowless)
-        if (changedAt.getTime() < hourAgo) add(report.blobs, bytes);
+      for (const { bytes, changedAt } of rowless) if (changedAt.getTime() < hourAgo) add(report.blobs, bytes);
     return report;
   }
 }

@@ -34,10 +34,7 @@ async function keepPruning(
       if (builds.length + liveLogs.count + blobs.count > 0)
         log.info({ builds: builds.length, liveLogs, blobs }, "removed what is kept no longer");
     } catch (error) {
-      log.error(
-        { reason: reasonOf(error) },
-        "cannot remove what is kept no longer; trying again in an hour",
-      );
+      log.error({ reason: reasonOf(error) }, "cannot remove what is kept no longer; trying again in an hour");
     }
   }
 }

@@ -114,6 +114,9 @@ export async function usesFarm(newcomer: Newcomer, farm: FarmInUse): Promise<voi
   assert.match(await newcomer.types(`croft log ${at} 1`), /^fine$/m);
   await takesArtifacts(newcomer, farm.url);
   await makesTokens(newcomer, farm);
+  assert.equal(await newcomer.types(`croft pin ${at} 1`), "build 1: pinned\n");
+  const pruned = await newcomer.types(`croft controller prune --days 1 --data ${farm.data}`);
+  assert.match(pruned, /^ {2}builds +0 /m);
   await newcomer.types(`croft rebuild ${at} 1`);
   await newcomer.types(`croft cancel ${at} 2`);
   await newcomer.types(`croft log ${at} --follow 2`, { status: 3 });

@@ -81,7 +81,7 @@ export function buildRow(more: Partial<Build> = {}): Build {
       submitted_by: null,
       rebuild_of: null,
       croft_only: false,
-    pinned: false,
+      pinned: false,
     },
     ...{ created_at: then, queued_at: then, started_at: then, finished_at: null },
     ...more,

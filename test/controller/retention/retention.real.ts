@@ -72,7 +72,9 @@ for (const [database, skip] of databaseKinds)
     after(() => controller[Symbol.asyncDispose]());
     beforeEach(async () => {
       await controller.database.query("truncate croft.builds, croft.turns, croft.served cascade");
-      await controller.database.query("update croft.queues set queued = 0, running = 0, finished = 0, cancelled = 0");
+      await controller.database.query(
+        "update croft.queues set queued = 0, running = 0, finished = 0, cancelled = 0",
+      );
       await age(controller);
       await controller.retention.prune();
       assert.equal(storedBlobs(controller), 0);
@@ -95,7 +97,13 @@ for (const [database, skip] of databaseKinds)
       const failed = await build(controller, "a", { days: 35, status: "error" });
       const young = await build(controller, "b", { days: 20 });
       await controller.builds.pin(pinned, true);
-      const what = { name: "a", version: "0", repository: "https://x.org/x.git", targets: ["*"], priority: 0 };
+      const what = {
+        name: "a",
+        version: "0",
+        repository: "https://x.org/x.git",
+        targets: ["*"],
+        priority: 0,
+      };
       const [queued] = await controller.builds.submit(what, null);
       const report = await prune({ days: 30 });
       assert.deepEqual(
@@ -189,9 +197,11 @@ for (const [database, skip] of databaseKinds)
       try {
         for (let count = 0; count < 40 || pruned === 0; count++) {
           const same = `same ${count % 3}`;
-          await build(controller, "a", { status: "error", log: same, artifact: same }).catch((error: Error) => {
-            if (!/before anything referred to it/.test(error.message)) throw error;
-          });
+          await build(controller, "a", { status: "error", log: same, artifact: same }).catch(
+            (error: Error) => {
+              if (!/before anything referred to it/.test(error.message)) throw error;
+            },
+          );
         }
       } finally {
         over = true;
