@@ -85,10 +85,8 @@ export async function openController(
   const queue = new BuildQueue(database);
   const changes = new Changes();
   if (!exclusive) stack.use(exchangeChanges(configuration.database, database, changes, log));
-  const storage = new DirectoryStorage(directory.blobs);
-  const blobs = new BlobStore(directory, storage, database);
-  const liveLogs = new LiveLogs(directory, configuration.logLimitBytes);
-  const retention = new Retention({ database, storage, directory, liveLogs }, configuration.retention ?? {});
+  const stored = storedIn(directory, database, configuration);
+  const { blobs, liveLogs } = stored;
   const secrets = new BuildSecrets(database);
   const waiting = new WaitingReasons(database);
   const faults = new Faults(queue, blobs, log);
@@ -124,17 +122,27 @@ export async function openController(
       log,
     ),
     artifacts: new Artifacts(database, blobs),
-    blobs,
-    liveLogs,
+    ...stored,
     secrets,
-    retention,
-    space: new FreeSpace(directory.path, configuration.minFreeBytes),
     agentKeys,
     ...knownBy(database, configuration),
   };
-  if (configuration.retention) stack.use(startRetention(retention, log));
+  if (configuration.retention) stack.use(startRetention(stored.retention, log));
   const held = stack.move();
   return { ...parts, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** What is kept beside the database, and for how long. */
+function storedIn(directory: DataDirectory, database: Database, configuration: ControllerConfiguration) {
+  const { logLimitBytes, minFreeBytes, retention: rules = {} } = configuration;
+  const storage = new DirectoryStorage(directory.blobs);
+  const liveLogs = new LiveLogs(directory, logLimitBytes);
+  return {
+    blobs: new BlobStore(directory, storage, database),
+    liveLogs,
+    retention: new Retention({ database, storage, directory, liveLogs }, rules),
+    space: new FreeSpace(directory.path, minFreeBytes),
+  };
 }
 
 /** By what agents and people are known. */

@@ -35,7 +35,7 @@ async function fill(controller: OpenController): Promise<void> {
     targets: ["*"],
     priority: 0,
   };
-  const [{ queue }] = (await builds.submit(what, null)) as [{ queue: string }];
+  const queue = (await builds.submit(what, null))[0]!.queue;
   await sessions.assign({ agent: "host", toolchain: "default", interactive: "false", machines: ["debian"] });
   await builds.cancel(1);
   const digests: string[] = [];
