@@ -93,8 +93,8 @@ test("of each value that a task has something becomes: the worker goes by it, or
   for (const name of ofAgent) assert.ok(values.delete(name), name);
   // In the log of `fetch`.
   for (const name of ["requires", "host"]) assert.ok(values.delete(name), name);
-  assert.match(script, /\(field requires .*\n.*is not looked at.*\n.*\(field host\)" != true \] \|\| echo/);
-  const read = [...script.matchAll(/\bfield ([a-z-]+)/g)].map(([, name]) => name);
+  assert.match(script, /field requires\n.*is not looked at.*\n +field host\n.* != true \] \|\| echo/);
+  const read = [...script.matchAll(/\b(?:field|read_words|is_same) ([a-z-]+)/g)].map(([, name]) => name);
   const inTurn = [...script.matchAll(/for name in ([a-z -]+); do/g)].flatMap(([, names]) =>
     names!.split(" "),
   );

@@ -30,4 +30,8 @@ inside() { env -i ${CROFT_TEST_RUN:+"CROFT_TEST_RUN=$CROFT_TEST_RUN"} "CROFT_TFT
   PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$busybox" chroot "$root" "$@"; }
 inside /bin/sh < "$given/setup"
 inside /worker bootstrap
+# The namespace numbers its processes one after the other.
+read -r _ _ _ _ before < /proc/loadavg
 inside /usr/lib/croft/croft-worker task
+read -r _ _ _ _ after < /proc/loadavg
+echo $((after - before)) > "$given/processes"

@@ -49,6 +49,8 @@ export interface GuestRun {
   uploaded: string[];
   /** Content of artifacts by `<type>/<name>`. */
   artifacts: Map<string, Buffer>;
+  /** How many processes the task started. */
+  processes: number;
   /** What came over the console, which is the live log of a machine without a log port. */
   console: string;
 }
@@ -118,6 +120,7 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
     manifest,
     uploaded,
     artifacts,
+    processes: Number(await readFile(at("processes"), "utf8")),
     console: stdout + stderr,
   };
 }

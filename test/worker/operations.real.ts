@@ -64,6 +64,20 @@ for (const shell of shellsOf("busybox"))
     assert.match(logOf(result, "install"), /\nentered for fetch\nentered for update\nentered for install$/);
   });
 
+for (const shell of shellsOf("busybox", "dash"))
+  test(`a build that does nothing makes the worker start few processes: each costs milliseconds in an emulated machine (${shell})`, async () => {
+    await using sources = await serveSources();
+    await packSource(sources, { ".croft/update": script("true") });
+    const { result, processes } = await runGuest({
+      shell,
+      // No attempt is cut off, and counted twice, because the host is busy.
+      files: { "usr/local/bin/timeout": script("shift", 'exec "$@"') },
+      task: { version: "1.0", "repository-url": sources.url },
+    });
+    assert.deepEqual(statuses(result), ["fetch success", "update success"]);
+    assert.ok(processes <= 55, String(processes));
+  });
+
 for (const shell of shellsOf("busybox"))
   test(`the worker stops after an operation that fails (${shell})`, async () => {
     await using sources = await serveSources();

@@ -38,7 +38,7 @@ chunk_blocks=$((half_blocks > 1024 ? half_blocks / 16 + 1 : 64)) # of 64 KiB; at
 # What other programs start must be a file too, hence links and no functions.
 tools=/run/croft-tools
 PATH=$PATH:$tools
-for tool in awk cat chmod cp cut date dd find grep gzip head mkdir mkfifo mount mv nproc readlink rm sed setsid sha256sum \
+for tool in awk cat chmod cp cut date dd find grep gzip head mkdir mount mv nproc readlink rm sed setsid sha256sum \
   sleep sort sync tail tar tee timeout tr uname unshare wc; do
   command -v "$tool" > /dev/null 2>&1 ||
     { busybox mkdir -p "$tools" && busybox ln -sf "$(command -v busybox)" "$tools/$tool"; }
@@ -53,3 +53,50 @@ fail() {
 }
 
 has() { command -v "$1" > /dev/null 2>&1; }
+
+# In a machine whose processor is emulated each program, and each subshell, costs milliseconds, and none of them is the
+# build's. So what is asked for in every task is asked of the shell.
+newline='
+'
+tab=${IFS#?} # blank, tab, newline: what every shell begins with
+tab=${tab%?}
+
+# Sets text to the content of a file, to the byte.
+read_text() {
+  text=
+  while IFS= read -r text_line; do text=$text$text_line$newline; done < "$1"
+  text=$text$text_line
+}
+
+# Sets first_line to that of a file, without blanks around it and zero bytes; empty if there is none.
+read_line() {
+  first_line=
+  [ ! -r "$1" ] || { read -r first_line < "$1"; } 2> /dev/null || :
+}
+
+# Whether something is mounted on a directory; of a type, if one is given.
+mounted() {
+  while read -r _ place kind _; do
+    if [ "$place" = "$1" ] && [ "${2:-$kind}" = "$kind" ]; then return; fi
+  done < /proc/mounts
+  false
+}
+
+# Sets port to the device of the virtio-serial port of a name; status 1 if there is none.
+find_port() {
+  for port in /sys/class/virtio-ports/*/name; do
+    read_line "$port"
+    [ "$first_line" = "$1" ] || continue
+    port=${port%/name}
+    port=/dev/${port##*/}
+    return
+  done
+  false
+}
+
+# Sets uptime: whole seconds, which no clock that is set turns back.
+read_uptime() {
+  read_line /proc/uptime
+  uptime=${first_line%%.*}
+  uptime=${uptime:-0}
+}

@@ -4,8 +4,10 @@
 # finds another port in the firmware configuration than at the time of saving.
 locate_agent() {
   local_address=${control_address:-}
-  [ -n "$local_address" ] ||
-    local_address=$(tr -d ' \000\n' 2> /dev/null < /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw)
+  if [ -z "$local_address" ]; then
+    read_line /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw
+    local_address=$first_line
+  fi
   [ -n "$local_address" ] || local_address=${CROFT_TFTP:-}
   [ -n "$local_address" ] ||
     local_address=$(tr ' ' '\n' < /proc/cmdline | sed -n 's/^croft\.tftp=//p' | tail -n 1)
@@ -74,16 +76,18 @@ put() {
 }
 
 # Waits for the task, for ever: whoever else saves a machine's memory saves it here, so attempts and pauses are short;
-# attempts grow, for a host so slow that no transfer ends in time.
+# attempts grow, for a host so slow that no transfer ends in time. Busybox's client gives up by itself, as others may not, and
+# needs no other limit in a machine that goes on.
 await_task() {
   attempt=0
-  until tftp_limit="timeout $((1 + attempt / 5))" && transfer get task.manifest "$state/task.manifest" &&
+  until set_limit && transfer get task.manifest "$state/task.manifest" &&
     [ -s "$state/task.manifest" ]; do
     [ "$attempt" -ge 95 ] || attempt=$((attempt + 1))
     sleep 0.2 2> /dev/null || sleep 1
   done 2> /dev/null
   tftp_limit=
 }
+set_limit() { [ "${control_address:+$tftp_client}" = busybox ] || tftp_limit="timeout $((1 + attempt / 5))"; }
 
 # After a memory state is restored the system clock is as old as the state; the hardware clock is right.
 set_clock() {

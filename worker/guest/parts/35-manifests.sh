@@ -1,8 +1,15 @@
 # --- Values of manifests --------------------------------------------------------------------------------------
 
-field() { cat "$task/$1" 2> /dev/null; }
+# Sets value to one of the task's, without newlines at its end; status 1 if the task has none of this name.
+field() {
+  value=
+  [ -f "$task/$1" ] || return
+  read_text "$task/$1"
+  value=$text
+  while [ "$value" != "${value%"$newline"}" ]; do value=${value%"$newline"}; done
+}
 
-# Writes a pair; the text of a log that has gone through clean_log is written by put_log instead.
+# Writes a pair; logs are written by put_operations.
 put_value() {
   case $2 in
     '') printf '%s:\n' "$1" ;;
@@ -14,17 +21,4 @@ put_value() {
     *\\) printf '%s: %s\\\n' "$1" "$2" ;;
     *) printf '%s: %s\n' "$1" "$2" ;;
   esac
-}
-newline='
-'
-tab=$(printf '\t')
-
-put_log() {
-  if [ -s "$2" ]; then
-    printf '%s:\n\\\n' "$1"
-    cat "$2"
-    printf '\\\n'
-  else
-    printf '%s:\n' "$1"
-  fi
 }

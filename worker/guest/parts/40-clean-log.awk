@@ -1,15 +1,18 @@
 # What standard input shows on a terminal, as lines of a manifest value: escape sequences removed, carriage
-# returns and backspaces applied, "?" for everything that the format refuses, ending backslashes doubled.
+# returns and backspaces applied, "?" for everything that the format refuses, ending backslashes doubled. Ends with status 3 if what it
+# prints may have a line with "arning".
 BEGIN {
   ORS = ""
   for (i = 1; i < 256; i++) code[sprintf("%c", i)] = i
 }
+!suspect && index($0, "arning") { suspect = 3 }
 # Lines of ASCII, and of the accepted code points that most text is made of, need no second look.
 $0 !~ /[^\t -~]/ || /^([\t -~]|[\303-\327][\200-\277]|[\343-\354][\200-\277][\200-\277]|\342\200[\220-\251]|\342[\202-\277][\200-\277]|\360\237[\200-\276][\200-\277])*$/ {
   print $0 ($0 ~ /\\$/ ? "\\\n" : "\n")
   next
 }
 {
+  if ($0 ~ /[\010\r\033]/) suspect = 3
   n = split($0, part, "\r")
   while (n > 1 && part[n] == "") n--
   n = split(part[n], part, "\033")
@@ -18,6 +21,7 @@ $0 !~ /[^\t -~]/ || /^([\t -~]|[\303-\327][\200-\277]|[\343-\354][\200-\277][\20
   for (i = 2; i <= n; i++) text(after_escape(part[i]))
   print (last == "\\" ? "\\\n" : "\n")
 }
+END { exit suspect }
 # Removes the rest of an escape sequence: a control sequence, a string up to BEL or the next escape, or a short one.
 function after_escape(s,  j) {
   if (s ~ /^[]PX^_]/) { j = index(s, "\007"); return j ? substr(s, j + 1) : "" }

@@ -1,36 +1,38 @@
 # --- Logs: the live one, and the bounded one of each operation ------------------------------------------------
 
 # Opens descriptor 7 for everything printed: the virtio-serial port org.croft.log, else the console. A port without
-# a reader on the host blocks for ever, so it is tried first with a line that may take a second.
+# a reader on the host blocks for ever, so it is tried first with a line that may take a second; but whoever has saved and
+# restored the machine reads it.
 open_live_log() {
   exec 7>&1
-  for live_name in /sys/class/virtio-ports/*/name; do
-    [ "$(cat "$live_name" 2> /dev/null)" = org.croft.log ] || continue
-    live_port=${live_name%/name}
-    live_port=/dev/${live_port##*/}
-    # shellcheck disable=SC2016
-    timeout 2 sh -c 'printf "==> croft-worker %s\r\n" "$1" > "$2"' sh "$croft_worker_version" "$live_port" \
-      2> /dev/null || continue
-    exec 7> "$live_port"
+  find_port org.croft.log || return 0
+  if [ -n "${control_address:-}" ]; then
+    exec 7> "$port"
+    heading "croft-worker $croft_worker_version"
     return
-  done
+  fi
+  # shellcheck disable=SC2016
+  timeout 2 sh -c 'printf "==> croft-worker %s\r\n" "$1" > "$2"' sh "$croft_worker_version" "$port" 2> /dev/null || return 0
+  exec 7> "$port"
 }
 
 heading() { printf '==> %s\r\n' "$1" 2> /dev/null >&7; }
 
-# Whether a file has a line of the form that compilers and CMake give their warnings, or one that matches the task's
-# expressions; colours do not count. Fixed text first: busybox's grep is eighty times as fast with it.
+# Whether a result's log has a line of the form that compilers and CMake give their warnings, or one that matches the task's
+# expressions; $2 is the status of finish_log. Fixed text first: busybox's grep is eighty times as fast with it.
 has_warning() {
-  grep -F arning "$1" | without_colours | grep -q -E -e '(^|: )[Ww]arning( [A-Z]+[0-9]+)?: ' -e '^CMake (Deprecation )?Warning' ||
-    { [ -s "$state/warnings" ] && without_colours < "$1" | grep -q -E -f "$state/warnings"; }
+  if [ "$2" != 0 ] && grep -F arning "$1" |
+    grep -q -E -e '(^|: )[Ww]arning( [A-Z]+[0-9]+)?: ' -e '^CMake (Deprecation )?Warning'; then return; fi
+  [ -s "$state/warnings" ] && grep -q -E -f "$state/warnings" "$1"
 }
-without_colours() { sed "s/$escape\[[0-9;]*[mK]//g"; }
-escape=$(printf '\033')
+without_colours() { sed "s/$(printf '\033')\[[0-9;]*[mK]//g"; }
 
 # Keeps the first half of the limit of standard input in $1.head, its last 4 MiB or more in $1.old and $1.new, and what it
-# counts in $1.counts. Files written in turn cost little beside the stream itself; what leaves them is looked through.
+# counts in $1.counts. Files written in turn cost little beside the stream itself; what leaves them is looked through. Of a
+# log that ends before the half, which dd tells in its first line ("12+1 records in"), there is only $1.head, and an empty $1.whole.
 capture() {
-  dd bs=4096 count="$half_blocks" iflag=fullblock of="$1.head" 2> /dev/null
+  read_all=$(dd bs=4096 count="$half_blocks" iflag=fullblock of="$1.head" 2>&1) &&
+    case ${read_all%%+*} in '' | *[!0-9]* | "$half_blocks") false ;; esac && : > "$1.whole" && return
   size=$(wc -c < "$1.head") line=0 errors=0 warnings=0
   go_past "$1.head"
   : > "$1.old" && : > "$1.new"
@@ -69,8 +71,14 @@ look_through() {
 }
 notable_bound=100 # of each kind
 
-# Makes the result's log $1.log from what capture kept.
+# Makes the result's log $1.log from what capture kept; status 0 if it has none of the usual warnings.
 finish_log() {
+  if [ -e "$1.whole" ]; then
+    tr '\000' '?' < "$1.head" | awk "$clean_log" > "$1.log"
+    set -- "$1" $?
+    : > "$1.head"
+    return "$2"
+  fi
   read -r size line errors warnings < "$1.counts"
   kept=$(wc -c < "$1.head") last=$(wc -c < "$1.new")
   rest=$((size - kept))
@@ -83,7 +91,9 @@ finish_log() {
     [ "$rest" -ge "$last" ] || last=$rest
     tail -c "$last" "$1.new"
   } | tr '\000' '?' | awk "$clean_log" > "$1.log"
+  set -- "$1" $?
   rm -f "$1.head" "$1.old" "$1.new" "$1.next" "$1.counts" "$1.carry" "$1.piece" "$1.errors" "$1.warnings"
+  return "$2"
 }
 
 # Prints what stands for the middle of a log: how much it is, and those of its lines that somebody will look for.

@@ -1,7 +1,10 @@
 # --- People: shells on the consoles, and breakpoints ----------------------------------------------------------
 
 # Whether the machine is croft-init's, and not another init's that has programs on the consoles.
-is_ours() { tr '\000' ' ' 2> /dev/null < /proc/1/cmdline | grep -q croft-init; }
+is_ours() {
+  read_line /proc/1/cmdline
+  case $first_line in *croft-init*) ;; *) false ;; esac
+}
 
 # Offers a shell on the serial console and on the screen (VNC) to whoever presses Enter there: for interactive builds,
 # and for whoever looks into a machine that was suspended. Without a password, as whoever reaches a console of the
@@ -22,9 +25,10 @@ offer_shells() {
 
 # What the offer is about, as "croft-worker shell".
 open_shell() {
-  target=$(field target)
-  environment=$(field environment)
-  environment=/etc/croft/environments/${environment:-default}
+  field target
+  target=$value
+  field environment
+  environment=/etc/croft/environments/${value:-default}
   { [ -f "$environment" ] && [ -x "$environment" ]; } || environment=
   stty rows 24 cols 80 sane 2> /dev/null
   echo "A shell of build machine $(hostname 2> /dev/null), as $(id -un 2> /dev/null || echo root); it ends with \"exit\"."
@@ -40,7 +44,8 @@ open_shell() {
 # Sets breakpoint and login from the task's "interactive": an operation, "error", "warning" or "none"; the rest is how
 # to log in.
 read_interactive() {
-  breakpoint=$(field interactive)
+  field interactive
+  breakpoint=$value
   login=
   case $breakpoint in *' '*) login=${breakpoint#* } ;; esac
   breakpoint=${breakpoint%% *}

@@ -18,11 +18,11 @@ perform() {
   [ "$breakpoint" != "$1" ] || stop_at "before $1"
   ! is_absent "$1" || return 0
   log=$state/log/$1
-  rm -f "$state/absent" "$state/status" "$state/pipe" "$log.warning"
-  mkfifo "$state/pipe" || fail "cannot make a pipe in $state"
+  [ ! -e "$state/absent" ] || rm -f "$state/absent"
+  : > "$state/status"
   operation_mark=$1-$$
-  began=$(date +%s)
-  capture "$log" < "$state/pipe" &
+  read_uptime
+  began=$uptime
   {
     # A session of its own: "kill 0" in a build must not reach the worker.
     # shellcheck disable=SC2086
@@ -30,17 +30,19 @@ perform() {
       "$self" operation "$1" < /dev/null
     echo $? > "$state/status"
     end_leftovers
-  } 2>&1 | (trap '' PIPE && exec tee "$state/pipe" >&7 2> /dev/null)
-  wait $!
+  } 2>&1 | (trap '' PIPE && exec tee /proc/self/fd/3 3>&1 >&7 2> /dev/null) | capture "$log"
   [ ! -e "$state/absent" ] || return 0
-  code=$(cat "$state/status")
+  read_line "$state/status"
+  code=$first_line
   finish_log "$log"
+  suspect=$?
   if [ "${code:-70}" -gt 128 ] && [ "$code" -le 192 ]; then status=abort
   elif [ "${code:-70}" -ne 0 ]; then status=error
-  elif [ "$1" != fetch ] && { [ -e "$log.warning" ] || has_warning "$log.log"; }; then
+  elif [ "$1" != fetch ] && { [ -e "$log.warning" ] || has_warning "$log.log" "$suspect"; }; then
     status=warning
   else status=success; fi
-  ended="$1: $status ($(($(date +%s) - began)) s)"
+  read_uptime
+  ended="$1: $status ($((uptime - began)) s)"
   heading "$ended"
   echo "==> $ended" >> "$log.log"
   echo "$1 $status" >> "$state/operations"

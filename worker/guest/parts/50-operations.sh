@@ -18,6 +18,13 @@ quoted_words() {
     }'
 }
 
+# Sets words to one of the task's values as quoted shell words; status 1 if a quote is not closed.
+read_words() {
+  words=
+  field "$1" || return 0
+  [ -z "$value" ] || words=$(printf '%s\n' "$value" | quoted_words)
+}
+
 # Prints a command, and runs it without the live log's descriptor.
 shown() {
   [ -n "$headed" ] || heading "$operation"
@@ -45,7 +52,7 @@ run_operation() {
   set --
   if [ "$operation" = configure ] || [ -z "$own" ]; then
     for name in target-config package-config; do
-      words=$(field "$name" | quoted_words) || fail "$name: a quote is not closed"
+      read_words "$name" || fail "$name: a quote is not closed"
       eval "set -- \"\$@\" $words"
     done
   fi
@@ -55,7 +62,8 @@ run_operation() {
 }
 
 pack_stage() {
-  [ -n "$(find "$stage" ! -type d 2> /dev/null | head -n 1)" ] || return 0
-  artifact=$(printf '%s-%s-%s' "$(field name)" "$(resolved_version)" "$target" | tr -c 'A-Za-z0-9_.+~-' _)
+  if [ ! -e "$stage" ] || [ -z "$(find "$stage" ! -type d 2> /dev/null | head -n 1)" ]; then return 0; fi
+  field name
+  artifact=$(printf '%s-%s-%s' "$value" "$(resolved_version)" "$target" | tr -c 'A-Za-z0-9_.+~-' _)
   mkdir -p "$upload/artifact" && shown tar -C "$stage" -czf "$upload/artifact/$artifact.tar.gz" .
 }

@@ -24,22 +24,32 @@ npm        package.json
 debian     debian/rules
 '
 
-# Prints what the source is built with, and the file that says so.
-build_system() {
-  printf '%s' "$known_systems" | while read -r kind names; do
-    for name in $names; do # the names are patterns, too
-      if [ -e "$name" ] && means_it "$kind" "$name"; then echo "$kind $name" && return; fi
+# Sets system to what the source is built with, and sign to the file that says so; both empty if nobody knows it.
+find_system() {
+  system='' sign='' rest=$known_systems
+  while [ -n "$rest" ]; do
+    set -f # the names are patterns, of files in the source
+    # shellcheck disable=SC2086
+    set -- ${rest%%"$newline"*}
+    set +f
+    system=${1:-} rest=${rest#*"$newline"}
+    [ $# = 0 ] || shift
+    for name; do
+      for sign in "$source"/$name; do
+        if [ -e "$sign" ] && means_it "$system" "${sign#"$source"/}"; then sign=${sign#"$source"/} && return; fi
+      done
     done
   done
+  system='' sign=''
 }
 
 # Whether a file is what it looks like: some names are used for other things, too.
 means_it() {
   case $1-$2 in
     # Packaging of its own beside a source; a native package is built as what else it is.
-    debian-debian/source/format) [ -e debian/rules ] && grep -q quilt "$2" ;;
-    python-pyproject.toml) grep -q -E '^\[(build-system|project|tool\.poetry)\]' "$2" ;;
-    r-*) grep -q '^Package:' "$2" ;;
+    debian-debian/source/format) [ -e "$source/debian/rules" ] && grep -q quilt "$source/$2" ;;
+    python-pyproject.toml) grep -q -E '^\[(build-system|project|tool\.poetry)\]' "$source/$2" ;;
+    r-*) grep -q '^Package:' "$source/$2" ;;
   esac
 }
 
@@ -81,25 +91,26 @@ find_own_operation() {
   first=
   read -r first < "$own" 2> /dev/null
   case $first in
-    '#!'*"$carriage_return") stop "the first line of $own ends in a carriage return: it was saved with the line ends of Windows" ;;
+    '#!'*[![:print:]])
+      [ "$first" = "${first%"$(printf '\r')"}" ] ||
+        stop "the first line of $own ends in a carriage return: it was saved with the line ends of Windows"
+      ;;
   esac
 }
-carriage_return=$(printf '\r')
 
 # Whether the source has no operation $1, as build_step finds, too: to see it here saves dozens of programs that are started
 # for each. What only the environment shows is left to that.
-is_absent() (
-  if [ "$1" = fetch ] || ! cd "$source" 2> /dev/null; then exit 1; fi
-  if [ -e ".croft/$1" ] || [ -L ".croft/$1" ] || [ -n "$(build_system)" ]; then exit 1; fi
-  [ "$1" = update ] || exit 0
-  for name in configure update test install; do [ ! -e ".croft/$name" ] || exit 0; done
-  exit 1
-)
+is_absent() {
+  if [ "$1" = fetch ] || [ ! -d "$source" ] || [ -e "$source/.croft/$1" ] || [ -L "$source/.croft/$1" ]; then return 1; fi
+  find_system
+  [ -z "$system" ] || return
+  [ "$1" = update ] || return 0
+  for name in configure update test install; do [ ! -e "$source/.croft/$name" ] || return 0; done
+  false
+}
 
 build_step() {
-  read -r system sign << END
-$(build_system)
-END
+  find_system
   if [ -z "$system" ]; then
     [ "$operation" = update ] || absent
     for name in configure update test install; do [ ! -e ".croft/$name" ] || absent; done

@@ -83,7 +83,10 @@ dotnet_step() {
       find . -name '*proj' -exec cat {} + | grep -q Microsoft.NET.Test.Sdk || absent
       shown dotnet test "$sign" --no-build -c Release "$@"
       ;;
-    install) shown dotnet publish "$sign" --no-build -c Release "-p:PublishDir=$stage$prefix/lib/$(field name)/" "$@" ;;
+    install)
+      field name
+      shown dotnet publish "$sign" --no-build -c Release "-p:PublishDir=$stage$prefix/lib/$value/" "$@"
+      ;;
   esac
 }
 

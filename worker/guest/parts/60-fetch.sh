@@ -3,9 +3,12 @@
 # Leaves the source in $source, its commit or digest in $state/identity, and its version, if it can tell, in
 # $state/version.
 fetch() {
-  url=$(field repository-url)
-  type=$(field repository-type)
-  version=$(field version)
+  field repository-url
+  url=$value
+  field version
+  version=$value
+  field repository-type
+  type=$value
   if [ -z "$type" ]; then
     case $url in
       *'#'* | *.git | *.git/ | git:* | ssh:* | git+*) type=git ;;
@@ -13,11 +16,12 @@ fetch() {
       *) type=git ;;
     esac
   fi
-  mkdir -p "$work" && cd "$work" || return
+  { [ -d "$work" ] || mkdir -p "$work"; } && cd "$work" || return
   # Other workers look at these; nothing that is asked for is passed over without a word.
-  requirements=$(field requires | tr '\n' ' ')
-  [ -z "$requirements" ] || echo "croft-worker: what the package requires is not looked at: $requirements"
-  [ "$(field host)" != true ] || echo "croft-worker: 'host' makes no difference: all is built for this machine"
+  field requires
+  [ -z "$value" ] || echo "croft-worker: what the package requires is not looked at: $(printf '%s' "$value" | tr '\n' ' ')"
+  field host
+  [ "$value" != true ] || echo "croft-worker: 'host' makes no difference: all is built for this machine"
   case $type in
     git) fetch_git ;;
     pkg) fetch_archive ;;
@@ -49,13 +53,17 @@ fetch_archive() {
   case $url in
     *.tar.gz | *.tgz | *.tar.xz | *.tar.bz2 | *.tar | *.zip) download "$url" || return ;;
     *)
-      url=${url%/}/$(field name)-$version.tar.gz
+      field name
+      url=${url%/}/$value-$version.tar.gz
       download "$url" || return
       ;;
   esac
-  digest=$(sha256sum archive | cut -d ' ' -f 1)
+  digest=$(sha256sum archive)
+  digest=${digest%% *}
   echo "SHA-256 $digest"
-  trusted=$(field trust | tr -d ':' | tr 'A-F' 'a-f' | grep -x '[0-9a-f]\{64\}')
+  field trust
+  trusted=
+  [ -z "$value" ] || trusted=$(printf '%s\n' "$value" | tr -d ':' | tr 'A-F' 'a-f' | grep -x '[0-9a-f]\{64\}')
   if [ -n "$trusted" ] && ! printf '%s\n' "$trusted" | grep -q -x "$digest"; then
     echo "croft-worker: the checksum differs from the trusted one, $trusted"
     return 1
@@ -69,7 +77,10 @@ fetch_archive() {
     *) if has unzip; then traced unzip -q archive -d unpacked; else traced busybox unzip -q archive -d unpacked; fi ;;
   esac || return
   # The source is the archive's one directory, or else all of it. macOS adds things of its own.
-  content=$(find unpacked ! -path unpacked -prune ! -name '._*' ! -name __MACOSX)
+  content=
+  for name in unpacked/* unpacked/.*; do
+    case ${name#unpacked/} in . | .. | '*' | '.*' | ._* | __MACOSX) ;; *) content=$content${content:+$newline}$name ;; esac
+  done
   if [ -d "$content" ]; then mv "$content" "$source"; else mv unpacked "$source"; fi || return
   rm -rf "$work/archive" "$work/unpacked"
   echo "$digest" > "$state/identity"
@@ -77,15 +88,19 @@ fetch_archive() {
 
 # The version of the task, or what the source says, or 0.
 resolved_version() {
-  found=$(field version)
+  field version
+  found=$value
   if [ "${found:-0}" = 0 ]; then
     found=$({
-      cat "$state/version"
-      sed -n "s/^PACKAGE_VERSION='\(.*\)'$/\1/p" "$source/configure"
-      sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$build/CMakeCache.txt"
-      sed -n 's/^version *= *"\(.*\)".*/\1/p' "$source/Cargo.toml"
-      sed -n 's/^ *"version": *"\(.*\)".*/\1/p' "$source/package.json"
-    } 2> /dev/null | grep -x '[0-9][0-9A-Za-z.+~_-]*' | head -n 1)
+      version_in "$state/version" 's/^/&/p'
+      version_in "$source/configure" "s/^PACKAGE_VERSION='\(.*\)'$/\1/p"
+      version_in "$build/CMakeCache.txt" 's/^CMAKE_PROJECT_VERSION:STATIC=//p'
+      version_in "$source/Cargo.toml" 's/^version *= *"\(.*\)".*/\1/p'
+      version_in "$source/package.json" 's/^ *"version": *"\(.*\)".*/\1/p'
+    } 2> /dev/null)
+    found=${found%%"$newline"*}
   fi
   echo "${found:-0}"
 }
+
+version_in() { [ ! -e "$1" ] || sed -n "$2" "$1" | grep -x '[0-9][0-9A-Za-z.+~_-]*'; }

@@ -85,6 +85,8 @@ pack_upload() {
 upload_files() {
   rm -f "$state/undelivered"
   [ -d "$upload" ] || return 0 # the task did not come so far
+  set -- "$upload"/* "$upload"/.[!.]*
+  if [ $# = 2 ] && [ ! -e "$1" ] && [ ! -L "$1" ] && [ ! -e "$2" ] && [ ! -L "$2" ]; then return 0; fi
   tidy_upload
   [ -n "$(find "$upload" -mindepth 2 -type f 2> /dev/null | head -n 1)" ] || return 0
   for attempt in 1 2 3 4 5; do

@@ -2,7 +2,8 @@
 
 # Prints the result manifest.
 write_result() {
-  name=$(field name)
+  field name
+  name=$value
   overall=success
   [ ! -e "$state/skip" ] || overall=skip
   while read -r _ status; do
@@ -12,17 +13,35 @@ write_result() {
   done < "$state/operations"
   echo ': 1'
   put_value name "${name:-unknown}"
-  put_value version "$(resolved_version)"
+  field version
+  [ "${value:-0}" != 0 ] || value=$(resolved_version)
+  put_value version "$value"
   put_value status "$overall"
-  if [ "$overall" != skip ]; then
-    while read -r operation status; do
-      put_value "$operation-status" "$status"
-      put_log "$operation-log" "$state/log/$operation.log"
-    done < "$state/operations"
-  fi
+  [ "$overall" = skip ] || put_operations
   for name in worker-checksum dependency-checksum; do
-    [ ! -s "$state/$name" ] || put_value "$name" "$(cat "$state/$name")"
+    read_line "$state/$name"
+    [ -z "$first_line" ] || put_value "$name" "$first_line"
   done
+}
+
+# Writes status and log of all operations, with one program for all: each log, which has gone through clean_log, comes after
+# a file with what stands before it.
+put_operations() {
+  end=
+  set --
+  while read -r operation status; do
+    log=$state/log/$operation
+    {
+      printf '%s' "$end"
+      put_value "$operation-status" "$status"
+      printf '%s:\n' "$operation-log"
+      end=
+      [ ! -s "$log.log" ] || { end="\\$newline" && printf '%s' "$end"; }
+    } > "$log.before"
+    set -- "$@" "$log.before" "$log.log"
+  done < "$state/operations"
+  [ $# = 0 ] || cat "$@"
+  printf '%s' "$end"
 }
 
 # Adds an operation of the worker's own with the log on standard input.
@@ -39,8 +58,10 @@ stored_frame() {
   rest=$(wc -c < "$1") block=0
   while [ "$rest" -gt 0 ]; do
     size=$((rest < 4194304 ? rest : 4194304))
-    # shellcheck disable=SC2059
-    printf "$(printf '\\%03o\\%03o\\%03o\\200' $((size & 255)) $((size >> 8 & 255)) $((size >> 16 & 255)))"
+    for byte in $((size & 255)) $((size >> 8 & 255)) $((size >> 16 & 255)) 128; do
+      # shellcheck disable=SC2059
+      printf "\\$((byte >> 6))$((byte >> 3 & 7))$((byte & 7))"
+    done
     dd bs=4194304 skip="$block" count=1 < "$1" 2> /dev/null
     rest=$((rest - size)) block=$((block + 1))
   done

@@ -4,21 +4,16 @@
 # port, and why, stands in agent/performing/control-port.ts. Whatever keeps a machine from being saved leaves the port
 # without a word.
 await_start() {
-  for control_name in /sys/class/virtio-ports/*/name; do
-    [ "$(cat "$control_name" 2> /dev/null)" = org.croft.control ] || continue
-    control_port=${control_name%/name}
-    control_port=/dev/${control_port##*/}
-    { [ -c "$control_port" ] && write_waken; } || return 0
-    exec 8<> "$control_port"
-    echo "croft-control 1 ready" >&8
-    read -r control_word control_version control_verb control_address <&8
-    [ "$control_word $control_version $control_verb" = "croft-control 1 start" ] || fail "the agent says '$control_word $control_version'"
-    # Nothing comes before this: no name is made, and nothing is sent, with the randomness and the time of the others.
-    "$state/waken" <&8 >&8 || fail "cannot set the clock and the random seed"
-    exec 8>&-
-    rm -f "$state/waken"
-    return 0
-  done
+  find_port org.croft.control || return 0
+  { [ -c "$port" ] && write_waken; } || return 0
+  exec 8<> "$port"
+  echo "croft-control 1 ready" >&8
+  read -r control_word control_version control_verb control_address <&8
+  [ "$control_word $control_version $control_verb" = "croft-control 1 start" ] || fail "the agent says '$control_word $control_version'"
+  # Nothing comes before this: no name is made, and nothing is sent, with the randomness and the time of the others.
+  "$state/waken" <&8 >&8 || fail "cannot set the clock and the random seed"
+  exec 8>&-
+  : > "$state/waken"
 }
 
 # Makes the program of worker/guest/waken for this machine; status 1 if there is none that runs.

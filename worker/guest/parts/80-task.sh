@@ -2,7 +2,7 @@
 
 prepare_state() {
   mkdir -p "$state" || exit 1
-  grep -q " $state tmpfs " /proc/mounts || mount -t tmpfs -o "size=$((48 + log_limit_kib / 64))m,mode=700" croft "$state" 2> /dev/null ||
+  mounted "$state" tmpfs || mount -t tmpfs -o "size=$((48 + log_limit_kib / 64))m,mode=700" croft "$state" 2> /dev/null ||
     dd if=/dev/zero of="$state/ballast" bs=65536 count=128 2> /dev/null
   rm -rf "$state/log" "$task" "$state/breakpoint" && mkdir -p "$state/log" "$task" && : > "$state/operations"
 }
@@ -13,12 +13,13 @@ prepare_machine() {
     name=/dev/${link%%:*}
     [ -e "$name" ] || [ -L "$name" ] || ln -s "/proc/self/fd${link#*:}" "$name"
   done
-  grep -q ' /dev/shm ' /proc/mounts || { mkdir -p /dev/shm && mount -t tmpfs -o mode=1777 tmpfs /dev/shm; }
-  grep -q ' /dev/pts ' /proc/mounts ||
+  mounted /dev/shm || { mkdir -p /dev/shm && mount -t tmpfs -o mode=1777 tmpfs /dev/shm; }
+  mounted /dev/pts ||
     { mkdir -p /dev/pts && mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts; }
   [ -e /etc/mtab ] || [ -L /etc/mtab ] || ln -s ../proc/self/mounts /etc/mtab
   grep -q -w localhost /etc/hosts || echo '127.0.0.1 localhost' >> /etc/hosts
-  host=$(hostname)
+  read_line /proc/sys/kernel/hostname
+  host=$first_line
   [ -z "$host" ] || grep -q -w -F -e "$host" /etc/hosts || echo "127.0.1.1 $host" >> /etc/hosts
   if [ ! -d "${HOME:-}" ] || ! : > "$HOME/.croft" || ! rm "$HOME/.croft"; then
     HOME=$state/home
