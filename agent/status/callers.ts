@@ -14,17 +14,24 @@ import {
   pauseAfterLook,
   readTcpTable,
   socketsOf,
+  type HostSocket,
   type SocketAddress,
 } from "../../os/network/socket-owner.ts";
 import { offsetMaximum } from "../settings/settings.ts";
 import type { Reported } from "./reported.ts";
 
+interface Waiting {
+  peer: SocketAddress;
+  decide: (isMachine: boolean) => void;
+}
+
 export class Callers {
   readonly #reported: Pick<Reported, "settings">;
   readonly #log: Log;
   readonly #known = new WeakMap<Socket, Promise<boolean>>();
-  /** The look before, with its pause. */
-  #before: Promise<void> = Promise.resolve();
+  /** Connections of this host whose owners are to be looked for, by one look for all. */
+  #waiting: Waiting[] = [];
+  #isLooking = false;
 
   constructor(reported: Pick<Reported, "settings">, log: Log) {
     this.#reported = reported;
@@ -38,42 +45,56 @@ export class Callers {
     return known;
   }
 
-  async #look({ remoteAddress = "", remotePort = 0 }: Socket): Promise<boolean> {
+  #look({ remoteAddress = "", remotePort = 0 }: Socket): Promise<boolean> {
     const address = remoteAddress.replace(/^::ffff:/i, "");
-    if (!isOfThisHost(address)) return false;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const before = this.#before;
-    this.#before = promise;
-    await before;
-    const startMs = performance.now();
-    try {
-      return await this.#isOwnedByMachine({ address, port: remotePort });
-    } catch (error) {
-      this.#log.warn({ reason: reasonOf(error) }, "cannot tell who asks for the status");
-      return true;
-    } finally {
-      void pauseAfterLook(startMs).then(resolve); // a guest that asks and asks does not keep the agent busy
-    }
+    if (!isOfThisHost(address)) return Promise.resolve(false);
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#waiting.push({ peer: { address, port: remotePort }, decide: resolve });
+    if (!this.#isLooking) void this.#lookWhileAsked();
+    return promise;
   }
 
-  async #isOwnedByMachine(peer: SocketAddress): Promise<boolean> {
-    const sockets = (await lookForSockets(readTcpTable, [peer]))[0]!;
-    if (sockets.length === 0) return true;
+  /** After each look comes a pause: a guest that asks and asks does not keep the agent busy, nor others waiting. */
+  async #lookWhileAsked(): Promise<void> {
+    this.#isLooking = true;
+    while (this.#waiting.length > 0) {
+      const startMs = performance.now();
+      const asked = this.#waiting.splice(0);
+      const verdicts = await this.#areMachines(asked.map(({ peer }) => peer)).catch((error: unknown) => {
+        this.#log.warn({ reason: reasonOf(error) }, "cannot tell who asks for the status");
+        return asked.map(() => true);
+      });
+      for (const [i, { decide }] of asked.entries()) decide(verdicts[i] ?? true);
+      await pauseAfterLook(startMs);
+    }
+    this.#isLooking = false;
+  }
+
+  async #areMachines(peers: readonly SocketAddress[]): Promise<boolean[]> {
+    const owners = await lookForSockets(readTcpTable, peers);
     const { machineUid, offset, runtime } = this.#reported.settings;
     const first = machineUid - offset;
-    if (machineUid > 0 && sockets.some(({ uid }) => uid > first && uid <= first + offsetMaximum)) return true;
+    const isMachineUser = (uid: number) => machineUid > 0 && uid > first && uid <= first + offsetMaximum;
     // Machines of this very user: that of an agent that is not root.
-    const ours = sockets.filter(({ uid }) => uid === process.getuid!());
-    if (ours.length === 0) return false;
-    const root = dirname(runtime);
-    for (const instance of listInstances(root)) {
-      const pid = await pidOf(join(root, instance));
-      const inodes =
-        pid === undefined ? new Set<string>() : await socketsOf(pid).catch(() => new Set<string>());
-      if (ours.some(({ inode }) => inodes.has(inode))) return true;
-    }
-    return false;
+    const isOurs = ({ uid }: HostSocket) => uid === process.getuid!();
+    const machines = owners.flat().some(isOurs) ? await machineSockets(dirname(runtime)) : new Set<string>();
+    return owners.map(
+      (sockets) =>
+        sockets.length === 0 ||
+        sockets.some((socket) => isMachineUser(socket.uid) || (isOurs(socket) && machines.has(socket.inode))),
+    );
   }
+}
+
+/** Inodes of the sockets of all instances' machines. */
+async function machineSockets(root: string): Promise<Set<string>> {
+  const all = new Set<string>();
+  for (const instance of listInstances(root)) {
+    const pid = await pidOf(join(root, instance));
+    if (pid === undefined) continue;
+    for (const inode of await socketsOf(pid).catch(() => [])) all.add(inode);
+  }
+  return all;
 }
 
 function isOfThisHost(address: string): boolean {

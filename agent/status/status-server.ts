@@ -34,6 +34,8 @@ export interface StatusServer extends AsyncDisposable {
 }
 
 const connectionsMaximum = 32;
+/** Of one address, so that others have places whatever it asks for. */
+const requestsMaximum = connectionsMaximum / 2;
 
 /**
  * Starts to listen.
@@ -46,6 +48,7 @@ export async function startStatusServer(
   log: Log,
 ): Promise<StatusServer> {
   const callers = new Callers(reported, log);
+  const hasPlace = requestPlaces();
   const server = createServer(
     {
       maxHeaderSize: 8 * 1024,
@@ -55,6 +58,7 @@ export async function startStatusServer(
       connectionsCheckingInterval: 2_000,
     },
     (request, response) => {
+      if (!hasPlace(request, response)) return refuse(request, response);
       serve(request, response, reported, callers).catch((error: unknown) => {
         log.error({ reason: reasonOf(error) }, "a status request failed");
         if (response.headersSent) response.destroy();
@@ -106,6 +110,28 @@ function keepPlaces(server: Server): void {
   });
 }
 
+/** Says of each request whether its address may have another one answered meanwhile, and counts it. */
+function requestPlaces(): (request: IncomingMessage, response: ServerResponse) => boolean {
+  const taken = new Map<string, number>();
+  return ({ socket: { remoteAddress: peer = "" } }, response) => {
+    const before = taken.get(peer) ?? 0;
+    if (before >= requestsMaximum) return false;
+    taken.set(peer, before + 1);
+    response.once("close", () => {
+      const left = taken.get(peer)! - 1;
+      if (left > 0) taken.set(peer, left);
+      else taken.delete(peer);
+    });
+    return true;
+  };
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse): void {
+  response.setHeader("Retry-After", "1").setHeader("Connection", "close");
+  const reason = `${requestsMaximum} requests of your address are being answered, and that is all it gets at a time`;
+  send(request, response, text(429, reason));
+}
+
 async function close(server: Server): Promise<void> {
   if (!server.listening) return;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -123,7 +149,10 @@ async function serve(
     response.setHeader("Allow", "GET, HEAD");
     return send(request, response, text(405, "only GET and HEAD"));
   }
-  if (await callers.isMachine(request.socket)) return send(request, response, text(403, "not for machines"));
+  if (await callers.isMachine(request.socket)) {
+    response.setHeader("Connection", "close"); // it needs no place
+    return send(request, response, text(403, "not for machines"));
+  }
   const [path] = (request.url ?? "").split("?", 1);
   send(request, response, await answer(path!, reported));
 }

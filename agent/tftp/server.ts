@@ -25,6 +25,8 @@ import { WriteTransfer } from "./write.ts";
 
 /** Most transfers at a time; a client needs one or two. Each holds at most some 700 KiB. */
 const transferMaximum = 64;
+/** Who has sent nothing for so long gives its place to another, where there are too many: a build may begin many and finish none. */
+const silenceMaximumMs = 10_000;
 /** Most completed uploads that wait for their last block to be repeated; the oldest leaves. */
 const dallyingMaximum = 32;
 /** How exact time-outs are. */
@@ -153,7 +155,10 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
       this.emit("request", { method: text.method, name, peer: key });
       const request = checkRequest(text);
       ({ name } = request);
-      if (this.#transfers.size - this.#dallying.size + this.#beginning >= transferMaximum)
+      if (
+        this.#transfers.size - this.#dallying.size + this.#beginning >= transferMaximum &&
+        !this.#endSilent()
+      )
         throw new TftpRefusal(errors.EIO, "Too many transfers");
       this.#services.set(key, service);
       this.#beginning++;
@@ -190,6 +195,20 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     this.#log.warn({ peer, sender: verdict }, "TFTP request refused: it is not from this machine");
     if (this.#refused.size === refusalsToldMaximum)
       this.#log.warn("further refused TFTP requests are not logged");
+  }
+
+  /** Ends the transfer that has been silent for the longest time; false if none has been for long. */
+  #endSilent(): boolean {
+    const nowMs = performance.now();
+    let longestMs = silenceMaximumMs;
+    let silent: Transfer | undefined;
+    for (const transfer of this.#transfers) {
+      const isComplete = transfer instanceof WriteTransfer && this.#dallying.has(transfer);
+      const silentMs = transfer.silentMs(nowMs);
+      if (!isComplete && silentMs >= longestMs) [silent, longestMs] = [transfer, silentMs];
+    }
+    void silent?.stop(silentError);
+    return silent !== undefined;
   }
 
   #forget(key: string, service: Service): void {
@@ -307,4 +326,5 @@ function withSize(options: RequestOptions | undefined, sizeBytes: number): Reque
 }
 
 const notServed = { ...errors.EACCESS, message: "Only this server's machine is served" };
+const silentError = { ...errors.ETIME, message: "Timed out: others need the place" };
 const closingError = { ...errors.EIO, message: "Server is closing" };

@@ -49,6 +49,8 @@ export abstract class Transfer extends IncomingRequest {
   #isEnding = false;
   #repeated = 0;
   #deadlineMs: number;
+  /** When the peer has last sent something new. */
+  #newsMs = performance.now();
 
   constructor(settings: TransferSettings) {
     super({
@@ -93,6 +95,11 @@ export abstract class Transfer extends IncomingRequest {
     return !this.#isEnding && this.#repeated === 0;
   }
 
+  /** How long the peer has sent nothing new that it could have sent. */
+  silentMs(nowMs: number): number {
+    return this.#isEnding || this._closing || this.isWaitingForDisk() ? 0 : nowMs - this.#newsMs;
+  }
+
   /** True as long as the client may be waiting for the first answer. */
   abstract isAtStart(): boolean;
   /** True if not the peer, but this side holds the transfer up. */
@@ -105,6 +112,7 @@ export abstract class Transfer extends IncomingRequest {
   /** The peer has sent something new. */
   protected progressed(): void {
     this.#repeated = 0;
+    this.#newsMs = performance.now();
     this.#firstAnswer = undefined;
     this.#deadlineMs = performance.now() + this.#timeoutMs();
   }

@@ -4,7 +4,8 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { performance } from "node:perf_hooks";
+import { mock, test } from "node:test";
 import {
   ACK,
   Client,
@@ -267,4 +268,32 @@ test("20,000 random packets, to the server and to its transfers, do no harm", as
   await put(s.port, "after", content, { blksize: 1024 });
   assert.ok(content.equals(await readFile(join(s.writable, "after"))));
   assert.equal((await get(s.port, "f")).length, 5000);
+});
+
+test("TFTP transfers that are begun and never finished keep no place from what comes later", async () => {
+  await using s = await startServer();
+  await writeFile(join(s.readable, "f"), Buffer.alloc(6000, "x"));
+  await using stack = new AsyncDisposableStack();
+  // They would be waited for half an hour each.
+  for (let index = 0; index < 64; index++) {
+    const client = stack.use(await Client.open());
+    client.request(index % 2 === 0 ? RRQ : WRQ, s.port, index % 2 === 0 ? "f" : `g${index}`, {
+      timeout: 255,
+    });
+    assert.equal((await client.next()).opcode, OACK);
+  }
+  await using late = await Client.open();
+  late.request(RRQ, s.port, "f");
+  assert.equal((await late.next()).data.toString("latin1"), "Too many transfers\0");
+  const now = performance.now.bind(performance);
+  const clock = mock.method(performance, "now", () => now() + 15_000);
+  try {
+    assert.equal((await get(s.port, "f")).length, 6000);
+    await put(s.port, "result", Buffer.from("it"));
+    assert.equal(await readFile(join(s.writable, "result"), "utf8"), "it");
+  } finally {
+    clock.mock.restore();
+  }
+  await s.server.close();
+  assert.deepEqual(await s.written(), ["result"]);
 });
