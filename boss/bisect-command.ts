@@ -66,10 +66,10 @@ async function goodCommit(source: string, range: string): Promise<MatrixCommit> 
     throw new UsageFailure(`bisect '${range}'`, "expected GOOD..BAD");
   const text = await tryGit(source, ["log", "-1", "--no-show-signature", "--format=%H %s", good, "--"]);
   if (text === undefined) throw new UsageFailure(`bisect '${range}'`, `there is no commit '${good}'`);
-  const [hash, ...words] = text.split(" ");
-  if ((await tryGit(source, ["merge-base", "--is-ancestor", hash!, bad])) === undefined)
+  const [hash = "", ...words] = text.split(" ");
+  if ((await tryGit(source, ["merge-base", "--is-ancestor", hash, bad])) === undefined)
     throw new UsageFailure(`bisect '${range}'`, `'${bad}' does not come after '${good}'`);
-  return { hash: hash!, subject: words.join(" ") };
+  return { hash, subject: words.join(" ") };
 }
 
 interface Surroundings {

@@ -39,10 +39,10 @@ export function formatController({ url, priority }: ControllerSetting): string {
 
 /** The part before `=` is a priority only if it is all digits, since URLs contain `=`. */
 function readController(text: string): ControllerSetting | { error: string } {
-  const [, prefix, rest] = /^(\d*)=(.*)$/s.exec(text) ?? [undefined, undefined, text];
+  const [, prefix, rest = text] = /^(\d*)=(.*)$/s.exec(text) ?? [];
   if (prefix !== undefined && (!/^\d{4,5}$/.test(prefix) || Number(prefix) > 19999))
     return { error: "its priority must be four or five digits, at most 19999" };
-  if (!/^https?:\/\/\S+$/i.test(rest!) || URL.parse(rest!) === null)
+  if (!/^https?:\/\/\S+$/i.test(rest) || URL.parse(rest) === null)
     return { error: "expected an http or https URL" };
-  return { url: rest!, priority: Number(prefix ?? 0) };
+  return { url: rest, priority: Number(prefix ?? 0) };
 }

@@ -100,5 +100,5 @@ async function machineSockets(root: string): Promise<Set<string>> {
 function isOfThisHost(address: string): boolean {
   if (!isIPv4(address)) return false;
   if (address.startsWith("127.")) return true;
-  return Object.values(networkInterfaces()).some((all) => all!.some((one) => one.address === address));
+  return Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === address));
 }

@@ -118,7 +118,7 @@ function requestPlaces(): (request: IncomingMessage, response: ServerResponse) =
     if (before >= requestsMaximum) return false;
     taken.set(peer, before + 1);
     response.once("close", () => {
-      const left = taken.get(peer)! - 1;
+      const left = (taken.get(peer) ?? 1) - 1;
       if (left > 0) taken.set(peer, left);
       else taken.delete(peer);
     });
@@ -153,8 +153,8 @@ async function serve(
     response.setHeader("Connection", "close"); // it needs no place
     return send(request, response, text(403, "not for machines"));
   }
-  const [path] = (request.url ?? "").split("?", 1);
-  send(request, response, await answer(path!, reported));
+  const [path = ""] = (request.url ?? "").split("?", 1);
+  send(request, response, await answer(path, reported));
 }
 
 async function answer(path: string, reported: Reported): Promise<Answer> {

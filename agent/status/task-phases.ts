@@ -66,11 +66,15 @@ export class TaskPhases {
   /** The task is over: tells what its phases took, in seconds. */
   end(log: Log): void {
     const total = performance.now() - this.#beganMs;
-    const spent = taskPhases.filter((phase) => this.#spent.has(phase));
     const seconds = (milliseconds: number) => Math.round(milliseconds) / 1000;
-    for (const phase of spent) this.#observe(phase, this.#spent.get(phase)! / 1000);
-    const told = spent.map((phase) => [phase, seconds(this.#spent.get(phase)!)]);
-    log.step({ ...Object.fromEntries(told), total: seconds(total) }, "phases of the task");
+    const told: Partial<Record<TaskPhase, number>> = {};
+    for (const phase of taskPhases) {
+      const milliseconds = this.#spent.get(phase);
+      if (milliseconds === undefined) continue;
+      this.#observe(phase, milliseconds / 1000);
+      told[phase] = seconds(milliseconds);
+    }
+    log.step({ ...told, total: seconds(total) }, "phases of the task");
     this.#spent.clear();
   }
 }

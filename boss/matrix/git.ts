@@ -82,8 +82,8 @@ export interface TreeFile {
 export async function filesOf(source: string, commit: string, folder = ""): Promise<TreeFile[]> {
   const args = ["ls-tree", "-r", "-z", "--full-tree", commit, "--", ...(folder === "" ? [] : [`${folder}/`])];
   return (await git(source, args)).split("\0").flatMap((entry) => {
-    const [, mode, hash, path] = /^(\d+) blob ([0-9a-f]+)\t(.+)$/s.exec(entry) ?? [];
-    return path === undefined ? [] : [{ mode: mode!, hash: hash!, path }];
+    const [, mode = "", hash = "", path] = /^(\d+) blob ([0-9a-f]+)\t(.+)$/s.exec(entry) ?? [];
+    return path === undefined ? [] : [{ mode, hash, path }];
   });
 }
 

@@ -60,7 +60,7 @@ export async function outgoingRepository(
     await attempt("make a directory for what hosts get", temporaryDirectory("croft-push-")),
   );
   const paths = ["--path-format=absolute", "--git-path", "objects", "--git-path", "shallow"];
-  const [objects, shallow] = (await git(source, ["rev-parse", ...paths])).split("\n");
+  const [objects = "", shallow = ""] = (await git(source, ["rev-parse", ...paths])).split("\n");
   const { path } = own;
   await mkdir(join(path, "objects/info"), { recursive: true });
   await mkdir(join(path, "refs"));
@@ -71,8 +71,8 @@ export async function outgoingRepository(
     join(path, "config"),
     `[core]\n\trepositoryFormatVersion = ${version}\n\tbare = true\n${format}`,
   );
-  const repository = new OutgoingRepository(path, await copyShallow(shallow!, join(path, "shallow")), own);
-  await repository.addObjects(objects!);
+  const repository = new OutgoingRepository(path, await copyShallow(shallow, join(path, "shallow")), own);
+  await repository.addObjects(objects);
   stack.move();
   return repository;
 }

@@ -62,7 +62,7 @@ export function selectBoards(
   const chosen = list.filter(({ target, properties }) => {
     if (excluded.some((fits) => properties.some(fits))) return false;
     const term = parsed.find(({ all }) => all.every((fits) => properties.some(fits)));
-    if (term) counts.set(term.text, counts.get(term.text)! + 1);
+    if (term) counts.set(term.text, (counts.get(term.text) ?? 0) + 1);
     return term !== undefined || named.has(target) || (parsed.length === 0 && names.length === 0);
   });
   return { boards: chosen, counts };

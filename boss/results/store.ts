@@ -72,8 +72,8 @@ export function commitDirectory(commit: MatrixCommit, position: number): string 
 export function commitOfDirectory(
   name: string,
 ): { number: number; hash: string; subject: string } | undefined {
-  const [, number, hash, subject] = /^(\d{2,})_g([0-9a-f]{40}|[0-9a-f]{64})_(.*)$/s.exec(name) ?? [];
-  return hash === undefined ? undefined : { number: Number(number), hash, subject: subject! };
+  const [, number, hash, subject = ""] = /^(\d{2,})_g([0-9a-f]{40}|[0-9a-f]{64})_(.*)$/s.exec(name) ?? [];
+  return hash === undefined ? undefined : { number: Number(number), hash, subject };
 }
 
 export class ResultStore {

@@ -11,15 +11,17 @@ const shared = `\n${formatDuration.toString()}\n`;
 
 /** The files that pages use besides themselves, read once. */
 export const staticFiles: ReadonlyMap<string, { content: Buffer; type: string; url: string }> = new Map(
-  [
-    ["style.css", "text/css; charset=utf-8"],
-    ["live.js", "text/javascript; charset=utf-8"],
-    ["icon.svg", "image/svg+xml"],
-  ].map(([name, type]) => {
-    const file = readFileSync(packageFile("controller", "dashboard", "static", name!));
+  (
+    [
+      ["style.css", "text/css; charset=utf-8"],
+      ["live.js", "text/javascript; charset=utf-8"],
+      ["icon.svg", "image/svg+xml"],
+    ] as const
+  ).map(([name, type]) => {
+    const file = readFileSync(packageFile("controller", "dashboard", "static", name));
     const content = name === "live.js" ? Buffer.concat([file, Buffer.from(shared)]) : file;
     const version = createHash("sha256").update(content).digest("hex").slice(0, 12);
-    return [name!, { content, type: type!, url: `/static/${name}?v=${version}` }];
+    return [name, { content, type, url: `/static/${name}?v=${version}` }];
   }),
 );
 

@@ -30,7 +30,7 @@ export function followerLimit({ mostFollowers, mostFollowersPerAddress }: Follow
     byAddress.set(address, ofAddress + 1);
     reply.raw.once("close", () => {
       all--;
-      const left = byAddress.get(address)! - 1;
+      const left = (byAddress.get(address) ?? 1) - 1;
       if (left > 0) byAddress.set(address, left);
       else byAddress.delete(address);
     });
@@ -43,8 +43,8 @@ function refuseFollower(reply: FastifyReply, status: number, reason: string, hin
 
 /** One host has many addresses of IPv6, but usually one network of 64 bits. */
 export function networkOf(ip: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip);
-  if (mapped) return mapped[1]!;
+  const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip) ?? [];
+  if (mapped !== undefined) return mapped;
   if (!ip.includes(":")) return ip;
   const [head = "", tail] = ip.replace(/%.*$/, "").split("::");
   const before = head === "" ? [] : head.split(":");

@@ -66,13 +66,13 @@ export async function openHostNetwork(options: HostNetworkOptions): Promise<Host
 function guestsOf(bridge: Bridge): (address: string) => boolean {
   const networks = new BlockList();
   for (const network of networksOf(bridge.addresses)) {
-    const [address, prefixLength] = network.split("/");
-    networks.addSubnet(address!, Number(prefixLength));
+    const [address = "", prefixLength] = network.split("/");
+    networks.addSubnet(address, Number(prefixLength));
   }
   const others = new BlockList();
   for (const { address } of [
     ...bridge.addresses,
-    ...Object.values(networkInterfaces()).flatMap((one) => one!),
+    ...Object.values(networkInterfaces()).flatMap((one) => one ?? []),
   ])
     if (isIPv4(address)) others.addAddress(address);
   for (const gateway of bridge.gateways) others.addAddress(gateway);

@@ -39,10 +39,10 @@ export function findSockets(table: string, sources: readonly SocketAddress[]): H
   for (const line of table.split("\n")) {
     const start = line.indexOf(": ") + 2;
     if (!ports.has(line.slice(start + 9, start + 13))) continue;
-    const [local, , , , , , uid, , inode] = line.slice(start).split(/ +/);
-    if (!/^[0-9A-F]{8}:[0-9A-F]{4}$/.test(local!) || !/^[1-9]\d*$/.test(inode ?? "")) continue;
-    const sockets = found.get(local!) ?? [];
-    found.set(local!, [...sockets, { inode: inode!, uid: Number(uid) }]);
+    const [local = "", , , , , , uid, , inode = ""] = line.slice(start).split(/ +/);
+    if (!/^[0-9A-F]{8}:[0-9A-F]{4}$/.test(local) || !/^[1-9]\d*$/.test(inode)) continue;
+    const sockets = found.get(local) ?? [];
+    found.set(local, [...sockets, { inode, uid: Number(uid) }]);
   }
   return sources.map(({ address, port }) =>
     [address, "0.0.0.0"].flatMap((bound) => found.get(`${hexAddress(bound)}:${hexPort(port)}`) ?? []),

@@ -25,9 +25,9 @@ function shownQuery(search: string): string {
 }
 
 function shownParameter(part: string): string {
-  const [name, ...value] = part.split("=");
-  if (!plain.test(name!)) return "***";
-  if (value.length === 0) return name!;
+  const [name = "", ...value] = part.split("=");
+  if (!plain.test(name)) return "***";
+  if (value.length === 0) return name;
   const text = value.join("=");
-  return `${name}=${!secretName.test(name!) && plain.test(text) ? text : "***"}`;
+  return `${name}=${!secretName.test(name) && plain.test(text) ? text : "***"}`;
 }

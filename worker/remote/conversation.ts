@@ -125,7 +125,7 @@ export class Conversation implements Disposable {
     } catch (error) {
       if (error instanceof Ended) return;
       if (!(error instanceof Failure) && !(error instanceof CommandError))
-        this.#options.log(error instanceof Error ? error.stack! : String(error));
+        this.#options.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
       await this.#send({ resp: "error", msg: error instanceof Error ? error.message : String(error) });
     }
   }

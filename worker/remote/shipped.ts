@@ -37,10 +37,10 @@ export async function shippedWorker(): Promise<ShippedWorker> {
     if (found.has(file)) return;
     const content = await readFile(file);
     found.set(file, content);
-    for (const [, specifier] of content.toString().matchAll(imports)) {
-      if (specifier!.startsWith("./") || specifier!.startsWith("../"))
-        await visit(join(dirname(file), specifier!));
-      else if (!specifier!.startsWith("node:"))
+    for (const [, specifier = ""] of content.toString().matchAll(imports)) {
+      if (specifier.startsWith("./") || specifier.startsWith("../"))
+        await visit(join(dirname(file), specifier));
+      else if (!specifier.startsWith("node:"))
         throw new Error(
           `${relative(root, file)} imports ${specifier}: the remote worker must do without packages`,
         );
