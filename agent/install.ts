@@ -15,6 +15,7 @@ import {
   unitText,
   type UnitChanges,
 } from "../os/service/service-install.ts";
+import { formatBytes } from "../os/text/size.ts";
 import { controllersArgument } from "./settings/controller-setting.ts";
 import { effectiveConfiguration } from "./settings/effective-configuration.ts";
 import { settingsOf, type Settings } from "./settings/settings.ts";
@@ -149,12 +150,27 @@ function tellNext(installation: Installation, wanted: Wanted, settings: Settings
     );
   installation.say("Next:");
   if (settings.controllers.length === 0) installation.say(`  put the URL of a controller into ${file}`);
-  if (names.length > 1)
-    installation.say(
-      `  make ${names.length} machines, as one serves one build at a time: croft machine create NAME`,
-    );
+  tellNeeds(installation, settings, names.length, file);
   if (!now) installation.say(`  systemctl enable --now ${target} ${names.join(" ")}`);
   installation.say(`  systemctl status 'croft-agent@*'; journalctl -u 'croft-agent@*' -f`);
+}
+
+/** What it takes to build so much at a time. */
+function tellNeeds(
+  installation: Installation,
+  { machineCopies, cpus, ramKiB }: Settings,
+  instances: number,
+  file: string,
+): void {
+  if (instances === 1) return;
+  const memory = formatBytes(ramKiB * 1024 * instances);
+  installation.say(
+    `  have ${memory} of memory free for ${instances} builds at a time, and ${cpus * instances} processors if they are not to wait for each other`,
+  );
+  if (machineCopies !== "auto" && machineCopies < instances)
+    installation.say(
+      `  let one machine serve them all: machine-copies: auto in ${file}; now each serves ${machineCopies === 1 ? "one build" : `${machineCopies} builds`} at a time`,
+    );
 }
 
 async function uninstall(installation: Installation): Promise<void> {
@@ -193,6 +209,9 @@ ${list}
 # Processors and memory (KiB) of a machine
 # cpu: 2
 # ram: 2097152
+
+# How many builds at a time one machine may serve; auto: as many as there are agents
+# machine-copies: auto
 
 # How many agents may be busy at a time; with it, priorities are followed
 # instance-max: 0

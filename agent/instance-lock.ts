@@ -10,14 +10,16 @@
  *     <tftp>/build/<T>-<I>.lock        beside the directory: what is in there is served, and removed
  *     <machines>/.croft-<T>-<I>.lock   hidden, so that it is no volume
  *
- * The files stay. One that nobody has locked means nothing: the kernel releases the locks of whoever dies.
+ * The last of them also tells how many agents of a toolchain this host runs. The files stay. One that nobody has locked means nothing: the kernel releases the locks of whoever dies.
  */
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { assertFailure, Failure, isSystemError } from "../os/failure.ts";
 import { tryLockFile, type FileLock } from "../os/files/flock.ts";
 import type { Log } from "../os/log.ts";
+import { lockingProcesses } from "../machines/locks.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
-import { makeDirectory } from "../os/files/directories.ts";
+import { entriesIn, makeDirectory } from "../os/files/directories.ts";
 import { instanceName, type Settings } from "./settings/settings.ts";
 
 /**
@@ -61,4 +63,16 @@ function lockMachines(settings: Settings, name: string, log: Log): FileLock | un
       log.info({ reason: error.message }, "machines not locked against a second agent of this instance");
     return undefined;
   }
+}
+
+/** How many builds at a time a machine may serve: as many as agents run, if that was asked for. */
+export function copiesOf({ machineCopies, machines, toolchain }: Settings): number {
+  if (machineCopies !== "auto") return machineCopies;
+  const prefix = `.croft-${toolchain.name}-`;
+  const running = entriesIn(machines).filter(({ name }) => {
+    if (!name.startsWith(prefix) || !/^[1-9]\d?\.lock$/.test(name.slice(prefix.length))) return false;
+    const found = statSync(join(machines, name), { throwIfNoEntry: false });
+    return found !== undefined && lockingProcesses(found.ino).length > 0;
+  });
+  return Math.max(1, running.length);
 }

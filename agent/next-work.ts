@@ -5,13 +5,15 @@
  * the lock of the one machine that is kept says what it is kept for; all other machine locks are released before it.
  */
 import { Failure } from "../os/failure.ts";
+import { lockOthers } from "../machines/copies.ts";
 import type { BootstrapBackoff } from "../machines/enumeration/bootstrap-backoff.ts";
+import type { BootstrapWaits } from "../machines/enumeration/bootstrap-waits.ts";
 import type { EnumerationContext } from "../machines/enumeration/enumeration-context.ts";
 import { enumerateMachines } from "../machines/enumeration/enumerate.ts";
 import type { Enumeration, LockedMachine, PendingBootstrap } from "../machines/enumeration/enumeration.ts";
 import { fakeEnumeration } from "../machines/enumeration/fake-machine.ts";
 import { readNamedManifest } from "../machines/manifest-files.ts";
-import type { MachineLock } from "../machines/locks.ts";
+import type { MachineHold } from "../machines/locks.ts";
 import { takeToolchainLock, type ToolchainLock } from "../machines/toolchain-lock.ts";
 import type { BootstrappedMachine } from "../manifests/bootstrapped-machine.ts";
 import { agentOperation, refusedHere } from "../manifests/result.ts";
@@ -23,6 +25,7 @@ import { acquireMachine, type Abandoned, type Acquired } from "./asking/acquire-
 import type { Context } from "./context.ts";
 import { loadOf } from "./asking/interrupter.ts";
 import { MachineWatch } from "./asking/machine-watch.ts";
+import { copiesOf } from "./instance-lock.ts";
 import { machinesFor, taskRequest, type Offered } from "./asking/offer.ts";
 import type { Refusal, Refusals } from "./asking/polling.ts";
 import { resultRequest } from "./results/record-result.ts";
@@ -88,6 +91,8 @@ export interface RoundContext extends Pick<
 /** What is remembered of failures, for the time of the process. */
 export interface Backoffs {
   bootstrap: BootstrapBackoff;
+  /** Of machines that are to be bootstrapped, and are in use. */
+  waits: BootstrapWaits;
   /** By controller's URL. */
   interruption: Backoff<string>;
 }
@@ -113,7 +118,7 @@ export async function nextWork(
     AbortSignal.any([signal, signals.drain]),
   );
   status.set("enumerating");
-  const enumerationContext = enumerationOptions(context, backoffs.bootstrap, signal);
+  const enumerationContext = enumerationOptions(context, backoffs, signal);
   await using enumeration = await enumerate(context, enumerationContext, toolchainLock);
   looking[Symbol.dispose]();
   metrics.enumerated(enumeration);
@@ -136,8 +141,8 @@ export async function nextWork(
   if (given === undefined) {
     signals.drain.throwIfAborted();
     const full = isFull(loadOf(enumeration, settings.instanceMax));
-    const unsaved = full ? undefined : free.find((machine) => isUnsaved(context, machine));
-    if (unsaved) return holding("save", unsaved, enumeration.take(unsaved), toolchainLock);
+    const unsaved = full ? undefined : lockUnsaved(context, enumeration, toolchainLock);
+    if (unsaved) return holding("save", unsaved.machine, unsaved.lock, toolchainLock);
     const ahead = full ? undefined : await wantedAhead(context, free);
     if (ahead) return holding("ahead", ahead, enumeration.take(ahead), toolchainLock);
     // As long as the toolchain lock is held, nobody can take one.
@@ -164,6 +169,25 @@ function isUnsaved({ settings }: RoundContext, { paths, manifest }: LockedMachin
   return isToBeSaved(settings, { paths, bootstrapped: manifest });
 }
 
+/** A machine that is to be saved, with all its copies: builds on others began in its old state, or in none. */
+function lockUnsaved(
+  context: RoundContext,
+  enumeration: Enumeration,
+  toolchainLock: ToolchainLock,
+): { machine: LockedMachine; lock: MachineHold } | undefined {
+  const { machines } = enumeration;
+  const inUse = new Set(machines.flatMap((each) => (each.state === "held" ? each.paths.bootstrapped : [])));
+  for (const machine of machines) {
+    if (machine.state !== "locked" || inUse.has(machine.paths.bootstrapped)) continue;
+    if (!isUnsaved(context, machine)) continue;
+    const lock = lockOthers(toolchainLock, machine.lock, copiesOf(context.settings));
+    if (!lock) continue;
+    enumeration.take(machine);
+    return { machine, lock };
+  }
+  return undefined;
+}
+
 async function wantedAhead(
   context: RoundContext,
   free: readonly LockedMachine[],
@@ -177,7 +201,7 @@ async function wantedAhead(
 function holding(
   kind: "save" | "ahead",
   { paths, manifest }: LockedMachine,
-  lock: MachineLock,
+  lock: MachineHold,
   toolchainLock: ToolchainLock,
 ): Work {
   using onFailure = new DisposableStack();
@@ -223,14 +247,15 @@ function abandoned(received: ReceivedTask, why: Abandoned): Work {
 
 function enumerationOptions(
   { settings, storage, workerVersion, log }: RoundContext,
-  bootstrapBackoff: BootstrapBackoff,
+  { bootstrap: bootstrapBackoff, waits: bootstrapWaits }: Backoffs,
   signal: AbortSignal,
 ): EnumerationContext {
   const { name, id } = settings.toolchain;
   const { machines: directory, instance, instanceMax } = settings;
   return {
     ...{ directory, toolchain: { name, id }, instance, instanceMax },
-    ...{ workerVersion, storage, bootstrapBackoff, log, signal },
+    ...{ copies: copiesOf(settings), workerVersion, storage },
+    ...{ bootstrapBackoff, bootstrapWaits, log, signal },
   };
 }
 

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertFailure, Failure } from "../os/failure.ts";
 import { BootstrapBackoff } from "../machines/enumeration/bootstrap-backoff.ts";
+import { BootstrapWaits } from "../machines/enumeration/bootstrap-waits.ts";
 import type { PendingBootstrap } from "../machines/enumeration/pending-bootstrap.ts";
 import { Backoff } from "../os/backoff.ts";
 import { bootstrapMachine } from "./performing/bootstrap.ts";
@@ -40,6 +41,7 @@ export async function workLoop(
 ): Promise<void> {
   const backoffs = {
     bootstrap: new BootstrapBackoff(),
+    waits: new BootstrapWaits(),
     interruption: new Backoff<string>(interruptionPauseMaxSeconds, undefined, interruptionPauseMinSeconds),
   };
   const faults = new Backoff<"fault">(faultPauseMaxSeconds);

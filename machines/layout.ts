@@ -5,7 +5,8 @@
  *     M-P           symbolic link to the current revision; switching it publishes another one
  *     M-T           the machine bootstrapped for toolchain T; appears and disappears whole, by rename
  *     M-T/warm/     the state of M-T booted up to where it waits for a task (warm/); appears and disappears whole
- *     M-T.lock      the machine lock (locks.ts)
+ *     M-T.lock      the machine lock (locks.ts): that of its first copy
+ *     M-T-K.lock    the lock of copy K, from 2 on (copies.ts)
  *     M-T-I-xxxxxx  a temporary snapshot of instance I
  *     .*.removed    a tree whose removal was begun
  *
@@ -33,7 +34,9 @@ export interface MachinePaths {
   readonly current: string;
   /** `…/M-T` */
   readonly bootstrapped: string;
-  /** `…/M-T.lock` */
+  /** Which of the machine's copies is meant, where that matters: 1 is the machine as it always was. */
+  readonly copy: number;
+  /** `…/M-T.lock`, or `…/M-T-K.lock` of copy K. */
   readonly lock: string;
 }
 
@@ -53,8 +56,15 @@ export function machinePaths(
     directory,
     current: join(directory, `${name}-${bootstrapProtocol}`),
     bootstrapped,
+    copy: 1,
     lock: `${bootstrapped}.lock`,
   };
+}
+
+/** The same machine, as one of its copies: only the lock is another. */
+export function copyPaths(paths: MachinePaths, copy: number): MachinePaths {
+  const tail = copy === 1 ? "" : `-${copy}`;
+  return { ...paths, copy, lock: `${paths.bootstrapped}${tail}.lock` };
 }
 
 /** `…/M-P.R` */

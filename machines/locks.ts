@@ -33,8 +33,21 @@ export interface Holder {
   readonly priority?: number;
 }
 
-/** A machine lock that this process holds. */
-export class MachineLock implements Disposable {
+/** A machine, or one of its copies, that this process has locked. */
+export interface MachineHold extends Disposable {
+  readonly paths: MachinePaths;
+  /**
+   * Says that this process bootstraps (no priority) or performs a task; before the toolchain lock is released.
+   *
+   * @throws {Failure} if it cannot be written.
+   */
+  write(toolchainLock: ToolchainLock, priority?: number): void;
+  /** Says that the task is suspended; needs no toolchain lock. */
+  truncate(): void;
+}
+
+/** The lock of a machine's copy that this process holds. */
+export class MachineLock implements MachineHold {
   readonly paths: MachinePaths;
   #file: FileLock | undefined;
   #written = false;
@@ -49,11 +62,6 @@ export class MachineLock implements Disposable {
     }
   }
 
-  /**
-   * Says that this process bootstraps (no priority) or performs a task; before the toolchain lock is released.
-   *
-   * @throws {Failure} if it cannot be written.
-   */
   write(toolchainLock: ToolchainLock, priority?: number): void {
     toolchainLock.assertHeld();
     if (!this.#file) return;
@@ -66,7 +74,6 @@ export class MachineLock implements Disposable {
     });
   }
 
-  /** Says that the task is suspended; needs no toolchain lock. */
   truncate(): void {
     if (!this.#file || !this.#written) return;
     this.#change("truncate", (fd) => ftruncateSync(fd, String(process.pid).length));
@@ -94,7 +101,7 @@ export class MachineLock implements Disposable {
 }
 
 /**
- * Tries to lock a machine.
+ * Tries to lock a machine, or the copy that the paths mean.
  *
  * @returns the lock, or who holds it.
  * @throws {Failure} if the lock file cannot be used; with `cause` `ENOENT` if the machine's directory is gone.

@@ -20,13 +20,16 @@ export function readMachineManifest(paths: MachinePaths, subvolume: string): Mac
 }
 
 /**
- * Reads the manifest of the bootstrapped machine; values that a newer agent may have added are skipped.
+ * Reads the manifest of the bootstrapped machine, or of a snapshot of it; values that a newer agent may have added are skipped.
  *
  * @returns undefined if it is not there.
  * @throws {Failure} as {@link readMachineManifest}.
  */
-export function readBootstrappedManifest(paths: MachinePaths): BootstrappedMachine | undefined {
-  return readManifest(paths, paths.bootstrapped, (bytes, source) => {
+export function readBootstrappedManifest(
+  paths: MachinePaths,
+  subvolume = paths.bootstrapped,
+): BootstrappedMachine | undefined {
+  return readManifest(paths, subvolume, (bytes, source) => {
     const bootstrapped = parseBootstrappedMachine(bytes, { source, lenient: true });
     checkName(paths, bootstrapped.machine, source);
     return bootstrapped;

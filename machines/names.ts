@@ -4,7 +4,7 @@ import { bootstrapProtocol, warmName } from "./layout.ts";
  * Says what is wrong with a toolchain name, or undefined.
  *
  * Everything of a machine lies side by side in its directory as `M-<tail>`; the grammar keeps the tails apart: no
- * dash (`M-T-I-xxxxxx`), no digit at the start (`M-1`, `M-1.2`), and not the ending of a lock (`M-T.lock`).
+ * dash (`M-T-I-xxxxxx`, `M-T-K.lock`), no digit at the start (`M-1`, `M-1.2`), and not the ending of a lock (`M-T.lock`).
  */
 export function checkToolchainName(name: string): string | undefined {
   if (!/^[A-Za-z_][A-Za-z0-9_.+]*$/.test(name))
@@ -27,7 +27,7 @@ export type MachineEntry =
   | { kind: "current" }
   | { kind: "revision"; revision: number }
   | { kind: "bootstrapped"; toolchain: string }
-  | { kind: "lock"; toolchain: string }
+  | { kind: "lock"; toolchain: string; copy: number }
   | { kind: "temporary"; toolchain: string; instance: number }
   | { kind: "removed" };
 
@@ -45,8 +45,9 @@ export function classifyEntry(machine: string, entry: string): MachineEntry | un
   const temporary = /^([^-]+)-([1-9]\d?)-[A-Za-z0-9]{6}$/.exec(tail);
   if (temporary && checkToolchainName(temporary[1]!) === undefined)
     return { kind: "temporary", toolchain: temporary[1]!, instance: Number(temporary[2]) };
-  const lock = /^(.+)\.lock$/.exec(tail);
-  if (lock && checkToolchainName(lock[1]!) === undefined) return { kind: "lock", toolchain: lock[1]! };
+  const lock = /^([^-]+)(?:-([2-9]|[1-9]\d))?\.lock$/.exec(tail);
+  if (lock && checkToolchainName(lock[1]!) === undefined)
+    return { kind: "lock", toolchain: lock[1]!, copy: Number(lock[2] ?? 1) };
   return checkToolchainName(tail) === undefined ? { kind: "bootstrapped", toolchain: tail } : undefined;
 }
 

@@ -80,7 +80,7 @@ function removedFrom(name: string): string {
   return name.replace(/^\./, "").replace(/\.[A-Za-z0-9]{6}\.removed$/, "");
 }
 
-/** Locks the machine for all toolchains; returns the names of the lock files. */
+/** Locks all copies of the machine for all toolchains; returns the names of the lock files. */
 function lockAll(
   locks: DisposableStack,
   paths: MachinePaths,
@@ -88,8 +88,13 @@ function lockAll(
   action: string,
   except: readonly string[] = [],
 ): string[] {
-  const names = entriesIn(directory).map((entry) => entry.name);
-  const lockNames = names.filter((name) => classifyEntry(paths.name, name)?.kind === "lock");
+  const lockNames = entriesIn(directory)
+    .flatMap(({ name }) => {
+      const entry = classifyEntry(paths.name, name);
+      return entry?.kind === "lock" ? [{ name, copy: entry.copy }] : [];
+    })
+    .sort((a, b) => a.copy - b.copy)
+    .map(({ name }) => name);
   for (const name of lockNames) {
     if (except.includes(name)) continue;
     const lock = tryLockFile(join(directory, name));

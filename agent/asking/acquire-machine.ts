@@ -83,7 +83,7 @@ class Acquisition {
     using onFailure = new DisposableStack();
     let lock = machine.state === "locked" ? enumeration.take(machine) : now.take(machine);
     if (lock) onFailure.use(lock);
-    const needed = now.load.running.find((task) => task.machine === machine);
+    const needed = lock ? undefined : now.load.running.find((task) => task.machine === machine);
     const tasks = tasksToInterrupt(received.controller.priority, now.load, needed);
     // A machine that is free needs an instance that is, too; one that is not, a task that gives way.
     if (lock ? tasks.length === 0 && isFull(now.load) : !needed || !tasks.includes(needed))
@@ -139,7 +139,7 @@ class Acquisition {
   /** The machine as it is now, if it is still the one that was offered: an operator may have replaced it. */
   async #recheck(offered: HeldMachine, lock: MachineLock): Promise<LockedMachine | undefined> {
     const { enumerationContext, toolchainLock } = this.#options;
-    const examination = new MachineExamination(enumerationContext, toolchainLock, offered.paths);
+    const examination = new MachineExamination(enumerationContext, toolchainLock, lock.paths);
     const found = await examination.recheck(lock);
     return found?.manifest.machine.id === offered.manifest?.id ? found : undefined;
   }

@@ -17,6 +17,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { countHolders } from "../../machines/copies.ts";
 import type { Enumeration, HeldMachine } from "../../machines/enumeration/enumeration.ts";
 import { holdsLock, MachineLock, tryMachineLock, type Holder } from "../../machines/locks.ts";
 import type { ToolchainLock } from "../../machines/toolchain-lock.ts";
@@ -26,7 +27,7 @@ import type { Load, RunningTask } from "./priority.ts";
 const waitSeconds = 60;
 const pollMilliseconds = 200;
 
-/** A task that another process performs on a machine that it holds. */
+/** A task that another process performs on a copy of a machine that it holds. */
 export interface HeldTask extends RunningTask {
   readonly machine: HeldMachine;
   readonly pid: number;
@@ -46,7 +47,7 @@ export function loadOf(enumeration: Enumeration, instanceMax: number): Load<Held
 /** What others do now, and the machines among theirs that have become free; disposing releases these. */
 export interface FreshLoad extends Disposable {
   readonly load: Load<HeldTask>;
-  /** Takes the lock of a machine that has become free. */
+  /** Takes the lock of a machine of which a copy has become free: that one, or another one. */
   take(machine: HeldMachine): MachineLock | undefined;
 }
 
@@ -60,22 +61,24 @@ export function lookAgain(
   const free = new Map<HeldMachine, MachineLock>();
   onFailure.defer(() => free.forEach((lock) => lock[Symbol.dispose]()));
   const running: HeldTask[] = [];
-  let held = 0;
+  const holders: Holder[] = [];
   for (const machine of enumeration.machines) {
     if (machine.state !== "held") continue;
     const found = tryLock(toolchainLock, machine);
     if (found instanceof MachineLock) free.set(machine, found);
     if (found === "gone" || found instanceof MachineLock) continue;
-    held++;
+    holders.push(found);
     if (found.pid !== undefined && found.priority !== undefined)
       running.push({ machine, pid: found.pid, priority: found.priority });
   }
   const resources = onFailure.move();
   return {
-    load: { instanceMax, held, running },
+    load: { instanceMax, held: countHolders(holders), running },
     take: (machine) => {
-      const lock = free.get(machine);
-      free.delete(machine);
+      const isSame = ({ paths }: HeldMachine) => paths.bootstrapped === machine.paths.bootstrapped;
+      const found = free.has(machine) ? machine : [...free.keys()].find(isSame);
+      const lock = found && free.get(found);
+      if (found) free.delete(found);
       return lock;
     },
     [Symbol.dispose]: () => resources.dispose(),

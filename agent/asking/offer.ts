@@ -10,7 +10,7 @@ import type { HeldTask } from "./interrupter.ts";
 import { permissionOf, tasksToInterrupt, type Load } from "./priority.ts";
 import type { ControllerSetting, Settings } from "../settings/settings.ts";
 
-/** Machines that may be offered; the free ones before those that must be taken from a task. */
+/** Machines that may be offered, each once; the free ones before those that must be taken from a task. */
 export type Offered = readonly (LockedMachine | HeldMachine)[];
 
 /**
@@ -32,8 +32,19 @@ export function machinesFor(
   if (!mayInterrupt && tasksToInterrupt(priority, load, undefined).length > 0)
     return skip("a task would have to give way, and did not lately");
   const interruptible = mayInterrupt ? permission.interruptible : [];
-  const machines = [...free, ...interruptible.map(({ machine }) => machine).filter(isOfferable)];
+  const machines = withoutCopies([
+    ...free,
+    ...interruptible.map(({ machine }) => machine).filter(isOfferable),
+  ]);
   return machines.length > 0 ? machines : skip("there is no machine to offer");
+}
+
+/** Of the copies of a machine, the first: a free one, else that of the least important task. */
+function withoutCopies(machines: Offered): Offered {
+  const first = new Map<string, Offered[number]>();
+  for (const machine of machines)
+    if (!first.has(machine.paths.bootstrapped)) first.set(machine.paths.bootstrapped, machine);
+  return [...first.values()];
 }
 
 function isOfferable({ manifest }: HeldMachine): boolean {

@@ -108,7 +108,14 @@ function snapshotFix(place: string, isBtrfs: boolean): string {
   return `Let the agent's user write to ${place}; apt-get install btrfs-progs qemu-utils`;
 }
 
-function checkMachines({ machines, toolchain }: Settings): Finding[] {
+function describeCopies({ machineCopies }: Settings): string {
+  if (machineCopies === "auto") return "each serves as many builds at a time as instances run";
+  if (machineCopies > 1) return `each serves ${machineCopies} builds at a time`;
+  return "each serves one build at a time (more with --machine-copies)";
+}
+
+function checkMachines(settings: Settings): Finding[] {
+  const { machines, toolchain } = settings;
   const found = summarizeMachines(machines, toolchain.name);
   const usable = found.filter(({ problem: trouble }) => trouble === undefined);
   const findings = found
@@ -118,7 +125,7 @@ function checkMachines({ machines, toolchain }: Settings): Finding[] {
     );
   if (usable.length > 0)
     findings.unshift(
-      ok("build machines", `${usable.map(({ name }) => name).join(", ")}; each serves one build at a time`),
+      ok("build machines", `${usable.map(({ name }) => name).join(", ")}; ${describeCopies(settings)}`),
     );
   else
     findings.unshift(

@@ -19,6 +19,7 @@ import { Exchange } from "./exchange.ts";
 import { assertRoom } from "./room.ts";
 import type { TftpPort } from "../tftp/port.ts";
 import { addressesWhere } from "../tftp/requesters.ts";
+import { MachineChanged } from "./task-snapshot.ts";
 import { ramFor } from "../settings/warm.ts";
 import type { Settings } from "../settings/settings.ts";
 
@@ -114,7 +115,7 @@ const restoreLeastSeconds = 20;
  * Restores a machine where it waits for its task, and has it begin.
  *
  * @returns undefined if that failed, which has been told: whatever the reason, the task does not suffer from it.
- * @throws the signal's reason if aborted.
+ * @throws {@link MachineChanged}; the signal's reason if aborted.
  */
 async function restore(options: BootOptions, saved: SavedMachine): Promise<Exchange | undefined> {
   const { signal, log, phases } = options;
@@ -143,6 +144,7 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
     return exchange;
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof MachineChanged) throw error;
     await stack.disposeAsync();
     await saved.failed(reasonOf(error));
     return undefined;

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { attempt, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
+import { macOfCopy } from "../../machines/copies.ts";
 import type { MachinePaths } from "../../machines/layout.ts";
 import type { MachineLock } from "../../machines/locks.ts";
-import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import type { PublicScreen } from "../../machines/virtual-machine.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import { agentOperation, machineOperation, type Result } from "../../manifests/result.ts";
@@ -28,7 +28,9 @@ import type { Interruption } from "../task-state/interruption.ts";
 import { softFail, type Held } from "./soft-fail.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { takeUploads } from "../results/uploads.ts";
+import type { Settings } from "../settings/settings.ts";
 import { usableState } from "../settings/warm.ts";
+import { snapshotMaker } from "./task-snapshot.ts";
 
 /** A machine that this process has locked for the task. */
 export interface TaskMachine {
@@ -208,7 +210,7 @@ async function startMachine(
     phases: context.phases,
     tftpPort: context.tftpPort,
     machine: manifest,
-    mac: manifest.mac ?? randomMac(),
+    mac: macFor(settings.network, machine),
     snapshot: snapshotMaker(context, run, stack),
     ...withoutUndefined({ saved: await savedMachine(context, run, stack) }),
     startupTimeoutSeconds: settings.startupTimeoutSeconds.build,
@@ -220,6 +222,13 @@ async function startMachine(
   });
   if ("exchange" in booted) stack.use(booted.exchange);
   return booted;
+}
+
+/** On a bridge each copy has its own; else each has a network of its own, and stays what was bootstrapped and saved. */
+function macFor(network: Settings["network"], { paths, bootstrapped }: TaskMachine): string {
+  const { mac } = bootstrapped.machine;
+  if (mac === undefined) return randomMac();
+  return network.kind === "bridge" ? macOfCopy(mac, paths.copy) : mac;
 }
 
 /** The task as the machine reads it. */
@@ -271,26 +280,6 @@ function warnOnce(log: Log, { bootstrapped }: MachinePaths, reason: string): voi
   if (warned.get(bootstrapped) !== reason)
     log.warn({ reason }, "machine is booted for every task: its saved state does not count");
   warned.set(bootstrapped, reason);
-}
-
-/** Each try gets a snapshot of its own; the one before is thrown away with what the mis-boot did to it. */
-function snapshotMaker(
-  { settings, storage, phases }: PerformingContext,
-  { machine: { paths }, log, interruption: { signal } }: TaskRun,
-  stack: AsyncDisposableStack,
-  disks?: string,
-): () => Promise<string> {
-  const { instance } = settings;
-  const snapshots = stack.use(new AsyncDisposableStack());
-  let last: AsyncDisposable | undefined;
-  return async () => {
-    await last?.[Symbol.asyncDispose]();
-    const options = { from: paths.bootstrapped, paths, instance, mode: "overlay" as const, log, signal };
-    using _making = phases.time("snapshot");
-    const made = await temporarySnapshot(storage, { ...options, ...withoutUndefined({ disks }) });
-    last = snapshots.use(made);
-    return made.path;
-  };
 }
 
 /** The machine ended, or took too long. */

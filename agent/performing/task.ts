@@ -20,6 +20,7 @@ import { buildOnMachine, type Outcome, type TaskMachine, type TaskRun } from "./
 import type { PerformingContext } from "./context.ts";
 import { LiveLog } from "./live-log.ts";
 import type { Held } from "./soft-fail.ts";
+import { MachineChanged } from "./task-snapshot.ts";
 
 export interface Performed {
   result: Result;
@@ -158,6 +159,10 @@ async function decide(context: PerformingContext, run: TaskRun): Promise<Outcome
       return isUnwanted ? { result, isUnwanted } : { result };
     }
     assertFailure(error);
+    if (error instanceof MachineChanged) {
+      log.warn({ reason: error.message }, "task given back");
+      return { result: agentResult(task, "interrupt", agentOperation, error.message) };
+    }
     log.error({ reason: error.message }, "task not performed by a fault of the farm");
     return { result: agentResult(task, "abort", agentOperation, error.message), fault: true };
   }

@@ -95,7 +95,7 @@ const files: Block[] = [
       ["`/run/croft/T-I/`", "Sockets, pid file and console of the machine."],
       [
         "`/build/machines/`",
-        "Volumes with machines: `M-1` links to the current revision, `M-T` is the bootstrapped machine, `M-T.lock` its lock.",
+        "Volumes with machines: `M-1` links to the current revision, `M-T` is the bootstrapped machine, `M-T.lock` its lock, `M-T-K.lock` the lock of its copy K (from 2 on).",
       ],
       [
         "`/var/lib/croft/spool/T-I/lock`, `/run/croft/T-I/lock`, `/build/tftp/build/T-I.lock`, `/build/machines/.croft-T-I.lock`",

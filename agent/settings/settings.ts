@@ -20,6 +20,8 @@ export interface Settings {
   instance: number;
   /** How many instances may be busy on this host; 0: any number, without priority monitoring. */
   instanceMax: number;
+  /** How many builds at a time a machine may serve; `auto`: as many as there are instances. */
+  machineCopies: number | "auto";
   /** `(toolchain number - 1) x 100 + instance`: tells what instances of a host share apart (ports, interfaces). */
   offset: number;
   interactive: "false" | "true" | "both";
@@ -125,6 +127,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     toolchainLock: maybe("toolchain-lock") ?? (fake ? "" : `/var/lock/croft-agent-${name}.lock`),
     instance: number("instance"),
     instanceMax: number("instance-max"),
+    machineCopies: values["machine-copies"] as number | "auto",
     offset,
     interactive: text("interactive") as Settings["interactive"],
     machines: text("machines"),

@@ -14,6 +14,8 @@ export type MachineState = (typeof machineStates)[number];
 export interface SeenMachine {
   name: string;
   volume: string;
+  /** Which copy of it, if not the first. */
+  copy?: number;
   state: MachineState;
   /** Process that holds it, if that is another one and says so. */
   holder?: number;
@@ -34,12 +36,12 @@ export class MachineView {
   take({ machines, pending }: Enumeration): void {
     this.#enumerated = new Date();
     const seen: SeenMachine[] = machines.map((machine) => {
-      const { name, volume } = machine.paths;
-      if (machine.state === "locked") return { name, volume, state: "ready" };
+      const { name, volume, copy } = machine.paths;
+      const which = { name, volume, ...(copy === 1 ? {} : { copy }) };
+      if (machine.state === "locked") return { ...which, state: "ready" };
       const { pid: holder, priority } = machine.holder;
       return {
-        name,
-        volume,
+        ...which,
         state: priority === undefined ? "held" : "building",
         ...withoutUndefined({ holder, priority }),
       };
@@ -50,9 +52,11 @@ export class MachineView {
 
   list(activity: Activity): SeenMachine[] {
     const own = ownState(activity);
-    return this.#seen.map((machine) =>
-      own !== undefined && machine.name === activity.machine ? { ...machine, state: own } : machine,
-    );
+    if (own === undefined) return [...this.#seen];
+    // Of its copies, the one that was free; else one that somebody else had to give up.
+    const copies = this.#seen.filter(({ name }) => name === activity.machine);
+    const used = copies.find(({ holder, state }) => holder === undefined && state !== "held") ?? copies[0];
+    return this.#seen.map((machine) => (machine === used ? { ...machine, state: own } : machine));
   }
 
   count(activity: Activity): Record<MachineState, number> {

@@ -1,5 +1,6 @@
 import { formatBytes } from "../../os/text/size.ts";
 import { formatTable } from "../../os/text/table.ts";
+import { holdersOf } from "./inventory.ts";
 import type { MachineReport, MachineSummary, TreeReport, Warmth } from "./inventory.ts";
 import type { HeldMachine } from "./operator-commands.ts";
 import type { Holder } from "../locks.ts";
@@ -16,11 +17,7 @@ export function formatList(machines: readonly MachineSummary[]): string {
     machine.id ?? "-",
     machine.bootstrapped,
     machine.warm === undefined ? "-" : "bytes" in machine.warm ? "yes" : "no",
-    machine.held
-      ? describeHeld(machine.name, machine.held)
-      : machine.holder
-        ? describeHolder(machine.holder)
-        : "-",
+    describeUse(machine),
     machine.problem === undefined ? (machine.summary ?? "") : `unusable: ${machine.problem}`,
   ]);
   return formatTable([heading, ...rows]);
@@ -46,7 +43,7 @@ export function formatReport(report: MachineReport): string {
         " ",
         ...treeColumns(tree, tree.manifest?.machine.id),
         tree.manifest ? describeVersions(tree.manifest.bootstrap.versions) : "",
-        tree.holder ? `held by ${describeHolder(tree.holder)}` : "",
+        holdersOf(tree).length > 0 ? `held by ${describeHolders(tree)}` : "",
       ]),
     ),
   );
@@ -88,6 +85,26 @@ function describeWarmth(warm: Warmth): string {
 function describeHeld(name: string, { pid, reason, runs }: HeldMachine): string {
   const [state, commands] = runs ? ["resumed", "console|kill"] : ["suspended", "console|resume|kill"];
   return `pid ${pid}, ${state}, held for you (${reason}): croft machine ${commands} ${name}`;
+}
+
+/** Who has the machine; of several copies in use, each. */
+function describeUse(machine: MachineSummary): string {
+  const { name, held, copies } = machine;
+  if (held === undefined || copies !== undefined) {
+    const others = describeHolders(machine);
+    return held === undefined ? others : `${others}; ${describeHeld(name, held)}`;
+  }
+  return describeHeld(name, held);
+}
+
+/** `pid 123, priority 0100`, or `copy 1: pid 123, priority 0100; copy 2: …`; whoever has all copies is told once. */
+function describeHolders(machine: Pick<MachineSummary, "holder" | "copies">): string {
+  const holders = holdersOf(machine);
+  const [first] = holders;
+  if (!first) return "-";
+  const isOne = first.pid !== undefined && holders.every(({ pid }) => pid === first.pid);
+  if (!machine.copies || (isOne && holders.length > 1)) return describeHolder(first);
+  return machine.copies.map((each) => `copy ${each.copy}: ${describeHolder(each)}`).join("; ");
 }
 
 /** `pid 123, priority 0100` */

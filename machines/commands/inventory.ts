@@ -5,7 +5,9 @@ import { Failure, assertFailure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../../manifests/machine.ts";
+import { copiesWithLocks } from "../copies.ts";
 import {
+  copyPaths,
   currentRevision,
   listMachines,
   machinePaths,
@@ -39,7 +41,10 @@ export interface MachineSummary {
   bootstrapped: BootstrapState;
   /** Whether there is a saved state that tasks may begin from; told of a bootstrapped machine. */
   warm?: Warmth;
+  /** Who holds its first copy. */
   holder?: Holder;
+  /** The copies that are in use, if others than the first are. */
+  copies?: (Holder & { copy: number })[];
   /** Its holder holds it for the operator. */
   held?: HeldMachine;
 }
@@ -62,7 +67,10 @@ export interface MachineReport {
   /** Text of the current revision's manifest. */
   manifestText?: string;
   revisions: TreeReport<Machine>[];
-  bootstrapped: (TreeReport<BootstrappedMachine> & { toolchain: string; warm: Warmth; holder?: Holder })[];
+  bootstrapped: (TreeReport<BootstrappedMachine> & { toolchain: string; warm: Warmth } & Pick<
+      MachineSummary,
+      "holder" | "copies"
+    >)[];
   /** Snapshots of running instances, or left by crashed ones; unfinished revisions and removals. */
   temporary: TreeReport<never>[];
 }
@@ -79,7 +87,9 @@ export function summarizeMachines(
       const summary = summarize(paths);
       const note = held.find(
         ({ machine, toolchain: of, pid }) =>
-          machine === paths.name && of === toolchain && pid === summary.holder?.pid,
+          machine === paths.name &&
+          of === toolchain &&
+          holdersOf(summary).some((holder) => holder.pid === pid),
       );
       return note ? { ...summary, held: note } : summary;
     });
@@ -106,7 +116,21 @@ function summarize(paths: MachinePaths): MachineSummary {
   if (result.bootstrapped === "yes") result.warm = warmthOf(paths);
   const holder = attempt(() => peekHolder(paths.lock));
   if (holder) result.holder = holder;
+  const copies = attempt(() => copiesInUse(paths)) ?? [];
+  if (copies.some(({ copy }) => copy > 1)) result.copies = copies;
   return result;
+}
+
+function copiesInUse(paths: MachinePaths): (Holder & { copy: number })[] {
+  return copiesWithLocks(paths).flatMap((copy) => {
+    const holder = peekHolder(copyPaths(paths, copy).lock);
+    return holder ? [{ copy, ...holder }] : [];
+  });
+}
+
+/** Who holds a machine, or copies of it. */
+export function holdersOf({ holder, copies }: Pick<MachineSummary, "holder" | "copies">): Holder[] {
+  return copies ?? (holder ? [holder] : []);
 }
 
 function warmthOf(paths: MachinePaths): Warmth {
@@ -155,11 +179,13 @@ function addEntry(report: MachineReport, paths: MachinePaths, name: string, tool
   if (entry?.kind !== "bootstrapped" || (toolchain !== undefined && entry.toolchain !== toolchain)) return;
   const own = machinePathsOf(paths, entry.toolchain);
   const holder = peekHolder(own.lock);
+  const inUse = copiesInUse(own);
+  const copies = inUse.some(({ copy }) => copy > 1) ? inUse : undefined;
   report.bootstrapped.push({
     toolchain: entry.toolchain,
     ...reportTree(path, () => readBootstrappedManifest(own)),
     warm: warmthOf(own),
-    ...withoutUndefined({ holder }),
+    ...withoutUndefined({ holder, copies }),
   });
 }
 

@@ -113,8 +113,8 @@ async function find(verb: string, root: string, name: string, toolchain: string 
       (toolchain === undefined || instance.slice(0, instance.lastIndexOf("-")) === toolchain),
   );
   if (wanted.length > 1)
-    throw new Failure(action, `it runs for several toolchains: ${names(wanted)}`, {
-      hints: ["Say which one with --toolchain-name, or name the instance."],
+    throw new Failure(action, `several of it run: ${names(wanted)}`, {
+      hints: ["Name the instance instead of the machine, e.g. " + wanted[0]!.instance],
     });
   const [found] = wanted;
   if (found) return found;

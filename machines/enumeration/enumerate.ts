@@ -15,8 +15,8 @@ import { listMachines, type MachinePaths } from "../layout.ts";
 import type { ToolchainLock } from "../toolchain-lock.ts";
 
 /**
- * Finds the machines that are ready (locked), those that others hold, and the one to be bootstrapped next (locked,
- * with its snapshot). Machines in none of these states are left out; why is logged.
+ * Finds the machines that are ready (one copy of each locked), the copies that others hold, and the machine to be bootstrapped
+ * next (all copies locked, with its snapshot). Machines in none of these states are left out; why is logged.
  *
  * For machines that are up to date, no process is started and nothing is written.
  *
@@ -36,7 +36,7 @@ export async function enumerateMachines(
     const examination = new MachineExamination(context, toolchainLock, paths);
     const found = await examination.run({ mayBootstrap: enumeration.pending === undefined });
     if (examination.hasCurrentRevision) current++;
-    if (found) enumeration.add(found);
+    for (const each of found) enumeration.add(each);
   }
   if (current === 0) context.log.warn(`no build machines for toolchain ${context.toolchain.name}`);
   const { instanceMax } = context;

@@ -1,12 +1,13 @@
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../../manifests/machine.ts";
+import { countHolders } from "../copies.ts";
 import type { MachinePaths } from "../layout.ts";
 import type { Holder, MachineLock } from "../locks.ts";
 import type { PendingBootstrap } from "./pending-bootstrap.ts";
 
 export type { PendingBootstrap };
 
-/** A machine that is bootstrapped and ready, locked by this process. */
+/** A machine that is bootstrapped and ready: its first copy that was free, locked by this process. */
 export interface LockedMachine {
   readonly state: "locked";
   readonly paths: MachinePaths;
@@ -14,12 +15,12 @@ export interface LockedMachine {
   readonly manifest: BootstrappedMachine;
 }
 
-/** A machine that another process holds. */
+/** A copy of a machine that another process holds. */
 export interface HeldMachine {
   readonly state: "held";
   readonly paths: MachinePaths;
   readonly holder: Holder;
-  /** Of the current revision; absent if it cannot be offered: no priority, no link, or unusable. */
+  /** Of the current revision; absent if it cannot be offered: no priority, no link, unusable, or to be bootstrapped. */
   readonly manifest: Machine | undefined;
 }
 
@@ -41,9 +42,11 @@ export class Enumeration implements AsyncDisposable {
     return this.#pending;
   }
 
-  /** How many machines others hold. */
+  /** How many other processes hold machines. */
   get heldCount(): number {
-    return this.#machines.filter((machine) => machine.state === "held").length;
+    return countHolders(
+      this.#machines.flatMap((machine) => (machine.state === "held" ? machine.holder : [])),
+    );
   }
 
   /** Takes over a machine, with its lock. */

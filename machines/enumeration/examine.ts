@@ -8,8 +8,9 @@ import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.t
 import type { Machine } from "../../manifests/machine.ts";
 import type { EnumerationContext } from "./enumeration-context.ts";
 import type { HeldMachine, LockedMachine } from "./enumeration.ts";
+import { copiesWithLocks, lockOthers, tryCopies, type HeldCopy } from "../copies.ts";
 import { currentRevision, type MachinePaths } from "../layout.ts";
-import { MachineLock, tryMachineLock, type Holder } from "../locks.ts";
+import type { MachineHold, MachineLock } from "../locks.ts";
 import { readBootstrappedManifest, readMachineManifest } from "../manifest-files.ts";
 import { PendingBootstrap } from "./pending-bootstrap.ts";
 import { temporarySnapshot } from "../temporary-snapshot.ts";
@@ -37,8 +38,8 @@ export class MachineExamination {
     this.#log = context.log;
   }
 
-  /** @returns undefined if the machine is in no state to be used; why has been logged. */
-  async run(options: { mayBootstrap: boolean }): Promise<Found | undefined> {
+  /** @returns what others hold of it, and what it can be used for; if that is nothing, why has been logged. */
+  async run(options: { mayBootstrap: boolean }): Promise<Found[]> {
     const { signal, pause = aSecond } = this.#context;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -46,21 +47,24 @@ export class MachineExamination {
       } catch (error) {
         if (!(error instanceof Gone)) throw error;
         signal?.throwIfAborted();
-        if (attempt === retries) return this.#leaveOut(error.cause ?? error.message);
+        if (attempt === retries) {
+          this.#leaveOut(error.cause ?? error.message);
+          return [];
+        }
       }
       await pause(signal);
     }
   }
 
   /**
-   * Looks at a machine that has become free after it was looked at, and that the caller has locked.
+   * Looks at a machine of which a copy has become free after it was looked at, and which the caller has locked.
    *
    * @returns undefined if it is not ready (any more): removed, replaced, or to be bootstrapped first.
    */
   async recheck(lock: MachineLock): Promise<LockedMachine | undefined> {
     try {
       const revision = currentRevision(this.#paths);
-      const found = revision === undefined ? undefined : await this.#compare(lock, revision, false);
+      const found = revision === undefined ? undefined : await this.#compare(lock, revision, false, []);
       return found?.state === "locked" ? found : undefined;
     } catch (error) {
       if (error instanceof Gone) return undefined;
@@ -68,28 +72,34 @@ export class MachineExamination {
     }
   }
 
-  async #examine(mayBootstrap: boolean): Promise<Found | undefined> {
+  async #examine(mayBootstrap: boolean): Promise<Found[]> {
     const revision = currentRevision(this.#paths);
     this.hasCurrentRevision = revision !== undefined;
-    if (revision === undefined && !existsSync(this.#paths.bootstrapped) && !existsSync(this.#paths.lock))
-      return undefined; // nothing to tidy up, and nobody can hold it
+    if (revision === undefined && !existsSync(this.#paths.bootstrapped) && !this.#hasLocks()) return []; // nothing to tidy up, and nobody can hold it
+    const copies = this.#tryCopies();
+    if (copies === undefined) return [];
+    const { free, held } = copies;
+    if (!free) return held.map((copy) => this.#held(copy, revision));
     using release = new DisposableStack();
-    const lock = this.#tryLock();
-    if (lock === undefined) return undefined;
-    if (!(lock instanceof MachineLock)) return this.#held(lock, revision);
-    release.use(lock);
+    release.use(free);
     if (revision === undefined) {
-      await this.#forget();
-      return undefined;
+      await this.#forget(free, held);
+      return held.map((copy) => this.#held(copy, undefined));
     }
-    const found = await this.#compare(lock, revision, mayBootstrap);
+    const found = await this.#compare(free, revision, mayBootstrap, held);
     if (found) release.move();
-    return found;
+    // Of a machine that is not ready, nobody's task gives way for another one.
+    const others = held.map((copy) => this.#held(copy, found?.state === "locked" ? revision : undefined));
+    return found ? [found, ...others] : others;
   }
 
-  #tryLock(): MachineLock | Holder | undefined {
+  #hasLocks(): boolean {
+    return copiesWithLocks(this.#paths).length > 0;
+  }
+
+  #tryCopies(): ReturnType<typeof tryCopies> | undefined {
     try {
-      return tryMachineLock(this.#toolchainLock, this.#paths);
+      return tryCopies(this.#toolchainLock, this.#paths, this.#context.copies);
     } catch (error) {
       assertFailure(error);
       if (isSystemError(error.cause, "ENOENT", "ENOTDIR")) return undefined; // the machine has been removed
@@ -97,14 +107,16 @@ export class MachineExamination {
     }
   }
 
-  #held(holder: Holder, revision: string | undefined): HeldMachine {
+  #held({ paths, holder }: HeldCopy, revision: string | undefined): HeldMachine {
     const readable = holder.priority !== undefined && revision !== undefined;
-    const manifest = readable ? this.#readable(() => readMachineManifest(this.#paths, revision)) : undefined;
-    return { state: "held", paths: this.#paths, holder, manifest };
+    const manifest = readable ? this.#readable(() => readMachineManifest(paths, revision)) : undefined;
+    return { state: "held", paths, holder, manifest };
   }
 
-  async #forget(): Promise<void> {
+  async #forget(free: MachineLock, held: readonly HeldCopy[]): Promise<void> {
     if (currentRevision(this.#paths) !== undefined || !existsSync(this.#paths.bootstrapped)) return;
+    using whole = held.length > 0 ? undefined : lockOthers(this.#toolchainLock, free, this.#context.copies);
+    if (!whole) return; // builds begin on it while it is there
     this.#log.info(
       { machine: this.#paths.name },
       "removing a bootstrapped machine that has no current revision",
@@ -117,7 +129,12 @@ export class MachineExamination {
     }
   }
 
-  async #compare(lock: MachineLock, revision: string, mayBootstrap: boolean): Promise<Found | undefined> {
+  async #compare(
+    lock: MachineLock,
+    revision: string,
+    mayBootstrap: boolean,
+    held: readonly HeldCopy[],
+  ): Promise<LockedMachine | PendingBootstrap | undefined> {
     const machine = this.#readable(() => {
       const read = readMachineManifest(this.#paths, revision);
       if (!read) throw new Gone(`'${revision}' has no manifest`);
@@ -143,10 +160,27 @@ export class MachineExamination {
       this.#log.milestone({ machine: this.#paths.name }, text);
       return undefined;
     }
-    if (reason === undefined) return { state: "locked", paths: this.#paths, lock, manifest: bootstrapped! };
+    if (reason === undefined) return { state: "locked", paths: lock.paths, lock, manifest: bootstrapped! };
     if (!mayBootstrap || this.#isHeldBack(machine)) return undefined;
+    const whole = held.length > 0 ? undefined : lockOthers(this.#toolchainLock, lock, this.#context.copies);
+    if (!whole) return this.#waitForCopies(held);
+    this.#context.bootstrapWaits.ended(this.#paths.directory);
     this.#log.step({ machine: this.#paths.name }, `to be bootstrapped: ${reason}`);
-    return this.#prepareBootstrap(lock, revision, bootstrapped);
+    using onFailure = new DisposableStack();
+    onFailure.use(whole);
+    const pending = await this.#prepareBootstrap(whole, revision, bootstrapped);
+    if (pending) onFailure.move();
+    return pending;
+  }
+
+  /** Nobody offers the machine, so the builds on its copies are the last ones. */
+  #waitForCopies(held: readonly HeldCopy[]): undefined {
+    const minutes = this.#context.bootstrapWaits.waits(this.#paths.directory);
+    const holders = held.map(({ paths: { copy }, holder }) => ({ copy, ...holder }));
+    const text = "machine is to be bootstrapped, as soon as others are done with its copies";
+    const fields = { machine: this.#paths.name, holders };
+    if (minutes === undefined) this.#log.debug(fields, text);
+    else this.#log.warn({ ...fields, minutes }, text);
   }
 
   /** Why the machine has to be bootstrapped (again), `newer` if it must be left alone, undefined if it is up to date. */
@@ -177,7 +211,7 @@ export class MachineExamination {
   }
 
   async #prepareBootstrap(
-    lock: MachineLock,
+    lock: MachineHold,
     revision: string,
     obsolete: BootstrappedMachine | undefined,
   ): Promise<PendingBootstrap | undefined> {

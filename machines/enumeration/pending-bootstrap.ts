@@ -5,7 +5,7 @@ import { formatBootstrappedMachine, type BootstrappedMachine } from "../../manif
 import type { Machine } from "../../manifests/machine.ts";
 import type { BootstrapAttempt } from "./bootstrap-backoff.ts";
 import { manifestPath, type MachinePaths } from "../layout.ts";
-import type { MachineLock } from "../locks.ts";
+import type { MachineHold } from "../locks.ts";
 import type { Storage } from "../storage.ts";
 import { syncTree } from "../sync-tree.ts";
 import type { TemporarySnapshot } from "../temporary-snapshot.ts";
@@ -14,7 +14,8 @@ import type { TemporarySnapshot } from "../temporary-snapshot.ts";
 export class PendingBootstrap implements AsyncDisposable {
   readonly state = "pending";
   readonly paths: MachinePaths;
-  readonly lock: MachineLock;
+  /** Of all its copies. */
+  readonly lock: MachineHold;
   /** Of the current revision; becomes the bootstrapped machine. */
   readonly snapshot: TemporarySnapshot;
   /** As read from the snapshot. */

@@ -23,6 +23,8 @@ export interface OptionDeclaration {
   minimum?: number;
   maximum?: number;
   choices?: readonly string[];
+  /** Words that may stand instead of an integer. */
+  words?: readonly string[];
   /** May stand several times; the value is a list. */
   repeat?: boolean;
   /** Only on the command line, never in a configuration file (modes, not settings). */
@@ -79,6 +81,7 @@ export function readOptionValue(option: OptionDeclaration, value: unknown): Read
     case "flag":
       return typeof value === "boolean" ? { value } : { error: "expected true or false" };
     case "integer": {
+      if (option.words?.includes(String(value))) return { value: String(value) };
       const maximum = option.maximum ?? Number.MAX_SAFE_INTEGER;
       const right = typeof value === "number" && Number.isSafeInteger(value);
       return right && value >= (option.minimum ?? 0) && value <= maximum
@@ -102,9 +105,10 @@ export function readOptionValue(option: OptionDeclaration, value: unknown): Read
   }
 }
 
-/** `from 1 to 99` or `of at least 1`. */
-export function describeRange({ minimum = 0, maximum }: OptionDeclaration): string {
-  return maximum === undefined ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
+/** `from 1 to 99` or `of at least 1`, and `, or auto` where words are taken as well. */
+export function describeRange({ minimum = 0, maximum, words = [] }: OptionDeclaration): string {
+  const range = maximum === undefined ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
+  return [range, ...words].join(", or ");
 }
 
 /** Adds declared options to a command; defaults are left to {@link withDefaults}, so that a given value is known as such. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { lockInstance } from "../../agent/instance-lock.ts";
+import { copiesOf, lockInstance } from "../../agent/instance-lock.ts";
 import { keepIdentity } from "../../agent/reload.ts";
 import type { Settings } from "../../agent/settings/settings.ts";
 import { makeSettings } from "./settings/make-settings.ts";
@@ -23,7 +23,7 @@ function placesIn(directory: string): Places {
   return made;
 }
 
-function settingsOf(given: Places, more: Record<string, number> = {}): Settings {
+function settingsOf(given: Places, more: Record<string, number | string> = {}): Settings {
   return makeSettings({ ...given, ...more }, ["http://127.0.0.1:1/task"]);
 }
 
@@ -77,4 +77,20 @@ test("a reload does not move the agent to places that it has not locked", () => 
   const kept = keepIdentity(settings("/old"), settings("/new"));
   for (const place of places) assert.ok(kept.settings[place].startsWith("/old/"), place);
   assert.deepEqual([...kept.ignored].sort(), [...places].sort());
+});
+
+test("machines have as many copies as the host has agents of the toolchain, if that is asked for", async () => {
+  await using directory = await temporaryDirectory("croft-test-instance-");
+  const given = placesIn(directory.path);
+  const auto = { "machine-copies": "auto" };
+  const settings = settingsOf(given, auto);
+  assert.equal(copiesOf(settingsOf(given)), 1);
+  assert.equal(copiesOf(settingsOf(given, { "machine-copies": 3 })), 3);
+  assert.equal(copiesOf(settings), 1, "nobody runs");
+  using _first = await lock(settings);
+  {
+    using _second = await lock(settingsOf(given, { ...auto, instance: 2 }));
+    assert.equal(copiesOf(settings), 2);
+  }
+  assert.equal(copiesOf(settings), 1, "the file of one that has ended counts for nothing");
 });

@@ -17,6 +17,7 @@ import { Spool } from "../../agent/task-state/spool.ts";
 import { makeSettings } from "./settings/make-settings.ts";
 import { watchSignals, type SignalWatch } from "../../agent/signals.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
+import { BootstrapWaits } from "../../machines/enumeration/bootstrap-waits.ts";
 import { BootstrapBackoff } from "../../machines/enumeration/bootstrap-backoff.ts";
 import { parseTask } from "../../manifests/task.ts";
 import { makeFarm, toolchain, type Farm } from "../machines/farm.ts";
@@ -67,7 +68,11 @@ function signalTo(
   return { signals, send: () => handlers.forEach((handler) => handler(name)) };
 }
 
-const newBackoffs = () => ({ bootstrap: new BootstrapBackoff(), interruption: new Backoff<string>(600) });
+const newBackoffs = () => ({
+  bootstrap: new BootstrapBackoff(),
+  waits: new BootstrapWaits(),
+  interruption: new Backoff<string>(600),
+});
 
 test("the lock tells the task, and SIGUSR1 counts, before the toolchain lock is released", async () => {
   await using farm = await makeFarm();

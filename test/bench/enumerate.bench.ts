@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { silentLog } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { BootstrapBackoff } from "../../machines/enumeration/bootstrap-backoff.ts";
+import { BootstrapWaits } from "../../machines/enumeration/bootstrap-waits.ts";
 import type { EnumerationContext } from "../../machines/enumeration/enumeration-context.ts";
 import { enumerateMachines } from "../../machines/enumeration/enumerate.ts";
 import { machinePaths, manifestPath, revisionPath } from "../../machines/layout.ts";
@@ -35,6 +36,8 @@ export default async function bench(): Promise<void> {
     workerVersion: "1.2.0",
     storage,
     bootstrapBackoff: new BootstrapBackoff(),
+    bootstrapWaits: new BootstrapWaits(),
+    copies: 1,
     log,
   };
   await using locks = await temporaryDirectory("croft-test-bench-");

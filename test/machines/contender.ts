@@ -11,6 +11,7 @@ import { Failure } from "../../os/failure.ts";
 import { tryLockFile } from "../../os/files/flock.ts";
 import { silentLog } from "../../os/log.ts";
 import { BootstrapBackoff } from "../../machines/enumeration/bootstrap-backoff.ts";
+import { BootstrapWaits } from "../../machines/enumeration/bootstrap-waits.ts";
 import { enumerateMachines } from "../../machines/enumeration/enumerate.ts";
 import type { LockedMachine, PendingBootstrap } from "../../machines/enumeration/enumeration.ts";
 import type { MachinePaths } from "../../machines/layout.ts";
@@ -82,6 +83,8 @@ async function round(): Promise<string> {
         workerVersion: undefined,
         storage,
         bootstrapBackoff: new BootstrapBackoff(),
+        bootstrapWaits: new BootstrapWaits(),
+        copies: 1,
         log,
         pause: () => sleep(1),
       },

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { makeLog, type Log } from "../../os/log.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { BootstrapBackoff } from "../../machines/enumeration/bootstrap-backoff.ts";
+import { BootstrapWaits } from "../../machines/enumeration/bootstrap-waits.ts";
 import type { EnumerationContext } from "../../machines/enumeration/enumeration-context.ts";
 import { enumerateMachines } from "../../machines/enumeration/enumerate.ts";
 import type { Enumeration } from "../../machines/enumeration/enumeration.ts";
@@ -67,9 +68,11 @@ export async function makeFarm(options: { parent?: string } = {}): Promise<Farm>
     toolchain: { name: toolchain, id: "toolchain-1" },
     instance: 1,
     instanceMax: 0,
+    copies: 1,
     workerVersion: "1.2.0",
     storage,
     bootstrapBackoff: backoff,
+    bootstrapWaits: new BootstrapWaits(),
     log,
     pause: () => Promise.resolve(),
     ...changes,

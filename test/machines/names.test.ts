@@ -44,7 +44,11 @@ test("every entry of a machine's directory is exactly what it was named as", () 
     assert.deepEqual(classifyEntry(machine, `${machine}-1.${revision}`), { kind: "revision", revision });
   for (const toolchain of ["default", "gcc_12.2", "a+b", "lock", "v1"]) {
     assert.deepEqual(classifyEntry(machine, `${machine}-${toolchain}`), { kind: "bootstrapped", toolchain });
-    assert.deepEqual(classifyEntry(machine, `${machine}-${toolchain}.lock`), { kind: "lock", toolchain });
+    assert.deepEqual(classifyEntry(machine, `${machine}-${toolchain}.lock`), {
+      kind: "lock",
+      toolchain,
+      copy: 1,
+    });
     for (const instance of [1, 10, 99])
       assert.deepEqual(classifyEntry(machine, `${machine}-${toolchain}-${instance}-a1B2c3`), {
         kind: "temporary",

@@ -71,6 +71,6 @@ export const identityOptions: readonly OptionDeclaration[] = [
     maximum: 99,
     prose: "how many instances may be busy on this host; 0: any number, and priorities interrupt nothing",
     details:
-      "While so many machines are held by others, an idle instance asks only those controllers whose priority may interrupt one of their tasks (priority monitoring).",
+      "While so many others are busy, an idle instance asks only those controllers whose priority may interrupt one of their tasks (priority monitoring).",
   },
 ];

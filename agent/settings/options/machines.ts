@@ -64,6 +64,18 @@ export const machineOptions: readonly OptionDeclaration[] = [
     prose: "memory of a machine, in KiB",
   },
   {
+    name: "machine-copies",
+    kind: "integer",
+    value: "N",
+    default: 1,
+    minimum: 1,
+    maximum: 99,
+    words: ["auto"],
+    prose: "how many builds at a time one machine may serve; auto: as many as this host has instances",
+    details:
+      "Each build has a virtual machine of its own in any case, with what `--cpu` and `--ram` say. Builds of the same machine share what it was bootstrapped to, and nothing that they write. Before a machine is bootstrapped again, its builds end, and no others begin. All agents of a host should have the same number.",
+  },
+  {
     name: "no-warm",
     kind: "flag",
     prose: "boot a machine for every task, instead of restoring it as it was when it waited for one",

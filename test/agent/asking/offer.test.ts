@@ -6,7 +6,7 @@ import type { HeldTask } from "../../../agent/asking/interrupter.ts";
 import type { Load } from "../../../agent/asking/priority.ts";
 import { interactiveLogin } from "../../../agent/settings/interactive-login.ts";
 import type { HeldMachine, LockedMachine } from "../../../machines/enumeration/enumeration.ts";
-import { machinePaths } from "../../../machines/layout.ts";
+import { copyPaths, machinePaths } from "../../../machines/layout.ts";
 import { fakeMachineLock } from "../../../machines/locks.ts";
 import type { Machine } from "../../../manifests/machine.ts";
 import { networkInterfaces } from "node:os";
@@ -115,4 +115,19 @@ test("an agent with a key tells its fingerprint; one that takes interactive task
     [request.fingerprint, request.interactiveMode, request.interactiveLogin],
     ["f".repeat(64), "both", interactiveLogin(settings)],
   );
+});
+
+test("a machine is offered once: its free copy, else that of the least important task", async () => {
+  await using farm = await makeFarm();
+  const copy = (priority: number, number: number): HeldTask => {
+    const task = held("a", priority);
+    return { ...task, machine: { ...task.machine, paths: copyPaths(pathsOf("a"), number) } };
+  };
+  const load = loadOf(4, copy(15, 1), copy(12, 2));
+  const asked = (machines: LockedMachine[]) =>
+    machinesFor(farm, { url: controller, priority: 1000 }, machines, load, true)!;
+  const [least, ...more] = asked([]);
+  assert.deepEqual([least?.paths.copy, more.length], [2, 0]);
+  const [first, ...others] = asked([free("a")]);
+  assert.deepEqual([first?.state, others.length], ["locked", 0]);
 });

@@ -88,6 +88,10 @@ const expected: Record<string, Expected> = {
   qemu: { setting: (s) => s.qemu, byDefault: undefined, good: ["qemu-system-x86_64"], bad: [""] },
   cpu: { setting: (s) => s.cpus, byDefault: 1, ...numbers(1, 1024) },
   ram: { setting: (s) => s.ramKiB, byDefault: 1048576, ...numbers(65536, 4294967296) },
+  "machine-copies": {
+    ...{ setting: (s) => s.machineCopies, byDefault: 1 },
+    ...{ good: ["1", "99", "auto"], bad: ["0", "100", "", "many", "Auto"] },
+  },
   "no-warm": { setting: (s) => !s.warm, byDefault: false },
   ahead: { setting: (s) => s.ahead, byDefault: "auto", good: ["auto", "off"], bad: ["", "on"] },
   "upload-max": {
@@ -248,7 +252,7 @@ for (const option of agentOptions)
   });
 
 /** The value of a setting for a text. */
-function typed({ name, kind, repeat }: OptionDeclaration, text: string): unknown {
+function typed({ name, kind, repeat, words = [] }: OptionDeclaration, text: string): unknown {
   if (name === "startup-timeout") return { bootstrap: Number(text), build: Number(text) };
   if (name === "tftp-port") return Number(text) + 1;
   if (name === "machine-uid") return text === "0" ? 0 : Number(text) + 1;
@@ -256,7 +260,7 @@ function typed({ name, kind, repeat }: OptionDeclaration, text: string): unknown
   if (name === "status-listen")
     return { address: text.replace(/:\d+$/, "").replace(/[[\]]/g, ""), port: Number(/\d+$/.exec(text)![0]) };
   if (kind === "flag") return true;
-  const value = kind === "integer" ? Number(text) : text;
+  const value = kind === "integer" && !words.includes(text) ? Number(text) : text;
   return repeat ? [value] : value;
 }
 

@@ -31,3 +31,10 @@ test("10,000 are kept, and the oldest goes", async () => {
   assert.equal(await noteRandomness(directory.path, next), false);
   assert.equal(await noteRandomness(directory.path, first), true);
 });
+
+test("of machines that have drawn the same at the same time, one goes on", async () => {
+  await using directory = await temporaryDirectory("croft-test-seen-");
+  const drawn = randomBytes(32);
+  const all = await Promise.all(Array.from({ length: 8 }, () => noteRandomness(directory.path, drawn)));
+  assert.equal(all.filter((isNew) => isNew).length, 1);
+});
