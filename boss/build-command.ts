@@ -8,6 +8,8 @@ import { temporaryDirectory } from "../os/files/temporary.ts";
 import { probeHosts } from "./hosts/probe.ts";
 import { describePlan, describeTargets } from "./planned-text.ts";
 import { localHost, makePlan, type Plan } from "./planning/plan.ts";
+import { summaryOptions, textOptions } from "./planning/result-options.ts";
+import { withoutUndefined } from "../os/without-undefined.ts";
 import { Progress } from "./progress.ts";
 import { printable } from "../os/text/terminal-text.ts";
 import { formatEvents, formatSummary } from "./results/summary-text.ts";
@@ -31,6 +33,7 @@ export async function runBuild(
     throw new UsageFailure("build", "there are no hosts, and --no-local leaves this machine out");
   if (values["dry-run"] === true || values["list"] === true) return await showPlan(plan, hosts, values);
   const json = values["json"] === true;
+  const told = summaryOptions(values);
   let progress: Progress | undefined;
   const outcome = await build(plan, {
     hosts,
@@ -40,6 +43,7 @@ export async function runBuild(
     buildTimeoutSeconds: values["build-timeout"] as number | undefined,
     connectTimeoutSeconds: values["connect-timeout"] as number,
     signal,
+    ...withoutUndefined({ filter: told.filter }),
     onComplaint: (host: Host, line: string) => {
       if (values["verbose"] !== true) return;
       const text = `[${host.name}] ${line}`;
@@ -52,10 +56,10 @@ export async function runBuild(
       return progress.observer;
     },
   }).finally(() => progress?.[Symbol.dispose]());
-  const summary = summarize(outcome.store, outcome.matrix, outcome.memory);
+  const summary = summarize(outcome.store, outcome.matrix, { ...told, memory: outcome.memory });
   if (json) process.stdout.write(`${JSON.stringify(jsonSummary(outcome, summary))}\n`);
   else {
-    process.stdout.write(formatSummary(outcome.matrix, summary, { all: values["list-targets"] === true }));
+    process.stdout.write(formatSummary(outcome.matrix, summary, textOptions(values)));
     process.stderr.write(formatEvents(outcome));
   }
   return exitStatus(outcome, summary, values["werror"] === true);
@@ -97,6 +101,9 @@ function jsonSummary(outcome: BuildOutcome, summary: Summary): Record<string, un
     event: "summary",
     time: new Date().toISOString(),
     totals: summary.totals,
+    flakes: summary.flakes.map(({ target, message, from, to }) => ({
+      ...{ target, message, failedAt: matrix.commitAt(from).hash, builtAt: matrix.commitAt(to).hash },
+    })),
     already,
     interrupted,
     remaining: remaining.map(name),

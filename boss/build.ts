@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { attempt, Failure } from "../os/failure.ts";
 import { tryLockFile } from "../os/files/flock.ts";
 import { temporaryDirectory } from "../os/files/temporary.ts";
+import { withoutUndefined } from "../os/without-undefined.ts";
 import { hostFaultOf } from "../worker/host-fault.ts";
-import type { BuildResult } from "../worker/protocol.ts";
 import { Durations } from "./dispatch/durations.ts";
 import { EventLog } from "./results/event-log.ts";
 import type { Host } from "./hosts/hosts.ts";
@@ -16,11 +16,14 @@ import { combineObservers, type PartialObserver } from "./dispatch/observers.ts"
 import type { Plan } from "./planning/plan.ts";
 import { Pool } from "./dispatch/pool.ts";
 import { Run } from "./dispatch/run.ts";
-import { portableSizes } from "./results/sizes.ts";
+import { noteArchitectures } from "./results/architectures.ts";
+import { IncomingOutputs } from "./results/incoming-outputs.ts";
 import { startWorker, type Outgoing, type StartedWorker } from "./hosts/start.ts";
 import type { BuildOutcome } from "./results/outcome.ts";
 import { CellMemory } from "./results/cell-memory.ts";
 import { ResultStore } from "./results/store.ts";
+import { storing } from "./results/storing.ts";
+import type { WarningFilter } from "./results/warning-filter.ts";
 
 const pushTimeoutSeconds = 3600;
 const answerTimeoutSeconds = 60;
@@ -43,6 +46,8 @@ export interface BuildSettings {
   /** Shows progress; made when it is known what is missing. */
   observe: (matrix: Matrix) => PartialObserver;
   onComplaint: (host: Host, line: string) => void;
+  /** Takes out of standard error what the summary is not to tell. */
+  filter?: WarningFilter;
   signal: AbortSignal;
 }
 
@@ -51,6 +56,7 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   using _lock = await lockOutput(plan.output);
   await using outgoing = await whatHostsGet(plan);
   const store = new ResultStore(plan.output, plan.commits);
+  noteArchitectures(plan.output, plan.targets);
   const stale: [Target, number][] = [];
   // Whatever a host had not may be there now.
   const isToTryAgain = (target: number, commit: number) => {
@@ -68,12 +74,16 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   };
   const matrix = new Matrix(plan.targets, plan.commits, isBuilt);
   const already = plan.targets.length * plan.commits.length - matrix.missingCount;
-  const outcome = { matrix, store, memory: new CellMemory(), already, ...nothingYet() };
+  const outcome = { matrix, store, memory: new CellMemory(settings.filter), already, ...nothingYet() };
   using events = new EventLog(plan.output, matrix);
+  using incoming = new IncomingOutputs(plan.output);
   const durations = new Durations(plan.output);
   const architectures = new Set<string>();
   const observer = combineObservers([
-    storing(store, matrix, plan.currentTree, outcome.memory),
+    storing(store, matrix, {
+      ...{ memory: outcome.memory, incoming },
+      ...withoutUndefined({ currentTree: plan.currentTree }),
+    }),
     durations.observer(matrix),
     events.observer,
     recordingIn(outcome),
@@ -172,39 +182,6 @@ function isOfSource(store: ResultStore, { targets, currentTree }: Plan, target: 
   return (
     currentTree === undefined || store.readFile(targets[target]!, commit, "source")?.trim() === currentTree
   );
-}
-
-/**
- * Writes results to the store.
- *
- * @param currentTree of the current source, if that is what is built.
- * @param memory for the summary.
- */
-export function storing(
-  store: ResultStore,
-  matrix: Matrix,
-  currentTree?: string,
-  memory?: CellMemory,
-): PartialObserver {
-  const source = currentTree === undefined ? {} : { source: currentTree };
-  return {
-    result: (host, target, commit, result) => {
-      const stored = { ...storedResult(host, result), ...source };
-      store.write(matrix.targetAt(target), commit, stored);
-      memory?.note(target, commit, stored);
-    },
-  };
-}
-
-function storedResult(host: Host, { return_code, stderr, stdout, sizes, config }: BuildResult) {
-  return {
-    returnCode: return_code,
-    stderr,
-    stdout,
-    host: host.name,
-    ...(return_code === 0 && sizes ? { sizes: portableSizes(sizes.raw) } : {}),
-    ...(return_code !== 0 && config ? { config } : {}),
-  };
 }
 
 /** What a run has to tell of targets and hosts beside its results. */

@@ -1,5 +1,6 @@
 /** The options of `croft boss`, each declared once. */
 import type { OptionDeclaration } from "../os/command-line/options.ts";
+import { keepOptions, shownOptions } from "./planning/result-options.ts";
 import { settingOptions } from "./planning/settings-options.ts";
 
 const source: OptionDeclaration = {
@@ -160,7 +161,9 @@ const output: readonly OptionDeclaration[] = [
     value: "DIR",
     prose: "where results go, by default ../PROJECT-results",
   },
+  ...keepOptions,
   listTargets,
+  ...shownOptions,
   { name: "werror", kind: "flag", prose: "exit with status 1 if there are warnings" },
   { name: "json", kind: "flag", prose: "print events, one JSON object a line" },
   { name: "verbose", kind: "flag", short: "v", prose: "show what workers print to standard error" },
@@ -197,6 +200,7 @@ export const reportOptions: readonly OptionDeclaration[] = [
   { name: "current", kind: "flag", prose: "show the results of the current source, not those of commits" },
   output[0]!,
   listTargets,
+  ...shownOptions,
   {
     name: "html",
     kind: "string",

@@ -4,6 +4,7 @@ import { attempt } from "../os/failure.ts";
 import type { OptionValues } from "../os/command-line/options.ts";
 import { describeCommits } from "./matrix/commits.ts";
 import { findMatrix } from "./results/found-matrix.ts";
+import { summaryOptions, textOptions } from "./planning/result-options.ts";
 import { readProject } from "./planning/plan.ts";
 import { reportPage } from "./results/report-html.ts";
 import { formatSummary } from "./results/summary-text.ts";
@@ -19,8 +20,9 @@ export async function report(values: OptionValues, names: readonly string[]): Pr
     describe,
     current: values["current"] === true,
   });
-  const summary = summarize(store, matrix);
-  process.stdout.write(formatSummary(matrix, summary, { all: values["list-targets"] === true }));
+  const told = summaryOptions(values);
+  const summary = summarize(store, matrix, told);
+  process.stdout.write(formatSummary(matrix, summary, textOptions(values)));
   const html = values["html"] as string | undefined;
   if (html === undefined) return;
   const page = reportPage(`Builds of ${basename(project.source)}`, store, matrix, summary);

@@ -36,9 +36,20 @@ export interface Recipe {
   sizes?: string;
   /** Files, relative to the output directory, that come with the result of a failed build. */
   config?: readonly string[];
+  /** Programs, relative to the output directory, whose functions and sections are told. */
+  images?: readonly string[];
+  /** Writes what U-Boot has for environment to the file `uboot.env` of the output directory. */
+  environment?: string;
+  /** Patterns, relative to the output directory, of what `keep_outputs` keeps. */
+  outputs?: readonly string[];
   /** Git pathspecs: configure again only where a commit changes one of these; without it, at each commit. */
   reconfigure?: readonly string[];
 }
+
+/** What comes along with the result of a build, if it is asked for. */
+export type Detail = "config" | "environment" | "functions";
+
+export const details: readonly Detail[] = ["config", "environment", "functions"];
 
 /** What `configure` carries: buildman's switches, and croft's extensions. Anything else passes unread. */
 export interface Settings extends Readonly<Record<string, unknown>> {
@@ -60,6 +71,12 @@ export interface Settings extends Readonly<Record<string, unknown>> {
   fragments?: readonly string[];
   /** Extension: changes of the configuration, of the same recipes: `NAME`, `~NAME` or `NAME=VALUE`. */
   adjust_cfg?: readonly string[];
+  /** Extension: what comes along, in `config`, with results of successful builds, too. */
+  details?: readonly Detail[];
+  /** Extension: patterns, relative to the output directory, of files that come along as `build_output`. */
+  keep?: readonly string[];
+  /** Extension: the same with the patterns of the recipe. */
+  keep_outputs?: boolean;
   /** Extension: jobs of each build, instead of a share of the worker's threads. */
   jobs?: number;
   /** Extension: how long a target may take at one commit, in seconds. */
@@ -92,8 +109,29 @@ export interface BuildResult {
   load_avg: number;
   /** With return code 0 only: the lines of size(1) without their heading. */
   sizes?: { raw: string };
-  /** With failures only: file name to content. */
+  /** With failures, or what `details` asks for: file name to content. */
   config?: Readonly<Record<string, string>>;
+  /** Extension: the files that came before it. */
+  outputs?: readonly BuildOutput[];
+}
+
+/** A file that a build has made, and that was sent in pieces. */
+export interface BuildOutput {
+  name: string;
+  /** In bytes. */
+  size: number;
+  /** Hexadecimal. */
+  sha256: string;
+}
+
+/** Extension: a piece of a file of a build whose result is still to come; the pieces come in order. */
+export interface BuildOutputPiece {
+  resp: "build_output";
+  board: string;
+  commit_upto: number;
+  name: string;
+  /** In base64. */
+  data: string;
 }
 
 /** Worker to boss. */
@@ -106,6 +144,7 @@ export type Response =
   | { resp: "build_prepare_done" }
   | { resp: "heartbeat"; board: string; thread: number }
   | BuildResult
+  | BuildOutputPiece
   | { resp: "build_done"; exceptions: number }
   | { resp: "quit_ack" }
   | { resp: "error"; msg: string };
@@ -181,6 +220,12 @@ const responseFields: Schema = {
   build_prepare_done: (fields) => fields,
   heartbeat: (fields) => fields.lenient("board", "string", "").lenient("thread", "count", 0),
   build_result: readResult,
+  build_output: (fields) =>
+    fields
+      .required("board", "string")
+      .required("commit_upto", "count")
+      .required("name", "string")
+      .required("data", "string"),
   build_done: (fields) => fields.lenient("exceptions", "count", 0),
   quit_ack: (fields) => fields,
   error: (fields) => fields.lenient("msg", "string", "unknown error"),
@@ -195,7 +240,8 @@ function readResult(fields: Fields): Fields {
     .lenient("stdout", "string", "")
     .lenient("load_avg", "number", 0)
     .pick("sizes", readSizes(fields))
-    .pick("config", readConfig(fields));
+    .pick("config", readConfig(fields))
+    .pick("outputs", readOutputs(fields));
 }
 
 /** Others have them in other forms, or none. */
@@ -209,6 +255,17 @@ function readConfig(fields: Fields): Record<string, string> | undefined {
   if (typeof config !== "object" || Array.isArray(config)) return undefined;
   const texts = Object.entries(config as object).filter(([, text]) => typeof text === "string");
   return texts.length > 0 ? (Object.fromEntries(texts) as Record<string, string>) : undefined;
+}
+
+/** Those that are none are passed over: what nothing is known of is not kept. */
+function readOutputs(fields: Fields): BuildOutput[] | undefined {
+  const outputs = fields.value("outputs");
+  if (!Array.isArray(outputs)) return undefined;
+  return (outputs as Partial<BuildOutput>[]).flatMap((each) => {
+    const { name, size, sha256 } = each ?? {};
+    const fits = typeof name === "string" && Number.isSafeInteger(size) && typeof sha256 === "string";
+    return fits ? [{ name, size: size!, sha256 }] : [];
+  });
 }
 
 function readTarget(fields: Fields): Fields {
@@ -236,6 +293,7 @@ function readCommits(fields: Fields): unknown {
 const switches = [
   ...["verbose_build", "allow_missing", "no_lto", "reproducible_builds", "warnings_as_errors", "mrproper"],
   ...["fallback_mrproper", "config_only", "force_build", "kconfig_check", "force_reconfig", "lines"],
+  "keep_outputs",
 ];
 
 function readSettings(fields: Fields): Record<string, unknown> {
@@ -244,6 +302,8 @@ function readSettings(fields: Fields): Record<string, unknown> {
   for (const name of switches) settings.optional(name, "boolean");
   settings.list("fragments", "name");
   settings.list("adjust_cfg", "name");
+  settings.list("details", "name");
+  settings.list("keep", "name");
   settings.optional("jobs", "positive");
   settings.optional("build_timeout", "positive");
   settings.optional("heartbeat", "positive");
@@ -254,6 +314,9 @@ function readSettings(fields: Fields): Record<string, unknown> {
     recipe?.optional("sizes", "string");
     recipe?.list("config", "string");
     recipe?.list("reconfigure", "string");
+    recipe?.list("images", "name");
+    recipe?.optional("environment", "string");
+    recipe?.list("outputs", "name");
   } else settings.optional("recipe", "string");
   return settings.withoutNulls();
 }

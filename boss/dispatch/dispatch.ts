@@ -124,6 +124,13 @@ export class Dispatch {
     return this.#workers.get(name);
   }
 
+  /** Whether a result of a worker would count. */
+  isWanted(name: string, board: string, commit: number): boolean {
+    const target = this.#matrix.positionOf(board);
+    if (target === undefined || !this.#matrix.isMissing(target, commit)) return false;
+    return this.#workers.get(name)?.inFlight.has(target) === true;
+  }
+
   /** A worker is being started: until {@link addWorker} or {@link forgetWorker}, the pool waits for it. */
   expectWorker(): void {
     this.#expected++;

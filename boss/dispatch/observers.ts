@@ -13,6 +13,7 @@ export function combineObservers(observers: readonly PartialObserver[]): RunObse
     result: (host, target, commit, result) => {
       for (const each of observers) each.result?.(host, target, commit, result);
     },
+    output: (host, piece) => observers.forEach((each) => each.output?.(host, piece)),
     given: (host, target) => observers.forEach((each) => each.given?.(host, target)),
     complete: (host, target) => observers.forEach((each) => each.complete?.(host, target)),
     gaveUp: (target, reason) => observers.forEach((each) => each.gaveUp?.(target, reason)),

@@ -8,7 +8,7 @@
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { isDiskFull } from "../../worker/disk-full.ts";
-import type { BuildResult, Response } from "../../worker/protocol.ts";
+import type { BuildOutputPiece, BuildResult, Response } from "../../worker/protocol.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { Host } from "../hosts/hosts.ts";
 import type { Matrix } from "../matrix/matrix.ts";
@@ -30,6 +30,8 @@ export interface RunObserver {
   notStarted(host: Host, reason: string, busy: boolean): void;
   lost(host: Host, reason: string, restarting: boolean): void;
   result(host: Host, target: number, commit: number, result: BuildResult): void;
+  /** A piece of a file of a build whose result is still to come. */
+  output(host: Host, piece: BuildOutputPiece): void;
   given(host: Host, target: number): void;
   complete(host: Host, target: number): void;
   gaveUp(target: number, reason: string): void;
@@ -205,6 +207,11 @@ export class Run {
 
   #receive(running: Running, message: Response): void {
     running.heardAt = this.#now();
+    if (message.resp === "build_output")
+      return this.#guarded(() => {
+        if (!this.#dispatch.isWanted(running.host.name, message.board, message.commit_upto)) return;
+        this.#options.observer.output(running.host, message);
+      });
     if (message.resp === "heartbeat") {
       if (running.silent.has(message.board)) running.beats = true;
       else running.silent.set(message.board, running.heardAt);

@@ -25,6 +25,8 @@ const recipeSchema = Type.Object(
     build: Type.String({ minLength: 1 }),
     sizes: Type.Optional(Type.String()),
     "config-files": Type.Optional(Type.Array(Type.String())),
+    images: Type.Optional(Type.Array(Type.String())),
+    outputs: Type.Optional(Type.Array(Type.String())),
   },
   strict,
 );

@@ -7,6 +7,7 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
 import { configuredHosts, foundConfiguration, readBossFile, type BossFile } from "./configuration.ts";
 import { confirmTrust } from "./trust.ts";
+import { resultSettings } from "./result-options.ts";
 import { settingsOf, wordsOf } from "./settings-options.ts";
 import { enumerate, selectTargets } from "./targets.ts";
 import { boardsOfFile, linuxBoards, uBootBoards, type BoardsQuery } from "./tree-boards.ts";
@@ -161,6 +162,7 @@ export async function makePlan(
       ...(recipe === undefined ? {} : { recipe: workerRecipe(recipe) }),
       ...file.settings,
       ...settingsOf(values),
+      ...resultSettings(values),
     },
     workerCommand,
     output: branch === undefined ? project.output : join(project.output, branch.replaceAll("/", "_")),
@@ -177,9 +179,11 @@ async function lfsNotes(source: string, [last]: readonly string[]): Promise<stri
 /** Who does not know of changes of the configuration would build without them, and nobody could tell. */
 function checkChanges(values: OptionValues, recipe: BossFile["recipe"], workerCommand: string | undefined) {
   const option = ["fragments", "adjust-cfg"].find((name) => wordsOf(values, name).length > 0);
+  const asked = ["keep-outputs", "details"].find((name) => values[name] === true);
+  const unknown = option ?? asked ?? (wordsOf(values, "keep").length > 0 ? "keep" : undefined);
+  if (workerCommand !== undefined && unknown !== undefined)
+    throw new UsageFailure(`build with --${unknown}`, "another worker than croft's does not know it");
   if (option === undefined) return;
-  if (workerCommand !== undefined)
-    throw new UsageFailure(`build with --${option}`, "another worker than croft's does not know it");
   if (recipe !== undefined && recipe !== "u-boot" && recipe !== "linux")
     throw new UsageFailure(`build with --${option}`, "only the recipes u-boot and linux know it");
 }

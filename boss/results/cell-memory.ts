@@ -1,5 +1,6 @@
 import { cellOf, type Cell } from "./cell.ts";
 import type { StoredResult } from "./store.ts";
+import type { WarningFilter } from "./warning-filter.ts";
 
 /** What is remembered in all; other results are read again. */
 const mostResults = 50_000;
@@ -19,12 +20,19 @@ export class CellMemory {
   readonly #results: (RememberedCell | undefined)[][] = [];
   /** Of builds that said nothing, by host and sizes. */
   readonly #silent = new Map<string, RememberedCell>();
+  readonly #filter: WarningFilter | undefined;
   #resultsLeft = mostResults;
   #charactersLeft = mostCharacters;
 
+  /** @param filter takes out of standard error what does not count. */
+  constructor(filter?: WarningFilter) {
+    this.#filter = filter;
+  }
+
   /** @param target position in the matrix, as is `commit`. */
-  note(target: number, commit: number, result: StoredResult): void {
-    const { sizes } = result;
+  note(target: number, commit: number, stored: StoredResult): void {
+    const { sizes } = stored;
+    const result = this.#filter ? { ...stored, stderr: this.#filter(stored.stderr) } : stored;
     // Lines are parts of the text that they come from, and keep it all.
     this.#charactersLeft -= result.stderr.length;
     if (--this.#resultsLeft < 0 || this.#charactersLeft < 0) return;

@@ -2,6 +2,7 @@ import { readdirSync, type Dirent } from "node:fs";
 import { join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { checkTargetName, hostArchitecture, Matrix, type MatrixCommit } from "../matrix/matrix.ts";
+import { readArchitectures } from "./architectures.ts";
 import { commitOfDirectory, ResultStore } from "./store.ts";
 
 /** Results that are there, as a store and its matrix. */
@@ -42,11 +43,12 @@ export async function findMatrix(
         found.map(({ hash, subject, name }) => ({ hash, subject, directory: name })),
         await describe(found.map(({ hash }) => hash)),
       );
+  const architectures = readArchitectures(output);
   const all = new Set(commits.flatMap(({ directory }) => listDirectories(join(output, directory))));
   const targets = [...all]
     .filter((name) => checkTargetName(name) === undefined && (names.length === 0 || names.includes(name)))
     .sort()
-    .map((name) => ({ name, arch: hostArchitecture }));
+    .map((name) => ({ name, arch: architectures.get(name) ?? hostArchitecture }));
   if (targets.length === 0) throw new Failure(`report on '${output}'`, "there are no results");
   return { store: new ResultStore(output, commits), matrix: new Matrix(targets, commits) };
 }

@@ -7,26 +7,35 @@ export interface ImageSize {
   bss: number;
 }
 
-const linePattern = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+([0-9a-f]+)\s+(\S.*?)\s*$/;
+/** In results that have the sections, buildman and croft add the size of `.rodata`, in hexadecimal. */
+const linePattern =
+  /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+([0-9a-f]+)\s+(\S.*?)(?:\s+([0-9a-f]{8}|[0-9a-f]{16}))?\s*$/;
 
 /**
  * Makes the lines comparable between hosts and threads: files are named relative to the directory they were built in,
  * so that the same image has the same name wherever it was built.
+ *
+ * @param files that came with the result: with the sections of an image, its line has the size of `.rodata`, too.
  */
-export function portableSizes(raw: string): string {
-  const lines = raw.split("\n").flatMap((line) => linePattern.exec(line) ?? []);
-  const rows: string[][] = [];
-  for (let at = 0; at < lines.length; at += 7) rows.push(lines.slice(at, at + 7));
-  const paths = rows.map((row) => row[6]!);
-  const common = commonDirectory(paths);
+export function portableSizes(raw: string, files: Readonly<Record<string, string>> = {}): string {
+  const rows = raw.split("\n").flatMap((line) => {
+    const row = linePattern.exec(line);
+    return row ? [row] : [];
+  });
+  const common = commonDirectory(rows.map((row) => row[6]!));
   return rows
-    .map(
-      (row) =>
-        [...row.slice(1, 4).map((field) => field.padStart(7)), row[4]!.padStart(7), row[5]!.padStart(7)].join(
-          "\t",
-        ) + `\t${row[6]!.slice(common.length)}\n`,
-    )
+    .map((row) => {
+      const image = row[6]!.slice(common.length);
+      const rodata = rodataOf(files[`${image.replaceAll("/", "-")}.objdump`]) ?? row[7];
+      const numbers = row.slice(1, 6).map((field) => field.padStart(7));
+      return `${numbers.join("\t")}\t${image}${rodata === undefined ? "" : ` ${rodata}`}\n`;
+    })
     .join("");
+}
+
+/** As objdump -h has it: number, name, size and addresses of each section. */
+function rodataOf(sections: string | undefined): string | undefined {
+  return /^\s*\d+\s+\.rodata\s+([0-9a-f]+)\s/m.exec(sections ?? "")?.[1];
 }
 
 /** Reads the lines by image; others are passed over. */
@@ -51,6 +60,17 @@ export function sizeChanges(before: Map<string, ImageSize>, after: Map<string, I
     });
     return changes.length === 0 ? [] : [`${image}: ${changes.join(" ")}`];
   });
+}
+
+/** The same as bytes of all images together that there were before, too. */
+export function sizeDifference(before: Map<string, ImageSize>, after: Map<string, ImageSize>): ImageSize {
+  const sum = { text: 0, data: 0, bss: 0 };
+  for (const [image, now] of after) {
+    const then = before.get(image);
+    if (then)
+      for (const section of ["text", "data", "bss"] as const) sum[section] += now[section] - then[section];
+  }
+  return sum;
 }
 
 /** The directory that all paths are in, with its last slash. */

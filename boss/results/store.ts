@@ -4,7 +4,8 @@
  *     <output>/[<branch>/]<NN>_g<hash>_<subject>/<target>/     or, without commits, <output>/current/<target>/
  *
  * with `done` (return code), `err` (standard error, absent if empty), `log` (standard output), `sizes`, `host`, the
- * configuration files of a failed build, and, of the current source, `source` (the tree that was built). A directory
+ * configuration files of a failed build, or what else was asked for, and, of the current source, `source` (the tree that
+ * was built). Of files that the build has made and that were to be kept, `sha256sums` has the digests. A directory
  * with a complete `done` has everything, also after a power cut: the other files of all results of about a second are
  * brought to the disk at once, and then those results get their `done`; when a target is built again, the removal of
  * its `done` is on the disk before anything else changes. Without `done`, it is built again.
@@ -39,8 +40,10 @@ export interface StoredResult {
   stdout: string;
   /** What `size` printed, without its header line. */
   sizes?: string;
-  /** Configuration files of a failed build, by name. */
+  /** Configuration files of a failed build, or what else was asked for, by name. */
   config?: Readonly<Record<string, string>>;
+  /** Files that it has made: they lie on the same file system, and go from there. */
+  outputs?: readonly { name: string; path: string; sha256: string }[];
   /** Which host built it. */
   host: string;
   /** Hash of the tree that was built, of the current source: a commit's directory is named by its hash. */
@@ -51,7 +54,7 @@ export interface StoredResult {
 const settleMilliseconds = 1000;
 const subjectMaxCharacters = 20;
 /** Names that the store itself uses. */
-const ownFiles = new Set(["done", "err", "log", "sizes", "host", "source"]);
+const ownFiles = new Set(["done", "err", "log", "sizes", "host", "source", "sha256sums"]);
 
 /**
  * `<NN>_g<hash>_<subject>`; the number has at least two digits and counts from 1. Of the subject it is the first 20
@@ -144,11 +147,7 @@ export class ResultStore {
   }
 
   /** A file of a result; undefined if it is not there. */
-  readFile(
-    target: Target,
-    commit: number,
-    name: "err" | "log" | "sizes" | "host" | "source",
-  ): string | undefined {
+  readFile(target: Target, commit: number, name: string): string | undefined {
     try {
       return readFileSync(join(this.pathOf(target, commit), name), "utf8");
     } catch (error) {
@@ -176,7 +175,10 @@ export class ResultStore {
       if (result.sizes !== undefined) put("sizes", result.sizes);
       put("host", `${result.host}\n`);
       if (result.source !== undefined) put("source", `${result.source}\n`);
-      for (const [name, text] of Object.entries(result.config ?? {})) if (isConfigName(name)) put(name, text);
+      for (const [name, text] of Object.entries(result.config ?? {})) if (isPlainName(name)) put(name, text);
+      const kept = (result.outputs ?? []).filter(({ name }) => isPlainName(name));
+      for (const { name, path } of kept) renameSync(path, `${directory}/${name}`);
+      if (kept.length > 0) put("sha256sums", kept.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join(""));
     });
     this.#listed.get(commit)?.add(target.name);
     this.#unsettled.set(directory, result.returnCode);
@@ -254,7 +256,7 @@ function syncDirectorySync(path: string): void {
 }
 
 /** The worker names these files: nothing but a plain name that is not one of the store's own. */
-function isConfigName(name: string): boolean {
+function isPlainName(name: string): boolean {
   return (
     name === basename(name) &&
     !ownFiles.has(name) &&

@@ -6,37 +6,79 @@ import type { CommitSummary, Summary } from "./summary.ts";
 
 const shownMax = 20;
 
-/**
- * Newly broken and fixed targets, warnings and size changes of each commit, and the totals.
- *
- * @param all each target has a line, however many there are.
- */
-export function formatSummary(matrix: Matrix, summary: Summary, { all = false } = {}): string {
+/** How much is told. */
+export interface TextOptions {
+  /** Each target has a line, however many there are. */
+  all?: boolean;
+  /** The same of changes of size alone. */
+  detail?: boolean;
+}
+
+/** Newly broken and fixed targets, warnings and size changes of each commit, what was asked for besides, and the totals. */
+export function formatSummary(matrix: Matrix, summary: Summary, options: TextOptions = {}): string {
   const lines: string[] = [];
-  for (const [position, commit] of summary.commits.entries()) {
+  const nameOf = (position: number) => {
     const { hash, subject } = matrix.commitAt(position);
-    const name = hash === null ? subject : `${hash.slice(0, 12)} ${subject}`;
-    lines.push(`${String(position + 1).padStart(2, "0")}: ${name}`, ...commitLines(commit, all));
-  }
+    return hash === null ? subject : `${hash.slice(0, 12)} ${subject}`;
+  };
+  for (const [position, commit] of summary.commits.entries())
+    lines.push(
+      `${String(position + 1).padStart(2, "0")}: ${nameOf(position)}`,
+      ...commitLines(commit, options),
+    );
+  if (summary.flakes.length > 0)
+    lines.push("Likely flakes: they failed, and later were built by themselves:");
+  for (const { target, message, from, to } of summary.flakes)
+    lines.push(`    ~ ${target}: ${message}`, `      failed at ${nameOf(from)}, built at ${nameOf(to)}`);
   const { built, warning, failed, missing } = summary.totals;
   lines.push(`${built + warning + failed} built: ${built} ok, ${warning} with warnings, ${failed} failed`);
   if (missing > 0) lines.push(`${missing} without result`);
   return lines.map((line) => `${printable(line)}\n`).join("");
 }
 
-function commitLines(commit: CommitSummary, all: boolean): string[] {
+function commitLines(commit: CommitSummary, { all = false, detail = all }: TextOptions): string[] {
   const lines = {
     broken: commit.broken.map(({ target, message }) => `    + ${target}: ${message}`),
     fixed: commit.fixed.map((target) => `    - ${target} works again`),
     warnings: commit.newWarnings.map(({ target, message }) => `    w ${target}: ${message}`),
     sizes: commit.sizes.map(({ target, changes }) => `    s ${target}: ${changes.join("; ")}`),
   };
-  if (all) return Object.values(lines).flat();
+  const asked = detailLines(commit);
+  if (all) return [...Object.values(lines).flat(), ...asked];
   return [
     ...limited(lines.broken.length > shownMax ? grouped("+", commit.broken) : lines.broken),
     ...limited(lines.fixed),
     ...limited(lines.warnings.length > shownMax ? grouped("w", commit.newWarnings) : lines.warnings),
-    ...limited(lines.sizes),
+    ...(detail || lines.sizes.length <= shownMax ? lines.sizes : sizesByArchitecture(commit)),
+    ...asked,
+  ];
+}
+
+/** Of many targets, what those of an architecture have grown by on average. */
+function sizesByArchitecture({ sizesOf }: CommitSummary): string[] {
+  return Object.entries(sizesOf).map(([arch, { targets, ...sums }]) => {
+    const averages = Object.entries(sums).flatMap(([section, bytes]) => {
+      const average = Math.round((10 * bytes) / targets) / 10;
+      return average === 0 ? [] : [`${section} ${average > 0 ? "+" : ""}${average}`];
+    });
+    return `    s ${arch}: ${targets} targets, on average ${averages.join(" ") || "nothing"} (--detail names all)`;
+  });
+}
+
+/** Configurations and environments: what several targets have alike is told once. Functions: target by target. */
+function detailLines({ details }: CommitSummary): string[] {
+  const alike = (mark: string, told: { target: string; changes: string[] }[] = []) =>
+    [...Map.groupBy(told, ({ changes }) => changes.join("\n"))].flatMap(([, same]) => {
+      const names = nameSome(same.map(({ target }) => target));
+      return same[0]!.changes.map((change) => `    ${mark} ${names}: ${change}`);
+    });
+  return [
+    ...alike("c", details.config),
+    ...alike("e", details.environment),
+    ...(details.functions ?? []).flatMap(({ target, changes }) => [
+      `    f ${target}:`,
+      ...changes.map((change) => `        ${change}`),
+    ]),
   ];
 }
 

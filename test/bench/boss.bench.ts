@@ -12,7 +12,7 @@ import { combineObservers } from "../../boss/dispatch/observers.ts";
 import { Pool } from "../../boss/dispatch/pool.ts";
 import { Run } from "../../boss/dispatch/run.ts";
 import { HostConnection } from "../../boss/hosts/connection.ts";
-import { storing } from "../../boss/build.ts";
+import { storing } from "../../boss/results/storing.ts";
 import { quote } from "../../os/text/shell-word.ts";
 import { launchWorker, type StartedWorker } from "../../boss/hosts/start.ts";
 import { ResultStore } from "../../boss/results/store.ts";

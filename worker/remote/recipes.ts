@@ -50,6 +50,12 @@ const builtIns: Record<string, BuiltIn> = {
       `${stage}include/generated/autoconf.h`,
     ]),
     reconfigure: kconfigFiles,
+    images: stages.map((stage) => `${stage}u-boot${stage && `-${stage.slice(0, -1)}`}`),
+    environment: "{cross}objcopy -O binary -j .rodata.default_environment {out}/env/common.o {out}/uboot.env",
+    outputs: [
+      ...["u-boot*", "*.map", "MLO", "SPL", "*.bin", "*.rom", "*.itb", "*.img"],
+      ...stages.filter(Boolean).map((stage) => `${stage}u-boot-${stage.slice(0, -1)}*`),
+    ],
   }),
   linux: (settings) => ({
     configure: configured(settings, `make ${makeFlags(settings)} O={out} ARCH={linux_arch}`, "{config}"),
@@ -57,6 +63,8 @@ const builtIns: Record<string, BuiltIn> = {
     sizes: "{cross}size {out}/vmlinux",
     config: [".config", "include/generated/autoconf.h"],
     reconfigure: kconfigFiles,
+    images: ["vmlinux"],
+    outputs: ["vmlinux", "System.map", "arch/*/boot/*Image*", "arch/*/boot/dts/**/*.dtb"],
   }),
   make: (settings) => ({
     build: `make ${makeFlags(settings)} -j{jobs} {target}`,

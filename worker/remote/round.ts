@@ -8,6 +8,7 @@ import { Failure } from "../../os/failure.ts";
 import { diskFullText } from "../disk-full.ts";
 import { returnCodes, type BuildResult, type Response, type Target } from "../protocol.ts";
 import { JobPool } from "./job-pool.ts";
+import { keptPatterns, pieceOf, sendOutputs } from "./outputs.ts";
 import { Ended } from "./processes.ts";
 import type { Repository } from "./repository.ts";
 import { TargetBuild, type BuildPlan, type Outcome } from "./target-build.ts";
@@ -30,6 +31,9 @@ export interface RoundOptions {
   send: (response: Response) => Promise<void>;
   log: (text: string) => void;
 }
+
+/** Builds a target at a commit, which is the so-many-th of the round. */
+type Builder = (commit: string, index: number) => Promise<Outcome>;
 
 /** The targets of a round, from the queue to their last result. */
 export class Round {
@@ -105,7 +109,7 @@ export class Round {
   }
 
   /** What builds a target at a commit; without a toolchain, says so. */
-  async #builder(target: Target, worktree: Worktree): Promise<(commit: string) => Promise<Outcome>> {
+  async #builder(target: Target, worktree: Worktree): Promise<Builder> {
     const { plan, toolchains } = this.#options;
     const toolchain = await findToolchain(target.arch, toolchains);
     if (typeof toolchain === "string") {
@@ -113,11 +117,22 @@ export class Round {
       return () => Promise.resolve(none);
     }
     const build = new TargetBuild(plan, target, worktree, toolchain);
-    return async (commit) => {
+    return async (commit, index) => {
       const hash = await this.#resolve(commit);
-      using share = plan.settings.jobs === undefined ? await this.#share() : undefined;
-      return await build.buildAt(hash, share?.jobs ?? plan.settings.jobs!);
+      const outcome = await this.#buildWithShare(build, hash);
+      if (outcome.return_code !== returnCodes.built) return outcome;
+      const patterns = keptPatterns(plan.settings, plan.recipe);
+      if (patterns.length === 0) return outcome;
+      const send = (piece: { name: string; data: string }) =>
+        this.#options.send(pieceOf(target.board, index, piece));
+      return { ...outcome, outputs: await sendOutputs(worktree.output, patterns, send) };
     };
+  }
+
+  async #buildWithShare(build: TargetBuild, hash: string): Promise<Outcome> {
+    const { settings } = this.#options.plan;
+    using share = settings.jobs === undefined ? await this.#share() : undefined;
+    return await build.buildAt(hash, share?.jobs ?? settings.jobs!);
   }
 
   /** A commit's hash, asked for once in a round. */
@@ -132,21 +147,22 @@ export class Round {
     return await this.#jobs.take(() => Math.min(threads, this.#active + this.#queue.length));
   }
 
-  async #buildAt(index: number, board: string, build: (commit: string) => Promise<Outcome>): Promise<void> {
+  async #buildAt(index: number, board: string, build: Builder): Promise<void> {
     let outcome: Outcome;
     try {
-      outcome = await build(this.#options.commits[index]!);
+      outcome = await build(this.#options.commits[index]!, index);
     } catch (error) {
       if (error instanceof Ended) throw error;
       this.#complain(board, error);
       return;
     }
-    const { return_code, stderr, stdout, sizes, config } = outcome;
+    const { return_code, stderr, stdout, sizes, config, outputs } = outcome;
     const result: BuildResult = {
       ...{ resp: "build_result", board, commit_upto: index, return_code, stderr, stdout },
       load_avg: Math.round(loadavg()[0]! * 100) / 100,
       ...(sizes && { sizes }),
       ...(config && { config }),
+      ...(outputs && { outputs }),
     };
     await this.#options.send(result);
   }

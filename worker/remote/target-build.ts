@@ -1,7 +1,7 @@
-import { constants } from "node:fs";
-import { mkdir, open } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { returnCodes, type BuildResult, type Recipe, type Settings, type Target } from "../protocol.ts";
+import { configurationOf, detailsOf } from "./details.ts";
 import { touchNamedFiles } from "./diagnostics.ts";
 import { buildEnvironment } from "./environment.ts";
 import type { Processes } from "./processes.ts";
@@ -17,12 +17,14 @@ export interface BuildPlan {
 }
 
 /** What is known of a build, besides what it was of. */
-export type Outcome = Pick<BuildResult, "return_code" | "stdout" | "stderr" | "sizes" | "config">;
+export type Outcome = Pick<BuildResult, "return_code" | "stdout" | "stderr" | "sizes" | "config" | "outputs">;
 
 /** What of each stream of a step is kept, in bytes. */
 const keptBytes = 1024 * 1024;
 const keptSizesBytes = 64 * 1024;
-const keptConfigBytes = 1024 * 1024;
+
+/** Longest time of a command that looks at what was built. */
+const detailSeconds = 60;
 
 /** Longest time of a target at one commit, without a setting: nothing may run for ever. */
 const defaultTimeoutSeconds = 4 * 3600;
@@ -120,11 +122,10 @@ export class TargetBuild {
     this.#configured = hash;
     if (settings.config_only) return outcome;
     if (!(await step("build", recipe.build))) {
-      const config = await this.#configuration();
-      return { ...outcome, ...(config && { config }) };
+      return withFiles(outcome, await configurationOf({ recipe, output: this.#worktree.output }));
     }
     const sizes = await this.#sizes(jobs);
-    return { ...outcome, ...(sizes && { sizes }) };
+    return withFiles({ ...outcome, ...(sizes && { sizes }) }, await this.#details(jobs));
   }
 
   async #shell(command: string, jobs: number, timeoutSeconds: number, keepBytes = keptBytes) {
@@ -152,38 +153,26 @@ export class TargetBuild {
     return text.replaceAll(`${this.#worktree.path}/`, "").replaceAll(this.#worktree.path, ".");
   }
 
+  /** Those that are asked for. */
+  async #details(jobs: number): Promise<Record<string, string>> {
+    const { settings, recipe } = this.#plan;
+    const shell = async (command: string, keepBytes: number) => {
+      const { status, stdout } = await this.#shell(command, jobs, detailSeconds, keepBytes);
+      return status === 0 ? this.#withoutPlace(stdout) : undefined;
+    };
+    return await detailsOf({ recipe, output: this.#worktree.output, shell }, settings.details ?? []);
+  }
+
   /** The lines of size(1) without their headings; none if there are none. */
   async #sizes(jobs: number): Promise<{ raw: string } | undefined> {
     const { sizes } = this.#plan.recipe;
     if (sizes === undefined) return undefined;
-    const { stdout } = await this.#shell(sizes, jobs, 60, keptSizesBytes);
+    const { stdout } = await this.#shell(sizes, jobs, detailSeconds, keptSizesBytes);
     const lines = stdout.split("\n").filter((line) => /^\s*\d/.test(line));
     return lines.length > 0 ? { raw: lines.join("\n") } : undefined;
   }
-
-  /** The configuration's files that there are; of several with one name, the others have their folder's in it. */
-  async #configuration(): Promise<Record<string, string> | undefined> {
-    const files: Record<string, string> = {};
-    for (const path of this.#plan.recipe.config ?? []) {
-      const text = await beginningOf(join(this.#worktree.output, path));
-      if (text === undefined) continue;
-      const name = basename(path);
-      const stage = path.split("/")[0]!;
-      files[Object.hasOwn(files, name) ? name.replace(/(?=\.[^.]*$)|$/, `-${stage}`) : name] = text;
-    }
-    return Object.keys(files).length > 0 ? files : undefined;
-  }
 }
 
-/** A file's text, up to a limit; undefined if there is no such file. */
-async function beginningOf(path: string): Promise<string | undefined> {
-  try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe would wait for ever
-    const status = await file.stat();
-    if (!status.isFile()) return undefined;
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(status.size, keptConfigBytes)));
-    return buffer.toString("utf8", 0, bytesRead);
-  } catch {
-    return undefined;
-  }
+function withFiles(outcome: Outcome, files: Record<string, string>): Outcome {
+  return Object.keys(files).length > 0 ? { ...outcome, config: files } : outcome;
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { storing } from "../../../boss/build.ts";
+import { storing } from "../../../boss/results/storing.ts";
 import { Matrix } from "../../../boss/matrix/matrix.ts";
 import { findMatrix } from "../../../boss/results/found-matrix.ts";
 import { parseSizes, portableSizes, sizeChanges } from "../../../boss/results/sizes.ts";
@@ -176,7 +176,7 @@ test("a summary of what was remembered of a run is that of its files, and needs 
   const matrix = new Matrix(targets, commits);
   const store = new ResultStore(directory.path, commits);
   const memory = new CellMemory();
-  const { result } = storing(store, matrix, undefined, memory);
+  const { result } = storing(store, matrix, { memory });
   const warning = "main.c:3:1: warning: unused variable 'x'\n";
   const outcomes = [
     { return_code: 0, stderr: "", sizes: { raw: "  10\t2\t0\t12\tc\tout/u-boot" } },
@@ -191,11 +191,11 @@ test("a summary of what was remembered of a run is that of its files, and needs 
     result!(host, 1, 3 - at, { ...message, ...outcome, commit_upto: 3 - at });
   }
   await store.settle();
-  const remembered = summarize(store, matrix, memory);
+  const remembered = summarize(store, matrix, { memory });
   assert.deepEqual(remembered, summarize(new ResultStore(directory.path, commits), matrix));
   assert.equal(remembered.totals.failed, 4);
   rmSync(directory.path, { recursive: true });
-  assert.deepEqual(summarize(store, matrix, memory), remembered);
+  assert.deepEqual(summarize(store, matrix, { memory }), remembered);
 });
 
 test("whether results are there is asked once of each commit's directory, however many targets there are", async () => {
@@ -212,4 +212,35 @@ test("whether results are there is asked once of each commit's directory, howeve
   store.write(target("other"), 0, built);
   await store.settle();
   assert.equal(store.returnCodeOf(target("other"), 0), 0);
+});
+
+test("details of a result are compared with the last one that has them, and a likely flake is told apart", async () => {
+  await using directory = await temporaryDirectory("croft-test-");
+  const commits = [0, 1, 2, 3].map((at) => ({ hash: String(at).repeat(40), subject: `c${at}` }));
+  const store = new ResultStore(directory.path, commits);
+  const matrix = new Matrix([target("t")], commits);
+  const write = (commit: number, result: object) =>
+    store.write(target("t"), commit, { ...{ returnCode: 0, stderr: "", stdout: "", host: "h" }, ...result });
+  const config = (value: string) => ({
+    config: {
+      "u-boot.cfg": `#define CONFIG_X ${value}\n`,
+      ".config": `${value}=1\n`,
+      "uboot.env": `a=${value}\0`,
+    },
+  });
+  write(0, config("1"));
+  write(1, { returnCode: 2, stderr: "cc: internal compiler error: Segmentation fault\n", ...config("7") });
+  write(2, config("2"));
+  write(3, {});
+  await store.settle();
+  const { commits: told, flakes } = summarize(store, matrix, { details: ["config"] });
+  assert.deepEqual(told[2]!.details, {
+    config: [{ target: "t", changes: ["u-boot.cfg: CONFIG_X: 1 -> 2"] }],
+  });
+  assert.deepEqual([told[0]!.details, told[1]!.details, told[3]!.details], [{}, {}, {}]);
+  const [flake] = flakes;
+  assert.deepEqual([flake?.target, flake?.from, flake?.to, flakes.length], ["t", 1, 2, 1]);
+  assert.deepEqual([told[1]!.broken, told[2]!.fixed], [[], []]);
+  const both = summarize(store, matrix, { details: ["environment", "functions"] });
+  assert.deepEqual(both.commits[2]!.details, { environment: [{ target: "t", changes: ["a: 1 -> 2"] }] });
 });

@@ -27,13 +27,13 @@ test("of many targets each message is told once, and each target only if that is
   const told = (count: number, message: (at: number) => string) =>
     Array.from({ length: count }, (_, at) => ({ target: `t${at}`, message: message(at) }));
   const commit = (broken: number) => ({
-    ...{ counts: { built: 0, warning: 0, failed: 0, missing: 0 }, sizes: [] },
+    ...{ counts: { built: 0, warning: 0, failed: 0, missing: 0 }, sizes: [], sizesOf: {}, details: {} },
     broken: told(broken, (at) => (at === 7 ? "b" : "a")),
     fixed: told(21, () => "").map(({ target }) => target),
     newWarnings: told(broken, (at) => `w${at}`),
   });
   const summary = (broken: number) => ({
-    commits: [commit(broken)],
+    ...{ commits: [commit(broken)], flakes: [] },
     totals: { built: 0, warning: 0, failed: broken, missing: 0 },
   });
   const lines = (text: string, mark: string) =>
@@ -67,4 +67,47 @@ test("while it builds, a host's fault is told once, too", () => {
   } finally {
     mock.timers.reset();
   }
+});
+
+test("sizes of many targets are averages by architecture, each target's if that is asked for", () => {
+  const counts = { built: 0, warning: 0, failed: 0, missing: 0 };
+  const commit = (count: number) => ({
+    ...{ counts, broken: [], fixed: [], newWarnings: [], details: {} },
+    sizes: Array.from({ length: count }, (_, at) => ({ target: `t${at}`, changes: ["u-boot: text +2"] })),
+    sizesOf: { arm: { targets: count, text: 2 * count, data: -1, bss: 0 } },
+  });
+  const text = (count: number, options = {}) =>
+    formatSummary(matrix, { commits: [commit(count)], flakes: [], totals: counts }, options);
+  assert.match(text(20), /^    s t19: u-boot: text \+2$/m);
+  assert.match(text(21), /^    s arm: 21 targets, on average text \+2 /m);
+  assert.doesNotMatch(text(21), /s t\d/);
+  for (const options of [{ detail: true }, { all: true }])
+    assert.equal(text(21, options).match(/s t\d+:/g)?.length, 21);
+});
+
+test("what several targets' configurations have alike is told once, functions target by target, flakes apart", () => {
+  const counts = { built: 2, warning: 0, failed: 0, missing: 0 };
+  const alike = { changes: ["u-boot.cfg: + CONFIG_A=1"] };
+  const commit = {
+    ...{ counts, broken: [], fixed: [], newWarnings: [], sizes: [], sizesOf: {} },
+    details: {
+      config: [
+        { target: "a", ...alike },
+        { target: "c", changes: ["u-boot.cfg: + CONFIG_B=1"] },
+        { target: "b", ...alike },
+      ],
+      environment: [{ target: "a", changes: ["bootdelay: 1 -> 2"] }],
+      functions: [{ target: "a", changes: ["u-boot: 1 added", "+4 f (new -> 4)"] }],
+    },
+  };
+  const flakes = [{ target: "b", message: "Segmentation fault", from: 0, to: 0 }];
+  const text = formatSummary(matrix, { commits: [commit], flakes, totals: counts });
+  assert.deepEqual(text.split("\n").slice(1, -2), [
+    "    c a, b: u-boot.cfg: + CONFIG_A=1",
+    "    c c: u-boot.cfg: + CONFIG_B=1",
+    "    e a: bootdelay: 1 -> 2",
+    ...["    f a:", "        u-boot: 1 added", "        +4 f (new -> 4)"],
+    "Likely flakes: they failed, and later were built by themselves:",
+    ...["    ~ b: Segmentation fault", "      failed at , built at "],
+  ]);
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -85,6 +86,45 @@ describe("builds of targets at commits", () => {
       of(results, "nosuch").map(({ return_code, config, sizes }) => [return_code, config, sizes]),
       history.commits.map(() => [2, undefined, undefined]),
     );
+  });
+
+  it("bring the details that are asked for with what is built, too", async () => {
+    const details = ["config", "environment", "functions"] as const;
+    const [result] = await build([{ board: "a", commits: [0] }], { settings: { details } });
+    const files = result!.config!;
+    assert.deepEqual(Object.keys(files), [
+      ...["u-boot.cfg", ".config", "autoconf.mk", "autoconf.h", "u-boot.sizes", "u-boot.objdump"],
+    ]);
+    assert.match(files["u-boot.sizes"]!, /^[0-9a-f]{16} T board_init$/m);
+    assert.match(files["u-boot.objdump"]!, /^ +\d+ \.text +[0-9a-f]{8} /m);
+    const [lean] = await build([{ board: "a", commits: [0] }], { settings: { details: ["config"] } });
+    assert.deepEqual(Object.keys(lean!.config!), ["u-boot.cfg", ".config", "autoconf.mk", "autoconf.h"]);
+  });
+
+  it("send the files that are to be kept before the result, which has their digests", async () => {
+    await using worker = new WorkerProcess({ workDir: history.directory, threads: 1 });
+    await worker.expect("ready");
+    const settings = { keep_outputs: true, keep: ["board/*.o", ".config"] };
+    worker.send({ cmd: "configure", settings, toolchains: {} });
+    worker.send({ cmd: "build_prepare", commits: history.commits });
+    worker.send({ cmd: "build_board", board: "b", commits: [0, 2] });
+    worker.send({ cmd: "build_done" });
+    const all = await worker.until("build_done");
+    const [built, failed] = all.filter((each) => each.resp === "build_result");
+    const pieces = all.filter((each) => each.resp === "build_output");
+    assert.deepEqual(built!.outputs!.map(({ name }) => name).sort(), [
+      ...[".config", "b.o", "u-boot", "u-boot.cfg"],
+    ]);
+    for (const { name, size, sha256 } of built!.outputs!) {
+      const whole = pieces
+        .filter((each) => each.name === name)
+        .map(({ data }) => Buffer.from(data, "base64"));
+      assert.equal(Buffer.concat(whole).length, size);
+      assert.equal(createHash("sha256").update(Buffer.concat(whole)).digest("hex"), sha256);
+    }
+    assert.equal(failed!.outputs, undefined);
+    assert.ok(pieces.every(({ commit_upto }) => commit_upto === 0));
+    assert.ok(all.indexOf(pieces.at(-1)!) < all.indexOf(built!));
   });
 
   it("are of the commits that a target names, where it names some", async () => {
