@@ -28,7 +28,9 @@ export async function runBuild(
   for (const note of plan.notes) say(note);
   const local =
     values["no-local"] === true ? [] : [localHost(plan.project, values["max-builds"] as number | undefined)];
-  const hosts = [...plan.project.hosts, ...local];
+  if (values["local-only"] === true && values["no-local"] === true)
+    throw new UsageFailure("build", "--local-only and --no-local exclude each other");
+  const hosts = values["local-only"] === true ? local : [...plan.project.hosts, ...local];
   if (hosts.length === 0)
     throw new UsageFailure("build", "there are no hosts, and --no-local leaves this machine out");
   if (values["dry-run"] === true || values["list"] === true) return await showPlan(plan, hosts, values);
@@ -42,6 +44,7 @@ export async function runBuild(
     failuresAgain: values["force-failures"] === true,
     buildTimeoutSeconds: values["build-timeout"] as number | undefined,
     connectTimeoutSeconds: values["connect-timeout"] as number,
+    mostLoadPercent: values["load"] as number | undefined,
     signal,
     ...withoutUndefined({ filter: told.filter }),
     onComplaint: (host: Host, line: string) => {
@@ -95,7 +98,7 @@ function exitStatus(outcome: BuildOutcome, { totals }: Summary, werror: boolean)
 
 function jsonSummary(outcome: BuildOutcome, summary: Summary): Record<string, unknown> {
   const { matrix, remaining, givenUp, withoutToolchain, traffic, already, interrupted } = outcome;
-  const { absent, lost, doubted } = outcome;
+  const { absent, lost, doubted, drift, changedCompilers, strained } = outcome;
   const name = (target: number) => matrix.targetAt(target).name;
   return {
     event: "summary",
@@ -112,6 +115,7 @@ function jsonSummary(outcome: BuildOutcome, summary: Summary): Record<string, un
     absent,
     lost,
     doubted,
+    ...{ drift, changedCompilers, strained: Object.fromEntries(strained) },
     traffic,
     commits: summary.commits.map((commit, position) => ({
       commit: matrix.commitAt(position).hash,

@@ -16,6 +16,8 @@ import { combineObservers, type PartialObserver } from "./dispatch/observers.ts"
 import type { Plan } from "./planning/plan.ts";
 import { Pool } from "./dispatch/pool.ts";
 import { Run } from "./dispatch/run.ts";
+import { changesSince, driftOf, type Compilers } from "./hosts/compilers.ts";
+import { compilersSeen, noteCompilers } from "./results/compilers-seen.ts";
 import { noteArchitectures } from "./results/architectures.ts";
 import { IncomingOutputs } from "./results/incoming-outputs.ts";
 import { startWorker, type Outgoing, type StartedWorker } from "./hosts/start.ts";
@@ -46,6 +48,8 @@ export interface BuildSettings {
   /** Shows progress; made when it is known what is missing. */
   observe: (matrix: Matrix) => PartialObserver;
   onComplaint: (host: Host, line: string) => void;
+  /** A host with more gets no work; in per cent of its threads. */
+  mostLoadPercent?: number | undefined;
   /** Takes out of standard error what the summary is not to tell. */
   filter?: WarningFilter;
   signal: AbortSignal;
@@ -98,6 +102,8 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
       replaced,
     );
     for (const architecture of worker.architectures) architectures.add(architecture);
+    outcome.compilers.set(host.name, worker.compilers ?? {});
+    if (worker.strain !== undefined) outcome.strained.set(host.name, worker.strain);
     // So that a run that is interrupted leaves none of the old results among the new; not before there is a worker.
     if (stale.length > 0) await (forgotten ??= store.forget(stale));
     return worker;
@@ -117,8 +123,15 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   const run = new Run({ hosts, matrix, pool, batch, ...timeouts, start, observer, signal });
   const ended = await run.run().finally(() => store.settle());
   durations.save();
+  const seen = compilersSeen(plan.output);
+  noteCompilers(plan.output, outcome.compilers);
+  const drift = driftOf(outcome.compilers);
+  const changedCompilers = changesSince(seen, outcome.compilers);
   const withoutToolchain = ended.remaining.filter((at) => !architectures.has(matrix.targetAt(at).arch));
-  return { ...outcome, ...ended, withoutToolchain: ended.workers === 0 ? [] : withoutToolchain };
+  return {
+    ...{ ...outcome, ...ended, drift, changedCompilers },
+    withoutToolchain: ended.workers === 0 ? [] : withoutToolchain,
+  };
 }
 
 /** @throws {UsageFailure} if a submodule is not here. */
@@ -157,6 +170,8 @@ function startSettings(
     repository: plan.repository,
     tips: plan.tips,
     toolchains: plan.toolchains,
+    architectures: new Set(plan.targets.map(({ arch }) => arch)),
+    mostLoadPercent: settings.mostLoadPercent,
     settings: { heartbeat, ...plan.settings },
     workerCommand: plan.workerCommand,
     logDirectory: plan.output,
@@ -190,7 +205,9 @@ function nothingYet() {
   const absent: BuildOutcome["absent"] = [];
   const lost: BuildOutcome["lost"] = [];
   const doubted: BuildOutcome["doubted"] = [];
-  return { givenUp, absent, lost, doubted };
+  const compilers = new Map<string, Compilers>();
+  const strained = new Map<string, string>();
+  return { givenUp, absent, lost, doubted, compilers, strained };
 }
 
 function recordingIn(outcome: ReturnType<typeof nothingYet>): PartialObserver {

@@ -30,6 +30,22 @@ targets:
   "A recipe is the name of one that is built in (`u-boot`, `linux`, `make`) or its commands. `{out}`, `{source}`, `{target}`, `{config}`, `{jobs}`, `{arch}`, `{linux_arch}` and `{cross}` in these are replaced.",
 ];
 
+const summary: Block[] = [
+  "Of each commit the summary tells, against the last result of the same target before it:",
+  {
+    terms: [
+      ["`+`, `-`", "A target that is newly broken, with the reason, or newly fixed."],
+      ["`w`", "A warning that was not there before."],
+      ["`s`", "Changes of size; of more than 20 targets, their average by architecture, unless `--detail`."],
+      ["`c`, `e`, `f`", "Changes of the configuration, the environment and of functions: `-K`, `-U`, `-B`."],
+      [
+        "`~`",
+        "At the end, likely flakes: they failed and later were built, though the error was none of the source and no other target shared it.",
+      ],
+    ],
+  },
+];
+
 const exitStatus: Block[] = [
   {
     terms: [
@@ -49,7 +65,7 @@ const files: Block[] = [
     terms: [
       [
         "`[BRANCH/]NN_gHASH_SUBJECT/TARGET/`",
-        "A result: `done` (the return code, written last), `err`, `log`, `sizes`, `host`, and the configuration of a failed build. `current/TARGET/` for the current source.",
+        "A result: `done` (the return code, written last), `err`, `log`, `sizes`, `host`, and the configuration of a failed build, or what was asked for: configuration, `uboot.env`, `IMAGE.sizes` (functions) and `IMAGE.objdump` (sections) of all, files that were kept with their `sha256sums`. `current/TARGET/` for the current source.",
       ],
       ["`worker-HOST.log`", "Every message to and from the host's worker, with its time."],
       ["`.croft.log`", "What happened in each run, with a STATUS line each minute."],
@@ -82,6 +98,7 @@ export const bossPage: ManualPage = {
     { title: "Description", blocks: description },
     { title: "Options", blocks: [{ options: buildOptions }] },
     { title: "Configuration file", blocks: configurationFile },
+    { title: "Summary", blocks: summary },
     { title: "Exit status", blocks: exitStatus },
     { title: "Files", blocks: files },
     {

@@ -119,6 +119,16 @@ const matrix: readonly OptionDeclaration[] = [
 
 const running: readonly OptionDeclaration[] = [
   { name: "no-local", kind: "flag", prose: "do not build on this machine, too" },
+  { name: "local-only", kind: "flag", prose: "build on this machine alone, whatever hosts are configured" },
+  {
+    name: "load",
+    kind: "integer",
+    value: "PERCENT",
+    minimum: 1,
+    maximum: 100_000,
+    prose:
+      "give no work to hosts whose load is more than so much of their threads, or that are short of memory or disk",
+  },
   {
     name: "batch",
     kind: "flag",

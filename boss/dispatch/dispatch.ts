@@ -16,84 +16,22 @@
  * if that fails as well, or there is none, the failure is a result.
  */
 import { hostFaultOf } from "../../worker/host-fault.ts";
-import type { BuildResult, Command, Response, Target } from "../../worker/protocol.ts";
+import type { BuildResult, Response, Target } from "../../worker/protocol.ts";
 import type { Matrix } from "../matrix/matrix.ts";
+import type { DispatchActions } from "./actions.ts";
+import { DispatchedWorker, type WorkerOffer, type WorkerState } from "./dispatched-worker.ts";
 import { Doubts } from "./doubts.ts";
-import { hasCompiler, type Pool, type Taker } from "./pool.ts";
-
-/** A worker as far as dispatch is concerned. */
-export interface WorkerOffer {
-  readonly name: string;
-  /** How many targets it is given at a time. */
-  readonly slots: number;
-  /** What it has toolchains for. */
-  readonly architectures: ReadonlySet<string>;
-  /** Relative speed, for shares in batch mode. */
-  readonly capacity: number;
-}
-
-/** What dispatch asks of its surroundings. */
-export interface DispatchActions {
-  send(worker: string, message: Command): void;
-  /** The first result of a cell, by positions in the matrix. */
-  store(worker: string, target: number, commit: number, result: BuildResult): void;
-  /** A target was given to a worker. */
-  given(worker: string, target: number): void;
-  /** A worker has built all that was missing of a target. */
-  complete(worker: string, target: number): void;
-  /** A target that no further worker is tried on. */
-  giveUp(target: number, reason: string): void;
-  /** A failure that tells of the worker's host: the target is tried elsewhere. */
-  doubt(worker: string, target: number, reason: string): void;
-  /** All that a worker built of late tells of its host: it gets nothing more while there are others. */
-  setAside(worker: string, reason: string): void;
-  /** Something that a worker should not have sent; it is ignored. */
-  note(worker: string, text: string): void;
-}
-
-type WorkerPhase = "idle" | "preparing" | "building" | "finishing";
-
-interface Worker {
-  readonly offer: WorkerOffer;
-  readonly taker: Taker;
-  phase: WorkerPhase;
-  readonly inFlight: Set<number>;
-  /** Of these, those that it was heard to have begun. */
-  readonly begun: Set<number>;
-  done: number;
-  sent: number;
-  /** It has ended a round without results of all that it was given. */
-  hasLeftOut: boolean;
-  /** Targets that have failed in turn for what tells of its host, and that nobody else has failed so. */
-  readonly faults: Set<number>;
-  isSetAside: boolean;
-}
-
-/** What a worker is doing, for displays and deadlines. */
-export interface WorkerState {
-  readonly phase: WorkerPhase;
-  readonly inFlight: ReadonlySet<number>;
-  /** Targets completed, and targets given to it. */
-  readonly done: number;
-  readonly sent: number;
-}
-
-/** After so many failures in turn that tell of its host, a worker would only take targets from others. */
-const maxFaults = 5;
+import { hasCompiler, type Pool } from "./pool.ts";
 
 /** On how many lost workers a target may have been before it is suspected itself. */
 const maxLosses = 2;
-
-function isUnfit({ hasLeftOut, faults }: Worker): boolean {
-  return hasLeftOut || faults.size >= maxFaults;
-}
 
 export class Dispatch {
   readonly #matrix: Matrix;
   readonly #pool: Pool;
   readonly #actions: DispatchActions;
   readonly #batch: boolean;
-  readonly #workers = new Map<string, Worker>();
+  readonly #workers = new Map<string, DispatchedWorker>();
   readonly #losses = new Map<number, number>();
   /** Targets that a worker has silently left out once. */
   readonly #leftOut = new Set<number>();
@@ -148,18 +86,8 @@ export class Dispatch {
   addWorker(offer: WorkerOffer, expected = false): void {
     if (this.#workers.has(offer.name)) throw new Error(`worker ${offer.name} is there already`);
     if (expected) this.#expected--;
-    const none = {
-      inFlight: new Set<number>(),
-      begun: new Set<number>(),
-      done: 0,
-      sent: 0,
-      hasLeftOut: false,
-      faults: new Set<number>(),
-      isSetAside: false,
-    };
-    const { architectures } = offer;
-    const taker = { architectures, fits: (target: number) => !this.#doubts.avoids(target, offer.name) };
-    this.#workers.set(offer.name, { offer, taker, phase: "idle", ...none });
+    const fits = (target: number) => !this.#doubts.avoids(target, offer.name);
+    this.#workers.set(offer.name, new DispatchedWorker(offer, fits));
     if (!this.#batch) this.#wake();
   }
 
@@ -233,12 +161,12 @@ export class Dispatch {
     this.#actions.note(name, `${resp} was not expected`);
   }
 
-  #begin(worker: Worker, board: string): void {
+  #begin(worker: DispatchedWorker, board: string): void {
     const target = this.#matrix.positionOf(board);
     if (target !== undefined && worker.inFlight.has(target)) worker.begun.add(target);
   }
 
-  #result(worker: Worker, result: BuildResult): void {
+  #result(worker: DispatchedWorker, result: BuildResult): void {
     const target = this.#matrix.positionOf(result.board);
     if (target === undefined || !worker.inFlight.has(target))
       return this.#actions.note(worker.offer.name, `result of '${result.board}', which it was not given`);
@@ -263,29 +191,25 @@ export class Dispatch {
   }
 
   /** Whether a result is not believed yet. */
-  #doubt(worker: Worker, target: number, result: BuildResult): boolean {
+  #doubt(worker: DispatchedWorker, target: number, result: BuildResult): boolean {
     const reason = hostFaultOf(result);
     if (reason === undefined) {
-      worker.faults.clear();
+      worker.clearFaults();
       return false;
     }
     if (this.#doubts.has(target, result.commit_upto)) {
-      for (const each of this.#workers.values()) each.faults.delete(target); // it is the target's, after all
+      for (const each of this.#workers.values()) each.forgiveFault(target); // it is the target's, after all
       return false;
     }
     if (!this.#anyoneCan(target, worker)) return false;
-    worker.faults.add(target);
-    if (worker.faults.size >= maxFaults && !worker.isSetAside) {
-      worker.isSetAside = true;
-      this.#actions.setAside(worker.offer.name, reason);
-    }
+    if (worker.noteFault(target)) this.#actions.setAside(worker.offer.name, reason);
     this.#doubts.add(target, result.commit_upto, { worker: worker.offer.name, result });
     this.#actions.doubt(worker.offer.name, target, reason);
     return true;
   }
 
   /** Whether there is, or may come, a worker that could build a target, another than this. */
-  #anyoneCan(target: number, but?: Worker): boolean {
+  #anyoneCan(target: number, but?: DispatchedWorker): boolean {
     if (this.#expected > 0) return true;
     const { arch } = this.#matrix.targetAt(target);
     return [...this.#workers.values()].some(
@@ -303,7 +227,7 @@ export class Dispatch {
   }
 
   /** Its queue is drained: a target without all results has met an exception inside the worker. */
-  #finished(worker: Worker): void {
+  #finished(worker: DispatchedWorker): void {
     worker.phase = "idle";
     if (worker.inFlight.size > 0) worker.hasLeftOut = true;
     for (const target of worker.inFlight) {
@@ -326,7 +250,7 @@ export class Dispatch {
     for (const worker of this.#workers.values()) {
       if (worker.phase === "building") this.#fill(worker);
       if (worker.phase !== "idle" || !this.#pool.hasFor(worker.taker)) continue;
-      if (isUnfit(worker) && this.#othersCan(worker)) continue;
+      if (worker.isUnfit && this.#othersCan(worker)) continue;
       worker.phase = "preparing";
       const { slots, name } = worker.offer;
       this.#actions.send(name, { cmd: "build_prepare", commits: this.#matrix.hashes, max_boards: slots });
@@ -334,15 +258,15 @@ export class Dispatch {
   }
 
   /** What a worker has left out silently, or fails for its host, is not for it again, as long as there are others. */
-  #othersCan(worker: Worker): boolean {
+  #othersCan(worker: DispatchedWorker): boolean {
     for (const other of this.#workers.values())
-      if (other !== worker && !isUnfit(other) && this.#pool.hasFor(other.taker)) return true;
+      if (other !== worker && !other.isUnfit && this.#pool.hasFor(other.taker)) return true;
     return false;
   }
 
   /** Fills its slots. */
-  #fill(worker: Worker): void {
-    if (worker.faults.size >= maxFaults && this.#othersCan(worker)) return this.#drain(worker);
+  #fill(worker: DispatchedWorker): void {
+    if (worker.isFaulty && this.#othersCan(worker)) return this.#drain(worker);
     while (worker.inFlight.size < worker.offer.slots) {
       const target = this.#pool.take(worker.taker);
       if (target === undefined) break;
@@ -356,7 +280,7 @@ export class Dispatch {
    * Nothing is left for it: it tells when its queue is empty. At once, and not when a slot is free: only so it shows
    * that a target has met an exception inside the worker and keeps its slot for ever.
    */
-  #drain(worker: Worker): void {
+  #drain(worker: DispatchedWorker): void {
     if (worker.phase !== "building") return;
     worker.phase = "finishing";
     this.#actions.send(worker.offer.name, { cmd: "build_done" });
@@ -369,13 +293,13 @@ export class Dispatch {
     return { board, arch, ...(missing.length < this.#matrix.commits.length ? { commits: missing } : {}) };
   }
 
-  #take(worker: Worker, target: number): void {
+  #take(worker: DispatchedWorker, target: number): void {
     worker.inFlight.add(target);
     worker.sent++;
     this.#actions.given(worker.offer.name, target);
   }
 
-  #giveBatch(worker: Worker, count: number): void {
+  #giveBatch(worker: DispatchedWorker, count: number): void {
     const boards: Target[] = [];
     while (boards.length < count) {
       const target = this.#pool.take(worker.taker);

@@ -86,9 +86,15 @@ fi
 git worktree prune 9>&-
 threads=$(nproc 2>/dev/null || echo 1)
 bogomips=$(sed -n 's/^[Bb]ogo[Mm][Ii][Pp][Ss][^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)
-${answer(`"prepared $$ $threads \${bogomips:-0} $work"`)}
+${stateOf("$work")}
+${answer(`"prepared $$ $threads \${bogomips:-0} \${load:-0} \${memory:-0} \${disk:-0} $work"`)}
 `;
 }
+
+/** Sets `load`, `memory` and `disk`: the last two what is free, in KiB. */
+const stateOf = (directory: string) => `load=$(cut -d" " -f1 /proc/loadavg 2>/dev/null)
+memory=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo 2>/dev/null)
+disk=$(df -Pk "${directory}" 2>/dev/null | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\\([0-9]*\\).*/\\1/p')`;
 
 /**
  * After pushes from a shallow clone: without refs, all of the history comes with the next push from a whole one; a commit
@@ -183,15 +189,14 @@ export function probeScript(workDirectory: string): string {
 work=${quotePath(workDirectory)}
 missing=; for each in git flock make gcc tar; do command -v "$each" >/dev/null 2>&1 || missing="$missing $each"; done
 bogomips=$(sed -n 's/^[Bb]ogo[Mm][Ii][Pp][Ss][^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)
-memory=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo 2>/dev/null)
 near=$work; while [ ! -d "$near" ] && [ "$near" != / ] && [ "$near" != . ]; do near=$(dirname "$near"); done
-disk=$(df -Pk "$near" 2>/dev/null | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\\([0-9]*\\).*/\\1/p')
+${stateOf("$near")}
 worker=idle
 if [ -e "$work/.croft-lock" ] && ! flock -n "$work/.croft-lock" true 2>/dev/null; then
   worker="busy, process $(head -c 20 "$work/.croft-lock" | tr -dc 0-9)"
 fi
 ${answer(
-  '"facts arch=$(uname -m);threads=$(nproc 2>/dev/null || echo 1);bogomips=$bogomips;load=$(cut -d" " -f1 /proc/loadavg);' +
+  '"facts arch=$(uname -m);threads=$(nproc 2>/dev/null || echo 1);bogomips=$bogomips;load=$load;' +
     'memory=$memory;disk=$disk;missing=$missing;node=$(node --version 2>/dev/null);worker=$worker"',
 )}
 `;

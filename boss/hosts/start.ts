@@ -12,6 +12,8 @@ import type { Host } from "./hosts.ts";
 import { provideWorker } from "./provide-worker.ts";
 import { checkoutScript, execScript, prepareScript, receivePack } from "./scripts.ts";
 import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
+import { readVersions, versionScript, type Compilers } from "./compilers.ts";
+import { strainOf, tooBusy, type HostState } from "./strain.ts";
 import { HostConnection, type WorkerListener } from "./connection.ts";
 import { quote } from "../../os/text/shell-word.ts";
 import { sshArguments, type SshSettings } from "./ssh.ts";
@@ -27,6 +29,10 @@ export interface StartSettings {
   outgoing: Outgoing;
   /** Architecture to compiler. */
   toolchains: Readonly<Record<string, string>>;
+  /** Of the targets: whose compilers are asked for their versions. */
+  architectures: ReadonlySet<string>;
+  /** In per cent of a host's threads: one with more gets no work; undefined: whatever it is. */
+  mostLoadPercent: number | undefined;
   /** Sent as they are. */
   settings: Readonly<Record<string, unknown>>;
   /** Instead of the worker that comes along. */
@@ -77,6 +83,10 @@ export interface StartedWorker {
   /** Threads times BogoMIPS. */
   capacity: number;
   architectures: Set<string>;
+  /** Of the architectures that are to be built. */
+  compilers?: Compilers;
+  /** What it is short of. */
+  strain?: string | undefined;
   /** Tells where messages go from now on; those that came meanwhile are told at once. */
   listen(listener: WorkerListener): void;
 }
@@ -87,6 +97,7 @@ interface Prepared {
   threads: number;
   bogomips: number;
   workDirectory: string;
+  state: HostState;
 }
 
 /**
@@ -105,8 +116,12 @@ export async function startWorker(
   const connection = stack.use(new HostConnection(host, settings.ssh, log));
   void connection.closed.then(() => log[Symbol.dispose]());
   const prepared = await prepare(connection, settings, replaced);
+  const { mostLoadPercent: most } = settings;
+  const busy = most === undefined ? undefined : tooBusy(prepared.state, most);
+  if (busy !== undefined) throw new Failure(`use host ${host.name}`, busy);
   await push(connection, prepared, settings);
   const toolchains = await presentToolchains(connection, settings);
+  const compilers = await presentCompilers(connection, toolchains, settings);
   const { workerCommand } = settings;
   const command =
     workerCommand === undefined
@@ -115,7 +130,9 @@ export async function startWorker(
   const worker = await launchWorker(connection, command, toolchains, settings);
   stack.move();
   const beats = workerCommand === undefined;
-  return { ...worker, beats, pid: prepared.pid, capacity: worker.threads * (prepared.bogomips || 1) };
+  const capacity = worker.threads * (prepared.bogomips || 1);
+  const strain = strainOf(prepared.state);
+  return { ...worker, beats, pid: prepared.pid, capacity, compilers, strain };
 }
 
 /** What the last two phases need to know. */
@@ -168,12 +185,15 @@ async function prepare(
   if (kind === "busy") throw new BusyFailure(host, rest.join(" "));
   if (kind !== "prepared")
     throw new Failure(`prepare host ${host.name}`, rest.join(" ") || "no sensible answer");
-  const [pid, threads, bogomips, ...path] = rest;
+  const [pid, threads, bogomips, load, memory, disk, ...path] = rest;
+  const mebibytes = (text: string | undefined) => Math.floor((Number(text) || 0) / 1024);
+  const state = { threads: Number(threads), load: Number(load) || 0 };
   return {
     pid: Number(pid),
     threads: Number(threads),
     bogomips: Number(bogomips) || 0,
     workDirectory: path.join(" "),
+    state: { ...state, freeMemoryMiB: mebibytes(memory), freeDiskMiB: mebibytes(disk) },
   };
 }
 
@@ -233,6 +253,16 @@ async function presentToolchains(
   const script = toolchainScript(compilersFor(toolchains));
   const answers = await connection.evaluate(script, answerTimeoutSeconds, signal);
   return readToolchains(answers);
+}
+
+/** What those of them that are needed say of themselves. */
+async function presentCompilers(
+  connection: HostConnection,
+  toolchains: Readonly<Record<string, string>>,
+  { architectures, answerTimeoutSeconds, signal }: StartSettings,
+): Promise<Compilers> {
+  const script = versionScript(toolchains, architectures);
+  return readVersions(await connection.evaluate(script, answerTimeoutSeconds, signal));
 }
 
 /** Messages of a worker that nobody has asked anything yet. */

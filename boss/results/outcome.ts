@@ -1,4 +1,5 @@
 import type { RunOutcome } from "../dispatch/run.ts";
+import type { Drift } from "../hosts/compilers.ts";
 import type { Matrix } from "../matrix/matrix.ts";
 import type { ResultStore } from "./store.ts";
 import type { CellMemory } from "./cell-memory.ts";
@@ -20,4 +21,10 @@ export interface BuildOutcome extends RunOutcome {
   /** Failures that were taken for the host's own, and built elsewhere. */
   doubted: { host: string; reason: string; times: number }[];
   lost: { host: string; reason: string }[];
+  /** What hosts are short of that took part all the same. */
+  strained: Map<string, string>;
+  /** Compilers that are not the same on all hosts. */
+  drift: Drift[];
+  /** Compilers that hosts had when they last took part, and have no more. */
+  changedCompilers: { host: string; architecture: string; before: string; now: string }[];
 }

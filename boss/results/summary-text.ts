@@ -104,6 +104,9 @@ type RunEvents = Pick<
   BuildOutcome,
   | "matrix"
   | "doubted"
+  | "strained"
+  | "drift"
+  | "changedCompilers"
   | "absent"
   | "lost"
   | "givenUp"
@@ -123,6 +126,8 @@ export function formatEvents(outcome: RunEvents): string {
     ),
     ...outcome.lost.map(({ host, reason }) => `worker on ${host} was lost: ${reason}`),
     ...doubtedLines(outcome),
+    ...[...outcome.strained].map(([host, reason]) => `host ${host}: ${reason}`),
+    ...compilerLines(outcome),
     ...[...outcome.givenUp].map(([target, reason]) => `${name(target)} was given up: ${reason}`),
     ...groupByArchitecture(outcome),
     ...remainingLines(outcome),
@@ -135,6 +140,20 @@ export function formatEvents(outcome: RunEvents): string {
     lines.push(`in total: ${sum("sent")} bytes said, ${sum("received")} bytes heard`);
   }
   return lines.map((line) => `${printable(line)}\n`).join("");
+}
+
+/** Sizes and warnings that differ may be the compilers' doing. */
+function compilerLines({ drift, changedCompilers }: RunEvents): string[] {
+  return [
+    ...drift.map(({ architecture, versions }) => {
+      const each = versions.map(({ version, hosts }) => `${version} on ${nameSome(hosts)}`);
+      return `compilers for ${architecture} differ: ${each.join("; ")}`;
+    }),
+    ...changedCompilers.map(
+      ({ host, architecture, before, now }) =>
+        `host ${host} has another compiler for ${architecture} than in its last run: ${before} -> ${now}`,
+    ),
+  ];
 }
 
 /** Once for each host, with the reason that it had most often. */

@@ -14,7 +14,7 @@ test("each host's fault is told once, with the reason that it had most often", (
   ];
   const outcome = {
     ...{ matrix, doubted, absent: [], lost: [], givenUp: new Map(), withoutToolchain: [], remaining: [] },
-    ...{ traffic: [], interrupted: false },
+    ...{ traffic: [], interrupted: false, strained: new Map(), drift: [], changedCompilers: [] },
   };
   assert.equal(
     formatEvents(outcome),
