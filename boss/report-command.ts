@@ -12,7 +12,7 @@ import { summarize } from "./results/summary.ts";
 
 /** `croft boss report`. */
 export async function report(values: OptionValues, names: readonly string[]): Promise<void> {
-  const project = readProject(values);
+  const project = await readProject(values);
   const branch = values["branch"] as string | undefined;
   const output = branch === undefined ? project.output : join(project.output, branch.replaceAll("/", "_"));
   const describe = (hashes: string[]) => describeCommits(project.source, hashes);

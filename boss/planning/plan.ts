@@ -5,7 +5,8 @@ import type { OptionValues } from "../../os/command-line/options.ts";
 import { visible } from "../../os/text/visible.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { expandHome } from "../../worker/remote/toolchain.ts";
-import { configuredHosts, foundConfiguration, readBossFile, type BossFile } from "./configuration.ts";
+import type { BossFile } from "./boss-file.ts";
+import { configuredHosts, foundConfiguration, readBossFile } from "./configuration.ts";
 import { confirmTrust } from "./trust.ts";
 import { resultSettings } from "./result-options.ts";
 import { settingsOf, wordsOf } from "./settings-options.ts";
@@ -58,9 +59,9 @@ export interface Plan {
 }
 
 /** @throws {UsageFailure} for a configuration or a host that cannot be used. */
-export function readProject(values: OptionValues): Project {
+export async function readProject(values: OptionValues): Promise<Project> {
   const source = resolve(String(values["source"]));
-  const file = readBossFile(values["config"] as string | undefined, source);
+  const file = await readBossFile(values["config"] as string | undefined, source);
   const name = basename(source) || "root";
   const workDirectory =
     (values["work-dir"] as string | undefined) ?? file["work-dir"] ?? `~/.cache/croft/work/${name}`;
@@ -106,7 +107,7 @@ export async function readTrustedProject(
   keys: readonly (keyof BossFile)[] = allKeys,
   signal?: AbortSignal,
 ): Promise<Project> {
-  const project = readProject(values);
+  const project = await readProject(values);
   const path = values["config"] === undefined ? foundConfiguration(project.source) : undefined;
   if (path === undefined) return project;
   // What the command line says takes the place of what the file does.

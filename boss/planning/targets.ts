@@ -2,7 +2,7 @@
 import { UsageFailure } from "../../os/failure.ts";
 import { checkTargetName, hostArchitecture, type Target } from "../matrix/matrix.ts";
 import { selectBoards, type Board } from "./board-list.ts";
-import type { BossFile } from "./configuration.ts";
+import type { BossFile } from "./boss-file.ts";
 
 /** What the command line says of targets. */
 export interface TargetSelection {

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { askYesOrNo } from "../../os/command-line/ask.ts";
 import { Failure, isSystemError, reasonOf, UsageFailure } from "../../os/failure.ts";
 import { visible } from "../../os/text/visible.ts";
-import type { BossFile } from "./configuration.ts";
+import type { BossFile } from "./boss-file.ts";
 
 /** A configuration that was found in a tree. */
 export interface FoundConfiguration {

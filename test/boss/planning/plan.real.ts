@@ -29,12 +29,12 @@ test("hosts are named with destination and number of builds; what cannot be one 
 
 test("--max-builds is for all hosts but those that --hosts gives a number of their own", async () => {
   await using directory = await temporaryDirectory("croft-test-plan-");
-  const limits = (given: OptionValues) =>
-    readProject(values({ source: directory.path, ...given })).hosts.map(({ maxBuilds }) => maxBuilds);
-  assert.deepEqual(limits({ hosts: "a:max-builds=8,b", "max-builds": 2 }), [8, 2]);
+  const limits = async (given: OptionValues) =>
+    (await readProject(values({ source: directory.path, ...given }))).hosts.map(({ maxBuilds }) => maxBuilds);
+  assert.deepEqual(await limits({ hosts: "a:max-builds=8,b", "max-builds": 2 }), [8, 2]);
   writeFileSync(join(directory.path, "croft.yaml"), "output: there\nhosts:\n  a: {max-builds: 4}\n");
-  assert.deepEqual([limits({}), limits({ "max-builds": 2 })], [[4], [2]]);
-  const { output } = readProject(values({ source: directory.path }));
+  assert.deepEqual([await limits({}), await limits({ "max-builds": 2 })], [[4], [2]]);
+  const { output } = await readProject(values({ source: directory.path }));
   assert.equal(output, join(directory.path, "there"), "relative to the source, wherever it is called");
 });
 
@@ -79,7 +79,7 @@ test("the configuration is checked: file, line and key of a mistake are named", 
     ["hosts:\n  a: {ssh: 'b@::1'}\n", /a port or an IPv6 address belongs into ssh's configuration/],
   ] as const) {
     writeFileSync(file, text);
-    assert.throws(() => readProject(values({ source: directory.path })), message);
+    await assert.rejects(readProject(values({ source: directory.path })), message);
   }
 });
 

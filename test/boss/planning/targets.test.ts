@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseBoardList } from "../../../boss/planning/board-list.ts";
-import type { BossFile } from "../../../boss/planning/configuration.ts";
+import type { BossFile } from "../../../boss/planning/boss-file.ts";
 import { selectTargets, type TargetSelection } from "../../../boss/planning/targets.ts";
 
 const list = parseBoardList(`
