@@ -11,7 +11,7 @@ export interface WorkerOffer {
   readonly capacity: number;
 }
 
-export type WorkerPhase = "idle" | "preparing" | "building" | "finishing";
+type WorkerPhase = "idle" | "preparing" | "building" | "finishing";
 
 /** What a worker is doing, for displays and deadlines. */
 export interface WorkerState {

@@ -14,7 +14,7 @@ const leastMemoryMiB = 256;
 const leastDiskMiB = 1024;
 
 /** In per cent of what all threads could do. */
-export function loadPercent({ load, threads }: Pick<HostState, "load" | "threads">): number {
+function loadPercent({ load, threads }: Pick<HostState, "load" | "threads">): number {
   return Math.round((100 * load) / Math.max(1, threads));
 }
 

@@ -14,7 +14,7 @@ const keptFileBytes = 1024 * 1024;
 const keptSymbolsBytes = 16 * 1024 * 1024;
 
 /** What is needed of a build that is there. */
-export interface BuiltTarget {
+interface BuiltTarget {
   recipe: Recipe;
   /** The output directory, absolute. */
   output: string;

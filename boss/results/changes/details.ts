@@ -14,7 +14,7 @@ const configurations = stages.map((stage) => `u-boot${stage}.cfg`);
 const images = [...stages.map((stage) => (stage ? `${stage.slice(1)}-u-boot${stage}` : "u-boot")), "vmlinux"];
 
 /** Changes of one target from one result to the next. */
-export type DetailChanges = Partial<Record<Detail, string[]>>;
+type DetailChanges = Partial<Record<Detail, string[]>>;
 
 /** Compares the results of a target, each with the last before it that has the same file. */
 export class DetailHistory {
