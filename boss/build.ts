@@ -61,22 +61,7 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   await using outgoing = await whatHostsGet(plan);
   const store = new ResultStore(plan.output, plan.commits);
   noteArchitectures(plan.output, plan.targets);
-  const stale: [Target, number][] = [];
-  // Whatever a host had not may be there now.
-  const isToTryAgain = (target: number, commit: number) => {
-    const return_code = store.returnCodeOf(plan.targets[target]!, commit)!;
-    if (return_code === 0 || settings.failuresAgain) return return_code !== 0;
-    const stderr = store.readFile(plan.targets[target]!, commit, "err") ?? "";
-    return hostFaultOf({ return_code, stderr }) !== undefined;
-  };
-  const isBuilt = (target: number, commit: number) => {
-    if (store.returnCodeOf(plan.targets[target]!, commit) === undefined) return false;
-    if (!settings.force && isOfSource(store, plan, target, commit) && !isToTryAgain(target, commit))
-      return true;
-    stale.push([plan.targets[target]!, commit]);
-    return false;
-  };
-  const matrix = new Matrix(plan.targets, plan.commits, isBuilt);
+  const { matrix, stale } = missingIn(store, plan, settings);
   const already = plan.targets.length * plan.commits.length - matrix.missingCount;
   const outcome = { matrix, store, memory: new CellMemory(settings.filter), already, ...nothingYet() };
   using events = new EventLog(plan.output, matrix);
@@ -114,24 +99,50 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
     .toArray();
   const pool = new Pool(matrix.targets, missing, (target) => durations.of(target));
   const { hosts, batch, signal } = settings;
-  const timeouts = {
+  const run = new Run({ hosts, matrix, pool, batch, ...timeoutsOf(settings), start, observer, signal });
+  const ended = await run.run().finally(() => store.settle());
+  durations.save();
+  const withoutToolchain = ended.remaining.filter((at) => !architectures.has(matrix.targetAt(at).arch));
+  return {
+    ...{ ...outcome, ...ended, ...compareCompilers(plan.output, outcome.compilers) },
+    withoutToolchain: ended.workers === 0 ? [] : withoutToolchain,
+  };
+}
+
+/** What has no result that counts, and the results that are there and do not. */
+function missingIn(store: ResultStore, plan: Plan, settings: BuildSettings) {
+  const stale: [Target, number][] = [];
+  // Whatever a host had not may be there now.
+  const isToTryAgain = (target: number, commit: number) => {
+    const return_code = store.returnCodeOf(plan.targets[target]!, commit)!;
+    if (return_code === 0 || settings.failuresAgain) return return_code !== 0;
+    const stderr = store.readFile(plan.targets[target]!, commit, "err") ?? "";
+    return hostFaultOf({ return_code, stderr }) !== undefined;
+  };
+  const isBuilt = (target: number, commit: number) => {
+    if (store.returnCodeOf(plan.targets[target]!, commit) === undefined) return false;
+    if (!settings.force && isOfSource(store, plan, target, commit) && !isToTryAgain(target, commit))
+      return true;
+    stale.push([plan.targets[target]!, commit]);
+    return false;
+  };
+  return { matrix: new Matrix(plan.targets, plan.commits, isBuilt), stale };
+}
+
+function timeoutsOf(settings: BuildSettings) {
+  return {
     buildTimeoutSeconds: settings.buildTimeoutSeconds ?? buildTimeoutSeconds,
     silentBuildSeconds: settings.buildTimeoutSeconds ?? silentBuildSeconds,
     // Never less: who wants to hear of a worker often has not said that builds are short.
     longestBuildSeconds: Math.max(silentBuildSeconds, settings.buildTimeoutSeconds ?? 0) + lateResultSeconds,
   };
-  const run = new Run({ hosts, matrix, pool, batch, ...timeouts, start, observer, signal });
-  const ended = await run.run().finally(() => store.settle());
-  durations.save();
-  const seen = compilersSeen(plan.output);
-  noteCompilers(plan.output, outcome.compilers);
-  const drift = driftOf(outcome.compilers);
-  const changedCompilers = changesSince(seen, outcome.compilers);
-  const withoutToolchain = ended.remaining.filter((at) => !architectures.has(matrix.targetAt(at).arch));
-  return {
-    ...{ ...outcome, ...ended, drift, changedCompilers },
-    withoutToolchain: ended.workers === 0 ? [] : withoutToolchain,
-  };
+}
+
+/** Among each other, and with those of the last runs. */
+function compareCompilers(output: string, compilers: ReadonlyMap<string, Compilers>) {
+  const changedCompilers = changesSince(compilersSeen(output), compilers);
+  noteCompilers(output, compilers);
+  return { drift: driftOf(compilers), changedCompilers };
 }
 
 /** @throws {UsageFailure} if a submodule is not here. */
