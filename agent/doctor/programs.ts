@@ -1,5 +1,5 @@
 /** Node.js, and programs that an agent calls. */
-import { missingPrograms } from "../../machines/image/create-image.ts";
+import { missingPrograms } from "../../machines/image/programs.ts";
 import { reasonOf } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";

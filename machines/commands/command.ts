@@ -12,6 +12,7 @@ import {
   type OptionDeclaration,
 } from "../../os/command-line/options.ts";
 import { createCommand } from "../image/create-command.ts";
+import { updateCommand } from "../image/update-command.ts";
 import { formatList, formatReport } from "./inventory-text.ts";
 import { reportMachine, summarizeMachines } from "./inventory.ts";
 import { listMachines, type MachinePaths } from "../layout.ts";
@@ -85,10 +86,11 @@ export const removeOptions: readonly OptionDeclaration[] = [
 export function machineCommand(): Command {
   const command = makeCommand(
     "croft machine",
-    "makes, lists, shows and removes build machines; looks into those that run",
+    "makes, updates, lists, shows and removes build machines; looks into those that run",
   );
   command.helpCommand(false);
   command.addCommand(createCommand());
+  command.addCommand(updateCommand());
   command.addCommand(listCommand());
   command.addCommand(showCommand());
   command.addCommand(removeCommand());

@@ -40,7 +40,7 @@ export async function hostAptSources(release: string, signal?: AbortSignal): Pro
 
 /**
  * Makes `deb` lines for a release from `URI CODENAME COMPONENT` lines; those of another release are taken over with
- * the name exchanged if there are none of this one.
+ * the name exchanged if there are none of this one. The archives of updates that releases have are none of sid's.
  */
 export function sourceLines(targets: string, release: string): string[] {
   const found = targets
@@ -48,9 +48,10 @@ export function sourceLines(targets: string, release: string): string[] {
     .map((line) => /^(\S+) ([a-z]+)(|-updates|-security) (\S+)$/.exec(line))
     .filter((match) => match !== null)
     .map(([, uri, codename, suffix, component]) => ({ uri, codename, suffix, component }));
+  const hasPockets = !/^(sid|unstable|experimental)$/.test(release);
   const fitting = found.filter(({ codename }) => codename === release);
-  const lines = (fitting.length ? fitting : found).map(
-    ({ uri, suffix, component }) => `deb ${uri} ${release}${suffix} ${component}`,
-  );
+  const lines = (fitting.length ? fitting : found)
+    .filter(({ suffix }) => suffix === "" || hasPockets)
+    .map(({ uri, suffix, component }) => `deb ${uri} ${release}${suffix} ${component}`);
   return [...new Set(lines)].sort();
 }

@@ -1,43 +1,26 @@
+import { readFileSync, statSync } from "node:fs";
 import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
-import { Failure, UsageFailure } from "../../os/failure.ts";
-import { makeLog } from "../../os/log.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
 import {
   addOptions,
   givenValues,
   withDefaults,
   type OptionDeclaration,
+  type OptionValues,
 } from "../../os/command-line/options.ts";
-import { packageFile } from "../../os/files/package.ts";
-import { checkMachineName } from "../names.ts";
-import { openStorage } from "../open-storage.ts";
-import type { StorageKind } from "../storage.ts";
+import { KiB } from "../../os/text/size.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
+import { debianArchitectures, hostDebianArchitecture, type DebianArchitecture } from "./architectures.ts";
+import { assertMachineName, interruptible, makingOptions, placeOptions } from "./making-command.ts";
+import { diskMaximumGiB, packagePattern, releasePattern, type ImageKind, type Recipe } from "./recipe.ts";
 
-const diskGiB = { minimal: 1, debian: 8 };
+const diskGiB: Record<ImageKind, number> = { minimal: 1, debian: 8 };
+const scriptMaxBytes = 256 * KiB;
 
 /** Options of `croft machine create`. */
 const createOptions: readonly OptionDeclaration[] = [
-  {
-    name: "machines",
-    kind: "path",
-    value: "DIR",
-    default: "/build/machines",
-    prose: "directory with the volumes of machines",
-  },
-  {
-    name: "volume",
-    kind: "string",
-    value: "NAME",
-    check: checkMachineName,
-    prose: "volume for the machine; without it, the one that has the machine, else the first",
-  },
-  {
-    name: "storage",
-    kind: "choice",
-    choices: ["auto", "btrfs", "directory"],
-    default: "auto",
-    prose: "how machines are stored",
-  },
+  ...placeOptions,
   {
     name: "minimal",
     kind: "flag",
@@ -48,8 +31,15 @@ const createOptions: readonly OptionDeclaration[] = [
     kind: "string",
     value: "NAME",
     default: "bookworm",
-    check: (name) => (/^[a-z]+$/.test(name) ? undefined : "expected a code name of Debian"),
-    prose: "code name of the Debian release",
+    check: (name) => (releasePattern.test(name) ? undefined : "expected a code name of Debian"),
+    prose: "code name of the Debian release; bookworm, trixie and sid are tested",
+  },
+  {
+    name: "arch",
+    kind: "choice",
+    choices: debianArchitectures,
+    defaultWords: "the host's",
+    prose: "architecture of the machine, emulated where the host is another",
   },
   {
     name: "include",
@@ -60,11 +50,24 @@ const createOptions: readonly OptionDeclaration[] = [
     prose: "further packages, separated by commas; in a minimal machine unpacked, with what they need",
   },
   {
+    name: "include-file",
+    kind: "path",
+    value: "FILE",
+    repeat: true,
+    prose: "further packages from a file: names separated by blanks or lines, # begins a remark",
+  },
+  {
+    name: "script",
+    kind: "path",
+    value: "FILE",
+    prose: "a script that is run as root in the new system once its packages are there; kept in the machine",
+  },
+  {
     name: "disk-size",
     kind: "integer",
     value: "GIB",
     minimum: 1,
-    maximum: 1024,
+    maximum: diskMaximumGiB,
     prose:
       "size of the disk in GiB, taken from the host only as it is written; default 8, or 1 for a minimal one",
   },
@@ -80,7 +83,8 @@ export function createCommand(): Command {
     "after",
     `
 The packages come from where this host gets its own, mirror and proxy included. The machine starts croft-init
-as its first process and no systemd: that saves 20 s of each boot where processors are emulated.`,
+as its first process and no systemd: that saves 20 s of each boot where processors are emulated. What it was
+told is kept in the revision (recipe.yaml): croft machine update makes a new one with newer packages.`,
   );
   command.action((name: string) => create(name, command));
   return command;
@@ -88,65 +92,60 @@ as its first process and no systemd: that saves 20 s of each boot where processo
 
 async function create(name: string, command: Command): Promise<void> {
   const values = withDefaults(givenValues(command, createOptions), createOptions);
-  const wrong = checkMachineName(name);
-  if (wrong !== undefined) throw new UsageFailure(`make machine '${name}'`, wrong);
+  assertMachineName("make", name);
   const { createMachine, makeMachinesDirectory } = await import("./create-machine.ts");
+  const recipe = recipeOf(values);
+  await makeMachinesDirectory(String(values["machines"]));
+  using interruption = interruptible(name);
+  const options = await makingOptions(name, values, interruption.signal);
+  process.stdout.write(`${await createMachine({ ...options, recipe })}\n`);
+}
+
+/** @throws {Failure} if a file cannot be read, or has something else. */
+function recipeOf(values: OptionValues): Recipe {
   const kind = values["minimal"] ? "minimal" : "debian";
   const release = String(values["release"]);
-  const include = (values["include"] as string[]).flatMap((list) => list.split(","));
-  const machines = String(values["machines"]);
-  const volume = values["volume"] as string | undefined;
-  const log = makeLog();
-  await makeMachinesDirectory(machines);
-  const storage = await openStorage(machines, values["storage"] as "auto" | StorageKind, log);
-  using interruption = interruptible(name);
-  const revision = await createMachine({
-    ...{ kind, release, include, name, machines, storage },
-    summary: (values["summary"] as string | undefined) ?? describe(kind, release),
-    ...(volume !== undefined && { volume }),
-    diskMiB: ((values["disk-size"] as number | undefined) ?? diskGiB[kind]) * 1024,
-    init: packageFile("worker", "guest", "croft-init"),
-    onStep: stepPrinter(),
-    signal: interruption.signal,
-  });
-  process.stdout.write(`${revision}\n`);
-}
-
-function describe(kind: "minimal" | "debian", release: string): string {
-  return kind === "minimal"
-    ? `Linux of Debian ${release} with busybox`
-    : `Debian ${release} with build tools`;
-}
-
-/** Prints each step with the seconds since the beginning, on standard error: standard output has the result alone. */
-function stepPrinter(): (step: string) => void {
-  const begin = performance.now();
-  return (step) => {
-    const seconds = Math.floor((performance.now() - begin) / 1000);
-    process.stderr.write(`${String(seconds).padStart(4)} s  ${step}\n`);
-  };
-}
-
-/** While it is held, a signal that would end the process aborts the work instead, so that it cleans up. */
-function interruptible(name: string): Disposable & { signal: AbortSignal } {
-  const controller = new AbortController();
-  const signals: NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
-  const onSignal = (signal: NodeJS.Signals) =>
-    controller.abort(
-      new Failure(`make machine '${name}'`, `interrupted by ${signal}; nothing is left of it`, {
-        exitStatus: 130,
-      }),
-    );
-  for (const signal of signals) process.on(signal, onSignal);
+  const architecture = (values["arch"] ?? hostDebianArchitecture()) as DebianArchitecture;
+  const lists = (values["include"] as string[]).flatMap((list) => list.split(","));
+  const files = (values["include-file"] as string[]).flatMap(packagesIn);
+  const script = values["script"] as string | undefined;
   return {
-    signal: controller.signal,
-    [Symbol.dispose]: () => {
-      for (const signal of signals) process.off(signal, onSignal);
-    },
+    ...{ kind, release, architecture, include: [...new Set([...lists, ...files])] },
+    summary: (values["summary"] as string | undefined) ?? describe(kind, release, architecture),
+    diskGiB: (values["disk-size"] as number | undefined) ?? diskGiB[kind],
+    ...withoutUndefined({ script: script === undefined ? undefined : readText(script) }),
   };
+}
+
+function describe(kind: ImageKind, release: string, architecture: DebianArchitecture): string {
+  const foreign = architecture === hostDebianArchitecture() ? "" : ` for ${architecture}`;
+  return kind === "minimal"
+    ? `Linux of Debian ${release} with busybox${foreign}`
+    : `Debian ${release} with build tools${foreign}`;
+}
+
+function packagesIn(file: string): string[] {
+  const names = readText(file)
+    .split("\n")
+    .flatMap((line) => line.replace(/#.*/, "").split(/[\s,]+/))
+    .filter((name) => name !== "");
+  const wrong = checkPackages(names.join(","));
+  if (names.length > 0 && wrong !== undefined) throw new Failure(`use the packages of '${file}'`, wrong);
+  return names;
+}
+
+function readText(file: string): string {
+  try {
+    if (statSync(file).size > scriptMaxBytes)
+      throw new Failure(`read '${file}'`, "it is larger than 256 KiB");
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure(`read '${file}'`, error instanceof TypeError ? "it is no UTF-8 text" : reasonOf(error));
+  }
 }
 
 function checkPackages(list: string): string | undefined {
-  const wrong = list.split(",").find((name) => !/^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?$/.test(name));
+  const wrong = list.split(",").find((name) => !packagePattern.test(name));
   return wrong === undefined ? undefined : `'${wrong}' is not the name of a package`;
 }

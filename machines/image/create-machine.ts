@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
-import { readdir, stat, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { makeDirectoryDurably } from "../../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { formatMachine } from "../../manifests/machine.ts";
@@ -11,59 +11,46 @@ import {
   type MachinePaths,
   visibleDirectories,
 } from "../layout.ts";
-import { newRevisionPath, nextRevision, publishRevision } from "../revisions.ts";
+import { nextRevision, publishRevision } from "../revisions.ts";
 import type { Storage } from "../storage.ts";
-import { createImage, removeWork, type ImageOptions } from "./create-image.ts";
+import { createImage, type ImageOptions } from "./create-image.ts";
+import { beginRevision } from "./making.ts";
+import { writeRecipe } from "./recipe.ts";
 
 export interface CreateMachineOptions extends ImageOptions {
   name: string;
-  summary: string;
   /** The machines directory; must be there. */
   machines: string;
   /** Name of the volume; without it, the one that has the machine, else the first, else `default`. */
   volume?: string;
   storage: Storage;
+  /** Id of a revision: one of the same content is not published. */
+  exceptId?: string;
 }
 
 /**
  * Makes a revision of a machine from Debian packages and publishes it. Until then it has a hidden name; if anything
  * fails or is interrupted, nothing is left.
  *
- * @returns the path of the revision.
+ * @returns the path of the revision; undefined if there is one of this content (`exceptId`).
  * @throws {Failure} if the image cannot be made or published; the signal's reason if aborted.
  */
-export async function createMachine(options: CreateMachineOptions): Promise<string> {
-  const { storage, signal } = options;
+export async function createMachine(options: CreateMachineOptions): Promise<string | undefined> {
+  const { storage, signal, exceptId } = options;
   const volume = options.volume ?? findVolume(options.machines, options.name);
   // The toolchain is of no interest for a revision.
   const paths = machinePaths(options.machines, volume, options.name, "none");
-  await using undo = new AsyncDisposableStack();
-  const temporary = await newRevisionPath(paths);
-  await removeAbandoned(paths, storage);
-  await storage.createSubvolume(temporary, signal);
-  undo.defer(() => storage.remove(temporary));
-  const digest = await createImage(temporary, options);
-  await writeManifest(paths, temporary, digest, options);
+  await using making = await beginRevision(storage, paths, signal);
+  const digest = await createImage(making.path, options);
+  const tail = `-${digest.slice(0, 12)}`;
+  if (exceptId?.endsWith(tail)) return undefined;
+  await writeRecipe(making.path, options.recipe);
+  await writeManifest(paths, making.path, tail, options);
   signal?.throwIfAborted();
   options.onStep("publishing");
-  const revision = await publishRevision(storage, paths, temporary);
-  undo.move();
+  await making.finish();
+  const revision = await publishRevision(storage, paths, making.path);
   return `${paths.current}.${revision}`;
-}
-
-/** Much longer than anything that makes a revision may take. */
-const abandonedAfterMilliseconds = 6 * 3600 * 1000;
-
-/** Removes unfinished revisions of processes that were killed. */
-async function removeAbandoned(paths: MachinePaths, storage: Storage): Promise<void> {
-  for (const name of await readdir(paths.directory)) {
-    if (!name.startsWith(`.${basename(paths.current)}.`) || !name.endsWith(".new")) continue;
-    const path = join(paths.directory, name);
-    const changed = await stat(path).catch(() => undefined); // somebody else may have removed it
-    if (!changed || Date.now() - changed.mtimeMs < abandonedAfterMilliseconds) continue;
-    await removeWork(path);
-    await storage.remove(path);
-  }
 }
 
 /**
@@ -73,11 +60,11 @@ async function removeAbandoned(paths: MachinePaths, storage: Storage): Promise<v
 async function writeManifest(
   paths: MachinePaths,
   directory: string,
-  digest: string,
-  options: CreateMachineOptions,
+  tail: string,
+  { name, recipe }: CreateMachineOptions,
 ): Promise<void> {
-  const id = `${options.name}-${bootstrapProtocol}.${nextRevision(paths)}-${digest.slice(0, 12)}`;
-  const manifest = formatMachine({ id, name: options.name, summary: options.summary, type: "kvm" });
+  const id = `${name}-${bootstrapProtocol}.${nextRevision(paths)}${tail}`;
+  const manifest = formatMachine({ id, name, summary: recipe.summary, type: "kvm" });
   await writeFile(manifestPath(directory), manifest);
 }
 

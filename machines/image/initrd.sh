@@ -3,7 +3,7 @@
 # /init of the initrd: loads what the machine's devices need, mounts the disk, and hands over to croft-init with
 # /dev, /proc and /sys mounted. Whatever fails ends in a kernel panic, which the agent sees at once.
 PATH=/bin
-for applet in mount insmod sleep switch_root sed; do busybox ln -s busybox "/bin/$applet"; done
+for applet in cat mount insmod linux32 sleep switch_root sed; do busybox ln -s busybox "/bin/$applet"; done
 mount -t devtmpfs -o mode=0755 dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -21,6 +21,9 @@ until [ -b "$device" ]; do
 done
 # noinit_itable: a machine that lives for minutes need not tidy up its disk.
 mount -t ext4 -o noatime,noinit_itable "$device" /root || { echo "croft: cannot mount $device"; exit 1; }
+# The kernel of amd64 in a machine of i386: what is 32 bits wide is told that the kernel is, too.
+case " $(cat /proc/cmdline) " in *" croft.linux32 "*) personality=linux32 ;; esac
 for directory in dev proc sys; do mount -o move "/$directory" "/root/$directory"; done
 # As without an initrd: what the kernel does not know, and what follows "--", are arguments of the first process.
-exec switch_root /root "${init:-/sbin/croft-init}" "$@"
+# shellcheck disable=SC2086
+exec ${personality:-} switch_root /root "${init:-/sbin/croft-init}" "$@"

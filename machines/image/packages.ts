@@ -1,8 +1,13 @@
 /** Which packages a machine is made of. */
+import { traitsOf, type DebianArchitecture } from "./architectures.ts";
 
-/** The kernel that has what virtual machines need, and little else. */
-export function kernelPackage(): string {
-  return `linux-image-cloud-${process.arch === "arm64" ? "arm64" : "amd64"}`;
+/** Kernels, the best first: with what virtual machines need and little else. */
+export function kernelPackages(architecture: DebianArchitecture): string[] {
+  const { kernel } = traitsOf(architecture);
+  if (kernel === "riscv64") return ["linux-image-riscv64"];
+  return [`linux-image-cloud-${kernel}`].map((name) =>
+    kernel === architecture ? name : `${name}:${kernel}`,
+  );
 }
 
 /** The worker needs a shell, a TFTP client and the usual tools: busybox has them all. */

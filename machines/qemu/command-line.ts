@@ -63,7 +63,7 @@ export function commandLine(
       "-accel",
       accelerator,
     ],
-    ...["-cpu", accelerator === "kvm" ? "host" : "max"],
+    ...["-cpu", accelerator === "kvm" ? "host" : platform.cpu],
     ...["-smp", String(options.cpus), "-m", `${options.ramKiB}k`],
     ...platform.devices.flatMap((device) => ["-device", device]),
     ...["-device", "virtio-rng-pci"],

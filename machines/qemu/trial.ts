@@ -11,7 +11,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { firstLine } from "../../os/text/lines.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { MachineUser } from "../virtual-machine.ts";
-import { hostArchitecture, platforms, qemuFor, type Architecture } from "./architecture.ts";
+import { hostArchitecture, platforms, qemuFor, type HostArchitecture } from "./architecture.ts";
 import { launcher } from "./user.ts";
 
 /** Smaller disks have no geometry that the firmware would boot from. */
@@ -28,7 +28,7 @@ interface TrialGuest {
   status: number;
 }
 
-const guests: Record<Architecture, TrialGuest> = {
+const guests: Record<HostArchitecture, TrialGuest> = {
   x86_64: {
     // A boot sector: mov dx,0xf4; mov al,0x2a; out dx,al; hlt; jmp -3. QEMU's debug exit makes status 2n+1 of the n.
     image: bootSector([0xba, 0xf4, 0x00, 0xb0, 0x2a, 0xee, 0xf4, 0xeb, 0xfd]),

@@ -76,6 +76,11 @@ describe("the installed package", () => {
     const machines = `--machines ${at("machines")}`;
     const runtime = `--runtime ${at("run")}`;
     await newcomer.types(`croft machine create small --minimal ${machines}`);
+    assert.match(
+      await newcomer.types(`croft machine update small ${machines}`),
+      /small-1\.1$/m,
+      "nothing is newer",
+    );
     assert.match(await newcomer.types(`croft machine show small ${machines}`), /small-1\.1/);
     const places = [machines, runtime, `--tftp ${at("tftp")}`, `--spool ${at("spool")}`];
     assert.match(await newcomer.types(`croft doctor ${places.join(" ")}`), /^ok +Node\.js: croft \S+ on v/m);

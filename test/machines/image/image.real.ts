@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, readlinkSync } from "node:fs";
-import { chmod, readdir, utimes } from "node:fs/promises";
+import { chmod, readdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -11,17 +11,21 @@ import { run as runProgram } from "../../../os/run.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { parseMachine } from "../../../manifests/machine.ts";
 import { btrfsFileSystem } from "../../fixtures/machines/btrfs.ts";
+import { readRecipe } from "../../../machines/image/recipe.ts";
 import { debianMachine } from "../../fixtures/machines/images.ts";
 import { isRunning } from "../../fixtures/processes.ts";
 import { startGuest } from "../qemu/qemu-guest.ts";
 import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
 
-/** Runs `croft machine create` as a process of its own: what a signal leaves is to be seen. */
+/** Runs `croft machine create` (or `update`) as a process of its own: what a signal leaves is to be seen. */
 function create(machines: string, ...args: string[]): { child: ChildProcess; output: () => string } {
+  const isUpdate = args[0] === "update";
+  const [file, name] = isUpdate ? ["update-command", "updateCommand"] : ["create-command", "createCommand"];
+  const own = isUpdate ? args.slice(1) : args;
   const program = `
-    const { createCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../../machines/image/create-command.ts"))});
+    const { ${name} } = await import(${JSON.stringify(join(import.meta.dirname, `../../../machines/image/${file}.ts`))});
     const { runCommand } = await import(${JSON.stringify(join(import.meta.dirname, "../../../os/command-line/command.ts"))});
-    process.exitCode = await runCommand(createCommand(), ${JSON.stringify([...args, "--machines", machines])});
+    process.exitCode = await runCommand(${name}(), ${JSON.stringify([...own, "--machines", machines])});
   `;
   const child = spawn(process.execPath, ["--input-type=module", "-e", program]);
   let text = "";
@@ -61,7 +65,7 @@ async function listSubvolumes(path: string): Promise<string[]> {
 }
 
 /** Kills one that makes a machine; what it had begun is left as an unfinished revision. */
-async function killWhileMaking(machines: string, machine: string): Promise<string> {
+async function killWhileMaking(machines: string, machine: string): Promise<void> {
   const run = create(machines, "small", "--minimal");
   await untilSaid(run, /extracting|unpacking/);
   assert.notDeepEqual(await processesOf(machines), []);
@@ -74,33 +78,56 @@ async function killWhileMaking(machines: string, machine: string): Promise<strin
   const [left, ...others] = await readdir(machine);
   assert.match(left!, /^\.small-1\.\w+\.new$/, "what is left is hidden from agents");
   assert.deepEqual(others, []);
-  return join(machine, left!);
 }
 
-test("a machine is made, published, and made anew as its next revision; what was killed or fails is not seen", async () => {
+/** Runs it to its end, which is a good one, and returns what it said. */
+async function made(machines: string, ...args: string[]): Promise<string> {
+  const run = create(machines, ...args);
+  const [status] = (await once(run.child, "close")) as [number];
+  assert.equal(status, 0, run.output());
+  return run.output();
+}
+
+test("a machine is made, published, and by its recipe made anew as its next revision; what was killed or fails is not seen", async () => {
   await using directory = await machinesDirectory();
   // A guest is based on it, and its QEMU is another user's.
   for (const path of [directory.path, dirname(directory.path)])
     if (path !== tmpdir()) await chmod(path, 0o711);
   const machine = join(directory.path, "default", "small");
-  const left = await killWhileMaking(directory.path, machine);
-  // The next one clears it away, once nobody can be at work on it.
-  const longAgo = new Date(Date.now() - 24 * 3600 * 1000);
-  await utimes(left, longAgo, longAgo);
+  await killWhileMaking(directory.path, machine); // the next one clears it away
+  await using files = await temporaryDirectory("croft-test-image-");
+  const [script, list] = [join(files.path, "script"), join(files.path, "packages")];
+  await writeFile(script, "echo from the script; echo made by $(id -u) > /made\n");
+  await writeFile(list, "# what is needed\nlz4\n");
   const ids: string[] = [];
-  for (const revision of [1, 2]) {
-    const run = create(directory.path, "small", "--minimal", "--include", "lz4", "--summary", "a summary");
-    const [status] = (await once(run.child, "close")) as [number];
-    assert.equal(status, 0, run.output());
-    assert.match(run.output(), /^ *\d+ s {2}making the root file system$/m);
-    assert.ok(run.output().endsWith(`${join(machine, `small-1.${revision}`)}\n`), run.output());
+  const how = ["--minimal", "--summary", "a summary", "--include-file", list, "--script", script];
+  const begun = [
+    ["small", ...how],
+    ["update", "small"],
+  ];
+  for (const [index, args] of begun.entries()) {
+    const revision = index + 1;
+    const said = await made(directory.path, ...args);
+    assert.match(said, /^ *\d+ s {2}making the root file system$/m);
+    assert.match(said, /^ *\d+ s {2}space: about 512 MiB while it is made, .* are free$/m);
+    assert.match(said, /^ +\| from the script$/m);
+    assert.ok(said.endsWith(`${join(machine, `small-1.${revision}`)}\n`), said);
     assert.equal(readlinkSync(join(machine, "small-1")), `small-1.${revision}`);
-    const files = (await readdir(join(machine, "small-1"))).sort();
-    assert.deepEqual(files, ["cmdline", "disk.img", "initrd", "kernel", "manifest", "packages"]);
+    const there = (await readdir(join(machine, "small-1"))).sort();
+    assert.deepEqual(there, [
+      "cmdline",
+      "disk.img",
+      "initrd",
+      "kernel",
+      "manifest",
+      "packages",
+      "recipe.yaml",
+    ]);
     const manifest = parseMachine(readFileSync(join(machine, "small-1", "manifest")));
     assert.match(manifest.id, new RegExp(`^small-1\\.${revision}-[0-9a-f]{12}$`));
     assert.deepEqual([manifest.name, manifest.summary, manifest.type], ["small", "a summary", "kvm"]);
     assert.match(readFileSync(join(machine, "small-1", "packages"), "utf8"), /lz4_.*\.deb/);
+    assert.deepEqual(readRecipe("small", join(machine, "small-1")).include, ["lz4"]);
     ids.push(manifest.id);
   }
   assert.notEqual(ids[0], ids[1]);
@@ -114,9 +141,11 @@ test("a machine is made, published, and made anew as its next revision; what was
       "default/small/small-1.2",
     ]);
   // A package with libraries, unpacked with them, runs.
-  await using guest = await startGuest("lz4 --version > $log", {}, join(machine, "small-1.2"));
+  const commands = "lz4 --version > $log; cat /made > $log";
+  await using guest = await startGuest(commands, {}, join(machine, "small-1.2"));
   assert.equal((await guest.machine.wait(patienceSeconds))?.how, "shutdown");
   assert.match(guest.log(), /LZ4/);
+  assert.match(guest.log(), /made by 0/);
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const)
@@ -139,6 +168,7 @@ test("wrong usage is told", async () => {
     [["small", "--include", "a;b"], /'a;b' is not the name of a package/],
     [["small/x"], /Cannot make machine 'small\/x'/],
     [["small", "--disk-size", "0"], /from 1 to 1024/],
+    [["small", "--arch", "sparc"], /expected one of amd64/],
   ] as const) {
     const wrong = create(directory.path, ...args);
     assert.deepEqual(await once(wrong.child, "close"), [2, null]);

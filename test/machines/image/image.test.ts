@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Failure } from "../../../os/failure.ts";
 import { sourceLines } from "../../../machines/image/apt-sources.ts";
-import { checkPrograms } from "../../../machines/image/create-image.ts";
+import { checkPrograms } from "../../../machines/image/programs.ts";
 
 const targets = [
   "http://mirror.example/debian bookworm main",
@@ -26,6 +26,7 @@ test("for another release the host's mirror is used, and without any the builder
   assert.deepEqual(sourceLines("http://mirror.example/debian bookworm main\n", "forky"), [
     "deb http://mirror.example/debian forky main",
   ]);
+  assert.deepEqual(sourceLines(targets, "sid"), ["deb http://mirror.example/debian sid main"]);
   assert.deepEqual(sourceLines("", "bookworm"), []);
 });
 

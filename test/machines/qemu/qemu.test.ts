@@ -204,6 +204,7 @@ test("the architecture of a machine is that of its kernel, else the host's", asy
   for (const [magic, offset, architecture] of [
     ["HdrS", 0x202, "x86_64"],
     ["ARMd", 0x38, "aarch64"],
+    ["RSC\x05", 0x38, "riscv64"],
   ] as const) {
     const kernel = Buffer.alloc(4096);
     kernel.write(magic, offset, "latin1");
