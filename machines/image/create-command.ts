@@ -32,7 +32,7 @@ const createOptions: readonly OptionDeclaration[] = [
     value: "NAME",
     default: "bookworm",
     check: (name) => (releasePattern.test(name) ? undefined : "expected a code name of Debian"),
-    prose: "code name of the Debian release; bookworm, trixie and sid are tested",
+    prose: "code name of the Debian release; such as bookworm, trixie or sid",
   },
   {
     name: "arch",
