@@ -33,7 +33,7 @@ const floors = {
   boss: ["door", "bisect", "planning", "results", "dispatch", "hosts", "matrix"],
   controller: [
     ["door", "client", "dashboard", "routes"],
-    ["idle-agents", "leases", "retention"],
+    ["fleet", "idle-agents", "leases", "retention"],
     "builds",
     "files",
     "database",

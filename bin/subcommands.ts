@@ -58,6 +58,22 @@ export const subcommands: Record<string, Subcommand> = {
     summary: "keep a build, whatever its age",
     load: async () => (await import("../controller/client/builds.ts")).pinCommand(),
   },
+  status: {
+    summary: "show what the farm does: agents, targets, what is being built",
+    load: async () => (await import("../controller/client/fleet.ts")).statusCommand(),
+  },
+  agents: {
+    summary: "list agents: what each does, since when, with which machines",
+    load: async () => (await import("../controller/client/fleet.ts")).agentsCommand(),
+  },
+  pause: {
+    summary: "hold builds back: from an agent, those of a target, or all",
+    load: async () => (await import("../controller/client/pause.ts")).pauseCommand(),
+  },
+  resume: {
+    summary: "end a pause of an agent, a target or all",
+    load: async () => (await import("../controller/client/pause.ts")).resumeCommand(),
+  },
   token: {
     summary: "make, list and revoke tokens of people, at a controller of this host",
     load: async () => (await import("../controller/client/token.ts")).tokenCommand(),

@@ -34,6 +34,7 @@ const target = Type.Object(
     config: Type.Optional(Type.String()),
     warnings: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
     timeout: Type.Optional(seconds(1)),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
   },
   closed,
 );
@@ -199,7 +200,7 @@ function targetsOf(declared: readonly Static<typeof target>[]): Target[] {
       machine: one.machine ?? "*",
       toolchain: one.toolchain ?? "*",
       triplet: one.target ?? hostTriplet(),
-      ...withoutUndefined({ environment: one.environment, configuration: one.config }),
+      ...withoutUndefined({ environment: one.environment, configuration: one.config, limit: one.limit }),
       warnings: one.warnings ?? [],
       timeoutSeconds: one.timeout ?? 5400,
     };

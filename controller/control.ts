@@ -15,6 +15,7 @@ import { roles, type Role } from "./authentication/tokens.ts";
 import { name, retentionOf, retentionRules } from "./configuration.ts";
 import type { Controller } from "./controller.ts";
 import { controlPath, socketName } from "./files/control-path.ts";
+import { addPauseRoutes } from "./routes/fleet.ts";
 import { refuse } from "./routes/served.ts";
 
 const pruneSchema = Type.Object({ dryRun: Type.Boolean(), rules: retentionRules });
@@ -47,7 +48,8 @@ export async function startControl(controller: Controller): Promise<AsyncDisposa
   return stack.move();
 }
 
-function makeServer({ tokens, retention, log }: Controller) {
+function makeServer(controller: Controller) {
+  const { tokens, retention, log } = controller;
   const server = fastify({ forceCloseConnections: true }).withTypeProvider<TypeBoxTypeProvider>();
   server.setErrorHandler((error, _request, reply) => {
     assertFailure(error);
@@ -83,5 +85,6 @@ function makeServer({ tokens, retention, log }: Controller) {
     );
     return report;
   });
+  addPauseRoutes(server, controller, "/pauses", { by: () => null, onRequest: async () => {} });
   return server;
 }

@@ -12,6 +12,7 @@ import { DirectoryStorage } from "./files/directory-storage.ts";
 import { Builds } from "./builds/builds.ts";
 import { Changes } from "./builds/changes.ts";
 import type { ControllerConfiguration } from "./configuration.ts";
+import { ControllerMetrics } from "./metrics.ts";
 import { openDataDirectory, type DataDirectory } from "./files/data-directory.ts";
 import type { Database } from "./database/database.ts";
 import { openEmbedded } from "./database/embedded.ts";
@@ -32,7 +33,10 @@ import { BuildSecrets } from "./builds/secrets.ts";
 import { Retention } from "./retention/retention.ts";
 import { startRetention } from "./retention/schedule.ts";
 import { Sessions } from "./builds/sessions.ts";
-import { WaitingReasons } from "./builds/waiting.ts";
+import { Agents } from "./fleet/agents.ts";
+import { Overview } from "./fleet/overview.ts";
+import { Pauses } from "./fleet/pauses.ts";
+import { WaitingReasons } from "./fleet/waiting.ts";
 import { OfferTokens } from "./idle-agents/offer-tokens.ts";
 import { WakeUps } from "./idle-agents/wake-ups.ts";
 
@@ -47,6 +51,10 @@ export interface Controller {
   readonly builds: Builds;
   readonly sessions: Sessions;
   readonly leases: Leases;
+  readonly agents: Agents;
+  readonly pauses: Pauses;
+  readonly overview: Overview;
+  readonly metrics: ControllerMetrics;
   readonly waiting: WaitingReasons;
   readonly offers: OfferTokens;
   readonly wakeUps: WakeUps;
@@ -82,27 +90,21 @@ export async function openController(
   const exclusive = configuration.database === "embedded";
   const directory = stack.use(await openDataDirectory(configuration.data, exclusive, log));
   const database = await openDatabase(configuration.database, directory, log, stack);
-  const queue = new BuildQueue(database);
+  const queue = await queueOf(database, configuration);
   const changes = new Changes();
   if (!exclusive) stack.use(exchangeChanges(configuration.database, database, changes, log));
   const stored = storedIn(directory, database, configuration);
   const { blobs, liveLogs } = stored;
   const secrets = new BuildSecrets(database);
-  const waiting = new WaitingReasons(database);
+  const fleet = fleetOf(database, changes, configuration, stack.use(new Agents(database, log)));
   const faults = new Faults(queue, blobs, log);
-  const isOfferedElsewhere = waiting.isOfferedElsewhere.bind(waiting);
   const sessions = new Sessions(
-    { database, queue, changes, isOfferedElsewhere },
+    { database, queue, changes, isOfferedElsewhere: (...what) => fleet.waiting.isOfferedElsewhere(...what) },
     { ...configuration, withChallenge: agentKeys !== undefined },
   );
-  const leases = new Leases(
-    { database, queue, faults, changes, log },
-    { ...configuration, controllerName: nameOf(configuration) },
-  );
-  if (exclusive) await database.query("delete from croft.controllers"); // nobody else's is there
-  await leases.look(); // before any other one may end, what was leased before lasts on
-  stack.use(startLeaseWatch(leases, log));
+  const leases = await startLeases({ database, queue, faults, changes, log }, configuration, stack);
   const builds = new Builds(database, queue, configuration.targets, changes);
+  const wakeUps = stack.use(new WakeUps(queue, changes, log));
   const parts: Controller = {
     configuration,
     log,
@@ -113,9 +115,10 @@ export async function openController(
     builds,
     sessions,
     leases,
-    waiting,
+    ...fleet,
     offers: new OfferTokens(database),
-    wakeUps: stack.use(new WakeUps(queue, changes, log)),
+    wakeUps,
+    metrics: new ControllerMetrics({ builds, wakeUps, ...fleet }),
     results: new Results(
       { database, queue, faults, blobs, liveLogs, secrets, changes },
       configuration.retries,
@@ -143,6 +146,42 @@ function storedIn(directory: DataDirectory, database: Database, configuration: C
     retention: new Retention({ database, storage, directory, liveLogs }, rules),
     space: new FreeSpace(directory.path, minFreeBytes),
   };
+}
+
+async function startLeases(
+  parts: Pick<Controller, "database" | "changes" | "log"> & { queue: BuildQueue; faults: Faults },
+  configuration: ControllerConfiguration,
+  stack: AsyncDisposableStack,
+): Promise<Leases> {
+  const { database, log } = parts;
+  const leases = new Leases(parts, { ...configuration, controllerName: nameOf(configuration) });
+  // Nobody else's is there
+  if (configuration.database === "embedded") await database.query("delete from croft.controllers");
+  await leases.look(); // before any other one may end, what was leased before lasts on
+  stack.use(startLeaseWatch(leases, log));
+  return leases;
+}
+
+/** The queue, with the targets' limits. */
+async function queueOf(database: Database, { targets }: ControllerConfiguration): Promise<BuildQueue> {
+  const limits = targets.flatMap(({ name, limit }): [string, number][] =>
+    limit === undefined ? [] : [[name, limit]],
+  );
+  const queue = new BuildQueue(database, new Map(limits));
+  await queue.applyLimits();
+  return queue;
+}
+
+/** What is known of agents, machines and targets. */
+function fleetOf(
+  database: Database,
+  changes: Changes,
+  { targets }: ControllerConfiguration,
+  agents: Agents,
+): Pick<Controller, "agents" | "pauses" | "overview" | "waiting"> {
+  const pauses = new Pauses(database, changes);
+  const overview = new Overview(database, targets, agents, pauses);
+  return { agents, pauses, overview, waiting: new WaitingReasons(database, { agents, pauses }) };
 }
 
 /** By what agents and people are known. */

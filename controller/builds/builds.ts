@@ -126,12 +126,13 @@ export class Builds {
   /**
    * Makes sure that a target is one: configured, or of a build.
    *
+   * @param action what is done with it, for the message
    * @throws {Failure} naming those that are configured.
    */
-  async checkTarget(target: string): Promise<void> {
+  async checkTarget(target: string, action = "list builds"): Promise<void> {
     if (this.#targets.some(({ name }) => name === target)) return;
     if ((await this.list({ target, limit: 1 })).length > 0) return;
-    throw new Failure("list builds", `there is no target '${target}'`, {
+    throw new Failure(action, `there is no target '${target}'`, {
       hints: [`Targets: ${this.targetNames.join(", ")}`],
     });
   }

@@ -6,8 +6,8 @@
  */
 import { EventEmitter } from "node:events";
 
-/** A build's state changed, or its live log grew. */
-export type Change = "state" | "log";
+/** A build's state changed, its live log grew; or what is paused changed, which is told as one of build 0. */
+export type Change = "state" | "log" | "pause";
 
 /** Changes of builds, made by this controller or heard of. */
 export class Changes {

@@ -2,6 +2,9 @@
 import { matchesPattern } from "./name-pattern.ts";
 import type { QueueKey } from "./queue.ts";
 
+/** An idle agent asks every minute; one that has not been heard for longer is busy or gone. */
+export const freshMs = 150_000;
+
 /** What an agent offers. */
 export interface Offer {
   agent: string;

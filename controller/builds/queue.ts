@@ -12,6 +12,9 @@
  *
  * Agents of other makes pass over the builds that they cannot read (`croft_only`); those stay where they are.
  *
+ * A limit is that of a target, and stands beside each of its queues: where there is one, a claim locks all queues of the
+ * target, in the order of their names, and adds up what they have running. Without a limit it looks at one queue only.
+ *
  * Invariants: whoever changes a build's state holds its row, and takes the queue's row after it; that has the numbers of
  * its builds in each state (`running`: in state `building`), so that nobody counts the builds themselves.
  */
@@ -33,6 +36,8 @@ export interface QueueKey {
 /** A queue in which a build waits that may be given out. */
 export interface WaitingQueue extends QueueKey {
   name: string;
+  /** How many builds of its target, of all its queues, may run at once; none: any number. */
+  running_limit?: number | null;
 }
 
 /** Builds that were interrupted go before all others; priorities of submissions are far below. */
@@ -62,10 +67,25 @@ export interface Taker {
 /** The queues of a controller. */
 export class BuildQueue {
   readonly #database: Database;
+  readonly #limits: ReadonlyMap<string, number>;
   readonly #known = new Set<string>();
 
-  constructor(database: Database) {
+  /** @param limits how many builds of a target may run at once, where that is limited */
+  constructor(database: Database, limits: ReadonlyMap<string, number> = new Map()) {
     this.#database = database;
+    this.#limits = limits;
+  }
+
+  /** Has the limits hold for queues that are there already; to be called when the controller starts. */
+  async applyLimits(): Promise<void> {
+    const limits = JSON.stringify([...this.#limits].map(([target, most]) => ({ target, most })));
+    await this.#database.query(
+      `update croft.queues set running_limit = wanted.most
+       from (select q.name, l.most from croft.queues q left join jsonb_to_recordset($1::jsonb)
+         as l (target text, most integer) on l.target = q.target order by q.name) as wanted
+       where queues.name = wanted.name and queues.running_limit is distinct from wanted.most`,
+      [limits],
+    );
   }
 
   /** Makes sure that a queue exists. */
@@ -73,9 +93,10 @@ export class BuildQueue {
     const name = nameOf(key);
     if (this.#known.has(name)) return name;
     await this.#database.query(
-      `insert into croft.queues (name, target, machine, toolchain, interactive) values ($1, $2, $3, $4, $5)
+      `insert into croft.queues (name, target, machine, toolchain, interactive, running_limit, paused)
+       select $1, $2, $3, $4, $5, $6, exists (select from croft.pauses where ${coversTarget("$2")})
        on conflict do nothing`,
-      [name, key.target, key.machine, key.toolchain, key.interactive],
+      [name, key.target, key.machine, key.toolchain, key.interactive, this.#limits.get(key.target) ?? null],
     );
     this.#known.add(name);
     return name;
@@ -121,12 +142,12 @@ export class BuildQueue {
    */
   async waiting(isForeign = false): Promise<WaitingQueue[]> {
     return await this.#database.query<WaitingQueue>(
-      `select q.name, q.target, q.machine, q.toolchain, q.interactive
+      `select q.name, q.target, q.machine, q.toolchain, q.interactive, q.running_limit
        from croft.queues q cross join lateral (
          select queue_priority, id from croft.builds where queue = q.name and ${queued(isForeign)}
          order by queue_priority desc, rank, id limit 1
        ) as first
-       where not q.paused and (q.running_limit is null or q.running < q.running_limit)
+       where not q.paused and (q.running_limit is null or ${runningOf("q.target")} < q.running_limit)
        order by first.queue_priority desc, q.last_turn nulls first, first.id`,
     );
   }
@@ -136,7 +157,8 @@ export class BuildQueue {
     const [row] = await this.#database.query<{ places: number }>(
       `select least(
          (select count(*) from (select 1 from croft.builds where queue = $1 and state = 'queued' limit $2::integer) as counted),
-         coalesce(running_limit - running, $2::integer))::integer as places
+         case when running_limit is null then $2::integer
+           else running_limit - ${runningOf("queues.target")} end)::integer as places
        from croft.queues where name = $1 and not paused`,
       [queue, most],
     );
@@ -147,16 +169,21 @@ export class BuildQueue {
    * Takes the first build of a queue that nobody else is taking; it is `building` from then on. One that its taker has
    * failed last is left to others, as long as there are any; one that its taker refused, also if there are none.
    *
-   * @returns undefined if none is left, or the queue was paused or reached its limit meanwhile.
+   * @returns undefined if none is left, or the queue was paused or its target reached its limit meanwhile.
    */
-  async take(sql: Sql, queue: string, taker: Taker): Promise<Build | undefined> {
+  async take(
+    sql: Sql,
+    { name: queue, target, running_limit = null }: Pick<WaitingQueue, "name" | "target" | "running_limit">,
+    taker: Taker,
+  ): Promise<Build | undefined> {
     let first = await this.#first(sql, queue, taker);
     if (first?.faulty_host === taker.host || first?.refused_by.includes(taker.host))
       first = await this.#first(sql, queue, taker, { hasAlternative: taker.hasAlternative(first) });
     if (!first) return undefined;
+    if (running_limit !== null && !(await hasRoom(sql, target))) return undefined;
     const [open] = await sql.query(
       `update croft.queues set running = running + 1, queued = queued - 1, last_turn = clock_timestamp()
-       where name = $1 and not paused and (running_limit is null or running < running_limit) returning name`,
+       where name = $1 and not paused returning name`,
       [queue],
     );
     if (!open) return undefined;
@@ -241,6 +268,21 @@ export class BuildQueue {
   }
 }
 
+/** How many builds of a target run, of all its queues; a few at most. */
+export function runningOf(target: string): string {
+  return `(select sum(running) from croft.queues as alike where alike.target = ${target})`;
+}
+
+/** Locks the queues of a target, so that nobody else takes a build of them until the transaction has ended. */
+async function hasRoom(sql: Sql, target: string): Promise<boolean> {
+  const queues = await sql.query<{ running: number; running_limit: number | null }>(
+    "select running, running_limit from croft.queues where target = $1 order by name for update",
+    [target],
+  );
+  const running = queues.reduce((sum, queue) => sum + queue.running, 0);
+  return queues.every(({ running_limit }) => running_limit === null || running < running_limit);
+}
+
 /** The columns of queues that count builds by their state. */
 const countOf: Record<BuildState, string> = {
   queued: "queued",
@@ -290,6 +332,11 @@ async function lastRank(sql: Sql, { queue, priority }: Build): Promise<number> {
     [queue, priority],
   );
   return last?.rank ?? -1;
+}
+
+/** The condition of a pause (fleet/pauses.ts) that covers a target. */
+export function coversTarget(target: string): string {
+  return `kind = 'all' or (kind = 'target' and name = ${target})`;
 }
 
 /** The conditions of the indexes `builds_queued` and `builds_queued_for_all`. */

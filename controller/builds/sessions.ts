@@ -116,7 +116,7 @@ export class Sessions {
     const hasAlternative = ({ refused_by, croft_only }: Build) =>
       isOfferedElsewhere(queue, [offer.agent, ...refused_by], croft_only);
     const { agent: host, isForeign = false } = offer;
-    const build = await builds.take(sql, queue.name, { host, isForeign, hasAlternative });
+    const build = await builds.take(sql, queue, { host, isForeign, hasAlternative });
     if (!build) return undefined;
     const session = await this.#open(sql, build, machine, offer, signsSeconds);
     await sql.query("update croft.builds set session = $2 where id = $1", [build.id, session.id]);

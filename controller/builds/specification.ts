@@ -14,6 +14,8 @@ export interface Target {
   configuration?: string;
   warnings: readonly string[];
   timeoutSeconds: number;
+  /** How many of its builds may run at once; absent: as many as there are agents. */
+  limit?: number;
 }
 
 /** What a submission asks for; one build for each target that a pattern names. */

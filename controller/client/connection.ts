@@ -47,6 +47,7 @@ export interface Connection {
   readonly base: string;
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body?: object): Promise<T>;
+  delete<T>(path: string): Promise<T>;
   /** A response's body as it comes. */
   stream(path: string, headers?: Record<string, string>): AsyncIterable<Buffer>;
 }
@@ -90,6 +91,7 @@ function connect(base: string, token?: string): Connection {
     get: <T>(path: string) => asked(client.get(base + path).json<T>()),
     post: <T>(path: string, body?: object) =>
       asked(client.post(base + path, body === undefined ? {} : { json: body }).json<T>()),
+    delete: <T>(path: string) => asked(client.delete(base + path).json<T>()),
     stream: (path, headers = {}) => pieces(client, base, path, headers),
   };
 }

@@ -214,6 +214,23 @@ const steps: readonly string[] = [
   create index builds_ended on croft.builds (name, target, id) where state in ('finished', 'cancelled');
   create index builds_by_end on croft.builds (finished_at, id) where state in ('finished', 'cancelled');
   `,
+  `
+  create table croft.agents (
+    name text primary key,
+    offer jsonb not null,         -- of its last request
+    version text,                 -- of croft, null if it is of another make
+    waits boolean not null,       -- whether it was given nothing then
+    heard_at timestamptz not null
+  );
+  create table croft.pauses (
+    kind text not null check (kind in ('all', 'agent', 'target')),
+    name text not null,           -- empty for all
+    reason text,
+    paused_by text,               -- name of a token, null if by control.sock
+    created_at timestamptz not null default now(),
+    primary key (kind, name)
+  );
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

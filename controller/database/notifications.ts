@@ -1,5 +1,6 @@
 /**
- * What controllers on one database server tell each other, by `LISTEN` and `NOTIFY`: which builds have changed. Each keeps one
+ * What controllers on one database server tell each other, by `LISTEN` and `NOTIFY`: which builds have changed, and that
+ * something was paused. Each keeps one
  * connection to listen on. What it tells is collected: changes of states for a moment, grown logs for a second.
  *
  * A message is `SENDER KIND ID,ID…`, at most some hundred bytes of the 7,999 that a payload may have.
@@ -13,7 +14,7 @@ import type { Sql } from "./database.ts";
 
 const channel = "croft_changes";
 const idsAtOnce = 500;
-const pauseMs = { state: 5, log: 1000 };
+const pauseMs = { state: 5, log: 1000, pause: 0 };
 const reconnectMs = 2000;
 
 type Kind = keyof typeof pauseMs;
@@ -52,7 +53,7 @@ async function listen(url: string, sender: string, listener: Listener, log: Log,
     client.on("end", () => broken.resolve(new Error("the connection ended")));
     client.on("notification", ({ payload = "" }) => {
       const [from, kind, ids = ""] = payload.split(" ");
-      if (from === sender || (kind !== "state" && kind !== "log")) return;
+      if (from === sender || !isKind(kind)) return;
       for (const id of ids.split(",")) listener.hear(kind, Number(id));
     });
     const stop = () => broken.resolve(undefined);
@@ -74,12 +75,17 @@ async function listen(url: string, sender: string, listener: Listener, log: Log,
   }
 }
 
+/** Controllers of later versions may tell of others. */
+function isKind(text: string | undefined): text is Kind {
+  return text !== undefined && Object.hasOwn(pauseMs, text);
+}
+
 /** Changes that the others have not been told of. */
 class Outbox {
   readonly #sql: Sql;
   readonly #sender: string;
   readonly #log: Log;
-  readonly #waiting = { state: new Set<number>(), log: new Set<number>() };
+  readonly #waiting = { state: new Set<number>(), log: new Set<number>(), pause: new Set<number>() };
   readonly #sending = new Map<Kind, Promise<void>>();
   readonly #ended = new AbortController();
 

@@ -11,7 +11,7 @@ import type { EmbeddedDatabase } from "./embedded.ts";
 /** The tables that change with every request, claim or result, or when old builds are removed. */
 const tables = [
   ...["queues", "turns", "served", "builds", "sessions", "operations", "artifacts", "blobs"],
-  ...["proofs", "offers", "controllers"],
+  ...["proofs", "offers", "controllers", "agents"],
 ];
 
 /** When to do it. */

@@ -71,7 +71,7 @@ export class WakeUps implements AsyncDisposable {
     this.#now = now;
     this.#log = log;
     this.#mostWaiting = mostWaiting;
-    this.#held.use(changes.subscribe(["state"], () => this.#lookSoon()));
+    this.#held.use(changes.subscribe(["state", "pause"], () => this.#lookSoon()));
     this.#held.use(changes.onGap(() => this.#lookSoon()));
   }
 

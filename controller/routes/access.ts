@@ -76,6 +76,25 @@ export function mayChange(served: Served) {
   };
 }
 
+/** A hook for what concerns the whole farm: a token of an administrator, also if there are no tokens yet. */
+export function mayAdminister(served: Served) {
+  const { tokens } = served.controller;
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const person = await tokens.find(request.headers.authorization);
+    const hints = ["Whoever may use its data directory commands it on its own host, without a token."];
+    if (!person)
+      return refuse(
+        reply.header("WWW-Authenticate", "Bearer"),
+        401,
+        "this needs a token with the role 'admin'",
+        hints,
+      );
+    if (!mayAct(person, "admin"))
+      return refuse(reply, 403, `the token '${person.name}' has not the role 'admin'`, hints);
+    request.submitter = person.name;
+  };
+}
+
 /** Browsers tell where a request comes from; programs do not, and need not. */
 function isOwnOrigin(served: Served, { origin, host = "" }: IncomingHttpHeaders): boolean {
   if (origin === undefined || origin === new URL(served.publicUrl()).origin) return true;

@@ -12,7 +12,7 @@ import { forCurrentSession } from "./access.ts";
 import { RouteBodies } from "./body.ts";
 import { checkLength, refuseManifest } from "./manifest.ts";
 import { refuse, type Served } from "./served.ts";
-import { agentCan, isForeign } from "./croft-agent.ts";
+import { agentCan, isForeign, versionOf } from "./croft-agent.ts";
 
 /** Of all task requests together; nobody knows yet who sends one, so they share with nothing else. */
 const taskRequestsBytes = 8 * taskRequestMaxBytes;
@@ -64,32 +64,31 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   }
   const refusal = await refusalOf(served, task.fingerprint, request, request.body);
   if (refusal) return refuse(reply, ...refusal);
-  const offer: Offer = {
-    agent: task.agent,
-    isForeign: isForeign(request),
-    toolchain: task.toolchainName,
-    interactive: task.interactiveMode ?? "false",
-    ...withoutUndefined({ fingerprint: task.fingerprint }),
-    machines: task.machines.filter(({ role }) => role !== "auxiliary").map(({ name }) => name),
-  };
-  controller.waiting.note(offer);
+  const offer = offerOf(task, request);
+  // A paused one waits for nothing: it asks again by itself, in a minute.
+  const isPaused = (await controller.pauses.ofAgent(offer.agent)) !== undefined;
+  if (isPaused) controller.waiting.forget(offer);
+  else controller.waiting.note(offer);
   const wakeToken = agentCan(request, "wake")
     ? await controller.offers.tokenFor(offer, offer.fingerprint ?? request.ip)
     : undefined;
   const signsSeconds = agentCan(request, "alive") ? leaseSeconds : undefined;
   // Who waits asks once a minute all the same: for a thousand of them that is not to cost a query each.
-  const mayBe = wakeToken === undefined || controller.wakeUps.mayBeFor(offer);
+  const mayBe = !isPaused && (wakeToken === undefined || controller.wakeUps.mayBeFor(offer));
   const assignment = mayBe ? await controller.sessions.assign(offer, signsSeconds) : undefined;
   const wake = wakeToken === undefined ? undefined : { token: wakeToken, host: hostDigest(task.agent) };
   if (wake) controller.wakeUps.came(wake);
   const base = publicUrl(request);
   reply.type("text/manifest");
+  controller.agents.asked(offer, versionOf(request), !assignment);
   if (!assignment) {
-    if (wake) reply.header("Croft-Wake-URL", `${base}/agent/wake/${wake.token}?host=${wake.host}`);
+    if (wake && !isPaused)
+      reply.header("Croft-Wake-URL", `${base}/agent/wake/${wake.token}?host=${wake.host}`);
     return reply.send(Buffer.from(formatTaskResponse({ session: "", uploadUrls: {} })));
   }
   controller.waiting.forget(offer);
   const { build, session } = assignment;
+  controller.metrics.given(build);
   controller.log.info({ build: build.id, agent: task.agent, machine: session.machine }, "given to an agent");
   const response: TaskResponse = {
     session: session.token,
@@ -112,6 +111,17 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   // A machine that it has failed before was there to be looked at; one on each host that tries again is too many.
   if (build.aborts > 0) reply.header("Croft-Suspend", "no");
   return reply.send(Buffer.from(formatTaskResponse(response)));
+}
+
+function offerOf(task: TaskRequest, request: FastifyRequest): Offer {
+  return {
+    agent: task.agent,
+    isForeign: isForeign(request),
+    toolchain: task.toolchainName,
+    interactive: task.interactiveMode ?? "false",
+    ...withoutUndefined({ fingerprint: task.fingerprint }),
+    machines: task.machines.filter(({ role }) => role !== "auxiliary").map(({ name }) => name),
+  };
 }
 
 /** Tells hosts apart whose offers are the same; names may be long, and anything. */

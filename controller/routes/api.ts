@@ -119,7 +119,7 @@ function addChanges(server: Server, served: Served): void {
 }
 
 /** Answers with what `work` gives; undefined: 404; a failure: 409 or 400, in words. */
-async function answer(reply: FastifyReply, status: number, work: () => Promise<object | undefined>) {
+export async function answer(reply: FastifyReply, status: number, work: () => Promise<object | undefined>) {
   try {
     const value = await work();
     if (value === undefined) return refuse(reply, 404, "there is no such build");

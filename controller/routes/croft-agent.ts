@@ -23,3 +23,9 @@ export function agentCan(request: FastifyRequest, ability: Ability): boolean {
   const [, abilities = ""] = String(request.headers["croft-agent"] ?? "").split(";", 2);
   return abilities.split(",").some((word) => word.trim() === ability);
 }
+
+/** The version of croft that an agent is of; null if it is of another make. */
+export function versionOf({ headers }: FastifyRequest): string | null {
+  const [version = ""] = String(headers["croft-agent"] ?? "").split(";", 1);
+  return /^[\w.+-]{1,40}$/.test(version.trim()) ? version.trim() : null;
+}

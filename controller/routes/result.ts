@@ -103,7 +103,18 @@ async function takeResult(controller: Controller, request: FastifyRequest, reply
     const { state } = (await controller.sessions.find(session.token)) ?? session; // by now
     return refuse(reply.header("Croft-Session", state), 410, `the session is ${state}`);
   }
+  controller.agents.ended(session.agent);
+  // Not the same once more; and whatever comes of it, the result is taken.
+  if (isCurrent(session)) await measure(controller, session).catch(() => {});
   return reply.code(204).send();
+}
+
+async function measure(
+  { builds, sessions, metrics }: Controller,
+  { build: id, token }: Session,
+): Promise<void> {
+  const [build, session] = [await builds.find(id), await sessions.find(token)];
+  if (build && session) metrics.took(build, session);
 }
 
 /** What a known session sent is evidence. */

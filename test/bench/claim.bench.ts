@@ -6,6 +6,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Build } from "../../controller/builds/build.ts";
 import { BuildQueue } from "../../controller/builds/queue.ts";
 import { readControllerConfiguration } from "../../controller/configuration.ts";
 import { openController, type OpenController } from "../../controller/controller.ts";
@@ -92,7 +93,7 @@ async function measureClaims(name: string, controller: OpenController, postmaste
       await queue.waiting();
       await database.transaction(async (sql) => {
         await queue.add(sql, first.queue, first.specification, `who${count % 20}`, null);
-        const taken = (await queue.take(sql, first.queue, { host: "host", hasAlternative: () => false }))!;
+        const taken = (await queue.take(sql, queueOf(first), { host: "host", hasAlternative: () => false }))!;
         await queue.move(sql, taken, "finished");
         await sql.query("delete from croft.builds where id = $1", [taken.id]);
       });
@@ -109,6 +110,10 @@ async function measureClaims(name: string, controller: OpenController, postmaste
       `${ms(each)}; ${(size!.bytes / 1e6).toFixed(2)} MB`,
     );
   }
+}
+
+function queueOf({ queue: name, target }: Build) {
+  return { name, target };
 }
 
 function ms(value: number): string {

@@ -117,6 +117,7 @@ export async function usesFarm(newcomer: Newcomer, farm: FarmInUse): Promise<voi
   assert.equal(await newcomer.types(`croft pin ${at} 1`), "build 1: pinned\n");
   const pruned = await newcomer.types(`croft controller prune --days 1 --data ${farm.data}`);
   assert.match(pruned, /^ {2}builds +0 /m);
+  await looksAfterFarm(newcomer, farm);
   await newcomer.types(`croft rebuild ${at} 1`);
   await newcomer.types(`croft cancel ${at} 2`);
   await newcomer.types(`croft log ${at} --follow 2`, { status: 3 });
@@ -159,6 +160,20 @@ async function makesTokens(newcomer: Newcomer, { url, data }: FarmInUse): Promis
     /Cannot cancel build 1: it is finished/,
   );
   await newcomer.types(`croft token revoke ann --data ${data}`);
+}
+
+/** What the farm does, and holding it back. */
+async function looksAfterFarm(newcomer: Newcomer, { url, data }: FarmInUse): Promise<void> {
+  assert.match(await newcomer.types(`croft agents --controller ${url}`), /^\S+ +(building|idle|silent) /m);
+  await newcomer.types(`croft pause target default --reason "for a test" --data ${data}`);
+  assert.match(
+    await newcomer.types(`croft status --controller ${url}`),
+    /^default .*paused \(for a test\)$/m,
+  );
+  assert.match(
+    await newcomer.types(`croft resume target default --data ${data}`),
+    /^target default: resumed$/m,
+  );
 }
 
 /** An abnormal result: the machine is held, looked into, and ended. */

@@ -11,10 +11,10 @@ import { openFarm } from "../in-process.ts";
 import { ask, makeKey, proofOf, taskRequest, token, withProof, writeKeys } from "./proof.ts";
 
 /**
- * Who may: anybody; readers, who are known by a token if the controller is private; submitters; people on our pages, who
- * send a form with them; agents, each in its own way.
+ * Who may: anybody; readers, who are known by a token if the controller is private; submitters; administrators; people on our
+ * pages, who send a form with them; agents, each in its own way.
  */
-const routes: Record<string, "anybody" | "reader" | "submitter" | "form" | "agent"> = {
+const routes: Record<string, "anybody" | "reader" | "submitter" | "administrator" | "form" | "agent"> = {
   "GET /": "reader",
   "GET /builds": "reader",
   "GET /builds/:id": "reader",
@@ -38,6 +38,13 @@ const routes: Record<string, "anybody" | "reader" | "submitter" | "form" | "agen
   "GET /api/v1/builds/:id/events": "reader",
   "GET /api/v1/builds/:id/artifacts/:digest/*": "reader",
   "GET /api/v1/events": "reader",
+  "GET /api/v1/agents": "reader",
+  "GET /api/v1/machines": "reader",
+  "GET /api/v1/targets": "reader",
+  "GET /api/v1/queue": "reader",
+  "GET /api/v1/pauses": "reader",
+  "POST /api/v1/pauses": "administrator",
+  "DELETE /api/v1/pauses": "administrator",
   "GET /healthz": "anybody",
   "GET /readyz": "anybody",
   "GET /metrics": "reader",
@@ -122,6 +129,9 @@ for (const [kind, configurationWith] of Object.entries(controllers))
             ((whom === "reader" && kind === "private") || (whom === "submitter" && kind !== "open"));
           const status = await statusOf(route, headers);
           if (whom === "form") assert.ok(status === 403 || status === 401, `${route}: ${status}`);
+          // The known token is a submitter's.
+          else if (whom === "administrator")
+            assert.equal(status, isKnown && kind !== "open" ? 403 : 401, route);
           else if (refused) assert.equal(status, 401, route);
           else assert.ok(status !== 401 && status !== 403 && status < 500, `${route}: ${status}`);
         }

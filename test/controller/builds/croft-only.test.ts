@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BuildQueue } from "../../../controller/builds/queue.ts";
-import { WaitingReasons } from "../../../controller/builds/waiting.ts";
+import { WaitingReasons } from "../../../controller/fleet/waiting.ts";
 import { buildRow, DatabaseDouble, specification } from "./database-double.ts";
 
 test("agents of other makes pass over builds that they cannot read; a build knows that from its beginning", async () => {
@@ -12,14 +12,21 @@ test("agents of other makes pass over builds that they cannot read; a build know
   assert.equal(database.statements.splice(0)[0]!.values.at(-1), true);
   for (const isForeign of [false, true]) {
     await queue.waiting(isForeign);
-    await queue.take(database, "q", { host: "host", isForeign, hasAlternative: () => false });
+    await queue.take(
+      database,
+      { name: "q", target: "x" },
+      { host: "host", isForeign, hasAlternative: () => false },
+    );
     const passing = database.statements.splice(0).map(({ text }) => text.includes("and not croft_only"));
     assert.deepEqual(passing, [isForeign, isForeign]);
   }
 });
 
 test("an agent of another make is no alternative for a build that it cannot read", () => {
-  const waiting = new WaitingReasons(new DatabaseDouble());
+  const waiting = new WaitingReasons(new DatabaseDouble(), {
+    agents: { list: async () => [] },
+    pauses: { list: async () => [], ofTarget: async () => undefined },
+  });
   const offer = { toolchain: "gcc", interactive: "false", machines: ["debian"] } as const;
   const key = { target: "x", machine: "*", toolchain: "*", interactive: false };
   waiting.note({ ...offer, agent: "other", isForeign: true });

@@ -156,7 +156,7 @@ test("a queue is made once, and its name tells its target; everything that is of
   assert.equal(await queue.ensure(key), name);
   assert.deepEqual(
     database.statements.map(({ values }) => values),
-    [[name, "linux gcc", "debian_*", "gcc*", false]],
+    [[name, "linux gcc", "debian_*", "gcc*", false, null]],
   );
   const others = [
     { target: "linux_gcc" },
@@ -192,7 +192,7 @@ function sessionsOf(
   const key = { name: "q", target: "linux-gcc", machine: "debian_*", toolchain: "gcc*", interactive: false };
   const queue = {
     waiting: async () => waiting.map((more) => ({ ...key, ...more })),
-    take: async (_sql: unknown, name: string) =>
+    take: async (_sql: unknown, { name }: Pick<WaitingQueue, "name">) =>
       name === "empty" ? undefined : buildRow({ queue: name, session: 70, ...build }),
   };
   const settings = { leaseMarginSeconds, withChallenge, interactiveTimeoutSeconds: 9000 };

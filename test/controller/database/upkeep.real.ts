@@ -32,7 +32,7 @@ async function claim(database: EmbeddedDatabase, queue: BuildQueue, name: string
   for (let batch = 0; batch < 5; batch++)
     await database.transaction(async (sql) => {
       for (let count = 0; count < 100; count++)
-        await queue.putBack(sql, (await queue.take(sql, name, taker))!, {
+        await queue.putBack(sql, (await queue.take(sql, { name, target: "default" }, taker))!, {
           kind: count % 2 === 0 ? "abort" : "interrupt",
         });
     });

@@ -1,13 +1,13 @@
-/** Why a queued build waits: what agents offer, who builds, what stands before it. */
+/** Why a queued build waits: what is paused, what agents offer, who builds, what stands before it. */
+import type { Build } from "../builds/build.ts";
+import { matchesPattern } from "../builds/name-pattern.ts";
+import { canRead, freshMs, machineFor, type Offer } from "../builds/offer.ts";
+import { runningOf, type QueueKey, type WaitingQueue } from "../builds/queue.ts";
+import { croftOnlyReason } from "../builds/tasks.ts";
 import type { Database } from "../database/database.ts";
-import type { Build } from "./build.ts";
-import { matchesPattern } from "./name-pattern.ts";
-import { canRead, machineFor, type Offer } from "./offer.ts";
-import type { QueueKey, WaitingQueue } from "./queue.ts";
-import { croftOnlyReason } from "./tasks.ts";
+import type { KnownAgent } from "./agents.ts";
+import { inWords, type Pause, type Paused } from "./pauses.ts";
 
-/** An idle agent asks every minute; one that has not been heard for longer is busy or gone. */
-const freshMs = 150_000;
 /** Agents remembered; one that names itself anew each time must not fill memory. */
 const mostAgents = 10_000;
 const mostNamed = 5;
@@ -16,19 +16,39 @@ const mostCounted = 1000;
 
 interface QueueState extends WaitingQueue {
   paused: boolean;
-  running: number;
   running_limit: number | null;
+  /** Of all queues of its target. */
+  running: number;
+}
+
+/** What is known of the whole farm. */
+interface Fleet {
+  readonly agents: { list(): Promise<readonly KnownAgent[]> };
+  readonly pauses: {
+    list(): Promise<readonly Paused[]>;
+    ofTarget(target: string): Promise<Pause | undefined>;
+  };
+}
+
+/** Agents that ask for tasks, as far as a build is concerned. */
+interface Asking {
+  /** They would be given a build. */
+  offers: readonly Offer[];
+  paused: readonly Offer[];
+  silent: readonly Offer[];
 }
 
 /** What agents have offered to this controller of late. */
 export class WaitingReasons {
   readonly #database: Database;
+  readonly #fleet: Fleet;
   readonly #now: () => number;
   readonly #offers = new Map<string, { offer: Offer; atMs: number }>();
 
   /** @param now a clock that is never set, in milliseconds */
-  constructor(database: Database, now: () => number = () => performance.now()) {
+  constructor(database: Database, fleet: Fleet, now: () => number = () => performance.now()) {
     this.#database = database;
+    this.#fleet = fleet;
     this.#now = now;
   }
 
@@ -61,19 +81,22 @@ export class WaitingReasons {
   /** Why a build waits, in words that go on after "it waits: "; undefined if it is not queued. */
   async of(build: Build): Promise<string | undefined> {
     if (build.state !== "queued") return undefined;
-    const [queue] = await this.#database.query<QueueState>("select * from croft.queues where name = $1", [
-      build.queue,
-    ]);
+    const [queue] = await this.#database.query<QueueState>(
+      `select *, ${runningOf("queues.target")}::integer as running from croft.queues where name = $1`,
+      [build.queue],
+    );
     if (!queue) return undefined;
+    const pause = await this.#fleet.pauses.ofTarget(build.target);
+    if (pause) return `${inWords(pause)} ${pause.kind === "all" ? "are" : "is"} paused${because(pause)}`;
     if (queue.paused) return "its queue is paused";
     if (queue.running_limit !== null && queue.running >= queue.running_limit)
-      return `${queue.running} of its kind are being built, as many as may be at once`;
+      return `${queue.running} for target '${queue.target}' are being built, as many as may be at once`;
     return (await this.#lackOf(queue, build)) ?? (await this.#placeOf(build, queue));
   }
 
   /** What the agents lack that would have to take it. */
   async #lackOf(queue: QueueState, build: Build): Promise<string | undefined> {
-    const fresh = this.#fresh();
+    const { offers: fresh, paused, silent } = await this.#asking();
     const refused = new Set(build.refused_by);
     const fitting = fresh.filter((offer) => machineFor(queue, offer) !== undefined);
     if (fitting.some((offer) => canRead(offer, build.croft_only) && !refused.has(offer.agent)))
@@ -85,16 +108,38 @@ export class WaitingReasons {
       ({ agent, machine, toolchain }) =>
         !refused.has(agent) && machineFor(queue, { toolchain, machines: [machine], interactive: "both" }),
     ).length;
+    const pausedNames = namesOf(paused, queue);
+    if (busy > 0 && pausedNames.length > 0)
+      return `all agents that could build it are busy (${busy}) or paused (${listed(pausedNames)})`;
     if (busy > 0) return `all agents that could build it are busy (${busy})`;
+    if (pausedNames.length > 0) return `all agents that could build it are paused (${listed(pausedNames)})`;
     if (fitting.some(({ agent }) => refused.has(agent))) return await this.#refusalOf(build);
     if (fitting.length > 0)
       return `agents with such a machine are not croft's: ${croftOnlyReason(build.specification)}`;
+    const silentNames = namesOf(silent, queue);
+    if (silentNames.length > 0)
+      return `no agent that could build it asks for tasks (not heard of any more: ${listed(silentNames)})`;
     if (fresh.length === 0) return "no agent asks this controller for tasks";
     const offered = [...new Set(fresh.flatMap(({ machines }) => machines))];
     if (!offered.some((name) => matchesPattern(queue.machine, name)))
       return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;
     if (queue.interactive) return "no agent with such a machine takes interactive builds (--interactive)";
     return `no agent with such a machine has a toolchain '${queue.toolchain}', or takes builds that are not interactive`;
+  }
+
+  /** Of all controllers; what this one has heard itself is the newest there is of an agent. */
+  async #asking(): Promise<Asking> {
+    const pauses = await this.#fleet.pauses.list();
+    const isPaused = (agent: string) => pauses.some(({ kind, name }) => kind === "agent" && name === agent);
+    const own = this.#fresh();
+    const heardHere = new Set(own.map(({ agent }) => agent));
+    const others = (await this.#fleet.agents.list()).filter(({ name }) => !heardHere.has(name));
+    const waiting = [...own, ...others.filter(({ waits }) => waits).map(({ offer }) => offer)];
+    return {
+      offers: waiting.filter(({ agent }) => !isPaused(agent)),
+      paused: waiting.filter(({ agent }) => isPaused(agent)),
+      silent: others.filter(({ state }) => state === "silent").map(({ offer }) => offer),
+    };
   }
 
   /** What the hosts said that alone have the machine. */
@@ -129,6 +174,15 @@ export class WaitingReasons {
     if (before === 0) return "it is given to the next agent that asks";
     return `${before} build${before === 1 ? " goes" : "s go"} before it`;
   }
+}
+
+/** The agents of offers that would do for a queue. */
+function namesOf(offers: readonly Offer[], queue: QueueKey): string[] {
+  return offers.filter((offer) => machineFor(queue, offer) !== undefined).map(({ agent }) => agent);
+}
+
+function because({ reason }: Pause): string {
+  return reason === null ? "" : ` (${reason})`;
 }
 
 function listed(names: readonly string[]): string {

@@ -1,0 +1,115 @@
+/** What this controller tells Prometheus: the state of the farm, looked up when it is asked for, and the times of builds. */
+import { packageVersion } from "../os/files/package.ts";
+import { addProcessMetrics, MetricRegistry, type Gauge } from "../os/metrics.ts";
+import type { Build } from "./builds/build.ts";
+import type { Builds } from "./builds/builds.ts";
+import type { Session } from "./builds/session.ts";
+import type { Agents, AgentState } from "./fleet/agents.ts";
+import type { Overview } from "./fleet/overview.ts";
+import type { Pauses } from "./fleet/pauses.ts";
+import type { WakeUps } from "./idle-agents/wake-ups.ts";
+
+/** Seconds: from what an idle farm takes to a day. */
+const bounds = [1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400];
+
+interface Looked {
+  readonly builds: Pick<Builds, "count">;
+  readonly wakeUps: Pick<WakeUps, "count">;
+  readonly agents: Pick<Agents, "list">;
+  readonly overview: Pick<Overview, "targets">;
+  readonly pauses: Pick<Pauses, "list">;
+}
+
+export class ControllerMetrics {
+  readonly #registry = new MetricRegistry();
+  readonly #waits = this.#registry.histogram(
+    "croft_build_wait_seconds",
+    "How long builds waited that this controller gave to agents.",
+    bounds,
+    ["target"],
+  );
+  readonly #attempts = this.#registry.histogram(
+    "croft_build_attempt_seconds",
+    "How long agents had builds whose results this controller took, by the result's status.",
+    bounds,
+    ["target", "status"],
+  );
+
+  constructor(looked: Looked) {
+    const registry = this.#registry;
+    registry.gauge("croft_info", "Always 1; the label says which version this is.", ["version"]).set(1, {
+      version: packageVersion,
+    });
+    addCounts(registry, looked);
+    addTargets(registry, looked);
+    addAgents(registry, looked);
+    addProcessMetrics(registry);
+  }
+
+  /** A build was given to an agent. */
+  given({ target, queued_at, started_at }: Build): void {
+    if (started_at) this.#waits.observe(secondsFrom(queued_at, started_at), { target });
+  }
+
+  /** The result of an attempt was taken. */
+  took({ target }: Build, { created_at, ended_at, status }: Session): void {
+    if (ended_at && status !== null)
+      this.#attempts.observe(secondsFrom(created_at, ended_at), { target, status });
+  }
+
+  /** The text that is scraped. */
+  async format(): Promise<string> {
+    return await this.#registry.format();
+  }
+}
+
+function addCounts(registry: MetricRegistry, { builds, wakeUps }: Looked): void {
+  const counts = registry.gauge("croft_builds", "Builds by state.", ["state"]);
+  const waiting = registry.gauge(
+    "croft_waiting_agents",
+    "Idle agents that this controller wakes for builds.",
+  );
+  registry.onCollect(async () => {
+    waiting.set(wakeUps.count);
+    for (const [state, count] of Object.entries(await builds.count())) counts.set(count, { state });
+  });
+}
+
+function addTargets(registry: MetricRegistry, { overview }: Looked): void {
+  const by = (name: string, help: string) => registry.gauge(name, help, ["target"]);
+  const queued = by("croft_target_queued", "Builds that wait.");
+  const building = by("croft_target_building", "Builds that agents have.");
+  const oldest = by(
+    "croft_target_oldest_queued_seconds",
+    "How long the build waits that was submitted first of those that wait; 0: none does.",
+  );
+  const idle = by("croft_target_idle_agents", "Idle agents that have its machine and toolchain.");
+  const paused = by("croft_target_paused", "1 while it is paused, or all are.");
+  registry.onCollect(async () => {
+    for (const gauge of [queued, building, oldest, idle, paused]) gauge.clear();
+    for (const { name: target, ...state } of await overview.targets()) {
+      queued.set(state.queued, { target });
+      building.set(state.building, { target });
+      oldest.set(state.oldest ? secondsFrom(state.oldest.queuedAt, new Date()) : 0, { target });
+      idle.set(state.idleAgents, { target });
+      paused.set(state.pause ? 1 : 0, { target });
+    }
+  });
+}
+
+function addAgents(registry: MetricRegistry, { agents, pauses }: Looked): void {
+  const byState: Gauge = registry.gauge("croft_agents", "Agents heard of within a week, by state.", [
+    "state",
+  ]);
+  const paused = registry.gauge("croft_agents_paused", "Agents that are paused.");
+  registry.onCollect(async () => {
+    const counts: Record<AgentState, number> = { building: 0, idle: 0, silent: 0 };
+    for (const { state } of await agents.list()) counts[state]++;
+    for (const [state, count] of Object.entries(counts)) byState.set(count, { state });
+    paused.set((await pauses.list()).filter(({ kind }) => kind === "agent").length);
+  });
+}
+
+function secondsFrom(from: Date, to: Date): number {
+  return Math.max(0, (to.getTime() - from.getTime()) / 1000);
+}

@@ -1,0 +1,152 @@
+/**
+ * What the farm does. As JSON: agents, machines, targets, the queue; and pauses, which administrators make and end. For
+ * monitoring: `/healthz` (the process answers), `/readyz` (and its database does), `/metrics` (Prometheus).
+ */
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from "fastify";
+import Type, { type Static } from "typebox";
+import { Failure } from "../../os/failure.ts";
+import { metricsContentType } from "../../os/metrics.ts";
+import type { Controller } from "../controller.ts";
+import type { KnownAgent } from "../fleet/agents.ts";
+import { inWords, pauseKinds, type Pause, type Paused } from "../fleet/pauses.ts";
+import type { TargetState } from "../fleet/overview.ts";
+import { buildJson } from "../representation.ts";
+import { mayAdminister, mayRead } from "./access.ts";
+import { answer } from "./api.ts";
+import { refuse, type Served } from "./served.ts";
+import { oneOf } from "./submission.ts";
+
+const closed = { additionalProperties: false } as const;
+const text = (maxLength: number) => Type.String({ pattern: "^[^\\u0000-\\u001f\\u007f]+$", maxLength });
+
+const pausedSchema = { kind: oneOf(...pauseKinds), name: Type.Optional(text(200)) };
+const pauseSchema = Type.Object({ ...pausedSchema, reason: Type.Optional(text(500)) }, closed);
+const resumeSchema = Type.Object(pausedSchema, closed);
+const queueSchema = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })) }, closed);
+
+const typed = (server: FastifyInstance) => server.withTypeProvider<TypeBoxTypeProvider>();
+
+/** Adds the routes. */
+export function addFleetRoutes(untyped: FastifyInstance, served: Served): void {
+  const server = typed(untyped);
+  const { agents, overview, pauses } = served.controller;
+  const reading = { onRequest: mayRead(served) };
+  server.get("/api/v1/agents", reading, async () => {
+    const paused = new Map((await pauses.list()).map((pause) => [`${pause.kind} ${pause.name}`, pause]));
+    const all = await agents.list();
+    return { agents: all.map((agent) => agentJson(agent, paused.get(`agent ${agent.name}`))) };
+  });
+  server.get("/api/v1/machines", reading, async () => ({ machines: await overview.machines() }));
+  server.get("/api/v1/targets", reading, async () => {
+    const targets = [];
+    for (const state of await overview.targets()) targets.push(await targetJson(served.controller, state));
+    return { targets };
+  });
+  server.get("/api/v1/queue", { ...reading, schema: { querystring: queueSchema } }, async (request) => {
+    const { queued } = await served.controller.builds.count();
+    const builds = [];
+    for (const build of await overview.next(request.query.limit ?? 20)) {
+      const waiting = (await served.controller.waiting.of(build)) ?? null;
+      builds.push({ ...buildJson(build, served.publicUrl(request)), waiting });
+    }
+    return { queued, builds };
+  });
+  server.get("/api/v1/pauses", reading, async () => ({ pauses: (await pauses.list()).map(pauseJson) }));
+  const by = (request: FastifyRequest) => request.submitter ?? null;
+  addPauseRoutes(untyped, served.controller, "/api/v1/pauses", { by, onRequest: mayAdminister(served) });
+}
+
+/** Adds the routes for monitoring. */
+export function addMonitoring(server: FastifyInstance, served: Served): void {
+  const { database, metrics } = served.controller;
+  server.get("/healthz", (_request, reply) => reply.type("text/plain").send("ok\n"));
+
+  server.get("/readyz", async (_request, reply) => {
+    try {
+      await database.query("select 1");
+    } catch {
+      return refuse(reply, 503, "the database does not answer");
+    }
+    return reply.type("text/plain").send("ok\n");
+  });
+
+  server.get("/metrics", { onRequest: mayRead(served) }, async (_request, reply) => {
+    return reply.type(metricsContentType).send(await metrics.format());
+  });
+}
+
+/** Adds the routes that make and end pauses; `by` tells who asks. */
+export function addPauseRoutes(
+  untyped: FastifyInstance,
+  { agents, builds, pauses, log }: Controller,
+  path: string,
+  { by, onRequest }: { by: (request: FastifyRequest) => string | null; onRequest: onRequestAsyncHookHandler },
+): void {
+  const server = typed(untyped);
+  server.post(path, { onRequest, schema: { body: pauseSchema } }, (request, reply) =>
+    answer(reply, 201, async () => {
+      const { reason = null } = request.body;
+      const paused = pausedIn("pause", request.body);
+      if (paused.kind === "target") await builds.checkTarget(paused.name, `pause ${inWords(paused)}`);
+      if (paused.kind === "agent" && !(await agents.list()).some(({ name }) => name === paused.name))
+        throw new Failure(`pause ${inWords(paused)}`, "no agent of this name has been heard of here", {
+          hints: ["See: croft agents"],
+        });
+      await pauses.pause(paused, reason, by(request));
+      log.info({ ...paused, reason, by: by(request) }, "paused");
+      return { paused };
+    }),
+  );
+  server.delete(path, { onRequest, schema: { querystring: resumeSchema } }, (request, reply) =>
+    answer(reply, 200, async () => {
+      const resumed = pausedIn("resume", request.query);
+      await pauses.resume(resumed);
+      log.info({ ...resumed, by: by(request) }, "resumed");
+      return { resumed };
+    }),
+  );
+}
+
+function pausedIn(verb: string, { kind, name = "" }: Static<typeof resumeSchema>): Paused {
+  if ((kind === "all") === (name === "")) return { kind, name };
+  throw new Failure(
+    `${verb} ${kind === "all" ? "all targets" : kind === "agent" ? "an agent" : "a target"}`,
+    kind === "all" ? "there is a name" : "there is no name",
+  );
+}
+
+function pauseJson({ kind, name, reason, paused_by, created_at }: Pause) {
+  return { kind, name: name === "" ? null : name, reason, by: paused_by, since: created_at.toISOString() };
+}
+
+function agentJson({ name, state, offer, version, heardAt, builds }: KnownAgent, pause: Pause | undefined) {
+  return {
+    ...{ name, state, version },
+    paused: pause ? pauseJson(pause) : null,
+    heardAt: heardAt.toISOString(),
+    toolchain: offer.toolchain,
+    interactive: offer.interactive,
+    machines: offer.machines,
+    builds: builds.map(({ build, name, version, target, machine, since }) => ({
+      ...{ id: build, name, version, target, machine },
+      since: since.toISOString(),
+    })),
+  };
+}
+
+async function targetJson({ builds, waiting }: Controller, state: TargetState) {
+  const { name, target, queued, building, finished, cancelled, oldest, pause, idleAgents } = state;
+  const first = oldest && (await builds.find(oldest.id));
+  return {
+    name,
+    machine: target?.machine ?? null,
+    toolchain: target?.toolchain ?? null,
+    timeoutSeconds: target?.timeoutSeconds ?? null,
+    limit: target?.limit ?? null,
+    paused: pause ? pauseJson(pause) : null,
+    ...{ queued, building, finished, cancelled, idleAgents },
+    oldest: oldest ? { id: oldest.id, queuedAt: oldest.queuedAt.toISOString() } : null,
+    waiting: (first && (await waiting.of(first))) ?? null,
+  };
+}
