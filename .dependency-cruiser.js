@@ -38,7 +38,7 @@ const floors = {
     "files",
     "database",
   ],
-  machines: ["commands", "enumeration", "image", "warm", "qemu", "network", "door"],
+  machines: ["commands", "enumeration", "import", "image", "warm", "qemu", "network", "door"],
 };
 
 const inside = (folder, room) => (room === "door" ? `^${folder}/[^/]+$` : `^${folder}/${room}/`);

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { timerMaxMilliseconds } from "./deadline.ts";
 import { Failure, isSystemError } from "./failure.ts";
 import { LineSplitter } from "./text/lines.ts";
@@ -21,6 +21,8 @@ export interface RunOptions {
   input?: string | Uint8Array;
   /** A file as standard input, however large. */
   inputFile?: string;
+  /** A file, which is there, as standard output: none of that is kept, or passed on. */
+  outputFile?: string;
   /** Called with each line of either stream, without its newline; of one over 64 KiB, with its beginning. */
   onLine?: (line: string) => void;
   /** How much of each stream is kept, in bytes (the end of it); default 1 MiB. */
@@ -90,10 +92,10 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
     }),
   );
   // Without descriptors for its streams, a program is not started, and has no streams.
-  if (!stdout || !stderr) return await failedToStart;
+  if (!stderr) return await failedToStart;
   const keep = options.keepBytes ?? 1024 * 1024;
   const kept = {
-    stdout: collect(stdout, keep, options.onLine),
+    stdout: collect(stdout ?? Readable.from([]), keep, options.onLine),
     stderr: collect(stderr, keep, options.onLine),
   };
   stdin?.on("error", () => {}); // the program may end before it has read its input
@@ -111,18 +113,21 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
   return { status, stdout: kept.stdout.text(), stdoutBytes: kept.stdout.bytes(), stderr: kept.stderr.text() };
 }
 
-function start(argv: readonly string[], { cwd, env, inputFile }: RunOptions): ChildProcess {
+function start(argv: readonly string[], { cwd, env, inputFile, outputFile }: RunOptions): ChildProcess {
   const [program, ...args] = argv;
   if (program === undefined) throw new TypeError("empty argument vector");
-  const input = inputFile === undefined ? undefined : openSync(inputFile, "r");
+  using files = new DisposableStack();
+  const open = (path: string, flags: string) => files.adopt(openSync(path, flags), closeSync);
   try {
-    const stdio: SpawnOptions["stdio"] = [input ?? "pipe", "pipe", "pipe"];
+    const stdio: SpawnOptions["stdio"] = [
+      inputFile === undefined ? "pipe" : open(inputFile, "r"),
+      outputFile === undefined ? "pipe" : open(outputFile, "r+"),
+      "pipe",
+    ];
     return spawn(program, args, { detached: true, stdio, ...withoutUndefined({ cwd, env }) });
   } catch (error) {
     if (isSystemError(error, "E2BIG")) throw notStarted(argv, error);
     throw error;
-  } finally {
-    if (input !== undefined) closeSync(input);
   }
 }
 

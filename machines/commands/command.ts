@@ -13,6 +13,7 @@ import {
 } from "../../os/command-line/options.ts";
 import { createCommand } from "../image/create-command.ts";
 import { updateCommand } from "../image/update-command.ts";
+import { importCommand } from "../import/import-command.ts";
 import { formatList, formatReport } from "./inventory-text.ts";
 import { reportMachine, summarizeMachines } from "./inventory.ts";
 import { listMachines, type MachinePaths } from "../layout.ts";
@@ -91,6 +92,7 @@ export function machineCommand(): Command {
   command.helpCommand(false);
   command.addCommand(createCommand());
   command.addCommand(updateCommand());
+  command.addCommand(importCommand());
   command.addCommand(listCommand());
   command.addCommand(showCommand());
   command.addCommand(removeCommand());

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { isoImage } from "../../../machines/import/iso-image.ts";
+import { seedDisk } from "../../../machines/import/seed.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { run } from "../../../os/run.ts";
+
+/** Files of an ISO 9660 file system by their names, read as ECMA-119 says. */
+function filesIn(image: Buffer): { label: string; files: Map<string, string> } {
+  const descriptor = image.subarray(16 * 2048);
+  assert.equal(descriptor.toString("latin1", 0, 7), "\x01CD001\x01");
+  assert.equal(descriptor.readUInt32LE(80) * 2048, image.length);
+  const root = image.subarray(descriptor.readUInt32LE(158) * 2048).subarray(0, descriptor.readUInt32LE(166));
+  const files = new Map<string, string>();
+  for (let at = 0; root[at]; at += root[at]!) {
+    const [extent, bytes, length] = [root.readUInt32LE(at + 2), root.readUInt32LE(at + 10), root[at + 32]!];
+    assert.deepEqual([root.readUInt32BE(at + 6), root.readUInt32BE(at + 14)], [extent, bytes]);
+    const name = root.toString("latin1", at + 33, at + 33 + length);
+    if ((root[at + 25]! & 2) === 0)
+      files.set(name, image.toString("utf8", extent * 2048, extent * 2048 + bytes));
+  }
+  return { label: descriptor.toString("latin1", 40, 72).trimEnd(), files };
+}
+
+/** The parts of what cloud-init is given, by their names. */
+function partsOf(text: string): [string, string][] {
+  const boundary = /boundary="(.*)"/.exec(text)![1]!;
+  return text
+    .split(`--${boundary}\n`)
+    .slice(1)
+    .map((part) => {
+      const [head = "", body = ""] = part.split(/\n\n(.*)/s);
+      return [/filename="(.*)"/.exec(head)![1]!, Buffer.from(body.split("\n--")[0]!, "base64").toString()];
+    });
+}
+
+test("a file system has its files, however long they are", () => {
+  const long = "x".repeat(5000);
+  const image = isoImage("cidata", [
+    { name: "user-data", content: Buffer.from(long) },
+    { name: "empty", content: Buffer.alloc(0) },
+    { name: "meta-data", content: Buffer.from("a\n") },
+  ]);
+  const { label, files } = filesIn(image);
+  assert.equal(label, "cidata");
+  assert.deepEqual(
+    [...files],
+    [
+      ["empty", ""],
+      ["meta-data", "a\n"],
+      ["user-data", long],
+    ],
+  );
+});
+
+test("a seed has what the operator adds between the hook that tells of cloud-init and the script that makes ready", async () => {
+  const { files } = filesIn(await seedDisk("#cloud-config\npackages: [gcc]\n"));
+  assert.match(files.get("meta-data")!, /^instance-id: croft-[-0-9a-f]{36}$/m);
+  const parts = partsOf(files.get("user-data")!);
+  const names = parts.map(([name]) => name);
+  assert.deepEqual(names, ["aa-croft-begun", "operator", "zz-croft-ready"]);
+  assert.deepEqual([...names].sort(), names, "cloud-init runs scripts in the order of their names");
+  assert.equal(parts[1]![1], "#cloud-config\npackages: [gcc]\n");
+  const ready = parts[2]![1];
+  assert.ok(ready.includes(readFileSync(packageFile("worker", "guest", "croft-init"), "utf8")));
+  assert.match(ready, /^user_data=yes$/m);
+  assert.doesNotMatch(ready, /@[a-z-]+@/);
+  await run(["sh", "-n"], { timeoutSeconds: 60, input: ready });
+});
+
+test("without anything from the operator there are two parts; what cloud-init would pass over is refused", async () => {
+  const { files } = filesIn(await seedDisk(undefined));
+  assert.equal(partsOf(files.get("user-data")!).length, 2);
+  await assert.rejects(seedDisk("packages: [gcc]\n"), /none of those that cloud-init knows/);
+});
