@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { timerMaxMilliseconds } from "./deadline.ts";
 import { Failure, isSystemError } from "./failure.ts";
 import { LineSplitter } from "./text/lines.ts";
@@ -21,12 +21,15 @@ export interface RunOptions {
   input?: string | Uint8Array;
   /** A file as standard input, however large. */
   inputFile?: string;
-  /** A file, which is there, as standard output: none of that is kept, or passed on. */
-  outputFile?: string;
   /** Called with each line of either stream, without its newline; of one over 64 KiB, with its beginning. */
   onLine?: (line: string) => void;
   /** How much of each stream is kept, in bytes (the end of it); default 1 MiB. */
   keepBytes?: number;
+  /**
+   * Reads standard output, however much it is, instead of having it kept. It may stop early, and then reads no more: a program
+   * ends by what it writes to nobody. What it throws is thrown.
+   */
+  output?: (stdout: Readable) => Promise<void>;
   /** Exit statuses that count as success besides 0. */
   accept?: readonly number[];
 }
@@ -92,10 +95,12 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
     }),
   );
   // Without descriptors for its streams, a program is not started, and has no streams.
-  if (!stderr) return await failedToStart;
+  if (!stdout || !stderr) return await failedToStart;
   const keep = options.keepBytes ?? 1024 * 1024;
+  const consumed = options.output?.(stdout);
+  consumed?.catch(() => {}); // told below
   const kept = {
-    stdout: collect(stdout ?? Readable.from([]), keep, options.onLine),
+    stdout: consumed ? nothing() : collect(stdout, keep, options.onLine),
     stderr: collect(stderr, keep, options.onLine),
   };
   stdin?.on("error", () => {}); // the program may end before it has read its input
@@ -107,27 +112,25 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
   const output = kept.stdout.text() + kept.stderr.text();
   const { status, signal, ended } = ending;
   if (ended !== undefined) throw new ProgramFailure(argv, ended, null, output);
+  await consumed;
   if (status === null) throw new ProgramFailure(argv, `ended by ${signal}`, null, output);
   if (status !== 0 && !options.accept?.includes(status))
     throw new ProgramFailure(argv, `exit status ${status}`, status, output);
   return { status, stdout: kept.stdout.text(), stdoutBytes: kept.stdout.bytes(), stderr: kept.stderr.text() };
 }
 
-function start(argv: readonly string[], { cwd, env, inputFile, outputFile }: RunOptions): ChildProcess {
+function start(argv: readonly string[], { cwd, env, inputFile }: RunOptions): ChildProcess {
   const [program, ...args] = argv;
   if (program === undefined) throw new TypeError("empty argument vector");
-  using files = new DisposableStack();
-  const open = (path: string, flags: string) => files.adopt(openSync(path, flags), closeSync);
+  const input = inputFile === undefined ? undefined : openSync(inputFile, "r");
   try {
-    const stdio: SpawnOptions["stdio"] = [
-      inputFile === undefined ? "pipe" : open(inputFile, "r"),
-      outputFile === undefined ? "pipe" : open(outputFile, "r+"),
-      "pipe",
-    ];
+    const stdio: SpawnOptions["stdio"] = [input ?? "pipe", "pipe", "pipe"];
     return spawn(program, args, { detached: true, stdio, ...withoutUndefined({ cwd, env }) });
   } catch (error) {
     if (isSystemError(error, "E2BIG")) throw notStarted(argv, error);
     throw error;
+  } finally {
+    if (input !== undefined) closeSync(input);
   }
 }
 
@@ -182,7 +185,8 @@ async function endOf(child: ChildProcess, options: RunOptions, received: () => n
     if (timers.disposed) return; // it was given up
     exited = { status, signal, ...withoutUndefined({ ended }) };
     if (ended !== undefined) killGroup(child.pid, "SIGKILL"); // what is left of its group
-    timers.use(untilSilent(received, () => destroyOutput(child)));
+    // Whoever reads by himself may be slow.
+    if (!options.output) timers.use(untilSilent(received, () => destroyOutput(child)));
     void closed.then(() => result.resolve(exited!));
   });
   after(options.timeoutSeconds, () => end(`no end after ${options.timeoutSeconds} s`));
@@ -220,6 +224,11 @@ export function killGroup(pid: number | undefined, signal: NodeJS.Signals): void
   } catch {
     // ended already
   }
+}
+
+/** Of a stream that somebody else reads. */
+function nothing(): ReturnType<typeof collect> {
+  return { bytes: () => Buffer.alloc(0), text: () => "", total: 0 };
 }
 
 /** Keeps the end of a stream and passes its lines on. */

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { open, type FileHandle } from "node:fs/promises";
 
 /** A block of zeros of this size is left out. */
@@ -31,6 +32,19 @@ export class SparseFile implements AsyncDisposable {
       this.#at += piece.length;
       start = end;
     }
+  }
+
+  /**
+   * Writes all that a stream has.
+   *
+   * @throws {RangeError} if that is more than allowed; the stream is then destroyed.
+   */
+  async fill(stream: Readable, maxBytes: number): Promise<void> {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      if (this.#at + chunk.length > maxBytes) throw new RangeError(`more than ${maxBytes} bytes`);
+      await this.write(chunk);
+    }
+    await this.end();
   }
 
   /** Gives it its size. */

@@ -1,5 +1,5 @@
 /** From what was fetched to a plain disk. */
-import { chown, lchown, lstat, open, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chown, lchown, lstat, open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, Failure } from "../../os/failure.ts";
 import { ProgramFailure } from "../../os/run.ts";
@@ -7,6 +7,7 @@ import { formatBytes } from "../../os/text/size.ts";
 import type { MachineUser } from "../virtual-machine.ts";
 import { headerMaxBytes, isQcow2, readQcow2Header } from "./qcow2-header.ts";
 import type { Compression, ImageSource } from "./source.ts";
+import { SparseFile } from "./sparse-file.ts";
 import { runUnprivileged } from "./unprivileged.ts";
 
 const unpackSeconds = 4 * 3600;
@@ -17,7 +18,7 @@ const diskName = "disk";
 
 const programs: Record<Compression, { argv: string[]; package: string }> = {
   xz: { argv: ["xz", "--decompress", "--stdout"], package: "xz-utils" },
-  zst: { argv: ["zstd", "--decompress", "--stdout", "--sparse", "-M256MB", "-q"], package: "zstd" },
+  zst: { argv: ["zstd", "--decompress", "--stdout", "-M256MB", "-q"], package: "zstd" },
 };
 
 /** An image is passed by its name in a directory, and nothing of it may lead elsewhere. */
@@ -60,17 +61,20 @@ async function decompress(work: string, compression: Compression, options: Unpac
   const { source, maxBytes, user, onStep, signal } = options;
   const { argv, package: name } = programs[compression];
   const [from, to] = [join(work, fetchedName), join(work, imageName)];
-  await writeFile(to, "", { flag: "wx", mode: 0o600 });
-  using _progress = toldSize(to, (size) => onStep(`unpacking the image: ${size}`));
+  await using file = await SparseFile.make(to);
+  const timer = setInterval(() => onStep(`unpacking the image: ${formatBytes(file.bytes)}`), 5000);
   onStep("unpacking the image");
   try {
     await runUnprivileged(argv, {
-      ...{ user, maxBytes, timeoutSeconds: unpackSeconds, signal },
-      ...{ inputFile: from, outputFile: to },
+      ...{ user, maxBytes, timeoutSeconds: unpackSeconds, signal, inputFile: from },
+      output: (stdout) => file.fill(stdout, maxBytes),
     });
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof RangeError) throw tooLarge(source.name, maxBytes);
     throw explained(error, source.name, maxBytes, `On Debian: apt-get install ${name} util-linux`);
+  } finally {
+    clearInterval(timer);
   }
   await rm(from);
 }
@@ -118,9 +122,7 @@ function explained(error: unknown, name: string, maxBytes: number, hint: string)
   if (!(error instanceof ProgramFailure)) return error;
   const action = `import image '${name}'`;
   if (/SIGXFSZ|File too large|File size limit/i.test(`${error.reason} ${error.output}`))
-    return new Failure(action, `it unpacks to more than ${formatBytes(maxBytes)} (--max-size)`, {
-      cause: error,
-    });
+    return tooLarge(name, maxBytes);
   const missing = /no such program|No such file or directory/.test(error.reason + error.output);
   const said = error.output.trim().split("\n").slice(0, 3).join("\n  ");
   const damaged = error.argv.includes("check") ? "it is damaged or truncated" : error.reason;
@@ -128,6 +130,13 @@ function explained(error: unknown, name: string, maxBytes: number, hint: string)
     cause: error,
     hints: missing ? [hint] : [],
   });
+}
+
+function tooLarge(name: string, maxBytes: number): Failure {
+  return new Failure(
+    `import image '${name}'`,
+    `it unpacks to more than ${formatBytes(maxBytes)} (--max-size)`,
+  );
 }
 
 /** Tells from time to time how much of a file there is. */

@@ -2,7 +2,10 @@
 # A hook of mmdebstrap: makes of the tree in $1 what the disk of a cloud image consists of, in $CROFT_OUTPUT: the root
 # file system, and the two parts of GRUB that a BIOS starts.
 set -eu
-root=$1
+# Seen through a bind mount, the tree is without what mmdebstrap has mounted in it.
+root=$CROFT_OUTPUT/tree
+mkdir "$root"
+mount --bind "$1" "$root"
 grub="biosdisk part_msdos ext2 linux normal configfile search search_label serial echo"
 # shellcheck disable=SC2086
 chroot "$root" grub-mkimage -O i386-pc -o /boot/core.img -p "(hd0,msdos1)/boot/grub" $grub

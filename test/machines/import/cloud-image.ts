@@ -13,18 +13,8 @@ const firstSector = 2048;
 
 const packages = [
   ...["linux-image-cloud-amd64", "grub-cloud-amd64", "initramfs-tools", "systemd-sysv", "systemd-resolved"],
-  ...[
-    "cloud-init",
-    "cloud-guest-utils",
-    "fdisk",
-    "e2fsprogs",
-    "netplan.io",
-    "dbus",
-    "udev",
-    "kmod",
-    "iproute2",
-  ],
-  ...["ca-certificates", "curl", "openssh-server", "sudo", "gcc", "libc6-dev", "make"],
+  ...["cloud-init", "cloud-guest-utils", "e2fsprogs", "netplan.io", "dbus", "udev", "kmod", "iproute2"],
+  ...["ca-certificates", "curl", "git"],
 ];
 
 /** Makes `cloud.qcow2` in a directory that is there. */
@@ -44,6 +34,8 @@ async function make(output: string, hook: string): Promise<void> {
   const sources = await hostAptSources("bookworm");
   await run(
     [
+      // Mounts vanish with the namespace.
+      ...["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", "private", "--"],
       ...["mmdebstrap", "--mode=root", "--format=null", "--variant=required"],
       ...["--aptopt=Apt::Install-Recommends false", "--dpkgopt=force-unsafe-io"],
       ...sources.settings.map((setting) => `--aptopt=${setting}`),
