@@ -2,6 +2,14 @@ import type { Duplex } from "node:stream";
 import type { Log } from "../os/log.ts";
 import type { Machine } from "../manifests/machine.ts";
 
+/** Why a machine of a type is run nowhere here, on purpose (docs/machine-import.md). */
+export function typeRefusal(type: "nspawn"): string {
+  return (
+    `its type is '${type}': a container isolates a build less than a virtual machine, and would need rights that an ` +
+    "agent must not have; a machine whose memory was saved says its first word as soon"
+  );
+}
+
 /** How a virtual machine came to its end. */
 export interface MachineEnd {
   /**

@@ -15,6 +15,7 @@ import { readBootstrappedManifest, readMachineManifest } from "../manifest-files
 import { PendingBootstrap } from "./pending-bootstrap.ts";
 import { temporarySnapshot } from "../temporary-snapshot.ts";
 import type { ToolchainLock } from "../toolchain-lock.ts";
+import { typeRefusal } from "../virtual-machine.ts";
 
 const retries = 10;
 
@@ -141,7 +142,7 @@ export class MachineExamination {
       return read;
     });
     if (!machine) return undefined;
-    if (machine.type !== "kvm") return this.#leaveOut(`machines of type ${machine.type} are not supported`);
+    if (machine.type !== "kvm") return this.#leaveOut(typeRefusal(machine.type));
     if (machine.role === "auxiliary") {
       // It has no worker that could be bootstrapped, and builds nothing.
       this.#log.milestone({ machine: this.#paths.name }, "left alone: it is an auxiliary machine");

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Failure } from "../../os/failure.ts";
-import type { StartOptions } from "../virtual-machine.ts";
+import { typeRefusal, type StartOptions } from "../virtual-machine.ts";
 import { chooseAccelerator } from "./acceleration.ts";
 import { architectureOf, platforms, qemuFor } from "./architecture.ts";
 import { diskArguments } from "./disks.ts";
@@ -34,7 +34,7 @@ export function commandLine(
   sockets: SocketDirectory,
 ): string[] {
   if (options.machine.type !== "kvm")
-    throw new Failure(`start machine '${options.name}'`, `its type is '${options.machine.type}'`, {
+    throw new Failure(`start machine '${options.name}'`, typeRefusal(options.machine.type), {
       hints: ["Only machines of type 'kvm' can be run here."],
     });
   const architecture = architectureOf(options.directory);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { mock, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { ProgramFailure, run } from "../../os/run.ts";
 
 test("a program's output, status and lines are what it gave", async () => {
@@ -201,4 +202,21 @@ test("only the end of a long output is kept", async () => {
   );
   assert.equal(stdout.length, 1000);
   assert.ok(stdout.endsWith("line 19999\n"));
+});
+
+test("who reads an output himself gets all of it, however slowly, and may stop a program that has no end", async () => {
+  let bytes = 0;
+  const slowly = async (stdout: AsyncIterable<Buffer>) => {
+    for await (const chunk of stdout) {
+      if (bytes === 0) await delay(2500); // longer than somebody else's silence is listened to
+      bytes += chunk.length;
+    }
+  };
+  const limit = { timeoutSeconds: 600 };
+  const result = await run(["head", "-c", "100000", "/dev/zero"], { ...limit, output: slowly });
+  assert.deepEqual([bytes, result.stdout], [100_000, ""]);
+  const enough = async (stdout: AsyncIterable<Buffer>) => {
+    for await (const _ of stdout) throw new RangeError("enough");
+  };
+  await assert.rejects(run(["cat", "/dev/zero"], { ...limit, output: enough }), /enough/);
 });

@@ -19,6 +19,7 @@ import { serveSources, type Sources } from "../worker/sources.ts";
 import {
   buildsFine,
   completesCommands,
+  importsCutImage,
   looksAtManifests,
   Newcomer,
   readsHelp,
@@ -122,6 +123,7 @@ test("a machine is made once what it asks for is there", async () => {
   await heeding("croft machine create small --minimal");
   assert.match(await newcomer.types("croft machine list"), /^small/m);
   assert.match(await newcomer.types("croft machine show small"), /small-1\.1/);
+  await importsCutImage(newcomer);
 });
 
 test("controller and agent run as services, and build", async () => {

@@ -12,6 +12,7 @@ import { startHosts } from "../boss/ssh-hosts.ts";
 import { tutorialScript } from "../boss/tutorial.ts";
 import { followLines } from "../demo/service.ts";
 import { patienceMs } from "../fixtures/patience.ts";
+import { playedImage } from "../machines/import/played-image.ts";
 import { freePort } from "../fixtures/ports.ts";
 import { serveSources } from "../worker/sources.ts";
 import { completesCommands, looksAtManifests, Newcomer, usesBoss, usesFarm } from "./newcomer.ts";
@@ -82,6 +83,11 @@ describe("the installed package", () => {
       "nothing is newer",
     );
     assert.match(await newcomer.types(`croft machine show small ${machines}`), /small-1\.1/);
+    const { image, args } = await playedImage(at("."), at("machines/default/small/small-1"));
+    const options = [...args("fine"), "--disk-size", "1"].map((word) => `'${word}'`).join(" ");
+    const imported = await newcomer.types(`croft machine import cloud ${image} ${options} ${machines}`);
+    assert.match(imported, /cloud-1\.1$/m);
+    await newcomer.types(`croft machine remove cloud ${machines}`);
     const places = [machines, runtime, `--tftp ${at("tftp")}`, `--spool ${at("spool")}`];
     assert.match(await newcomer.types(`croft doctor ${places.join(" ")}`), /^ok +Node\.js: croft \S+ on v/m);
     const log = start(resources, "controller", "--listen", "127.0.0.1:0", "--data", at("data"));

@@ -106,6 +106,13 @@ export async function looksAtManifests(newcomer: Newcomer): Promise<void> {
   assert.match(await newcomer.types(wrong, { status: 1 }), /^<stdin>:1:1: .*is missing$/m);
 }
 
+/** Has an image refused that is not all there. */
+export async function importsCutImage(newcomer: Newcomer): Promise<void> {
+  const cut = `cd "$(mktemp -d)" && printf 'QFI\\373' > cut.qcow2`;
+  const refused = await newcomer.types(`${cut} && croft machine import cut cut.qcow2`, { status: 1 });
+  assert.match(refused, /Cannot import image 'cut\.qcow2': it is truncated/);
+}
+
 /** Builds in a machine, looks at results, and at a machine that misbehaves. */
 export async function usesFarm(newcomer: Newcomer, farm: FarmInUse): Promise<void> {
   const at = `--controller ${farm.url}`;

@@ -251,6 +251,16 @@ test("a malformed manifest is reported with file, line and column, and only its 
   assert.match(String(errors[2]?.["msg"]), /manifest:6:1: /);
 });
 
+test("a machine that is a container is left out, with the reason why nobody runs those here", async () => {
+  await using farm = await makeFarm();
+  await farm.publish("box", { manifest: machineManifest("box", "box-1.1").replace("kvm", "nspawn") });
+  assert.equal(await look(farm), "");
+  assert.match(
+    String(farm.records("error")[0]?.["msg"]),
+    /left out: its type is 'nspawn': a container isolates/,
+  );
+});
+
 test("a malformed bootstrapped manifest leaves the machine out, deleting nothing", async () => {
   await using farm = await makeFarm();
   await farm.publish("a");

@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
-import { appendFile, open, readdir, truncate, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { appendFile, mkdir, open, readdir, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { importMachine } from "../../../machines/import/import-machine.ts";
+import { imageSource, type ImageFormat } from "../../../machines/import/source.ts";
+import { imageUser } from "../../../machines/import/unprivileged.ts";
+import { openStorage } from "../../../machines/open-storage.ts";
+import { assertFailure } from "../../../os/failure.ts";
+import { silentLog } from "../../../os/log.ts";
+import { GiB } from "../../../os/text/size.ts";
+import { guestUser } from "../qemu/qemu-guest.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { run } from "../../../os/run.ts";
 import { packageFile } from "../../../os/files/package.ts";
@@ -10,22 +18,32 @@ import { patienceSeconds } from "../../fixtures/patience.ts";
 
 const limit = { timeoutSeconds: patienceSeconds };
 
-/** Runs `croft machine import`. */
-async function importImage(
-  directory: string,
-  image: string,
-  args: readonly string[] = [],
-  tracer: string[] = [],
-) {
+/** Imports an image that is to be refused. @returns what is told. */
+async function refusal(directory: string, image: string, options: Wanted = {}): Promise<string> {
   const machines = join(directory, "machines");
-  const argv = [process.execPath, packageFile("bin", "main.ts"), "machine", "import", "m", image];
-  const result = await run([...tracer, ...argv, "--machines", machines, ...args], {
-    ...limit,
-    accept: [1, 2],
+  await mkdir(machines, { recursive: true });
+  const { maxGiB = 32, ...format } = options;
+  const importing = importMachine({
+    ...{ name: "m", summary: "a machine", machines, source: imageSource(image, format), boot: {} },
+    storage: await openStorage(machines, "directory", silentLog()),
+    ...{ maxBytes: maxGiB * GiB, diskBytes: GiB, user: imageUser(guestUser.id, "tcg"), log: silentLog() },
+    ...{ cpus: 1, ramKiB: 262144, accel: "tcg", timeoutSeconds: patienceSeconds, onStep: () => {} },
+    signal: new AbortController().signal,
   });
-  const left = existsSync(machines) ? await readdir(join(machines, "default", "m")) : [];
-  assert.deepEqual(left, [], `left of ${image}`);
-  return result;
+  const told = await importing.then(
+    () => "",
+    (error: unknown) => {
+      assertFailure(error);
+      return error.message;
+    },
+  );
+  assert.deepEqual(await readdir(join(machines, "default", "m")), [], `left of ${image}`);
+  return told;
+}
+
+interface Wanted {
+  format?: ImageFormat;
+  maxGiB?: number;
 }
 
 async function qemuImg(...args: string[]): Promise<void> {
@@ -82,7 +100,7 @@ test("images that name files of the host, are encrypted, unpack without end, or 
   }
   const cutBomb = at("cut.raw.xz");
   await writeFile(cutBomb, readFileSync(bombs[1]!).subarray(0, 1000));
-  for (const [image, wanted, ...args] of [
+  for (const [image, wanted, options] of [
     [backing!, /has a backing file/],
     [json!, /has a backing file/],
     [data!, /external data file/],
@@ -90,16 +108,14 @@ test("images that name files of the host, are encrypted, unpack without end, or 
     [encrypted, /is encrypted/],
     [cut, /is damaged or truncated/],
     [plain, /is no disk/],
-    [plain, /is no qcow2 image/, "--format", "qcow2"],
-    [huge, /is a qcow2 image, and its name or --format says raw/, "--format", "raw"],
-    [bombs[0]!, /unpacks to more than 1\.0 GiB/, "--max-size", "1"],
-    [bombs[1]!, /unpacks to more than 1\.0 GiB/, "--max-size", "1"],
+    [plain, /is no qcow2 image/, { format: "qcow2" }],
+    [huge, /is a qcow2 image, and its name or --format says raw/, { format: "raw" }],
+    [bombs[0]!, /unpacks to more than 1\.0 GiB/, { maxGiB: 1 }],
+    [bombs[1]!, /unpacks to more than 1\.0 GiB/, { maxGiB: 1 }],
     [cutBomb, /Unexpected end of input/],
-    ['json:{"driver":"raw"}', /no such file/, "--format", "raw"],
-  ] as const) {
-    const { status, stderr } = await importImage(directory.path, image, args);
-    assert.deepEqual([status, wanted.test(stderr)], [1, true], `${image}: ${stderr}`);
-  }
+    ['json:{"driver":"raw"}', /no such file/, { format: "raw" }],
+  ] as readonly [string, RegExp, Wanted?][])
+    assert.match(await refusal(directory.path, image, options), wanted, image);
 });
 
 test("of a host's files that images name none is opened", async (t) => {
@@ -110,7 +126,10 @@ test("of a host's files that images name none is opened", async (t) => {
   const secret = await secretIn(directory.path);
   for (const [index, image] of (await thieves(directory.path, secret)).entries()) {
     const trace = join(directory.path, `trace${index}`);
-    await importImage(directory.path, image, [], [...tracer, "-o", trace]);
+    const croft = [process.execPath, packageFile("bin", "main.ts"), "machine", "import", "m", image];
+    const place = ["--machines", join(directory.path, "machines")];
+    const { status } = await run([...tracer, "-o", trace, ...croft, ...place], { ...limit, accept: [1] });
+    assert.equal(status, 1);
     const opened = readFileSync(trace, "utf8");
     assert.ok(opened.includes(image), "the trace tells what is opened");
     assert.ok(

@@ -11,35 +11,10 @@ import { packageFile } from "../../../os/files/package.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { run as runProgram } from "../../../os/run.ts";
 import { minimalMachine } from "../../fixtures/machines/images.ts";
+import { playedImage, withSystemPrograms } from "./played-image.ts";
 import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
 
 const limit = { timeoutSeconds: patienceSeconds };
-
-/** A directory with an image whose cloud-init is played, and the kernel for it. */
-async function playedImage(
-  directory: string,
-): Promise<{ image: string; args: (played: string) => string[] }> {
-  const minimal = await minimalMachine();
-  const [disk, image] = [join(directory, "played.raw"), join(directory, "played.qcow2")];
-  await runProgram(["cp", "--sparse=always", join(minimal, "disk.img"), disk], limit);
-  const script = packageFile("test", "machines", "import", "played-cloud-init.sh");
-  const commands = join(directory, "commands");
-  writeFileSync(commands, `write ${script} /sbin/played\nset_inode_field /sbin/played mode 0100755\n`);
-  await runProgram(["debugfs", "-w", "-f", commands, disk], limit);
-  await runProgram(["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", disk, image], limit);
-  const parameters = readFileSync(join(minimal, "cmdline"), "utf8").trim();
-  const kernel = ["--kernel", join(minimal, "kernel"), "--initrd", join(minimal, "initrd")];
-  return {
-    image,
-    args: (played) => [
-      ...kernel,
-      "--cmdline",
-      `${parameters} init=/sbin/played played=${played}`,
-      "--ram",
-      "262144",
-    ],
-  };
-}
 
 /** Runs `croft machine import` as a process of its own. */
 function start(machines: string, ...args: string[]): { child: ChildProcess; output: () => string } {
@@ -70,12 +45,13 @@ async function processesOf(directory: string): Promise<string[]> {
 
 /** What a file in a machine's disk has. */
 async function fileIn(disk: string, path: string): Promise<string> {
-  return (await runProgram(["debugfs", "-R", `cat ${path}`, disk], limit)).stdout;
+  return (await runProgram(["debugfs", "-R", `cat ${path}`, disk], { ...limit, env: withSystemPrograms }))
+    .stdout;
 }
 
 test("an image becomes a machine by one boot, and what does not is refused with its reason; nothing else is left", async () => {
   await using directory = await temporaryDirectory("croft-test-import-");
-  const { image, args } = await playedImage(directory.path);
+  const { image, args } = await playedImage(directory.path, await minimalMachine());
   const machines = join(directory.path, "machines");
   const machine = join(machines, "default", "m");
   const made = await importImage(machines, image, ...args("fine"), "--summary", "a summary");
@@ -118,7 +94,7 @@ test("an image becomes a machine by one boot, and what does not is refused with 
 
 test("an import that is interrupted leaves nothing; what a killed one leaves, the next clears away", async () => {
   await using directory = await temporaryDirectory("croft-test-import-");
-  const { image, args } = await playedImage(directory.path);
+  const { image, args } = await playedImage(directory.path, await minimalMachine());
   const machines = join(directory.path, "machines");
   const machine = join(machines, "default", "m");
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {

@@ -194,7 +194,7 @@ test("a machine of a type that QEMU does not run is refused", async () => {
   const options = await machineDirectory(directory.path);
   await assert.rejects(
     commandLineOf({ ...options, machine: { ...options.machine, type: "nspawn" } }),
-    /Cannot start machine 'one,two': its type is 'nspawn'/,
+    /Cannot start machine 'one,two': its type is 'nspawn': a container isolates a build less/,
   );
 });
 
