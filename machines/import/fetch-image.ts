@@ -13,7 +13,7 @@ import { SparseFile } from "./sparse-file.ts";
 const silenceSeconds = 60;
 const redirectionsMax = 5;
 
-export interface FetchOptions {
+interface FetchOptions {
   maxBytes: number;
   /** Called from time to time with what has been done so far. */
   onProgress: (text: string) => void;

@@ -24,7 +24,7 @@ import { seedDisk } from "./seed.ts";
 import type { ImageSource } from "./source.ts";
 import { fetchedName, growDisk, unpackImage } from "./unpack.ts";
 
-export interface ImportOptions extends Pick<
+interface ImportOptions extends Pick<
   FirstBootOptions,
   "cpus" | "ramKiB" | "accel" | "timeoutSeconds" | "onStep" | "signal"
 > {
@@ -51,7 +51,7 @@ export interface ImportOptions extends Pick<
 }
 
 /** Files of this host that the machine is started from; without a kernel, its own disk is. */
-export interface DirectBoot {
+interface DirectBoot {
   kernel?: string;
   initrd?: string;
   cmdline?: string;

@@ -9,7 +9,7 @@ const descriptorAt = 16;
 const [littleTableAt, bigTableAt, rootAt, filesAt] = [18, 19, 20, 21];
 
 /** A file in the image. */
-export interface IsoFile {
+interface IsoFile {
   /** At most 30 letters, digits and dashes. */
   name: string;
   content: Buffer;

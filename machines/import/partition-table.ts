@@ -18,7 +18,7 @@ const architectures: Record<string, string> = {
 };
 
 /** What is known of a disk. */
-export interface DiskTable {
+interface DiskTable {
   /** There is something for a BIOS to start. */
   startsByBios: boolean;
   /** Debian's name of it, if the disk says so. */

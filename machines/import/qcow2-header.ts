@@ -18,7 +18,7 @@ const usableFeatures = features.dirty | features.compressionType | features.exte
 const extensions = { end: 0, dataFile: 0x44415441, encryption: 0x0537be77 };
 
 /** An image that is imported, as far as it is of interest. */
-export interface Qcow2Header {
+interface Qcow2Header {
   /** Size of the disk in it. */
   virtualBytes: number;
 }

@@ -17,7 +17,7 @@ export const saying = "croft-import:";
 const known = /^(#cloud-config|#!|#include|#cloud-boothook|#part-handler|## template: *jinja)/;
 
 /** Says what is wrong with what the operator adds, or undefined. */
-export function checkUserData(text: string): string | undefined {
+function checkUserData(text: string): string | undefined {
   return known.test(firstLine(text))
     ? undefined
     : "its first line is none of those that cloud-init knows, such as #cloud-config";

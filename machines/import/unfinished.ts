@@ -11,7 +11,7 @@ import type { Storage } from "../storage.ts";
 const markName = ".making";
 
 /** A revision that is being made; disposing removes it, unless it is finished. */
-export interface UnfinishedRevision extends AsyncDisposable {
+interface UnfinishedRevision extends AsyncDisposable {
   readonly path: string;
   /** It has only what belongs to it from now on. */
   finish(): Promise<void>;

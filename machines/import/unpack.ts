@@ -28,7 +28,7 @@ const asImage = `json:${JSON.stringify({
   backing: null,
 })}`;
 
-export interface UnpackOptions {
+interface UnpackOptions {
   source: ImageSource;
   maxBytes: number;
   user: MachineUser | undefined;

@@ -10,7 +10,7 @@ const limit = { timeoutSeconds: patienceSeconds };
 /** A user's PATH may lack their directories. */
 export const withSystemPrograms = { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` };
 
-export interface PlayedImage {
+interface PlayedImage {
   image: string;
   /** Options of `croft machine import` that start it; `played` says how it goes (played-cloud-init.sh). */
   args: (played: string) => string[];
