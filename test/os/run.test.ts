@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { mock, test } from "node:test";
+import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { ProgramFailure, run } from "../../os/run.ts";
 
@@ -215,8 +216,9 @@ test("who reads an output himself gets all of it, however slowly, and may stop a
   const limit = { timeoutSeconds: 600 };
   const result = await run(["head", "-c", "100000", "/dev/zero"], { ...limit, output: slowly });
   assert.deepEqual([bytes, result.stdout], [100_000, ""]);
-  const enough = async (stdout: AsyncIterable<Buffer>) => {
-    for await (const _ of stdout) throw new RangeError("enough");
+  const enough = (stdout: Readable) => {
+    stdout.destroy();
+    return Promise.reject(new RangeError("enough"));
   };
   await assert.rejects(run(["cat", "/dev/zero"], { ...limit, output: enough }), /enough/);
 });
