@@ -22,7 +22,7 @@ export async function playedImage(directory: string, minimal: string): Promise<P
   await run(["cp", "--sparse=always", join(minimal, "disk.img"), disk], limit);
   const script = packageFile("test", "machines", "import", "played-cloud-init.sh");
   const commands = join(directory, "commands");
-  writeFileSync(commands, `write ${script} /sbin/played\nset_inode_field /sbin/played mode 0100755\n`);
+  writeFileSync(commands, `cd /usr/sbin\nwrite ${script} played\nset_inode_field played mode 0100755\n`);
   await run(["debugfs", "-w", "-f", commands, disk], { ...limit, env: withSystemPrograms });
   await run(["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", disk, image], limit);
   const parameters = readFileSync(join(minimal, "cmdline"), "utf8").trim();
