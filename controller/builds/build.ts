@@ -34,6 +34,10 @@ export interface Build {
   croft_only: boolean;
   /** Whether it is kept whatever its age. */
   pinned: boolean;
+  /** What a forge told of that it is built for; null if somebody submitted it. */
+  event: number | null;
+  /** Whether its package's badge tells of it. */
+  on_badge: boolean;
   created_at: Date;
   queued_at: Date;
   started_at: Date | null;

@@ -1,6 +1,7 @@
 /** The controller's tables, as steps that are only ever added to. */
 import { Failure } from "../../os/failure.ts";
 import type { Database } from "./database.ts";
+import { forgeTables } from "./forge-tables.ts";
 
 const steps: readonly string[] = [
   `
@@ -231,6 +232,7 @@ const steps: readonly string[] = [
     primary key (kind, name)
   );
   `,
+  forgeTables,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -14,7 +14,9 @@ import { ask, makeKey, proofOf, taskRequest, token, withProof, writeKeys } from 
  * Who may: anybody; readers, who are known by a token if the controller is private; submitters; administrators; people on our
  * pages, who send a form with them; agents, each in its own way.
  */
-const routes: Record<string, "anybody" | "reader" | "submitter" | "administrator" | "form" | "agent"> = {
+type Whom = "anybody" | "reader" | "submitter" | "administrator" | "form" | "agent";
+
+const routes: Record<string, Whom> = {
   "GET /": "reader",
   "GET /builds": "reader",
   "GET /builds/:id": "reader",
@@ -28,6 +30,7 @@ const routes: Record<string, "anybody" | "reader" | "submitter" | "administrator
   "POST /builds/:id/rebuild": "form",
   "POST /builds/:id/pin": "form",
   "POST /builds/:id/unpin": "form",
+  "GET /badge/:file": "anybody", // a private one is none to who may not see it
   "GET /static/style.css": "anybody",
   "GET /static/live.js": "anybody",
   "GET /static/icon.svg": "anybody",
@@ -110,6 +113,7 @@ for (const [kind, configurationWith] of Object.entries(controllers))
       const [method, path] = route.split(" ") as [string, string];
       const filled = path
         .replace(":id", "1")
+        .replace(":file", "hello.svg")
         .replace(":digest/*", `${"0".repeat(64)}/x`)
         .replace(":session", "s".repeat(32))
         .replace(":type", "artifact");

@@ -82,6 +82,8 @@ export function buildRow(more: Partial<Build> = {}): Build {
       rebuild_of: null,
       croft_only: false,
       pinned: false,
+      event: null,
+      on_badge: true,
     },
     ...{ created_at: then, queued_at: then, started_at: then, finished_at: null },
     ...more,
