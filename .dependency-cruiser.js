@@ -32,7 +32,7 @@ const floors = {
   ],
   boss: ["door", "bisect", "planning", "results", "dispatch", "hosts", "matrix"],
   controller: [
-    ["door", "client", "dashboard", "routes"],
+    ["door", "client", "dashboard", "routes", "forges"],
     ["fleet", "idle-agents", "leases", "retention"],
     "builds",
     "files",

@@ -1,7 +1,7 @@
 /** The controller's configuration: a YAML file, then the command line over it. */
 import { resolve } from "node:path";
 import Type, { type Static } from "typebox";
-import { readCheckedConfiguration } from "../os/command-line/checked-configuration.ts";
+import { checkedConfiguration } from "../os/command-line/checked-configuration.ts";
 import { UsageFailure, reasonOf } from "../os/failure.ts";
 import { parseListenAddress } from "../os/network/listen-address.ts";
 import { withoutUndefined } from "../os/without-undefined.ts";
@@ -10,6 +10,7 @@ import { roles, type Person, type Role } from "./authentication/tokens.ts";
 import type { RetentionRules } from "./retention/rules.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
+import { readRepositories, repositorySchema, type Repository } from "./forges/repositories.ts";
 
 const closed = { additionalProperties: false } as const;
 /** Of tokens and targets. */
@@ -66,6 +67,7 @@ const schema = Type.Object(
     ),
     private: Type.Optional(Type.Boolean()),
     targets: Type.Optional(Type.Array(target, { minItems: 1 })),
+    repositories: Type.Optional(Type.Array(repositorySchema)),
     retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
     "interactive-timeout": Type.Optional(seconds(1)),
     "lease-margin": Type.Optional(seconds(1)),
@@ -98,6 +100,8 @@ export interface ControllerConfiguration {
   tokens: readonly Person[];
   private: boolean;
   targets: readonly Target[];
+  /** What forges may have built by their hooks. */
+  repositories: readonly Repository[];
   /** How often a build that ended with `abort` is tried again. */
   retries: number;
   /** How long a machine is there for a person; of other builds their target says it. */
@@ -132,12 +136,14 @@ export interface CommandLine {
  * @throws {UsageFailure} naming file, line, column and key, or the option.
  */
 export function readControllerConfiguration(given: CommandLine): ControllerConfiguration {
-  const file: Static<typeof schema> = given.config ? readCheckedConfiguration(given.config, schema) : {};
+  const read = given.config ? checkedConfiguration(given.config, schema) : undefined;
+  const file: Static<typeof schema> = read?.value ?? {};
   const publicUrl = given["public-url"] ?? file["public-url"];
   if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? ""))
     throw new UsageFailure("use public URL", `'${publicUrl}' is no http or https URL`);
   const keys = file.agents?.keys;
   if (file.private) checkPrivate(given.config, file);
+  const targets = targetsOf(file.targets ?? [{ name: "default" }]);
   return {
     listen: parseListen(given.listen ?? file.listen ?? "127.0.0.1:8420"),
     ...withoutUndefined({ publicUrl: publicUrl?.replace(/\/+$/, "") }),
@@ -146,7 +152,8 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     ...(keys === undefined ? {} : { agentKeys: resolve(keys) }),
     tokens: (file.tokens ?? []).map((token) => ({ role: "submit", ...token })),
     private: file.private ?? false,
-    targets: targetsOf(file.targets ?? [{ name: "default" }]),
+    targets,
+    repositories: read ? readRepositories(file.repositories ?? [], targets, read.failure) : [],
     retries: file.retries ?? 2,
     interactiveTimeoutSeconds: file["interactive-timeout"] ?? 10_800,
     leaseMarginSeconds: file["lease-margin"] ?? 600,

@@ -15,6 +15,7 @@ import type { ControllerConfiguration } from "./configuration.ts";
 import { ControllerMetrics } from "./metrics.ts";
 import { openDataDirectory, type DataDirectory } from "./files/data-directory.ts";
 import type { Database } from "./database/database.ts";
+import { ForgeEvents } from "./forges/forge-events.ts";
 import { openEmbedded } from "./database/embedded.ts";
 import { migrate } from "./database/migrations.ts";
 import { exchangeChanges } from "./database/notifications.ts";
@@ -70,6 +71,7 @@ export interface Controller {
   readonly proofs: AgentProofs;
   readonly tokens: Tokens;
   readonly signIns: SignIns;
+  readonly forgeEvents: ForgeEvents;
 }
 
 /** A controller whose data is open; disposing of it closes everything in order. */
@@ -128,6 +130,7 @@ export async function openController(
     ...stored,
     secrets,
     agentKeys,
+    forgeEvents: new ForgeEvents(database, builds, configuration.repositories),
     ...knownBy(database, configuration),
   };
   if (configuration.retention) stack.use(startRetention(stored.retention, log));

@@ -29,6 +29,8 @@ import { addBadge } from "./dashboard/badge-route.ts";
 import { stayBelow } from "./dashboard/below-path.ts";
 import { addForms } from "./dashboard/forms.ts";
 import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
+import { addApprovals } from "./forges/approval-routes.ts";
+import { addHooks } from "./forges/hook-routes.ts";
 import { requestFiles } from "../manifests/limits.ts";
 
 /** A server that listens; disposing of it ends all its connections. */
@@ -131,6 +133,7 @@ function makeServer(served: Served): FastifyInstance {
     addAliveRoute(agents, served);
     addResultRoute(agents, controller);
   });
+  void server.register(async (hooks) => addHooks(hooks, served));
   server.after(() => {
     addWakeRoutes(server, served);
     addUploadRoute(server, controller);
@@ -140,6 +143,7 @@ function makeServer(served: Served): FastifyInstance {
     addMonitoring(server, served);
     addDashboard(server, served);
     addBadge(server, served);
+    addApprovals(server, served);
     void server.register(async (pages) => addForms(pages, served));
   });
   return server;

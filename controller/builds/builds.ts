@@ -1,7 +1,7 @@
 /** Builds as people and programs see them: submitted, listed, cancelled, built again. */
 import { Failure } from "../../os/failure.ts";
 import type { Changes } from "./changes.ts";
-import type { Database } from "../database/database.ts";
+import type { Database, Sql } from "../database/database.ts";
 import type { Build, BuildState } from "./build.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import type { BuildQueue } from "./queue.ts";
@@ -17,6 +17,14 @@ export interface BuildFilter {
   /** Only builds with a lower id: the last one of the previous page. */
   before?: number;
   limit: number;
+}
+
+/** What builds are made for, if nobody submitted them. */
+export interface Cause {
+  /** Whether their package's badge tells of them. */
+  onBadge: boolean;
+  /** Writes it down, in the transaction that queues them; undefined: nothing is to be built after all. */
+  note(sql: Sql): Promise<number | undefined>;
 }
 
 /** A build that cannot be changed as asked because of the state it is in. */
@@ -51,7 +59,7 @@ export class Builds {
    *
    * @throws {Failure} if no target matches, or no task can be made of it.
    */
-  async submit(submission: Submission, by: string | null): Promise<Build[]> {
+  async submit(submission: Submission, by: string | null, cause?: Cause): Promise<Build[]> {
     const targets = this.#targets.filter((target) =>
       submission.targets.some((pattern) => matchesPattern(pattern, target.name)),
     );
@@ -66,12 +74,15 @@ export class Builds {
       targets.map((target) => specificationFor(submission, target)),
       by,
       null,
+      cause,
     );
   }
 
   /** Queues the same build again. */
   async rebuild(build: Build, by: string | null): Promise<Build> {
-    const [again] = await this.#queueAll([build.specification], by, build.id);
+    const { event, on_badge: onBadge } = build;
+    const cause = event === null ? undefined : { onBadge, note: async () => event };
+    const [again] = await this.#queueAll([build.specification], by, build.id, cause);
     return again!;
   }
 
@@ -79,6 +90,7 @@ export class Builds {
     specifications: readonly Specification[],
     by: string | null,
     of: number | null,
+    cause?: Cause,
   ): Promise<Build[]> {
     specifications.forEach(checkSpecification);
     const queues: string[] = [];
@@ -88,8 +100,11 @@ export class Builds {
       );
     const builds = await this.#database.transaction(async (sql) => {
       const made: Build[] = [];
+      const event = await cause?.note(sql);
+      if (cause && event === undefined) return made;
       for (const [index, specification] of specifications.entries())
         made.push(await this.#queue.add(sql, queues[index]!, specification, by, of));
+      if (cause && event !== undefined) await assign(sql, made, event, cause.onBadge);
       return made;
     });
     for (const { id } of builds) this.#changes.announce("state", id);
@@ -172,4 +187,22 @@ export class Builds {
     });
     this.#changes.announce("state", id);
   }
+}
+
+/** Says what builds are made for. */
+async function assign(sql: Sql, builds: readonly Build[], event: number, onBadge: boolean): Promise<void> {
+  const ids = builds.map(({ id }) => id);
+  await sql.query("update croft.builds set event = $2, on_badge = $3 where id = any($1::integer[])", [
+    ids,
+    event,
+    onBadge,
+  ]);
+  // Another build for the same target takes the place of the one that the forge knows of.
+  await sql.query(
+    `insert into croft.commit_statuses (event, context, build)
+       select $2, 'croft/' || target, id from croft.builds where id = any($1::integer[])
+     on conflict (event, context) do update set build = excluded.build, open = true, tries = 0, due_at = clock_timestamp()`,
+    [ids, event],
+  );
+  for (const build of builds) Object.assign(build, { event, on_badge: onBadge });
 }

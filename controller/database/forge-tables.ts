@@ -26,13 +26,15 @@ export const forgeTables = `
     id integer generated always as identity primary key,
     event integer not null references croft.forge_events,
     context text not null,        -- what the forge shows it as
-    build integer references croft.builds on delete cascade, -- null: about the event itself
+    build integer not null references croft.builds on delete cascade,
     sent text,                    -- what the forge knows
     tries integer not null default 0,
     due_at timestamptz not null default now(),
+    held_until timestamptz,       -- by who is telling the forge
     open boolean not null default true, -- more is to come, or to be tried
     trouble text,                 -- why the last try failed
     unique (event, context)
   );
   create index commit_statuses_open on croft.commit_statuses (due_at) where open;
+  create index commit_statuses_by_build on croft.commit_statuses (build);
   `;

@@ -11,7 +11,7 @@ import type { EmbeddedDatabase } from "./embedded.ts";
 /** The tables that change with every request, claim or result, or when old builds are removed. */
 const tables = [
   ...["queues", "turns", "served", "builds", "sessions", "operations", "artifacts", "blobs"],
-  ...["proofs", "offers", "controllers", "agents"],
+  ...["proofs", "offers", "controllers", "agents", "commit_statuses"],
 ];
 
 /** When to do it. */

@@ -1,7 +1,14 @@
 import type { TSchema, Static } from "typebox";
 import { Compile } from "typebox/compile";
 import { readConfiguration } from "./configuration.ts";
-import { UsageFailure } from "../failure.ts";
+import { UsageFailure, type FailureOptions } from "../failure.ts";
+
+/** A configuration file that is as its schema says. */
+interface CheckedConfiguration<T extends TSchema> {
+  value: Static<T>;
+  /** For what the schema cannot say: names file, line, column and key. */
+  failure(path: readonly (string | number)[], reason: string, options?: FailureOptions): UsageFailure;
+}
 
 /**
  * Reads a YAML configuration file and checks it against a schema (unknown keys are errors where the schema says
@@ -10,18 +17,25 @@ import { UsageFailure } from "../failure.ts";
  * @throws {UsageFailure} naming file, line, column and key.
  */
 export function readCheckedConfiguration<T extends TSchema>(file: string, schema: T): Static<T> {
+  return checkedConfiguration(file, schema).value;
+}
+
+/** As {@link readCheckedConfiguration}, for who finds more wrong with it later. */
+export function checkedConfiguration<T extends TSchema>(file: string, schema: T): CheckedConfiguration<T> {
   const configuration = readConfiguration(file);
+  const failure = (path: readonly (string | number)[], reason: string, options: FailureOptions = {}) =>
+    new UsageFailure(
+      `use configuration '${file}'`,
+      `${configuration.locate(path)}: ${path.length ? `${path.join(".")}: ` : ""}${reason}`,
+      options,
+    );
   const validator = Compile(schema);
-  if (validator.Check(configuration.value)) return configuration.value as Static<T>;
+  if (validator.Check(configuration.value)) return { value: configuration.value as Static<T>, failure };
   const [error] = validator.Errors(configuration.value);
   const path = pathOf(error?.instancePath ?? "");
   // An unknown key is reported by the schema `false` that stands for all keys not named, at the key's own path.
   const unknown = error?.keyword === "boolean";
-  const reason = unknown ? "unknown key" : (error?.message ?? "not as expected");
-  throw new UsageFailure(
-    `use configuration '${file}'`,
-    `${configuration.locate(path)}: ${path.length ? `${path.join(".")}: ` : ""}${reason}`,
-  );
+  throw failure(path, unknown ? "unknown key" : (error?.message ?? "not as expected"));
 }
 
 function pathOf(pointer: string): (string | number)[] {

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { readBossFile } from "../../boss/planning/configuration.ts";
 import { effectiveConfiguration } from "../../agent/settings/effective-configuration.ts";
@@ -113,7 +113,7 @@ describe("the documents", () => {
       scripts: Record<string, string>;
     };
     const programs =
-      "cat cd cp echo git ip ls mkdir nft openssl sha256sum sleep ssh sysctl systemctl tee tr vncviewer";
+      "cat cd chmod cp curl echo git ip ls mkdir nft openssl sha256sum sleep ssh sysctl systemctl tee tr vncviewer";
     for (const { place, words } of await shownCommands()) {
       const [program] = words;
       if (program === undefined || /^(bin\/)?croft$/.test(program)) continue;
@@ -150,8 +150,14 @@ describe("the documents", () => {
 });
 
 async function read(place: string, path: string): Promise<void> {
-  if (/^(docs\/controller\.md)/.test(place)) readControllerConfiguration({ config: path });
-  else if (/^(docs\/boss\.md|croft-boss)/.test(place)) await readBossFile(path, ".");
+  if (/^docs\/(controller|forges)\.md/.test(place)) {
+    // The files that it names are there where it is used.
+    const directory = dirname(path);
+    for (const [file] of readFileSync(path, "utf8").matchAll(/(?<=\/etc\/croft\/)hello\.\w+/g))
+      writeFileSync(join(directory, file), "0123456789abcdef", { mode: 0o600 });
+    writeFileSync(path, readFileSync(path, "utf8").replace(/\/etc\/croft\/(?=hello)/g, `${directory}/`));
+    readControllerConfiguration({ config: path });
+  } else if (/^(docs\/boss\.md|croft-boss)/.test(place)) await readBossFile(path, ".");
   else settingsOf(effectiveConfiguration({}, [], path), { needsControllers: false });
 }
 

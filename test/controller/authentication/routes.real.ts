@@ -11,10 +11,10 @@ import { openFarm } from "../in-process.ts";
 import { ask, makeKey, proofOf, taskRequest, token, withProof, writeKeys } from "./proof.ts";
 
 /**
- * Who may: anybody; readers, who are known by a token if the controller is private; submitters; administrators; people on our
- * pages, who send a form with them; agents, each in its own way.
+ * Who may: anybody; readers, who are known by a token if the controller is private; submitters; who is trusted; administrators;
+ * people on our pages, who send a form with them; forges, by a secret of each repository; agents, each in its own way.
  */
-type Whom = "anybody" | "reader" | "submitter" | "administrator" | "form" | "agent";
+type Whom = "anybody" | "reader" | "submitter" | "truster" | "administrator" | "form" | "forge" | "agent";
 
 const routes: Record<string, Whom> = {
   "GET /": "reader",
@@ -52,9 +52,13 @@ const routes: Record<string, Whom> = {
   "GET /api/v1/pauses": "reader",
   "POST /api/v1/pauses": "administrator",
   "DELETE /api/v1/pauses": "administrator",
+  "GET /api/v1/approvals": "reader",
+  "POST /api/v1/approvals/:id/approve": "truster",
+  "POST /api/v1/approvals/:id/reject": "truster",
   "GET /healthz": "anybody",
   "GET /readyz": "anybody",
   "GET /metrics": "reader",
+  "POST /hooks/:name": "forge",
   "POST /agent/task": "agent",
   "POST /agent/alive": "agent",
   "GET /agent/wake/:token": "agent",
@@ -131,11 +135,16 @@ for (const [kind, configurationWith] of Object.entries(controllers))
       test(`answers to whoever has ${who} what is for them, and nothing else`, async () => {
         const isKnown = who === "a known token";
         for (const [route, whom] of Object.entries(routes)) {
-          if (whom === "agent") continue;
+          if (whom === "agent" || whom === "forge") continue;
           const refused =
             !isKnown &&
             ((whom === "reader" && kind === "private") || (whom === "submitter" && kind !== "open"));
           const status = await statusOf(route, headers);
+          if (whom === "truster") {
+            // The known one is for submitting.
+            assert.equal(status, isKnown && kind !== "open" ? 403 : 401, route);
+            continue;
+          }
           if (whom === "form") assert.ok(status === 403 || status === 401, `${route}: ${status}`);
           // The known token is a submitter's.
           else if (whom === "administrator")
