@@ -4,8 +4,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { makeDesk } from "./desk.ts";
-import { runBoss } from "./running-boss.ts";
+import { makeDesk } from "../desk.ts";
+import { runBoss } from "../running-boss.ts";
 
 test("what builds have made is kept with digests, and changes of configuration and functions are told", async () => {
   const steps = [{}, { reconfigures: ["a", "b"] }];

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { until } from "../controller/until.ts";
-import { makeDesk } from "./desk.ts";
-import { processesWith } from "./results/results.ts";
-import { runBoss, RunningBoss } from "./running-boss.ts";
+import { until } from "../../controller/until.ts";
+import { makeDesk } from "../desk.ts";
+import { processesWith } from "../results/results.ts";
+import { runBoss, RunningBoss } from "../running-boss.ts";
 
 const moments = Number(process.env["CROFT_TEST_KILLS"] ?? 3);
 const targets = Array.from({ length: 8 * moments }, (_, at) => `board_${at}`);
