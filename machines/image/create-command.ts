@@ -96,7 +96,7 @@ async function create(name: string, command: Command): Promise<void> {
   const { createMachine, makeMachinesDirectory } = await import("./create-machine.ts");
   const recipe = recipeOf(values);
   await makeMachinesDirectory(String(values["machines"]));
-  using interruption = interruptible(name);
+  using interruption = interruptible(`make machine '${name}'`);
   const options = await makingOptions(name, values, interruption.signal);
   process.stdout.write(`${await createMachine({ ...options, recipe })}\n`);
 }

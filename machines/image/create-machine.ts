@@ -68,7 +68,12 @@ async function writeManifest(
   await writeFile(manifestPath(directory), manifest);
 }
 
-function findVolume(machines: string, name: string): string {
+/**
+ * The volume that a machine is to be in: the one that has it, else the first, else `default`.
+ *
+ * @throws {Failure} if the machines directory cannot be read.
+ */
+export function findVolume(machines: string, name: string): string {
   try {
     const volumes = visibleDirectories(readdirSync(machines, { withFileTypes: true }));
     return volumes.find((volume) => existsSync(join(machines, volume, name))) ?? volumes[0] ?? "default";

@@ -60,7 +60,7 @@ export async function makingOptions(
 }
 
 /** Prints each step with the seconds since the beginning, on standard error: standard output has the result alone. */
-function stepPrinter(): (step: string) => void {
+export function stepPrinter(): (step: string) => void {
   const begin = performance.now();
   return (step) => {
     const seconds = Math.floor((performance.now() - begin) / 1000);
@@ -69,14 +69,12 @@ function stepPrinter(): (step: string) => void {
 }
 
 /** While it is held, a signal that would end the process aborts the work instead, so that it cleans up. */
-export function interruptible(name: string): Disposable & { signal: AbortSignal } {
+export function interruptible(action: string): Disposable & { signal: AbortSignal } {
   const controller = new AbortController();
   const signals: NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
   const onSignal = (signal: NodeJS.Signals) =>
     controller.abort(
-      new Failure(`make machine '${name}'`, `interrupted by ${signal}; nothing is left of it`, {
-        exitStatus: 130,
-      }),
+      new Failure(action, `interrupted by ${signal}; nothing is left of it`, { exitStatus: 130 }),
     );
   for (const signal of signals) process.on(signal, onSignal);
   return {

@@ -40,7 +40,7 @@ async function update(name: string, command: Command): Promise<void> {
   const { readRecipe } = await import("./recipe.ts");
   const recipe = readRecipe(name, current);
   const exceptId = readMachineManifest(paths, current)?.id;
-  using interruption = interruptible(name);
+  using interruption = interruptible(`make machine '${name}'`);
   const options = await makingOptions(name, { ...values, volume: paths.volume }, interruption.signal);
   const revision = await createMachine({ ...options, recipe, ...(exceptId !== undefined && { exceptId }) });
   if (revision === undefined) process.stderr.write(`No package of machine ${name} has changed.\n`);

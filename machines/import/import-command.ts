@@ -6,40 +6,21 @@ import {
   withDefaults,
   type OptionDeclaration,
 } from "../../os/command-line/options.ts";
-import { Failure, UsageFailure } from "../../os/failure.ts";
+import { UsageFailure } from "../../os/failure.ts";
 import { makeLog } from "../../os/log.ts";
 import { GiB } from "../../os/text/size.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import { checkMachineName } from "../names.ts";
+import { assertMachineName, interruptible, placeOptions, stepPrinter } from "../image/making-command.ts";
 import { openStorage } from "../open-storage.ts";
 import type { StorageKind } from "../storage.ts";
 import { imageSource } from "./source.ts";
 
-/** Where the machine is put. */
-const placeOptions: readonly OptionDeclaration[] = [
-  {
-    name: "machines",
-    kind: "path",
-    value: "DIR",
-    default: "/build/machines",
-    prose: "directory with the volumes of machines",
-  },
-  {
-    name: "volume",
-    kind: "string",
-    value: "NAME",
-    check: checkMachineName,
-    prose: "volume for the machine; without it, the one that has the machine, else the first",
-  },
-  {
-    name: "storage",
-    kind: "choice",
-    choices: ["auto", "btrfs", "directory"],
-    default: "auto",
-    prose: "how machines are stored",
-  },
-  { name: "summary", kind: "string", value: "TEXT", prose: "one line that describes the machine" },
-];
+const summaryOption: OptionDeclaration = {
+  name: "summary",
+  kind: "string",
+  value: "TEXT",
+  prose: "one line that describes the machine",
+};
 
 /** What the image is. */
 const imageOptions: readonly OptionDeclaration[] = [
@@ -143,7 +124,7 @@ const bootOptions: readonly OptionDeclaration[] = [
   },
 ];
 
-const importOptions = [...placeOptions, ...imageOptions, ...bootOptions];
+const importOptions = [...placeOptions, summaryOption, ...imageOptions, ...bootOptions];
 
 /** The `croft machine import` command. */
 export function importCommand(): Command {
@@ -165,8 +146,7 @@ async function importImage(name: string, image: string, command: Command): Promi
   const values = withDefaults(givenValues(command, importOptions), importOptions);
   const text = (option: string) => values[option] as string | undefined;
   const number = (option: string) => values[option] as number;
-  const wrong = checkMachineName(name);
-  if (wrong !== undefined) throw new UsageFailure(`import machine '${name}'`, wrong);
+  assertMachineName("import", name);
   if (text("kernel") === undefined && (text("initrd") ?? text("cmdline")) !== undefined)
     throw new UsageFailure(`import machine '${name}'`, "--initrd and --cmdline are for a --kernel");
   const format = text("format") as "qcow2" | "raw" | undefined;
@@ -180,7 +160,7 @@ async function importImage(name: string, image: string, command: Command): Promi
   const log = makeLog();
   await makeMachinesDirectory(machines);
   const accel = values["accel"] as "auto" | "kvm" | "tcg";
-  using interruption = interruptible(name);
+  using interruption = interruptible(`import machine '${name}'`);
   const revision = await importMachine({
     ...{ name, source, machines, accel, log },
     storage: await openStorage(machines, values["storage"] as "auto" | StorageKind, log),
@@ -195,30 +175,4 @@ async function importImage(name: string, image: string, command: Command): Promi
     signal: interruption.signal,
   });
   process.stdout.write(`${revision}\n`);
-}
-
-/** Prints each step with the seconds since the beginning, on standard error: standard output has the result alone. */
-function stepPrinter(): (step: string) => void {
-  const begin = performance.now();
-  return (step) => {
-    const seconds = Math.floor((performance.now() - begin) / 1000);
-    process.stderr.write(`${String(seconds).padStart(4)} s  ${step}\n`);
-  };
-}
-
-/** While it is held, a signal that would end the process aborts the work instead, so that it cleans up. */
-function interruptible(name: string): Disposable & { signal: AbortSignal } {
-  const controller = new AbortController();
-  const signals: NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
-  const onSignal = (signal: NodeJS.Signals) => {
-    const reason = `interrupted by ${signal}; nothing is left of it`;
-    controller.abort(new Failure(`import machine '${name}'`, reason, { exitStatus: 130 }));
-  };
-  for (const signal of signals) process.on(signal, onSignal);
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]: () => {
-      for (const signal of signals) process.off(signal, onSignal);
-    },
-  };
 }

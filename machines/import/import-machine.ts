@@ -4,19 +4,20 @@
  * a process that was killed has left is cleared away by the next one.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { attempt, Failure, reasonOf } from "../../os/failure.ts";
+import { attempt, Failure } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { formatMachine } from "../../manifests/machine.ts";
-import { bootstrapProtocol, machinePaths, manifestPath, visibleDirectories } from "../layout.ts";
+import { bootstrapProtocol, machinePaths, manifestPath } from "../layout.ts";
+import { findVolume } from "../image/create-machine.ts";
+import { beginRevision } from "../image/making.ts";
 import { architectureOf, hostArchitecture, type Architecture } from "../qemu/architecture.ts";
 import { nextRevision, publishRevision } from "../revisions.ts";
 import { makeRuntimeDirectory } from "../runtime-directory.ts";
 import type { Storage } from "../storage.ts";
 import type { MachineUser } from "../virtual-machine.ts";
-import { beginRevision } from "./unfinished.ts";
 import { fetchImage } from "./fetch-image.ts";
 import { bootOnce, type FirstBootOptions } from "./first-boot.ts";
 import { readDiskTable, tableBytes } from "./partition-table.ts";
@@ -170,15 +171,6 @@ async function readTable(disk: string): Promise<ReturnType<typeof readDiskTable>
   const buffer = Buffer.alloc(tableBytes);
   const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
   return readDiskTable(buffer.subarray(0, bytesRead), (await file.stat()).size);
-}
-
-function findVolume(machines: string, name: string): string {
-  try {
-    const volumes = visibleDirectories(readdirSync(machines, { withFileTypes: true }));
-    return volumes.find((volume) => existsSync(join(machines, volume, name))) ?? volumes[0] ?? "default";
-  } catch (error) {
-    throw new Failure(`use '${machines}' for machines`, reasonOf(error), { cause: error });
-  }
 }
 
 /** What an operator adds for cloud-init is a page of text. */
