@@ -26,7 +26,7 @@ const lines: [line: string, words: string[]][] = [
   ["croft he", ["help"]],
   ["croft help man", ["manifest"]],
   ["croft machine cr", ["create"]],
-  ["croft machine create --inc", ["--include"]],
+  ["croft machine create --inc", ["--include", "--include-file"]],
   ["croft machine create --include make --stor", ["--storage"]],
   ["croft agent ", ["install", "rejected"]],
   ["croft agent rejected s", ["send", "show"]],
