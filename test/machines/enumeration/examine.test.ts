@@ -1,6 +1,6 @@
 /** A look at one machine: what happens to it meanwhile, and whose fault that is. */
 import assert from "node:assert/strict";
-import { unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { MachineExamination } from "../../../machines/enumeration/examine.ts";
@@ -24,14 +24,16 @@ test("a machine whose directory goes just before it is locked is left out withou
   await using farm = await makeFarm();
   await farm.publish("a");
   using toolchainLock = await takeToolchainLock("", farm.log);
-  for (const lock of [join(farm.directory, "gone", "lock"), join(farm.toolchainLock, "lock")]) {
-    writeFileSync(farm.toolchainLock, "");
-    const found = await examination(farm, toolchainLock, { lock }).run({ mayBootstrap: true });
-    assert.equal(found, undefined);
+  writeFileSync(farm.toolchainLock, "");
+  for (const directory of [join(farm.directory, "gone"), farm.toolchainLock]) {
+    const bootstrapped = join(directory, "a-gcc");
+    const found = await examination(farm, toolchainLock, { bootstrapped }).run({ mayBootstrap: true });
+    assert.deepEqual(found, []);
   }
   assert.deepEqual(farm.records("error"), []);
-  const found = await examination(farm, toolchainLock, { lock: farm.directory }).run({ mayBootstrap: true });
-  assert.equal(found, undefined);
+  mkdirSync(farm.paths("a").lock);
+  const found = await examination(farm, toolchainLock).run({ mayBootstrap: true });
+  assert.deepEqual(found, []);
   assert.match(String(farm.records("error")[0]!["msg"]), /^machine is left out: Cannot /);
 });
 
