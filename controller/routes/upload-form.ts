@@ -9,7 +9,7 @@ import type { Multipart, MultipartFile } from "@fastify/multipart";
 import type { ReceivedFile } from "../builds/artifacts.ts";
 import type { Controller } from "../controller.ts";
 import type { Session } from "../builds/session.ts";
-import { visible } from "../../os/text/visible.ts";
+import { turning, visible } from "../../os/text/visible.ts";
 import { isAuthentic } from "./access.ts";
 
 /** Why an upload is refused. */
@@ -108,7 +108,7 @@ export class UploadReader {
 }
 
 /** Control characters, those that turn the direction of what follows, and others that end lines or paths elsewhere. */
-const misleading = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\\]/;
+const misleading = new RegExp(`[\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029${turning}\\\\]`);
 
 /** A path inside of the artifacts, shown to people and made a name to save under. */
 function isFileName(name: string): boolean {

@@ -3,6 +3,7 @@
  * (titles, clipboard, cursor, answers typed back) gets there, but for the colours of a log.
  */
 import { stripVTControlCharacters } from "node:util";
+import { turning } from "./visible.ts";
 
 const colour = /\x1b\[[0-9;:]*m/y;
 const otherSequence =
@@ -11,14 +12,13 @@ const otherSequence =
 const unfinished = /\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?|[ -/]*)?$/;
 const refused = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g;
 
+const unprintable = new RegExp(`[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f${turning}]`, "g");
+
 const longestSequence = 4096;
 
 /** A line, without colours; other control characters, and what turns the direction of text, show as `?`. */
 export function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(
-    /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g,
-    "?",
-  );
+  return stripVTControlCharacters(text).replace(unprintable, "?");
 }
 
 /** Filters one stream of text, whose colours may stay. */
