@@ -149,14 +149,16 @@ function compareCompilers(output: string, compilers: ReadonlyMap<string, Compile
 async function whatHostsGet(plan: Plan): Promise<Outgoing & AsyncDisposable> {
   const { source } = plan.project;
   await using stack = new AsyncDisposableStack();
-  const repository = stack.use(await outgoingRepository(source, plan.repository));
+  const repository = stack.use(await outgoingRepository(plan.repository));
   const commits = [...plan.commits.flatMap(({ hash }) => hash ?? []), ...plan.tips];
-  const filled = plan.submodules ? await fillSubmodules(source, repository, commits) : 0;
+  const [filled, isPartial] = await Promise.all([
+    plan.submodules ? fillSubmodules(source, repository, commits) : 0,
+    isPartialClone(source),
+  ]);
   const owned = stack.move();
   return {
     // Only there does git know where what is missing can be had.
-    gitOptions:
-      filled === 0 && (await isPartialClone(source)) ? ["-C", source] : [`--git-dir=${repository.directory}`],
+    gitOptions: filled === 0 && isPartial ? ["-C", source] : [`--git-dir=${repository.directory}`],
     refspecs: filled > 0 ? [`${filledRefs}/*:refs/replace/*`] : [],
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -1,41 +1,25 @@
 /** Which compiler each host has for an architecture: where they differ, so do sizes, warnings and failures. */
-import { hostArchitecture } from "../matrix/matrix.ts";
 import { quote } from "../../os/text/shell-word.ts";
 import { answer } from "./scripts.ts";
-import { quotePath } from "./ssh.ts";
 
 /** Architecture to what its compiler says of itself, in a line. */
 export type Compilers = Readonly<Record<string, string>>;
 
 /** The host's own has no name that is looked for. */
-const hostCompiler = "cc";
+export const hostCompiler = "cc";
 
-/**
- * Says `has <architecture> <first line of --version>` of each compiler that there is, then `done`.
- *
- * @param toolchains architecture to compiler, as they are there.
- * @param architectures that are to be built.
- */
-export function versionScript(
-  toolchains: Readonly<Record<string, string>>,
-  architectures: ReadonlySet<string>,
-): string {
-  const asked = { [hostArchitecture]: hostCompiler, ...toolchains };
-  const lines = Object.entries(asked)
-    .filter(([architecture]) => architectures.has(architecture))
-    .map(
-      ([architecture, path]) =>
-        `v=$(${quotePath(path)} --version 2>/dev/null </dev/null | head -n 1); ` +
-        `[ -z "$v" ] || ${answer(`${quote(`has ${architecture} `)}"$v"`)}`,
-    );
-  return `${lines.join("\n")}\n${answer('"done"')}\n`;
+/** Shell that says `has version:<architecture> <first line of --version>`, if there is one. */
+export function versionOf(architecture: string, compiler: string): string {
+  return `v=$(${compiler} --version 2>/dev/null </dev/null); v=\${v%%
+*}
+[ -z "$v" ] || ${answer(`${quote(`has version:${architecture} `)}"$v"`)}`;
 }
 
 /** From the script's answers. */
 export function readVersions(answers: readonly string[]): Compilers {
   return Object.fromEntries(
     answers.flatMap((line) => {
-      const [, architecture, version] = /^has (\S+) (.+)$/.exec(line) ?? [];
+      const [, architecture, version] = /^has version:(\S+) (.+)$/.exec(line) ?? [];
       return version === undefined ? [] : [[architecture!, version]];
     }),
   );

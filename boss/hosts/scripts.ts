@@ -11,8 +11,8 @@ export const marker = "CROFT> ";
 
 /** Messages are the same on all hosts, whatever is set there: in UTF-8, but where programs would warn that it is unknown. */
 const speakEnglish =
-  "unset LANGUAGE; LC_ALL=C; export LC_ALL; if command -v locale >/dev/null 2>&1; then " +
-  'locale -a 2>/dev/null </dev/null | grep -qixE "c[.]utf-?8"; fi && LC_ALL=C.UTF-8';
+  "unset LANGUAGE; LC_ALL=C; for l in $(locale -a 2>/dev/null </dev/null); do " +
+  "case $l in C.[uU][tT][fF]8|C.[uU][tT][fF]-8) LC_ALL=C.UTF-8 ;; esac; done; export LC_ALL";
 
 /** For short commands: what programs complain of is read here. */
 const plainLanguage = "LC_ALL=C; export LC_ALL";
@@ -20,11 +20,14 @@ const plainLanguage = "LC_ALL=C; export LC_ALL";
 /** What git starts on a host to take a push, in whatever login shell. */
 export const receivePack = "env LC_ALL=C git-receive-pack";
 
+/** Reads `$n` bytes and no more, at once where dd can: where it cannot, it has read nothing. */
+const readBytes = 'dd bs="$n" count=1 iflag=fullblock 2>/dev/null || dd bs=1 count="$n" 2>/dev/null';
+
 /**
  * The loop of a connection's shell, as one line for whatever login shell there is: reads the length of a script, the script,
  * and evaluates it. It ends when the connection does.
  */
-export const shellLoop = `exec sh -c '${speakEnglish}; while read -r n; do s=$(dd bs=1 count="$n" 2>/dev/null; echo .); eval "\${s%.}"; done'`;
+export const shellLoop = `exec sh -c '${speakEnglish}; while read -r n; do s=$(${readBytes}; echo .); eval "\${s%.}"; done'`;
 
 /** Shell that prints an answer; `text` is one quoted word. */
 export const answer = (text: string) => `printf '\\n${marker}%s\\n' ${text}`;
@@ -52,8 +55,8 @@ fail() { ${answer('"failed $*"')}; exit 1; }
 command -v git >/dev/null 2>&1 || fail 'git is not installed there'
 command -v flock >/dev/null 2>&1 || fail 'flock (util-linux) is not installed there'
 # A boss that runs from a hook, an alias or a rebase hands on which repository that is about: never this one.
-unset $(git rev-parse --local-env-vars)
-mkdir -p "$work" 2>/dev/null || fail "$work cannot be made"
+unset ${gitVariables.join(" ")}
+[ -d "$work" ] || mkdir -p "$work" 2>/dev/null || fail "$work cannot be made"
 cd "$work" && work=$(pwd -P) || fail "$work cannot be used"
 [ ! -L .croft-lock ] || rm -f .croft-lock # of a source, which would have another file written
 ( : >> .croft-lock ) 2>/dev/null || fail "$work/.croft-lock cannot be written"
@@ -66,35 +69,67 @@ fi
 printf '%s\\n' "$$" > .croft-lock
 [ -d .git ] || ${init} . 9>&- || fail "$work cannot be made a git repository"
 # Nobody else is here: these are of git processes that were killed with their worker or boss.
-rm -f .git/*.lock .git/refs/heads/*.lock .git/refs/croft/*.lock .git/worktrees/*/*.lock
-mkdir -p .git/info && { grep -qsx /.croft-lock .git/info/exclude || echo /.croft-lock >> .git/info/exclude; } ||
-  fail "$work/.git/info/exclude cannot be written"
-# A source names filters for its files: what they are here has no part in builds, and neither has a hook.
-{ grep -qsxF '* -filter' .git/info/attributes || echo '* -filter' >> .git/info/attributes; } ||
-  fail "$work/.git/info/attributes cannot be written"
-format=$(git rev-parse --show-object-format 2>/dev/null || echo sha1)
+for each in .git/*.lock .git/refs/heads/*.lock .git/refs/croft/*.lock .git/worktrees/*/*.lock; do
+  [ ! -e "$each" ] || rm -f "$each"
+done
+${keepOut}
+${settleGit}
+set -- $(git rev-parse --show-object-format HEAD 2>/dev/null)
+format=\${1:-sha1}; [ "$format" != --show-object-format ] || format=sha1 # of a git that knows no other
+head=\${2:-HEAD}
 [ "$format" = ${source.objectFormat} ] ||
   fail "$work is a repository of $format, and the source one of ${source.objectFormat}: move it away"
 ${source.isShallow ? "" : forgetShallow}
-git config receive.shallowUpdate true &&
-  git config receive.denyCurrentBranch updateInstead && git config receive.autogc false && git config gc.auto 0 &&
-  git config core.hooksPath /dev/null && git config core.fsmonitor false && git config core.useReplaceRefs true ||
-  fail "$work/.git/config cannot be written"
-if git rev-parse -q --verify HEAD >/dev/null; then
-  git checkout -q --detach -f 9>&- && git reset -q --hard 9>&- || fail "$work cannot be cleaned"
-fi
-git worktree prune 9>&-
+# No branch is checked out while it is pushed to: so no changed file stands in the way, and none is looked at.
+[ "$head" = HEAD ] || git update-ref --no-deref HEAD "$head" 9>&- || fail "$work cannot be cleaned"
+[ ! -d .git/worktrees ] || git worktree prune 9>&-
 threads=$(nproc 2>/dev/null || echo 1)
-bogomips=$(sed -n 's/^[Bb]ogo[Mm][Ii][Pp][Ss][^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)
 ${stateOf("$work")}
 ${answer(`"prepared $$ $threads \${bogomips:-0} \${load:-0} \${memory:-0} \${disk:-0} $work"`)}
 `;
 }
 
-/** Sets `load`, `memory` and `disk`: the last two what is free, in KiB. */
-const stateOf = (directory: string) => `load=$(cut -d" " -f1 /proc/loadavg 2>/dev/null)
-memory=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo 2>/dev/null)
-disk=$(df -Pk "${directory}" 2>/dev/null | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\\([0-9]*\\).*/\\1/p')`;
+/** Which tell git of a repository, as `git rev-parse --local-env-vars` lists them. */
+const gitVariables = [
+  ...["GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"],
+  ...["GIT_OBJECT_DIRECTORY", "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE"],
+  ...["GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX", "GIT_SHALLOW_FILE"],
+  ...["GIT_INTERNAL_SUPER_PREFIX", "GIT_COMMON_DIR", "GIT_NAMESPACE"],
+];
+
+/** A source names filters for its files: what they are here has no part in builds, and neither has a hook. */
+const keepOut = `nl='
+'
+kept=$(grep -sxF -e /.croft-lock -e '* -filter' .git/info/exclude .git/info/attributes)
+case $nl$kept$nl in *"$nl.git/info/exclude:/.croft-lock$nl"*) ;; *)
+  mkdir -p .git/info && echo /.croft-lock >> .git/info/exclude || fail "$work/.git/info/exclude cannot be written" ;;
+esac
+case $nl$kept$nl in *"$nl.git/info/attributes:* -filter$nl"*) ;; *)
+  echo '* -filter' >> .git/info/attributes || fail "$work/.git/info/attributes cannot be written" ;;
+esac`;
+
+const gitSettings = [
+  ...["core.hookspath /dev/null", "core.fsmonitor false", "core.usereplacerefs true"],
+  ...["receive.shallowupdate true", "receive.denycurrentbranch updateInstead", "receive.autogc false"],
+  "gc.auto 0",
+];
+
+/** One question to git in place of as many as there are settings, if they are as they were left. */
+const settleGit = `settings='${gitSettings.join("\n")}'
+if [ "$(git config --local --get-regexp '^(${gitSettings.map((each) => each.replace(/ .*/, "")).join("|")})$')" != "$settings" ]; then
+${gitSettings.map((each) => `  git config --replace-all ${each} &&`).join("\n")}
+  : || fail "$work/.git/config cannot be written"
+fi`;
+
+/** Sets `load`, `bogomips`, and what is free in KiB, `memory` and `disk`: with few programs, as each costs milliseconds. */
+const stateOf = (directory: string) => `nl='
+'
+{ read -r load _ </proc/loadavg; } 2>/dev/null
+facts=$(sed -n -e 's/^MemAvailable: *\\([0-9]*\\).*/m=\\1/p' -e 's/^[Bb]ogo[Mm][Ii][Pp][Ss][^:]*: */b=/p' /proc/meminfo /proc/cpuinfo 2>/dev/null)
+memory=\${facts#*m=}; memory=\${memory%%"$nl"*}
+bogomips=\${facts#*b=}; bogomips=\${bogomips%%"$nl"*}
+disk=$(df -Pk "${directory}" 2>/dev/null); disk=\${disk##*"$nl"}
+set -- \${disk%%%*}; [ $# -lt 2 ] || shift $(($# - 2)); disk=\${1:-0}`;
 
 /**
  * After pushes from a shallow clone: without refs, all of the history comes with the next push from a whole one; a commit
@@ -106,14 +141,19 @@ const forgetShallow = `if [ -s .git/shallow ]; then
     fail "$work is a shallow clone that cannot be made a whole one"
 fi`;
 
+/** Most often there are none, and git need not be asked. */
+const forgetFilled = `if [ -d .git/refs/replace ] || [ -e .git/packed-refs ] || [ -d .git/reftable ]; then
+  git for-each-ref --format='delete %(refname)' refs/replace | git update-ref --stdin
+fi`;
+
 /**
  * Checks out what has been pushed.
  *
  * @param isFilled with the files of submodules; those of an earlier run are forgotten else.
  */
 export const checkoutScript = (isFilled: boolean) => `
-${isFilled ? "" : "git for-each-ref --format='delete %(refname)' refs/replace | git update-ref --stdin"}
-own=$(git ls-tree --name-only work .croft-lock .croft-worker | tr '\\n' ' ')
+${isFilled ? "" : forgetFilled}
+set -- $(git ls-tree --name-only work .croft-lock .croft-worker); own=$*
 if [ -n "$own" ]; then ${answer('"failed the source has files of names that are taken on hosts: $own"')}
 elif said=$(git checkout -qf work 2>&1 9>&-); then ${answer('"done"')}
 else
@@ -188,7 +228,6 @@ export function probeScript(workDirectory: string): string {
   return `
 work=${quotePath(workDirectory)}
 missing=; for each in git flock make gcc tar; do command -v "$each" >/dev/null 2>&1 || missing="$missing $each"; done
-bogomips=$(sed -n 's/^[Bb]ogo[Mm][Ii][Pp][Ss][^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)
 near=$work; while [ ! -d "$near" ] && [ "$near" != / ] && [ "$near" != . ]; do near=$(dirname "$near"); done
 ${stateOf("$near")}
 worker=idle

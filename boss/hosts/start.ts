@@ -12,7 +12,7 @@ import type { Host } from "./hosts.ts";
 import { provideWorker } from "./provide-worker.ts";
 import { checkoutScript, execScript, prepareScript, receivePack } from "./scripts.ts";
 import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
-import { readVersions, versionScript, type Compilers } from "./compilers.ts";
+import { readVersions, type Compilers } from "./compilers.ts";
 import { strainOf, tooBusy, type HostState } from "./strain.ts";
 import { HostConnection, type WorkerListener } from "./connection.ts";
 import { quote } from "../../os/text/shell-word.ts";
@@ -119,17 +119,15 @@ export async function startWorker(
   const { mostLoadPercent: most } = settings;
   const busy = most === undefined ? undefined : tooBusy(prepared.state, most);
   if (busy !== undefined) throw new Failure(`use host ${host.name}`, busy);
-  await push(connection, prepared, settings);
-  const toolchains = await presentToolchains(connection, settings);
-  const compilers = await presentCompilers(connection, toolchains, settings);
-  const { workerCommand } = settings;
-  const command =
-    workerCommand === undefined
-      ? await provideWorker(connection, prepared.workDirectory, settings)
-      : `sh -c ${quote(workerCommand)}`; // it may be more than one program with its arguments
+  // What is there is looked at while commits travel; they are checked out when the host's shell is free again.
+  const [{ toolchains, compilers, command }] = await Promise.all([
+    lookAround(connection, prepared.workDirectory, settings),
+    push(connection, prepared, settings),
+  ]);
+  await checkOut(connection, settings);
   const worker = await launchWorker(connection, command, toolchains, settings);
   stack.move();
-  const beats = workerCommand === undefined;
+  const beats = settings.workerCommand === undefined;
   const capacity = worker.threads * (prepared.bogomips || 1);
   const strain = strainOf(prepared.state);
   return { ...worker, beats, pid: prepared.pid, capacity, compilers, strain };
@@ -227,13 +225,19 @@ async function push(connection: HostConnection, prepared: Prepared, settings: St
     const said = pushComplaint(error.output) || reasonOf(error);
     throw new Failure(`push the commits to host ${host.name}`, said, { cause: error });
   }
+}
+
+async function checkOut(connection: HostConnection, settings: StartSettings): Promise<void> {
   const [answer = ""] = await connection.evaluate(
-    checkoutScript(refspecs.length > 0),
+    checkoutScript(settings.outgoing.refspecs.length > 0),
     settings.pushTimeoutSeconds,
     settings.signal,
   );
   if (answer !== "done")
-    throw new Failure(`check out the commits on host ${host.name}`, answer.replace(/^failed /, ""));
+    throw new Failure(
+      `check out the commits on host ${connection.host.name}`,
+      answer.replace(/^failed /, ""),
+    );
 }
 
 /** Why git could not push: what the other side and git say of it; the last lines only that it was so. */
@@ -245,24 +249,20 @@ function pushComplaint(output: string): string {
   );
 }
 
-/** Only compilers that are there are sent: of an architecture the configured one, else one with a usual name. */
-async function presentToolchains(
-  connection: HostConnection,
-  { toolchains, answerTimeoutSeconds, signal }: StartSettings,
-): Promise<Record<string, string>> {
-  const script = toolchainScript(compilersFor(toolchains));
+/**
+ * Which compilers are there, and how the worker is started. Only compilers that are there are sent: of an architecture the
+ * configured one, else one with a usual name.
+ */
+async function lookAround(connection: HostConnection, workDirectory: string, settings: StartSettings) {
+  const { toolchains: configured, architectures, answerTimeoutSeconds, signal, workerCommand } = settings;
+  const script = toolchainScript(compilersFor(configured), architectures);
   const answers = await connection.evaluate(script, answerTimeoutSeconds, signal);
-  return readToolchains(answers);
-}
-
-/** What those of them that are needed say of themselves. */
-async function presentCompilers(
-  connection: HostConnection,
-  toolchains: Readonly<Record<string, string>>,
-  { architectures, answerTimeoutSeconds, signal }: StartSettings,
-): Promise<Compilers> {
-  const script = versionScript(toolchains, architectures);
-  return readVersions(await connection.evaluate(script, answerTimeoutSeconds, signal));
+  const [toolchains, compilers] = [readToolchains(answers), readVersions(answers)];
+  const command =
+    workerCommand === undefined
+      ? await provideWorker(connection, workDirectory, settings)
+      : `sh -c ${quote(workerCommand)}`; // it may be more than one program with its arguments
+  return { toolchains, compilers, command };
 }
 
 /** Messages of a worker that nobody has asked anything yet. */

@@ -23,6 +23,8 @@ export interface SelectedCommits {
   /** Oldest first. */
   commits: MatrixCommit[];
   notes: string[];
+  /** All others are known to be behind the last one. */
+  isOneLine: boolean;
 }
 
 /**
@@ -34,7 +36,7 @@ export async function selectCommits(source: string, selection: CommitSelection):
   const { range, count, branch } = selection;
   const named = range ?? branch ?? "HEAD";
   if (named.startsWith("-")) throw new UsageFailure(`build '${named}'`, "it is no name of commits");
-  const { revisions, limit, notes } = await meaningOf(source, named, selection);
+  const { revisions, limit, notes, tips } = await meaningOf(source, named, selection);
   const parents = selection.firstParent ? ["--first-parent"] : [];
   const args = [
     ...logOfCommits,
@@ -54,10 +56,11 @@ export async function selectCommits(source: string, selection: CommitSelection):
     throw new UsageFailure(`find commits '${revisions}' in '${source}'`, "there are none");
   if (count !== undefined && commits.length < count && (await repositoryOf(source)).isShallow)
     notes.push(`Only ${commits.length} of ${count} commits are there, as '${source}' is a shallow clone.`);
-  return { commits: steps(commits, selection.step), notes };
+  const { step = 1 } = selection;
+  return { commits: steps(commits, step), notes, isOneLine: tips === 1 && step === 1 };
 }
 
-function steps(commits: MatrixCommit[], step = 1): MatrixCommit[] {
+function steps(commits: MatrixCommit[], step: number): MatrixCommit[] {
   if (step === 0) return commits.filter((_, at) => at === 0 || at === commits.length - 1);
   return commits.filter((_, at) => at % step === 0);
 }
@@ -65,18 +68,21 @@ function steps(commits: MatrixCommit[], step = 1): MatrixCommit[] {
 /** What a name stands for: a range as it is, a branch from its upstream on, a single commit. */
 async function meaningOf(source: string, named: string, { count, branch }: CommitSelection) {
   const notes: string[] = [];
-  if (await isRange(source, named)) return { revisions: named, limit: count, notes };
-  if (branch === undefined || count !== undefined) return { revisions: named, limit: count ?? 1, notes };
+  const { isRange, tips } = await readRevisions(source, named);
+  if (isRange) return { revisions: named, limit: count, notes, tips };
+  if (branch === undefined || count !== undefined)
+    return { revisions: named, limit: count ?? 1, notes, tips };
   const upstream = await upstreamOf(source, branch);
-  if (upstream !== undefined) return { revisions: `${upstream}..${branch}`, limit: undefined, notes };
+  if (upstream !== undefined) return { revisions: `${upstream}..${branch}`, limit: undefined, notes, tips };
   notes.push(`Branch '${branch}' has no upstream: only its last commit is built (--count N builds more).`);
-  return { revisions: branch, limit: 1, notes };
+  return { revisions: branch, limit: 1, notes, tips };
 }
 
-/** True for what names several commits, such as `A..B`, `A...B` and `A^!`. */
-async function isRange(source: string, named: string): Promise<boolean> {
-  const revisions = await tryGit(source, ["rev-parse", "--revs-only", named]);
-  return revisions === undefined ? named.includes("..") : revisions.split("\n").length > 1;
+/** Whether it names several commits, such as `A..B`, `A...B` and `A^!`, and how many that are not left out. */
+async function readRevisions(source: string, named: string): Promise<{ isRange: boolean; tips: number }> {
+  const revisions = (await tryGit(source, ["rev-parse", "--revs-only", named]))?.split("\n");
+  if (revisions === undefined) return { isRange: named.includes(".."), tips: 0 };
+  return { isRange: revisions.length > 1, tips: revisions.filter((each) => !each.startsWith("^")).length };
 }
 
 async function upstreamOf(source: string, branch: string): Promise<string | undefined> {

@@ -53,11 +53,20 @@ export interface SourceRepository {
   isShallow: boolean;
 }
 
-/** What kind of repository it is. */
-export async function repositoryOf(source: string): Promise<SourceRepository> {
-  const isShallow = (await tryGit(source, ["rev-parse", "--is-shallow-repository"])) === "true";
-  const format = await tryGit(source, ["rev-parse", "--show-object-format"]);
-  return { objectFormat: format === "sha256" ? format : "sha1", isShallow };
+/** The same, and where its objects and the list of commits without parents are. */
+export interface DeskRepository extends SourceRepository {
+  objects: string;
+  shallow: string;
+}
+
+/** What kind of repository it is. @throws {ProgramFailure} if it is none. */
+export async function repositoryOf(source: string): Promise<DeskRepository> {
+  const asked = ["--is-shallow-repository", "--show-object-format", "--path-format=absolute"];
+  const paths = ["--git-path", "objects", "--git-path", "shallow"];
+  const text = await git(source, ["rev-parse", ...asked, ...paths]);
+  const [isShallow, format, objects = "", shallow = ""] = text.split("\n");
+  const objectFormat = format === "sha256" ? format : "sha1";
+  return { objectFormat, isShallow: isShallow === "true", objects, shallow };
 }
 
 /** The last commit, by its full hash. */

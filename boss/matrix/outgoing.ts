@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { attempt, isSystemError } from "../../os/failure.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { run, type RunResult } from "../../os/run.ts";
-import { git, gitEnvironment, tryGit, withoutPrograms, type SourceRepository } from "./git.ts";
+import { gitEnvironment, tryGit, withoutPrograms, type DeskRepository } from "./git.ts";
 
 const timeoutSeconds = 300;
 const keepBytes = 64 * 1024 * 1024;
@@ -51,16 +51,15 @@ export class OutgoingRepository implements AsyncDisposable {
 }
 
 /** Makes the repository, in a temporary directory. */
-export async function outgoingRepository(
-  source: string,
-  { objectFormat }: SourceRepository,
-): Promise<OutgoingRepository> {
+export async function outgoingRepository({
+  objectFormat,
+  objects,
+  shallow,
+}: DeskRepository): Promise<OutgoingRepository> {
   await using stack = new AsyncDisposableStack();
   const own = stack.use(
     await attempt("make a directory for what hosts get", temporaryDirectory("croft-push-")),
   );
-  const paths = ["--path-format=absolute", "--git-path", "objects", "--git-path", "shallow"];
-  const [objects = "", shallow = ""] = (await git(source, ["rev-parse", ...paths])).split("\n");
   const { path } = own;
   await mkdir(join(path, "objects/info"), { recursive: true });
   await mkdir(join(path, "refs"));

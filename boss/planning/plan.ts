@@ -20,7 +20,7 @@ import {
   repositoryOf,
   tipsOf,
   treeOf,
-  type SourceRepository,
+  type DeskRepository,
 } from "../matrix/git.ts";
 import { localName, parseHosts, type Host } from "../hosts/hosts.ts";
 import type { MatrixCommit, Target } from "../matrix/matrix.ts";
@@ -41,7 +41,7 @@ export interface Plan {
   /** How many boards of the tree each term has brought. */
   counts: ReadonlyMap<string, number>;
   commits: MatrixCommit[];
-  repository: SourceRepository;
+  repository: DeskRepository;
   /** Whether their files go to hosts. */
   submodules: boolean;
   /** Commits to push, the first as the branch `work`. */
@@ -148,15 +148,18 @@ export async function makePlan(
   checkChanges(values, recipe, workerCommand);
   const selection = { names, boards: wordsOf(values, "boards"), exclude: wordsOf(values, "exclude") };
   const query = { source, commit: chosen.tips[0]!, say, signal };
-  const { targets, counts, notes } = await selectTargets(selection, file, () =>
-    treeBoards(recipe, values, query),
-  );
+  // Each of these waits for git, which takes as long as all else of a start.
+  const [{ targets, counts, notes }, lfs, repository] = await Promise.all([
+    selectTargets(selection, file, () => treeBoards(recipe, values, query)),
+    lfsNotes(source, chosen.tips),
+    repositoryOf(source),
+  ]);
   return {
     project,
     ...{ targets, counts },
     ...chosen,
-    notes: [...notes, ...chosen.notes, ...(await lfsNotes(source, chosen.tips))],
-    repository: await repositoryOf(source),
+    notes: [...notes, ...chosen.notes, ...lfs],
+    repository,
     submodules: values["no-submodules"] !== true,
     toolchains,
     settings: {
@@ -218,14 +221,9 @@ async function chooseCommits(
   const step = values["step"] as number | undefined;
   const firstParent = values["first-parent"] === true;
   const selection = withoutUndefined({ range, count, branch, step, firstParent });
-  const { commits, notes } = await selectCommits(source, selection);
-  return {
-    ...{ commits, notes },
-    tips: await tipsOf(
-      source,
-      commits.map(({ hash }) => hash!),
-    ),
-  };
+  const { commits, notes, isOneLine } = await selectCommits(source, selection);
+  const hashes = commits.map(({ hash }) => hash!);
+  return { commits, notes, tips: isOneLine ? hashes.slice(-1) : await tipsOf(source, hashes) };
 }
 
 function parseToolchains(given: readonly string[]): Record<string, string> {
