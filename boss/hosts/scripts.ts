@@ -114,10 +114,13 @@ const gitSettings = [
   "gc.auto 0",
 ];
 
+const settingNames = gitSettings.map((each) => each.replace(/ .*/, ""));
+
 /** One question to git in place of as many as there are settings, if they are as they were left. */
 const settleGit = `settings='${gitSettings.join("\n")}'
-if [ "$(git config --local --get-regexp '^(${gitSettings.map((each) => each.replace(/ .*/, "")).join("|")})$')" != "$settings" ]; then
-${gitSettings.map((each) => `  git config --replace-all ${each} &&`).join("\n")}
+if [ "$(git config --local --get-regexp '^(${settingNames.join("|")})$')" != "$settings" ]; then
+  for each in ${settingNames.join(" ")}; do git config --unset-all "$each"; done 2>/dev/null # the order counts, too
+${gitSettings.map((each) => `  git config ${each} &&`).join("\n")}
   : || fail "$work/.git/config cannot be written"
 fi`;
 
