@@ -49,6 +49,8 @@ export interface TaskRun {
   log: Log;
   live: LiveLog | undefined;
   interruption: Interruption;
+  /** Lasts until the machine's first sign of life. */
+  starting: Disposable;
 }
 
 /** What came of the machine. */
@@ -114,6 +116,7 @@ async function useMachine(
     const held = await machineFailed(context, run, exchange, { reason: started.reason });
     return { ...aborted(task, `the machine did not come up: ${started.reason}`, tail), held };
   }
+  run.starting[Symbol.dispose]();
   log.milestone("machine is up");
   context.status.advance("building");
   const waited = await waitForResult(context, run, exchange);

@@ -56,6 +56,7 @@ export async function performTask(
   await using stack = new AsyncDisposableStack();
   const lock = stack.use(machine.lock);
   log.info({ controller: received.controller.url }, "task received");
+  const starting = context.phases.time("start");
   let entry: SpoolEntry;
   try {
     using _noting = context.phases.time("spool-entry");
@@ -71,7 +72,9 @@ export async function performTask(
   }
   await using live =
     received.logUrl === undefined ? undefined : new LiveLog(context.client, received.logUrl, log);
-  const outcome = await decide(context, { received, task, machine, entry, log, live, interruption });
+  const outcome = await decide(context, {
+    ...{ received, task, machine, entry, log, live, interruption, starting },
+  });
   const held = stack.use(outcome.held);
   // Others may wait for the lock; all the rest needs no machine, and is done while that ends.
   const gone = held

@@ -10,6 +10,7 @@ export const taskPhases = [
   "wake-up",
   "enumeration",
   "request",
+  "start",
   "spool-entry",
   "snapshot",
   "qemu",

@@ -59,7 +59,7 @@ test("a task that is booted has its phases in the metrics", async () => {
   const counts = [...text.matchAll(/^croft_task_phase_seconds_count\{phase="(.*)"\} (\d+)$/gm)];
   assert.deepEqual(
     counts.map(([, phase, count]) => [phase, count]),
-    ["spool-entry", "snapshot", "boot", "build", "upload", "parse", "spool", "clean-up"].map((phase) => [
+    ["start", "spool-entry", "snapshot", "boot", "build", "upload", "parse", "spool", "clean-up"].map((phase) => [
       phase,
       "1",
     ]),
