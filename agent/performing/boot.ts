@@ -131,8 +131,7 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
     using restoring = phases?.time("restore");
     const { control, proceed } = exchange.machine!.warm!;
     await proceed();
-    const address = `10.0.2.2:${exchange.tftp.port}`; // only machines of the user network are saved
-    const drawn = await startWorker(control, address, secondsLeft(), signal);
+    const drawn = await startWorker(control, addressesOf(options, exchange), secondsLeft(), signal);
     if (!(await noteRandomness(saved.directory, drawn)))
       throw new Failure("restore a machine", "its random numbers are those of an earlier task");
     restoring?.[Symbol.dispose]();
@@ -149,6 +148,12 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
     await saved.failed(reasonOf(error));
     return undefined;
   }
+}
+
+/** Where a restored machine finds its agent, and whose it is on the bridge. */
+function addressesOf({ settings: { network }, mac }: BootOptions, { tftp }: Exchange) {
+  if (network.kind === "user") return { tftp: `10.0.2.2:${tftp.port}` };
+  return { tftp: `${tftp.address}:${tftp.port}`, mac };
 }
 
 /** What it takes to start a machine. */
@@ -187,7 +192,8 @@ async function start(options: StartParts, snapshot: string, memory?: Memory): Pr
     start: (network) =>
       options.startMachine({
         ...startOptions(settings, machine),
-        ...{ mac: options.mac, directory: snapshot, network },
+        // A copy has the address that was saved until its worker gives it its own.
+        ...{ mac: (memory && machine.mac) ?? options.mac, directory: snapshot, network },
         ...withoutUndefined({ user, memory, publicScreen: options.publicScreen, onLog: options.onLog }),
         onAnswer: (milliseconds) => {
           options.phases?.add("qemu", milliseconds);

@@ -2,15 +2,18 @@
  * The control port of a machine that is saved, and of the copies that are restored from it (`org.croft.control`, a
  * virtio-serial port; the worker's end is worker/guest/parts/78-warm.sh).
  *
- * The worker writes "croft-control 1 ready" and blocks in a read: with nothing in flight, and no time limit running, which
- * is where the agent saves the machine. Each copy goes on in that read:
+ * The worker writes "croft-control 2 ready" and blocks in a read: with nothing in flight, and no time limit running, which
+ * is where the agent saves the machine. "croft-control 2 refused kernel" instead says that copies would have the same random
+ * numbers for a moment, as their kernel does not see that they are copies (it has no driver for QEMU's vmgenid). Each copy
+ * goes on in that read:
  *
- *     agent    croft-control 1 start HOST:PORT     a line; where its TFTP server is
+ *     agent    croft-control 2 start HOST:PORT [MAC]   a line; where its TFTP server is, and on a bridge, whose interface is
+ *                                                  down when it is saved, the address that the copy has there
  *     worker   ?                                   one byte: the next is read at once, however slow the copy is
  *     agent    80 bytes: the time (struct timespec, little-endian) and 64 random bytes
  *     worker   32 bytes, drawn from /dev/urandom
  *
- * All copies have the same clock and the same random numbers to come, until the worker has set the clock, written the random
+ * On a bridge, its interface is brought up after that. All copies have the same clock and the same random numbers to come, until the worker has set the clock, written the random
  * bytes to /dev/urandom and had the kernel seed its generator anew (ioctl RNDRESEEDCRNG: without it, the copies draw equal
  * bytes in spite of what was written). It does so before anything else. Equal answers of two copies are the sign that it did
  * not work (machines/warm/seen-randomness.ts).
@@ -23,23 +26,35 @@ import type { Duplex } from "node:stream";
 import { Deadline } from "../../os/deadline.ts";
 import { Failure } from "../../os/failure.ts";
 
-const readyLine = "croft-control 1 ready\n";
+const readyLine = "croft-control 2 ready";
+const refusedLine = "croft-control 2 refused kernel";
+const lineMaxBytes = 64;
 const question = "?";
 const seedBytes = 64;
 const drawnBytes = 32;
 
+/** A machine whose copies would not be different enough, for good. */
+export class Refused extends Failure {}
+
 /**
  * Waits until the worker is where its machine may be saved.
  *
- * @throws {Failure} if it says something else, or nothing in time; the signal's reason if aborted.
+ * @throws {Refused} if it must not be saved; {@link Failure} if it says something else, or nothing in time; the signal's
+ * reason if aborted.
  */
 export async function untilReady(
   control: Duplex,
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const said = await read(control, readyLine.length, timeoutSeconds, signal);
-  if (said.toString("latin1") !== readyLine)
+  const said = (await read(control, "line", timeoutSeconds, signal)).toString("latin1").trimEnd();
+  if (said === refusedLine)
+    throw new Refused(
+      "save a machine",
+      "its kernel has no driver for vmgenid, so that its copies would begin with the same random numbers",
+      { hints: ["Machines of Debian get a newer kernel by 'croft machine update'."] },
+    );
+  if (said !== readyLine)
     throw new Failure("save a machine", "its worker says something unknown on the control port");
 }
 
@@ -51,14 +66,15 @@ export async function untilReady(
  */
 export async function startWorker(
   control: Duplex,
-  tftpAddress: string,
+  addresses: { tftp: string; mac?: string | undefined },
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<Buffer> {
   try {
     const deadline = performance.now() + timeoutSeconds * 1000;
     const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
-    control.write(`croft-control 1 start ${tftpAddress}\n`);
+    const { tftp, mac } = addresses;
+    control.write(`croft-control 2 start ${tftp}${mac === undefined ? "" : ` ${mac}`}\n`);
     const asked = await read(control, question.length, secondsLeft(), signal);
     if (asked.toString("latin1") !== question)
       throw new Failure("restore a machine", "its worker says something unknown on the control port");
@@ -78,19 +94,20 @@ function now(): Buffer {
   return time;
 }
 
-/** Reads so many bytes; more are a mistake. */
+/** Reads so many bytes, or a line; more are a mistake. */
 async function read(
   control: Duplex,
-  length: number,
+  wanted: number | "line",
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<Buffer> {
+  const mostBytes = wanted === "line" ? lineMaxBytes : wanted;
   using deadline = new Deadline(timeoutSeconds, signal);
   const done = Promise.withResolvers<"done">();
   let got = Buffer.alloc(0);
   const onData = (chunk: Buffer) => {
-    got = Buffer.concat([got, chunk]).subarray(0, length + 1);
-    if (got.length >= length) done.resolve("done");
+    got = Buffer.concat([got, chunk]).subarray(0, mostBytes + 1);
+    if (got.length >= mostBytes || (wanted === "line" && got.includes("\n"))) done.resolve("done");
   };
   const onClose = () => done.reject(new Failure("use a machine's control port", "the machine has ended"));
   control.on("data", onData).once("close", onClose).resume();
@@ -103,6 +120,6 @@ async function read(
     done.promise.catch(() => {});
     control.off("data", onData).off("close", onClose).pause();
   }
-  if (got.length === length) return got;
+  if (wanted === "line" ? got.indexOf("\n") === got.length - 1 : got.length === wanted) return got;
   throw new Failure("use a machine's control port", "its worker says more than it should");
 }

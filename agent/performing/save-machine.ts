@@ -5,14 +5,15 @@ import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { isDisk, newStateName } from "../../machines/names.ts";
+import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { machineUser } from "../../machines/qemu/user.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import type { StartOptions, WarmMachine } from "../../machines/virtual-machine.ts";
-import { deviceName, publishState, ramName, removeState } from "../../machines/warm/state.ts";
+import { deviceName, publishState, ramName, refuseState, removeState } from "../../machines/warm/state.ts";
 import { randomMac, startOptions } from "./boot.ts";
 import type { PerformingContext } from "./context.ts";
-import { untilReady } from "./control-port.ts";
+import { Refused, untilReady } from "./control-port.ts";
 import { belongingOf, warmObstacle, type WarmSubject } from "../settings/warm.ts";
 
 /**
@@ -48,6 +49,7 @@ export async function saveMachine(
     const reason = `it could not be saved: ${reasonOf(error)}`;
     log.warn({ reason: reasonOf(error) }, "machine not saved: it is booted for every task");
     await removeState(paths, instance, reason).catch(() => {});
+    if (error instanceof Refused) await refuseState(paths, reasonOf(error)).catch(() => {});
     return false;
   } finally {
     await rm(directory, { recursive: true, force: true }).catch(() => {}); // else the next start does
@@ -62,7 +64,7 @@ async function bootAndSave(
   signal: AbortSignal,
 ): Promise<Pick<WarmMachine, "options" | "version"> & { bootSeconds: number }> {
   const { settings, storage } = context;
-  const { instance, runtime, tftpPort: port, startupTimeoutSeconds } = settings;
+  const { instance, offset, runtime, startupTimeoutSeconds } = settings;
   const ram = join(directory, ramName);
   await using snapshot = await temporarySnapshot(storage, {
     ...{ from: paths.bootstrapped, paths, instance, mode: "overlay", log, signal },
@@ -72,13 +74,15 @@ async function bootAndSave(
   await writeFile(ram, "", { mode: 0o600 });
   if (user) await chmod(ram, 0o666); // the directory is closed
   const { machine } = bootstrapped;
+  const { mac = randomMac() } = machine;
+  const host = await openHostNetwork({
+    ...{ choice: settings.network, offset, mac, log, signal },
+    ...withoutUndefined({ user: user?.id }),
+  });
+  await using connection = await host.connect(settings.tftpPort);
   const options: StartOptions = {
     ...startOptions(settings, machine),
-    ...{
-      mac: machine.mac ?? randomMac(),
-      directory: snapshot.path,
-      network: { kind: "user", tftpPort: port },
-    },
+    ...{ mac, directory: snapshot.path, network: connection.network },
     ...{ memory: { mode: "save", ram }, log, signal },
     ...withoutUndefined({ user }),
   };

@@ -4,7 +4,7 @@ import { architectureOf, qemuFor } from "../../machines/qemu/architecture.ts";
 import { programIdentity } from "../../machines/qemu/program.ts";
 import type { MachinePaths } from "../../machines/layout.ts";
 import { readBootstrappedManifest } from "../../machines/manifest-files.ts";
-import { findState, isDue, isRefused, type Belonging, type Found } from "../../machines/warm/state.ts";
+import { findState, isDue, refusalOf, type Belonging, type Found } from "../../machines/warm/state.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../../manifests/machine.ts";
 import { reasonOf } from "../../os/failure.ts";
@@ -21,7 +21,8 @@ export function warmObstacle(settings: Settings, { paths, bootstrapped }: WarmSu
   const { machine, bootstrap } = bootstrapped;
   if (!settings.warm) return "--no-warm";
   if (settings.fakeBootstrap || settings.fakeMachine !== undefined) return "it is a fake one";
-  if (isRefused(paths)) return "there is a file 'no-warm'";
+  const refusal = refusalOf(paths);
+  if (refusal !== undefined) return refusal;
   if (settings.network.kind !== "user") return "machines on a bridge are not saved";
   if (bootstrap.versions["croft"] === undefined) return "its worker is not croft's";
   if ((machine.options ?? []).length > 0) return "it has options of its own";
@@ -33,8 +34,10 @@ export function warmObstacle(settings: Settings, { paths, bootstrapped }: WarmSu
 }
 
 /** Why no machine is restored ahead of its task; undefined if one may be. */
-export function aheadObstacle({ ahead, warm, fakeMachine }: Settings): string | undefined {
+export function aheadObstacle({ ahead, warm, fakeMachine, network }: Settings): string | undefined {
   if (ahead === "off") return "--ahead off";
+  // It would have an interface there, and the address of a copy that others use, without its lock.
+  if (network.kind === "bridge") return "machines on a bridge are not kept ahead";
   return !warm || fakeMachine !== undefined ? "no machine is restored" : undefined;
 }
 
@@ -46,7 +49,10 @@ export function belongingOf(settings: Settings, { paths, bootstrapped }: WarmSub
     toolchainId: bootstrapped.toolchain.id,
     worker: bootstrapped.bootstrap.versions["croft"] ?? "",
     hypervisor: programIdentity(program) ?? program,
-    resources: `${settings.cpus} processors, ${ramFor(settings.ramKiB, bootstrapped.machine)} KiB`,
+    resources: [
+      `${settings.cpus} processors, ${ramFor(settings.ramKiB, bootstrapped.machine)} KiB`,
+      ...(settings.network.kind === "bridge" ? ["on a bridge"] : []),
+    ].join(", "),
   };
 }
 

@@ -72,7 +72,7 @@ interface Service {
 
 export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposable {
   readonly port: number;
-  readonly #address: string;
+  readonly address: string;
   readonly #readable: string;
   readonly #writable: string;
   readonly #requesters: Requesters;
@@ -98,7 +98,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
 
   private constructor(options: TftpServerOptions, socket: Socket) {
     super();
-    this.#address = options.address;
+    this.address = options.address;
     this.#readable = options.readable;
     this.#writable = options.writable;
     this.#requesters = options.requesters;
@@ -238,7 +238,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   async #beginRead(request: TftpRequest, peer: Peer, settings: SettingsMaker): Promise<ReadTransfer> {
     const file = await openReadable(this.#readable, request.name);
     try {
-      const socket = await TransferSocket.open(this.#address, peer, this.#partings);
+      const socket = await TransferSocket.open(this.address, peer, this.#partings);
       return new ReadTransfer(settings(socket, withSize(request.options, file.sizeBytes)), file);
     } catch (error) {
       await file.handle.close();
@@ -251,7 +251,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     const target = await findTarget(this.#writable, request.name);
     const upload = await Upload.open(this.#writable, this.#budget);
     try {
-      const socket = await TransferSocket.open(this.#address, peer, this.#partings);
+      const socket = await TransferSocket.open(this.address, peer, this.#partings);
       return new WriteTransfer(settings(socket, request.options), upload, target, (transfer) =>
         this.#onComplete(transfer),
       );

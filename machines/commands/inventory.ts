@@ -19,7 +19,7 @@ import { peekHolder, type Holder } from "../locks.ts";
 import { readBootstrappedManifest, readMachineManifest } from "../manifest-files.ts";
 import { classifyEntry } from "../names.ts";
 import { listRevisions } from "../revisions.ts";
-import { findState, isRefused, stateSize } from "../warm/state.ts";
+import { findState, refusalOf, stateSize } from "../warm/state.ts";
 import type { HeldMachine } from "./operator-commands.ts";
 
 /** `outdated`: from another revision than the current one. */
@@ -134,7 +134,8 @@ export function holdersOf({ holder, copies }: Pick<MachineSummary, "holder" | "c
 }
 
 function warmthOf(paths: MachinePaths): Warmth {
-  if (isRefused(paths)) return { reason: "there is a file 'no-warm'" };
+  const refusal = refusalOf(paths);
+  if (refusal !== undefined) return { reason: refusal };
   const found = findState(paths);
   return "state" in found ? { bytes: stateSize(paths) ?? 0 } : { reason: found.reason };
 }

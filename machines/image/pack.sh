@@ -4,7 +4,7 @@
 #   CROFT_OUTPUT   directory that gets kernel, initrd, disk.img and packages
 #   CROFT_WORK     scratch directory, removed by the caller
 #   CROFT_KIND     minimal or debian
-#   CROFT_KERNELS  kernel packages, e.g. linux-image-cloud-amd64: the first that there is
+#   CROFT_KERNELS  kernel packages, e.g. linux-image-cloud-amd64: the first that there is, or a newer one of its kind
 #   CROFT_LISTER   package of a busybox that runs on this host, if that of the tree does not; or empty
 #   CROFT_DISK     size of the disk in MiB
 #   CROFT_INIT     the starter, becomes /sbin/croft-init
@@ -31,6 +31,13 @@ for kernel in $CROFT_KERNELS; do
   # Those above name the one with the files.
   package=$(apt-cache depends "$kernel" | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1)
   package=${package:-$kernel}
+  # A release may have newer kernels than the one that it installs (6.12 in bookworm's security updates, beside 6.1): they
+  # have the driver that makes restored machines draw random numbers of their own.
+  kind=${kernel#linux-image-}
+  kind=${kind%%:*}
+  newest=$(apt-cache pkgnames linux-image- | sed 's/:.*//' | grep -E "^linux-image-[0-9].*-$kind\$" | sort -V | tail -n 1)
+  case $kernel in *:*) suffix=:${kernel##*:} ;; *) suffix= ;; esac
+  test -z "$newest" || package=$newest$suffix
 done
 test -n "$package" || { echo "E: there is no kernel: none of $CROFT_KERNELS" >&2; exit 1; }
 # Without the sandbox user, who may not write here.

@@ -26,6 +26,8 @@ const stateName = "state.json";
 const reasonName = "warm-failure";
 /** In a machine's directory, or in a revision: the machine is not to be saved. */
 const refusalName = "no-warm";
+/** In the bootstrapped machine: why it must not be saved, by its own worker; until it is bootstrapped anew. */
+const unfitName = "warm-refused";
 const format = 1;
 const reasonMaxChars = 2000;
 
@@ -36,7 +38,7 @@ export interface Belonging {
   worker: string;
   /** Which program the hypervisor is, and which content of it. */
   hypervisor: string;
-  /** Processors and memory. */
+  /** Processors, memory, and which network. */
   resources: string;
 }
 
@@ -61,9 +63,16 @@ export function warmDirectory({ bootstrapped }: Pick<MachinePaths, "bootstrapped
   return join(bootstrapped, warmName);
 }
 
-/** Whether an operator has said that the machine is not to be saved. */
-export function isRefused({ directory, bootstrapped }: MachinePaths): boolean {
-  return [directory, bootstrapped].some((path) => existsSync(join(path, refusalName)));
+/** Why a machine is not to be saved: an operator has said so, or its worker; undefined if it may be. */
+export function refusalOf({ directory, bootstrapped }: MachinePaths): string | undefined {
+  if ([directory, bootstrapped].some((path) => existsSync(join(path, refusalName))))
+    return `there is a file '${refusalName}'`;
+  return reasonIn(join(bootstrapped, unfitName));
+}
+
+/** Takes note that a machine must not be saved, whoever tries. */
+export async function refuseState({ bootstrapped }: MachinePaths, reason: string): Promise<void> {
+  await writeFile(join(bootstrapped, unfitName), `${reason}\n`, { mode: 0o644 });
 }
 
 /**
@@ -78,7 +87,10 @@ export function findState(paths: MachinePaths, belonging: Partial<Belonging> = {
     text = readFileSync(join(directory, stateName), "utf8");
   } catch (error) {
     if (isSystemError(error, "ENOENT") && !existsSync(directory))
-      return { reason: reasonIn(paths) ?? "it has not been saved yet", isLost: false };
+      return {
+        reason: reasonIn(join(paths.bootstrapped, reasonName)) ?? "it has not been saved yet",
+        isLost: false,
+      };
     return { reason: `its state cannot be read: ${reasonOf(error)}`, isLost: true };
   }
   try {
@@ -97,7 +109,7 @@ const belongings: Record<keyof Belonging, string> = {
   toolchainId: "the toolchain",
   worker: "the worker",
   hypervisor: "QEMU",
-  resources: "what it is given of processors or memory",
+  resources: "the kind of network, or what it is given of processors or memory",
 };
 
 function differenceFrom(state: WarmState, belonging: Partial<Belonging>): string | undefined {
@@ -151,9 +163,9 @@ export function isDue({ bootstrapped }: MachinePaths): boolean {
   );
 }
 
-function reasonIn({ bootstrapped }: MachinePaths): string | undefined {
+function reasonIn(path: string): string | undefined {
   try {
-    return readFileSync(join(bootstrapped, reasonName), "utf8").slice(0, reasonMaxChars).trim() || undefined;
+    return readFileSync(path, "utf8").slice(0, reasonMaxChars).trim() || undefined;
   } catch {
     return undefined;
   }

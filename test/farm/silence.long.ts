@@ -266,25 +266,35 @@ async function startProxy() {
   };
 }
 
-test("the build of an agent that was killed runs elsewhere after a minute", async (t) => {
-  await using farm = await makeFarm("targets: [{ name: any, machine: m }]\n");
-  const { url } = await farm.start();
-  await using first = await AgentHome.make();
-  await using second = await AgentHome.make();
-  const killed = first.start([`${url}/agent/task`]);
-  const id = await submit(url);
-  await first.readTask();
-  const other = second.start([`${url}/agent/task`]);
-  const began = performance.now();
-  killed.child.kill("SIGKILL");
-  await second.readTask();
-  const seconds = (performance.now() - began) / 1000;
-  t.diagnostic(`the build of a killed agent was with another one after ${seconds.toFixed(0)} s`);
-  assert.ok(seconds < 90, String(seconds));
-  await second.upload(resultText());
-  await until(async () => (await readBuild(url, id)).state === "finished", "the result");
-  const { attempts, status } = await readBuild(url, id);
-  assert.deepEqual([attempts.length, status], [2, "success"]);
-  other.child.kill("SIGTERM");
-  await other.ended;
-});
+for (const [how, signal] of [
+  ["was killed", "SIGKILL"],
+  ["stands still", "SIGSTOP"],
+] as const)
+  test(`the build of an agent that ${how} runs elsewhere after a minute`, async (t) => {
+    await using farm = await makeFarm("targets: [{ name: any, machine: m }]\n");
+    const { url } = await farm.start();
+    await using first = await AgentHome.make();
+    await using second = await AgentHome.make();
+    const silent = first.start([`${url}/agent/task`]);
+    const id = await submit(url);
+    await first.readTask();
+    const other = second.start([`${url}/agent/task`]);
+    const began = performance.now();
+    silent.child.kill(signal);
+    await second.readTask();
+    const seconds = (performance.now() - began) / 1000;
+    t.diagnostic(`the build of an agent that ${how} was with another one after ${seconds.toFixed(0)} s`);
+    assert.ok(seconds < 90, String(seconds));
+    await second.upload(resultText());
+    await until(async () => (await readBuild(url, id)).state === "finished", "the result");
+    const { attempts, status } = await readBuild(url, id);
+    assert.deepEqual([attempts.length, status], [2, "success"]);
+    if (signal === "SIGSTOP") {
+      silent.child.kill("SIGCONT");
+      await until(() => isToldOver(first), "it to give up");
+      silent.child.kill("SIGTERM");
+      assert.match((await silent.ended).stderr, /task given up: nobody waits for its result any more/);
+    }
+    other.child.kill("SIGTERM");
+    await other.ended;
+  });

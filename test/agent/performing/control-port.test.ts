@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { duplexPair, type Duplex } from "node:stream";
 import { test } from "node:test";
-import { startWorker, untilReady } from "../../../agent/performing/control-port.ts";
+import { Refused, startWorker, untilReady } from "../../../agent/performing/control-port.ts";
 import { patienceSeconds } from "../../fixtures/patience.ts";
 
 const never = new AbortController().signal;
@@ -20,9 +20,10 @@ function worker(...answers: (string | Buffer)[]): { agent: Duplex; heard: Buffer
 
 test("a worker that is ready may be saved; one that says something else may not", async () => {
   for (const [said, isReady] of [
-    ["croft-control 1 ready\n", true],
-    ["croft-control 2 ready\n", false],
-    ["croft-control 1 ready\nmore", false],
+    ["croft-control 2 ready\n", true],
+    ["croft-control 1 ready\n", false],
+    ["croft-control 2 ready\nmore", false],
+    ["croft-control 2 refused something\n", false],
   ] as const) {
     const [agent, guest] = duplexPair();
     guest.write(said);
@@ -32,13 +33,28 @@ test("a worker that is ready may be saved; one that says something else may not"
   }
 });
 
+test("a worker whose kernel does not see that it is a copy is refused for good, with the reason", async () => {
+  const [agent, guest] = duplexPair();
+  guest.write("croft-control 2 refused kernel\n");
+  await assert.rejects(untilReady(agent, patienceSeconds, never), (error) => {
+    assert.ok(error instanceof Refused);
+    assert.match(error.message, /its kernel has no driver for vmgenid/);
+    return true;
+  });
+});
+
 test("a restored worker gets its address, and when it asks for it, the time and random bytes of its own", async () => {
   const drawn = Buffer.alloc(32, 7);
   const seeds: string[] = [];
+  const copies = [
+    [{ tftp: "10.0.2.2:23401" }, "10.0.2.2:23401"],
+    [{ tftp: "10.7.0.1:23401", mac: "52:54:00:00:00:02" }, "10.7.0.1:23401 52:54:00:00:00:02"],
+  ] as const;
   for (let copy = 0; copy < 2; copy++) {
     const { agent, heard } = worker("?", drawn);
-    assert.deepEqual(await startWorker(agent, "10.0.2.2:23401", patienceSeconds, never), drawn);
-    assert.equal(heard[0]!.toString(), "croft-control 1 start 10.0.2.2:23401\n");
+    const [addresses, told] = copies[copy]!;
+    assert.deepEqual(await startWorker(agent, addresses, patienceSeconds, never), drawn);
+    assert.equal(heard[0]!.toString(), `croft-control 2 start ${told}\n`);
     assert.equal(heard[1]!.length, 80);
     const seconds = Number(heard[1]!.readBigInt64LE(0)) + Number(heard[1]!.readBigInt64LE(8)) / 1e9;
     assert.ok(Math.abs(Date.now() / 1000 - seconds) < patienceSeconds);
@@ -49,7 +65,8 @@ test("a restored worker gets its address, and when it asks for it, the time and 
 });
 
 test("a worker that is silent, asks for something else, draws too much, or whose machine ends, has not started", async () => {
-  const start = (agent: Duplex, seconds: number) => startWorker(agent, "10.0.2.2:23401", seconds, never);
+  const start = (agent: Duplex, seconds: number) =>
+    startWorker(agent, { tftp: "10.0.2.2:23401" }, seconds, never);
   await assert.rejects(start(worker().agent, 0.05), /says nothing in time/);
   await assert.rejects(start(worker("?", Buffer.alloc(31)).agent, 0.05), /says nothing in time/);
   await assert.rejects(start(worker("!").agent, patienceSeconds), /something unknown/);

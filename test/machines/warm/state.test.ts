@@ -14,7 +14,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { machinePaths, type MachinePaths } from "../../../machines/layout.ts";
 import { newStateName } from "../../../machines/names.ts";
-import { findState, isDue, isRefused, publishState, removeState } from "../../../machines/warm/state.ts";
+import {
+  findState,
+  isDue,
+  refusalOf,
+  refuseState,
+  publishState,
+  removeState,
+} from "../../../machines/warm/state.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 const belonging = {
@@ -139,10 +146,16 @@ test("a machine without a state is to be saved at once", async () => {
 
 test("an operator's file keeps a machine from being saved, in its directory or in its revision", async () => {
   await using state = await saved();
-  assert.equal(isRefused(state.paths), false);
+  assert.equal(refusalOf(state.paths), undefined);
   for (const path of [join(state.paths.directory, "no-warm"), state.at("no-warm")]) {
     writeFileSync(path, "");
-    assert.equal(isRefused(state.paths), true);
+    assert.equal(refusalOf(state.paths), "there is a file 'no-warm'");
     rmSync(path);
   }
+});
+
+test("a machine that its own worker refuses to have saved says why until it is bootstrapped anew", async () => {
+  await using state = await saved();
+  await refuseState(state.paths, "its kernel has no driver");
+  assert.equal(refusalOf(state.paths), "its kernel has no driver");
 });

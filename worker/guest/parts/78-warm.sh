@@ -7,13 +7,74 @@ await_start() {
   find_port org.croft.control || return 0
   { [ -c "$port" ] && write_waken; } || return 0
   exec 8<> "$port"
-  echo "croft-control 1 ready" >&8
-  read -r control_word control_version control_verb control_address <&8
-  [ "$control_word $control_version $control_verb" = "croft-control 1 start" ] || fail "the agent says '$control_word $control_version'"
+  if ! sees_copies; then
+    echo "croft-control 2 refused kernel" >&8
+    exec 8>&-
+    return 0
+  fi
+  leave_network
+  echo "croft-control 2 ready" >&8
+  read -r control_word control_version control_verb control_address control_mac <&8
+  [ "$control_word $control_version $control_verb" = "croft-control 2 start" ] || fail "the agent says '$control_word $control_version'"
   # Nothing comes before this: no name is made, and nothing is sent, with the randomness and the time of the others.
   "$state/waken" <&8 >&8 || fail "cannot set the clock and the random seed"
   exec 8>&-
   : > "$state/waken"
+  is_ours || renew_boot_id
+  [ -z "$control_mac" ] || join_network "$control_mac"
+}
+
+# Whether the kernel sees by itself that the machine is a copy, and draws other random numbers, before anything runs. QEMU has
+# the device that tells it for this architecture alone.
+sees_copies() {
+  [ "$(uname -m)" = x86_64 ] || return 0
+  for device in /sys/bus/*/drivers/vmgenid/*:*; do [ ! -e "$device" ] || return 0; done
+  return 1
+}
+
+# An init that has read the kernel's number of this boot has fixed it for all copies; croft-init has not.
+renew_boot_id() {
+  rm -f /var/lib/systemd/random-seed
+  read_line /proc/sys/kernel/random/uuid
+  echo "$first_line" > "$state/boot-id"
+  chmod 444 "$state/boot-id"
+  mount --bind "$state/boot-id" /proc/sys/kernel/random/boot_id || fail "cannot renew the boot id"
+}
+
+# On a bridge each copy has an address of its own, and says nothing before it has it. In QEMU's own network, where the agent
+# is at 10.0.2.2, each copy is alone, and stays what it is.
+leave_network() {
+  locate_agent
+  interface=
+  for directory in /sys/class/net/*; do
+    [ -e "$directory/device" ] || continue
+    interface=${directory##*/}
+    break
+  done
+  if [ "$tftp_host" = 10.0.2.2 ] || [ -z "$interface" ]; then return; fi
+  for directory in /proc/[0-9]*; do
+    case $(tr '\0' ' ' < "$directory/cmdline") in *"udhcpc -i "*) kill "${directory##*/}" ;; esac
+  done 2> /dev/null
+  ip link set "$interface" down
+}
+
+# join_network MAC
+join_network() {
+  ip link set "$interface" down
+  ip link set "$interface" address "$1" || fail "cannot set the address of $interface"
+  ip link set "$interface" up
+  if is_ours; then
+    if busybox udhcpc --help > /dev/null 2>&1; then
+      busybox udhcpc -i "$interface" -s /sbin/croft-init -t 10 -T 1 -A 5 -b > /dev/null 2>&1
+    else dhclient "$interface"; fi
+    return
+  fi
+  # The other init's network sees that the line is there again.
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+    ! ip -4 addr show dev "$interface" scope global | grep -q inet || return 0
+    sleep 1
+  done
+  fail "$interface has got no address"
 }
 
 # Makes the program of worker/guest/waken for this machine; status 1 if there is none that runs.
