@@ -131,7 +131,6 @@ test("level C: a task on the only machine gives way, and is built again after th
   const url = `0100=${urgent.url("/c")}`;
   await using first = startAgent(1, 2, url);
   await first.until(/machine is up/); // its task runs
-  assert.match(await first.log(), /machine restored/);
   await using second = startAgent(2, 2, url);
   await second.until(/waiting for a machine/);
   const idle = urgent.received.at(-1)!;
