@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, readFileSync, unlinkSync } from "node:fs";
 import { test } from "node:test";
 import { countHolders, lockOthers, macOfCopy, tryCopies, type HeldCopy } from "../../machines/copies.ts";
@@ -12,6 +10,7 @@ import { classifyEntry } from "../../machines/names.ts";
 import { removeMachine } from "../../machines/remove.ts";
 import type { ToolchainLock } from "../../machines/toolchain-lock.ts";
 import { makeFarm, type Farm } from "./farm.ts";
+import { shellHolding } from "./shell-holding.ts";
 
 /** `a/2`: copy 2 is locked; `-a/1`: it is held; `+a`: to be bootstrapped. */
 function summary({ machines, pending }: Enumeration): string {
@@ -38,20 +37,6 @@ async function readyFarm(): Promise<Farm> {
   await farm.publish("a");
   await farm.bootstrapAll();
   return farm;
-}
-
-async function shellHolding(path: string): Promise<AsyncDisposable> {
-  const holder = spawn("flock", ["-n", path, "sh", "-c", "echo held; exec sleep 60"], {
-    stdio: ["ignore", "pipe", "inherit"],
-    detached: true,
-  });
-  await once(holder.stdout, "data");
-  return {
-    [Symbol.asyncDispose]: async () => {
-      process.kill(-holder.pid!, "SIGKILL");
-      await once(holder, "close");
-    },
-  };
 }
 
 test("each instance that looks for work takes the first copy that is free, up to as many as there are", async () => {

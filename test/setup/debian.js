@@ -57,6 +57,7 @@ const forTests = {
   chromium: ["chromium"],
   postgresql: ["postgres"],
   procps: ["pgrep", "pkill"],
+  strace: ["strace"],
   systemd: ["systemctl", "systemd-analyze"],
   "systemd-container": ["systemd-nspawn"],
   bzip2: ["bzip2"],

@@ -207,7 +207,7 @@ export class SoakFarm implements AsyncDisposable {
     const left: string[] = [];
     for (const name of readdirSync(join(this.machines, "volume")))
       for (const entry of readdirSync(join(this.machines, "volume", name)))
-        if (!/^m\d+-(1|1\.\d+|default|default\.lock)$/.test(entry)) left.push(`${name}/${entry}`);
+        if (!/^m\d+-(1|1\.\d+|default|default(-\d+)?\.lock)$/.test(entry)) left.push(`${name}/${entry}`);
     const { stdout } = await run(["btrfs", "subvolume", "list", this.machines], { timeoutSeconds: 300 });
     for (const [, path] of stdout.matchAll(/ path (.*)$/gm))
       if (!/^volume\/m\d+\/m\d+-(1\.\d+|default)$/.test(path!)) left.push(`subvolume ${path}`);
