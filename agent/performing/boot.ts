@@ -1,6 +1,6 @@
 /** Boots a machine, or restores it, and waits for its first sign of life, trying again after a mis-boot. */
 import { randomInt } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
@@ -8,6 +8,7 @@ import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { machineUser } from "../../machines/qemu/user.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
 import type { MachineEnd, Memory, PublicScreen } from "../../machines/virtual-machine.ts";
+import { OwnMemory } from "../../machines/warm/own-memory.ts";
 import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
 import { deviceName, ramName, type WarmState } from "../../machines/warm/state.ts";
 import type { Machine } from "../../manifests/machine.ts";
@@ -159,14 +160,20 @@ function addressesOf({ settings: { network }, mac }: BootOptions, { tftp }: Exch
 /** What it takes to start a machine. */
 type StartParts = Omit<BootOptions, "snapshot" | "startupTimeoutSeconds" | "retries" | "evidence" | "saved">;
 
+/** One, as one task at a time is performed. */
+const ownMemory = new OwnMemory();
+
 /** Starts a machine as it was saved; it stands still. */
-export function startRestored(
+export async function startRestored(
   options: StartParts,
   { directory, state }: Pick<SavedMachine, "directory" | "state">,
   snapshot: string,
 ): Promise<Exchange> {
-  const [ram, device] = [join(directory, ramName), join(directory, deviceName)];
+  const [saved, device] = [join(directory, ramName), join(directory, deviceName)];
   const { options: visible, version } = state;
+  const { instance, machineUid, accel } = options.settings;
+  const isOthers = machineUser(machineUid, accel, options.log) !== undefined;
+  const ram = isOthers ? await ownMemory.of(saved, `${dirname(directory)}-${instance}-`) : saved;
   return start(options, snapshot, { mode: "restore", ram, device, options: visible, version });
 }
 

@@ -93,6 +93,7 @@ async function bootAndSave(
   await untilReady(control, startupTimeoutSeconds.build, signal);
   const bootSeconds = (performance.now() - began) / 1000;
   await started.warm.save(join(directory, deviceName));
+  await chmod(ram, 0o600); // from now on nobody writes it
   for (const name of await readdir(snapshot.path))
     if (isDisk(name))
       await copyFile(join(snapshot.path, name), join(directory, name), constants.COPYFILE_FICLONE);

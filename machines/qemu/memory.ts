@@ -5,8 +5,8 @@
  * (capability x-ignore-shared). A restored machine maps the file privately: nothing is read ahead, pages are shared with the
  * host's cache and with its siblings until they are written, and the file is not changed.
  *
- * QEMU opens the file itself, for writing even when it never writes. So a guest that had broken out of QEMU could change it,
- * for its successors; whoever uses it again sees by its times that it is not what was saved (machines/warm/state.ts).
+ * QEMU opens the file itself, for writing even when it never writes. So a guest that had broken out of QEMU could change it;
+ * a QEMU that runs as another user is given a clone that nobody else maps (machines/warm/own-memory.ts).
  */
 import { constants, createWriteStream } from "node:fs";
 import { once } from "node:events";

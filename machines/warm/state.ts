@@ -7,10 +7,10 @@
  * to the times of its files; whoever finds a difference boots the machine, and nothing is lost but time. M-T's own disks
  * stay as the bootstrap has left them: they are what is booted.
  *
- * The directory is closed to everybody but the agent's user. In it, the memory may be opened by everybody who is given it:
- * the hypervisor opens it as a user who may do nothing else.
+ * The directory is closed to everybody but the agent's user, and so are its files. Hypervisors that run as another user get a
+ * clone of the memory (own-memory.ts).
  */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, fstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
@@ -123,7 +123,7 @@ function changedFile({ files, base }: WarmState, paths: MachinePaths): string | 
   const directory = warmDirectory(paths);
   if (files[ramName] === undefined || files[deviceName] === undefined) return "its state is incomplete";
   for (const [name, identity] of Object.entries(files)) {
-    const found = identityOf(join(directory, name));
+    const found = fileIdentity(join(directory, name));
     if (found === undefined) return `'${warmName}/${name}' is missing`;
     if (found !== identity) return `'${warmName}/${name}' has changed since it was saved`;
   }
@@ -133,9 +133,12 @@ function changedFile({ files, base }: WarmState, paths: MachinePaths): string | 
   return undefined;
 }
 
-/** Its change time tells of every write, whatever else the writer sets. */
-function identityOf(path: string): string | undefined {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+/** What tells whether a file is still as it was: its change time tells of every write, whatever else the writer sets. */
+export function fileIdentity(file: string | number): string | undefined {
+  const found =
+    typeof file === "number"
+      ? fstatSync(file, { bigint: true })
+      : statSync(file, { bigint: true, throwIfNoEntry: false });
   return found && [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(" ");
 }
 
@@ -189,7 +192,7 @@ export async function publishState(
   );
   const state: WarmState = {
     ...{ format, ...about },
-    files: Object.fromEntries(names.map((name) => [name, identityOf(join(made, name))!])),
+    files: Object.fromEntries(names.map((name) => [name, fileIdentity(join(made, name))!])),
     base: Object.fromEntries(base.map((name) => [name, baseIdentityOf(join(paths.bootstrapped, name))!])),
   };
   try {
