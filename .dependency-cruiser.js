@@ -26,6 +26,7 @@ const floors = {
     "results",
     "status",
     "tftp",
+    "caches",
     "task-state",
     "wire",
     "settings",

@@ -82,6 +82,13 @@ export interface WarmMachine {
   readonly options: readonly string[];
   /** Version of the hypervisor. */
   readonly version: string;
+  /**
+   * Puts {@link StartOptions.extraDisks} of a machine that was restored in their places, while it stands still; what is in
+   * their files by now is what is on them.
+   *
+   * @throws {Failure} if that fails; the machine has some of them, or none.
+   */
+  plug(): Promise<void>;
   /** Has a machine that was restored go on: until then it stands still. */
   proceed(): Promise<void>;
   /**
@@ -126,6 +133,13 @@ export interface MachineUser {
   group?: number;
 }
 
+/** A disk beside the machine's own: a raw image, which is written to. */
+export interface ExtraDisk {
+  path: string;
+  /** By which the guest knows it: at most 20 letters, digits and dashes. */
+  serial: string;
+}
+
 /** What a virtual machine is started from. */
 export interface StartOptions {
   /** For process lists and messages, e.g. `debian_12-gcc_12-1`. */
@@ -155,6 +169,10 @@ export interface StartOptions {
   publicScreen?: PublicScreen;
   /** For a machine that is saved or restored; by default its memory is the hypervisor's own. */
   memory?: Memory;
+  /** How many disks it may have beside its own; by default none. One that is saved has places for those of its copies. */
+  places?: number;
+  /** They are there from the start, or when a restored machine is told to have them ({@link WarmMachine.plug}). */
+  extraDisks?: readonly ExtraDisk[];
   /** Told once the hypervisor takes commands, with the milliseconds that this took. */
   onAnswer?: (milliseconds: number) => void;
   /** Size of the console file; default 1 MiB. */

@@ -220,6 +220,8 @@ export class Polling {
       answer: signature,
       timeoutSeconds: positiveInteger(headers["croft-timeout"]),
       mayHold: headers["croft-suspend"] === "no" ? (false as const) : undefined,
+      isTrusted: headers["croft-trust"] === "yes" ? (true as const) : undefined,
+      hasSecrets: headers["croft-secrets-url"] !== undefined ? (true as const) : undefined,
       uploadForm: headers["croft-upload"] === "files" ? ("files" as const) : ("archives" as const),
       logUrl: webUrl(headers["croft-log-url"]),
       aliveUrl: webUrl(headers["croft-alive-url"]),

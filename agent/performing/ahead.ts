@@ -16,6 +16,7 @@ import type { MachinePaths } from "../../machines/layout.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import { warmDirectory, type WarmState } from "../../machines/warm/state.ts";
 import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
+import { clonesToCome } from "../caches/lend.ts";
 import { aheadObstacle, ramFor, usableState, type WarmSubject } from "../settings/warm.ts";
 import { randomMac, startRestored } from "./boot.ts";
 import type { AheadContext, AheadMachine, MachineKeeper } from "./kept-machine.ts";
@@ -67,6 +68,7 @@ export class Ahead implements MachineKeeper {
           {
             ...{ settings, mac, log, signal, machine: bootstrapped.machine, phases: undefined },
             ...{ startMachine: context.startMachine, tftpPort: context.tftpPort },
+            extraDisks: await clonesToCome(settings),
             ...{ readable: directories.get, writable: directories.put },
             onLog: (chunk) => onLog(chunk),
           },

@@ -7,7 +7,7 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { machineUser } from "../../machines/qemu/user.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
-import type { MachineEnd, Memory, PublicScreen } from "../../machines/virtual-machine.ts";
+import type { ExtraDisk, MachineEnd, Memory, PublicScreen } from "../../machines/virtual-machine.ts";
 import { OwnMemory } from "../../machines/warm/own-memory.ts";
 import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
 import { deviceName, ramName, type WarmState } from "../../machines/warm/state.ts";
@@ -40,6 +40,8 @@ export interface BootOptions {
   evidence: string;
   /** Where it is restored from, if that is possible; else it is booted. */
   saved?: SavedMachine;
+  /** Disks beside its own. */
+  extraDisks?: readonly ExtraDisk[];
   publicScreen?: PublicScreen;
   onLog?: (chunk: Buffer) => void;
   log: Log;
@@ -130,9 +132,12 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
       ahead ? ahead.exchange : await startRestored(options, saved, await saved.snapshot()),
     );
     using restoring = phases?.time("restore");
-    const { control, proceed } = exchange.machine!.warm!;
+    const { control, plug, proceed } = exchange.machine!.warm!;
+    const disks = options.extraDisks?.length ?? 0;
+    if (disks > 0) await plug();
     await proceed();
-    const drawn = await startWorker(control, addressesOf(options, exchange), secondsLeft(), signal);
+    const addresses = { ...addressesOf(options, exchange), disks };
+    const drawn = await startWorker(control, addresses, secondsLeft(), signal);
     if (!(await noteRandomness(saved.directory, drawn)))
       throw new Failure("restore a machine", "its random numbers are those of an earlier task");
     restoring?.[Symbol.dispose]();
@@ -201,6 +206,7 @@ async function start(options: StartParts, snapshot: string, memory?: Memory): Pr
         ...startOptions(settings, machine),
         // A copy has the address that was saved until its worker gives it its own.
         ...{ mac: (memory && machine.mac) ?? options.mac, directory: snapshot, network },
+        ...{ places: settings.caches.length, extraDisks: options.extraDisks ?? [] },
         ...withoutUndefined({ user, memory, publicScreen: options.publicScreen, onLog: options.onLog }),
         onAnswer: (milliseconds) => {
           options.phases?.add("qemu", milliseconds);

@@ -12,6 +12,8 @@ import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.t
 import { agentOperation, machineOperation, type Result } from "../../manifests/result.ts";
 import { formatTask, type Task } from "../../manifests/task.ts";
 import { removeState, warmDirectory } from "../../machines/warm/state.ts";
+import { ownerOf } from "../caches/layout.ts";
+import { lendCaches, noCaches, type LentCaches } from "../caches/lend.ts";
 import { boot, randomMac, type Booted, type SavedMachine } from "./boot.ts";
 import { isBoosted, resourcesFor } from "./boost.ts";
 import type { PerformingContext } from "./context.ts";
@@ -131,6 +133,7 @@ async function useMachine(
   if (uploaded === undefined)
     return { result: agentResult(task, "abnormal", machineOperation, "the result vanished") };
   const { result, broken, fault } = uploaded;
+  if (mayKeepCaches(run.received, result) && !fault) started.caches.keep();
   if (fault) {
     log.error({ reason: fault.message }, "artifacts not taken by a fault of the farm");
     return { result: withOperation(result, agentOperation, "abort", fault.message), fault: true };
@@ -138,6 +141,11 @@ async function useMachine(
   if (result.status !== "abnormal") return { result };
   const reason = "the result is abnormal";
   return { result, held: await machineFailed(context, run, exchange, { reason, ...broken }) };
+}
+
+/** What a stranger's build leaves, or one that has failed, nobody else is to find. */
+function mayKeepCaches({ isTrusted }: ReceivedTask, { status }: Result): boolean {
+  return isTrusted === true && (status === "success" || status === "warning");
 }
 
 async function waitForResult(
@@ -188,7 +196,7 @@ async function startMachine(
   run: TaskRun,
   stack: AsyncDisposableStack,
   onLog: (chunk: Buffer) => void,
-): Promise<Booted> {
+): Promise<Booted & { caches: LentCaches }> {
   const { settings, directories } = context;
   const { machine, log, interruption } = run;
   const common = { readable: directories.get, writable: directories.put, log };
@@ -202,10 +210,12 @@ async function startMachine(
       held: context.tftpPort,
     };
     log.warn("fake machine: whoever is on this host may read the task and send its result");
-    return { exchange: stack.use(await Exchange.start({ ...common, ...server, requesters: anyone })) };
+    const exchange = stack.use(await Exchange.start({ ...common, ...server, requesters: anyone }));
+    return { exchange, caches: noCaches };
   }
   const { machine: manifest } = machine.bootstrapped;
   const resources = resourcesFor(run.received.controller.priority, settings);
+  const caches = stack.use(await cachesFor(settings, run));
   const booted = await boot({
     ...common,
     settings: { ...settings, ...resources },
@@ -219,12 +229,20 @@ async function startMachine(
     startupTimeoutSeconds: settings.startupTimeoutSeconds.build,
     retries: settings.buildRetries,
     evidence: directories.evidence,
+    extraDisks: caches.disks,
     ...withoutUndefined({ publicScreen: screen }),
     onLog,
     signal: interruption.signal,
   });
   if ("exchange" in booted) stack.use(booted.exchange);
-  return booted;
+  return { ...booted, caches };
+}
+
+/** Clones of the caches of a task's repository; none for a machine that brings all its devices itself. */
+async function cachesFor(settings: Settings, run: TaskRun): Promise<LentCaches> {
+  const { machine, received, task, log, interruption } = run;
+  if ((machine.bootstrapped.machine.options ?? []).length > 0) return noCaches;
+  return lendCaches(settings, ownerOf(task, received.hasSecrets === true), log, interruption.signal);
 }
 
 /** On a bridge each copy has its own; else each has a network of its own, and stays what was bootstrapped and saved. */

@@ -7,8 +7,9 @@
  * numbers for a moment, as their kernel does not see that they are copies (it has no driver for QEMU's vmgenid). Each copy
  * goes on in that read:
  *
- *     agent    croft-control 2 start HOST:PORT [MAC]   a line; where its TFTP server is, and on a bridge, whose interface is
- *                                                  down when it is saved, the address that the copy has there
+ *     agent    croft-control 2 start HOST:PORT MAC N   a line; where its TFTP server is; on a bridge, whose interface is
+ *                                                  down when it is saved, the address that the copy has there, else "-";
+ *                                                  how many disks it is given
  *     worker   ?                                   one byte: the next is read at once, however slow the copy is
  *     agent    80 bytes: the time (struct timespec, little-endian) and 64 random bytes
  *     worker   32 bytes, drawn from /dev/urandom
@@ -66,15 +67,15 @@ export async function untilReady(
  */
 export async function startWorker(
   control: Duplex,
-  addresses: { tftp: string; mac?: string | undefined },
+  told: { tftp: string; mac?: string | undefined; disks?: number },
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<Buffer> {
   try {
     const deadline = performance.now() + timeoutSeconds * 1000;
     const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
-    const { tftp, mac } = addresses;
-    control.write(`croft-control 2 start ${tftp}${mac === undefined ? "" : ` ${mac}`}\n`);
+    const { tftp, mac = "-", disks = 0 } = told;
+    control.write(`croft-control 2 start ${tftp} ${mac} ${disks}\n`);
     const asked = await read(control, question.length, secondsLeft(), signal);
     if (asked.toString("latin1") !== question)
       throw new Failure("restore a machine", "its worker says something unknown on the control port");

@@ -9,6 +9,7 @@ import { agentOperation, type Result } from "../../manifests/result.ts";
 import { parseTask, type Task } from "../../manifests/task.ts";
 import type { PerformingContext } from "./context.ts";
 import { removeDirectories } from "../../os/files/directories.ts";
+import { clonesOf } from "../caches/lend.ts";
 import { keepEvidence } from "./evidence.ts";
 import { isFarmFault } from "../results/farm-fault.ts";
 import { agentResult } from "../results/result.ts";
@@ -29,7 +30,12 @@ export async function recover(context: PerformingContext): Promise<void> {
   await killStaleVirtualMachines(settings.runtime);
   await removeSuspension(settings.runtime);
   await decideUnfinished(context);
-  await removeDirectories(directories.bootstrap, directories.get, directories.put);
+  await removeDirectories(
+    directories.bootstrap,
+    directories.get,
+    directories.put,
+    clonesOf(context.settings),
+  );
   if (settings.fakeMachine !== undefined) return;
   await prepareHostNetwork(settings.network, settings.offset);
   const { toolchain, instance, machines: directory } = settings;

@@ -83,7 +83,7 @@ async function bootAndSave(
   const options: StartOptions = {
     ...startOptions(settings, machine),
     ...{ mac, directory: snapshot.path, network: connection.network },
-    ...{ memory: { mode: "save", ram }, log, signal },
+    ...{ memory: { mode: "save", ram }, places: settings.caches.length, log, signal },
     ...withoutUndefined({ user }),
   };
   const began = performance.now();

@@ -1,5 +1,6 @@
 /** The agent's options, each declared once: the command line, the configuration file, the help and the manual derive from this. */
 import { groupOf, type OptionDeclaration } from "../../os/command-line/options.ts";
+import { cacheOptions } from "./options/caches.ts";
 import { configurationOptions } from "./options/configuration.ts";
 import { controllerOptions } from "./options/controllers.ts";
 import { identityOptions } from "./options/identity.ts";
@@ -16,6 +17,7 @@ export const agentOptions: readonly OptionDeclaration[] = [
   ...groupOf("Toolchain and instance", identityOptions),
   ...groupOf("Places", placeOptions),
   ...groupOf("Machines", machineOptions),
+  ...groupOf("Caches", cacheOptions),
   ...groupOf("Controllers", controllerOptions),
   ...groupOf("Timeouts and retries", limitOptions),
   ...groupOf("Looking and testing", modeOptions),

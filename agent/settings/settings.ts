@@ -3,7 +3,9 @@ import { UsageFailure } from "../../os/failure.ts";
 import { parseListenAddress } from "../../os/network/listen-address.ts";
 import type { OptionValues } from "../../os/command-line/options.ts";
 import type { NetworkChoice } from "../../machines/network/host-network.ts";
+import { placesMaximum } from "../../machines/qemu/places.ts";
 import { defaultRuntime } from "../../machines/runtime-directory.ts";
+import { parseCache, type CacheSetting } from "./cache-setting.ts";
 import { parseController, type ControllerSetting } from "./controller-setting.ts";
 import type { EffectiveConfiguration } from "./effective-configuration.ts";
 
@@ -45,6 +47,11 @@ export interface Settings {
   /** Whether an idle instance may keep the machine that it used last restored. */
   ahead: "auto" | "off";
   uploadMaxBytes: number;
+  /** What builds are given clones of. */
+  caches: CacheSetting[];
+  cacheDirectory: string;
+  /** For all of them together. */
+  cacheMaxBytes: number;
   authKey: string | undefined;
   /** The external program that signs; undefined: in process. */
   openssl: { program: string; options: string[] } | undefined;
@@ -75,7 +82,7 @@ export interface Settings {
 export const offsetMaximum = 9899;
 
 /** `T-I`, the name of this instance in directories and locks. */
-export function instanceName(settings: Settings): string {
+export function instanceName(settings: Pick<Settings, "toolchain" | "instance">): string {
   return `${settings.toolchain.name}-${settings.instance}`;
 }
 
@@ -93,6 +100,9 @@ export function settingsOf(
     throw fail("--openssl needs a key to sign with (--auth-key)");
   if (!settings.openssl && (values["openssl-option"] as string[]).length > 0)
     throw fail("--openssl-option is for the program given with --openssl, and there is none");
+  const names = settings.caches.map(({ name }) => name);
+  if (names.length > placesMaximum) throw fail(`there are more than ${placesMaximum} caches`);
+  if (new Set(names).size < names.length) throw fail("two caches have the same name");
   const idle = values["print-config"] === true || settings.dump === "machines";
   if (needsControllers && controllers.length === 0 && !idle && settings.fakeRequest === undefined)
     throw fail("no controller URL", [
@@ -145,6 +155,9 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     warm: !flag("no-warm"),
     ahead: text("ahead") as Settings["ahead"],
     uploadMaxBytes: number("upload-max"),
+    caches: (values["caches"] as string[]).map(parseCache),
+    cacheDirectory: text("cache-directory"),
+    cacheMaxBytes: number("cache-max"),
     authKey: maybe("auth-key"),
     openssl:
       openssl === undefined ? undefined : { program: openssl, options: values["openssl-option"] as string[] },

@@ -52,6 +52,7 @@ export function belongingOf(settings: Settings, { paths, bootstrapped }: WarmSub
     resources: [
       `${settings.cpus} processors, ${ramFor(settings.ramKiB, bootstrapped.machine)} KiB`,
       ...(settings.network.kind === "bridge" ? ["on a bridge"] : []),
+      ...(settings.caches.length > 0 ? [`${settings.caches.length} caches`] : []),
     ].join(", "),
   };
 }

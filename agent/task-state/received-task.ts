@@ -21,6 +21,10 @@ export interface ReceivedTask {
   timeoutSeconds?: number;
   /** False: a machine that this build fails is not held for the operator. Absent: it is. */
   mayHold?: false;
+  /** The controller knows where its source came from: what it leaves in caches may be given to others of its repository. */
+  isTrusted?: true;
+  /** The build has secrets: its caches are apart. */
+  hasSecrets?: true;
   /** URL that takes signs of life; absent if the controller wants none. */
   aliveUrl?: string;
   /** URL that takes the live log; absent if the controller takes none. */

@@ -8,6 +8,7 @@ import { diskArguments } from "./disks.ts";
 import { escape, type InheritedFiles } from "./inherited-files.ts";
 import { controlArguments, memoryArguments } from "./memory.ts";
 import { networkArguments, substituteOptions } from "./network.ts";
+import { placeArguments } from "./places.ts";
 import type { SocketDirectory } from "./socket-directory.ts";
 import { launcher } from "./user.ts";
 
@@ -45,7 +46,7 @@ export function commandLine(
   const boot = bootArguments(options, files, sockets);
   const replaced =
     own.length === 0
-      ? [...network.device(files), ...diskArguments(options, files)]
+      ? [...network.device(files), ...diskArguments(options, files), ...placeArguments(options, files)]
       : substituteOptions(own, options.mac, network.interfaceName, options.name);
   const memory = memoryArguments(options, files);
   files.mark(resolve(options.runtimeDirectory));

@@ -12,6 +12,7 @@ import { InheritedFiles } from "./inherited-files.ts";
 import { lendSnapshot } from "./lent-snapshot.ts";
 import { QemuMachine } from "./machine.ts";
 import { differenceOf, proceedRestored, restoreDevices, saveDevices, visibleOptions } from "./memory.ts";
+import { openLater, plugDisks } from "./places.ts";
 import { QmpClient } from "./qmp.ts";
 import {
   consoleFileName,
@@ -49,6 +50,7 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
   undo.defer(takeBack);
   const { memory } = options;
   const saved = memory?.mode === "restore" ? files.open(memory.device) : undefined;
+  const later = openLater(options, files);
   const argv = commandLine(options, files, sockets);
   checkSaved(options, argv);
   options.log.debug({ argv }, "starting QEMU");
@@ -80,7 +82,7 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
   options.onAnswer?.(performance.now() - began);
   await moveOperatorSocket(machine, sockets, options);
   if (options.publicScreen) await machine.setScreenPassword(options.publicScreen.password);
-  if (control) machine.warm = await warmParts({ machine, qmp, control, sockets, argv, options });
+  if (control) machine.warm = await warmParts({ machine, qmp, control, sockets, argv, later, options });
   if (saved !== undefined) await unlessAborted(restoreDevices(qmp, machine.migration, saved), options.signal);
   undo.move();
   return machine;
@@ -99,10 +101,20 @@ interface Warming {
   control: Duplex;
   sockets: SocketDirectory;
   argv: readonly string[];
+  /** QEMU's names of the disks that it gets later. */
+  later: readonly string[];
   options: StartOptions;
 }
 
-async function warmParts({ machine, qmp, control, sockets, argv, options }: Warming): Promise<WarmMachine> {
+async function warmParts({
+  machine,
+  qmp,
+  control,
+  sockets,
+  argv,
+  later,
+  options,
+}: Warming): Promise<WarmMachine> {
   const { memory, name, log } = options;
   control.on("error", (error) => log.debug({ reason: reasonOf(error) }, "QEMU stream ends"));
   const { qemu, package: build } = (await qmp.execute("query-version")) as {
@@ -120,7 +132,9 @@ async function warmParts({ machine, qmp, control, sockets, argv, options }: Warm
     await machine.forceDown(); // by its own command: it writes what it has of its disks
   };
   const proceed = () => attempt(`restore machine '${name}'`, proceedRestored(qmp));
-  return { control, options: visibleOptions(argv), version, proceed, save };
+  const plug = () =>
+    attempt(`give machine '${name}' its disks`, plugDisks(qmp, options.extraDisks ?? [], later));
+  return { control, options: visibleOptions(argv), version, plug, proceed, save };
 }
 
 /** For the successor of an agent that crashes, and for operators. */

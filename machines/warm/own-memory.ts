@@ -11,13 +11,10 @@
  * A clone that somebody has written is thrown away: its times tell.
  */
 import { closeSync, constants, fchmodSync, openSync, unlinkSync } from "node:fs";
-import { copyFile } from "node:fs/promises";
 import { attempt } from "../../os/failure.ts";
+import { cloneInto } from "../../os/files/clone.ts";
 import { randomTail } from "../../os/files/random-tail.ts";
-import { run } from "../../os/run.ts";
 import { fileIdentity } from "./state.ts";
-
-const copyTimeoutSeconds = 600;
 
 export class OwnMemory implements Disposable {
   #clone: { of: string; descriptor: number; identity: string } | undefined;
@@ -51,17 +48,11 @@ async function cloneWithoutName(file: string, name: string): Promise<number> {
   const descriptor = openSync(name, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     unlinkSync(name);
-    const clone = `/proc/${process.pid}/fd/${descriptor}`;
-    await copyFile(file, clone, constants.COPYFILE_FICLONE_FORCE).catch(() => copySparsely(file, clone));
+    await cloneInto(descriptor, file);
     fchmodSync(descriptor, 0o666);
     return descriptor;
   } catch (error) {
     closeSync(descriptor);
     throw error;
   }
-}
-
-/** Node.js would write the holes. */
-async function copySparsely(from: string, to: string): Promise<void> {
-  await run(["cp", "--sparse=always", "--", from, to], { timeoutSeconds: copyTimeoutSeconds });
 }

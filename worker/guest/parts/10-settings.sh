@@ -39,7 +39,7 @@ chunk_blocks=$((half_blocks > 1024 ? half_blocks / 16 + 1 : 64)) # of 64 KiB; at
 tools=/run/croft-tools
 PATH=$PATH:$tools
 for tool in awk cat chmod cp cut date dd find grep gzip head mkdir mount mv nproc readlink rm sed setsid sha256sum \
-  sleep sort sync tail tar tee timeout tr uname unshare wc; do
+  sleep sort sync tail tar tee timeout tr umount uname unshare wc; do
   command -v "$tool" > /dev/null 2>&1 ||
     { busybox mkdir -p "$tools" && busybox ln -sf "$(command -v busybox)" "$tools/$tool"; }
 done

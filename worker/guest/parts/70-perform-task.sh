@@ -87,6 +87,7 @@ perform_task() {
   esac
   if [ -e "$work" ] || [ -L "$work" ]; then rm -rf "$work"; fi
   mkdir -p "$upload" "$build" || fail "cannot make the directory $work"
+  mount_caches "${control_disks:-0}"
 
   perform fetch
   note_checksums $?

@@ -14,14 +14,14 @@ await_start() {
   fi
   leave_network
   echo "croft-control 2 ready" >&8
-  read -r control_word control_version control_verb control_address control_mac <&8
+  read -r control_word control_version control_verb control_address control_mac control_disks <&8
   [ "$control_word $control_version $control_verb" = "croft-control 2 start" ] || fail "the agent says '$control_word $control_version'"
   # Nothing comes before this: no name is made, and nothing is sent, with the randomness and the time of the others.
   "$state/waken" <&8 >&8 || fail "cannot set the clock and the random seed"
   exec 8>&-
   : > "$state/waken"
   is_ours || renew_boot_id
-  [ -z "$control_mac" ] || join_network "$control_mac"
+  [ "$control_mac" = - ] || join_network "$control_mac"
 }
 
 # Whether the kernel sees by itself that the machine is a copy, and draws other random numbers, before anything runs. QEMU has

@@ -46,6 +46,7 @@ do_task() {
     add_operation worker abnormal < "$state/failure"
   fi
   rm -f "$state/ballast"
+  unmount_caches
   upload
   heading "sending the result"
   send_result || return
