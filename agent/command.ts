@@ -4,6 +4,7 @@ import { makeLog } from "../os/log.ts";
 import type { Example } from "../os/manual/page.ts";
 import { addOptions, givenValues } from "../os/command-line/options.ts";
 import { packageVersion } from "../os/files/package.ts";
+import { cacheCommand } from "./cache-command.ts";
 import { controllersArgument } from "./settings/controller-setting.ts";
 import { effectiveConfiguration } from "./settings/effective-configuration.ts";
 import { agentExamples } from "./settings/examples.ts";
@@ -25,6 +26,7 @@ export function agentCommand(): Command {
   command
     .enablePositionalOptions()
     .helpCommand(false)
+    .addCommand(cacheCommand())
     .addCommand(installCommand())
     .addCommand(rejectedCommand());
   command.addHelpText("after", `\nExamples:\n${agentExamples.map(example).join("\n")}`);

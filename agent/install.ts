@@ -110,8 +110,8 @@ function readSettings({ file, controllers }: Wanted): Settings {
 }
 
 /** Directories outside of those that systemd makes. */
-function placesOf({ machines, tftp, spool }: Settings): string[] {
-  return [machines, tftp, spool];
+function placesOf({ machines, tftp, spool, caches, cacheDirectory }: Settings): string[] {
+  return [machines, tftp, spool, ...(caches.length > 0 ? [cacheDirectory] : [])];
 }
 
 function unitChanges(settings: Settings, file: string): UnitChanges {

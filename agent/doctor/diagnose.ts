@@ -1,4 +1,5 @@
 import type { Settings } from "../settings/settings.ts";
+import { cacheChecks } from "./caches.ts";
 import { runChecks, type Check } from "./check.ts";
 import { clockChecks } from "./clock.ts";
 import { controllerChecks } from "./controllers.ts";
@@ -18,6 +19,7 @@ const allChecks: readonly Check[] = [
   ...virtualizationChecks,
   ...storageChecks,
   ...warmChecks,
+  ...cacheChecks,
   ...directoryChecks,
   ...privacyChecks,
   ...networkChecks,

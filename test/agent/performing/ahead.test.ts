@@ -32,7 +32,8 @@ async function beginsWhenTold(machine: MachineDouble): Promise<void> {
     told.resolve();
   };
   const save = () => Promise.reject(new Error("it is not saved"));
-  machine.warm = { control, options: [], version: "7", proceed, save };
+  const plug = async () => void machine.calls.push("plug");
+  machine.warm = { control, options: [], version: "7", plug, proceed, save };
   await told.promise;
   const answers = ["?", randomBytes(32)];
   await new Promise<void>((resolve) => {

@@ -6,7 +6,9 @@ caches=/var/cache/croft
 
 # Mounts them, and tells the build where. $1: how many there are to come, in a machine that was restored; else those are there.
 mount_caches() {
-  for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  read_uptime
+  patience=$((uptime + 10))
+  while :; do
     found=
     for serial in /sys/block/vd*/serial; do
       [ -r "$serial" ] || continue
@@ -16,7 +18,8 @@ mount_caches() {
     done
     # shellcheck disable=SC2086
     set -- "$1" $found
-    [ $# -le "$1" ] || break
+    read_uptime
+    if [ $# -gt "$1" ] || [ "$uptime" -ge "$patience" ]; then break; fi
     sleep 0.2 2> /dev/null || sleep 1
   done
   shift

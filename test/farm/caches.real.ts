@@ -1,0 +1,75 @@
+/** Caches of builds, with real guests; that the controller trusts a build is said by what stands between it and the agent. */
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { packSource, script } from "../worker/sources.ts";
+
+/** Passes requests for tasks on, and says of some tasks that they are trusted. */
+export async function trusting(url: string, isTrusted: () => boolean): Promise<AsyncDisposable & { url: string }> {
+  const { host } = new URL(url);
+  const server = createServer((asked, answer) => {
+    const { method, headers } = asked;
+    const passed = request(url + asked.url!, { method: method!, headers: { ...headers, host } }, (got) => {
+      const trust = isTrusted() ? { "croft-trust": "yes" } : {};
+      answer.writeHead(got.statusCode!, { ...got.headers, ...trust });
+      got.pipe(answer);
+    });
+    passed.on("error", () => answer.destroy());
+    asked.pipe(passed);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+const look = 'echo "found $(cat "$CROFT_CACHE_THINGS/word" 2> /dev/null)"';
+const hostile = [
+  'echo evil > "$CROFT_CACHE_THINGS/word"; sync',
+  "for disk in /sys/block/vd*; do case $(cat $disk/serial) in croft-*) evil=/dev/${disk##*/} ;; esac; done",
+  "dd if=/dev/zero of=$evil bs=65536 count=64",
+];
+
+async function found(farm: Farm, version: string): Promise<string | undefined> {
+  const id = await farm.submit({ name: "hello", version });
+  const { status } = await farm.ended(id);
+  const log = await farm.log(id);
+  assert.equal(status, "success", `${log}\n${await farm.agentTail()}`);
+  return /^found (.*)$/m.exec(log)?.[1];
+}
+
+test("what a trusted build leaves, the next ones find, restored or booted; what a hostile one does to it, nobody", async () => {
+  await using farm = await startFarm({ machine: "minimal", from: "copied", warm: true, ramKiB: 262144 });
+  let isTrusted = true;
+  await using proxy = await trusting(farm.url, () => isTrusted);
+  farm.agentUrl = proxy.url;
+  const sources: Record<string, string[]> = {
+    "1.0": [look, 'echo good > "$CROFT_CACHE_THINGS/word"'],
+    "1.1": [look, ...hostile],
+    "1.2": [look],
+  };
+  for (const [version, lines] of Object.entries(sources))
+    await packSource(farm.sources, { ".croft/update": script(...lines) }, `hello-${version}.tar.gz`);
+  const directory = join(farm.directory, "caches");
+  const options = ["--caches", "things=64MiB", "--cache-directory", directory];
+  await farm.startAgent(options);
+  assert.equal(await found(farm, "1.0"), "");
+  isTrusted = false;
+  assert.equal(await found(farm, "1.1"), "good");
+  assert.equal(await found(farm, "1.2"), "good");
+  await farm.stopAgent();
+  const agentLog = readFileSync(farm.agentLog, "utf8");
+  assert.equal(agentLog.split("machine restored").length - 1, 3, agentLog);
+  assert.deepEqual(readdirSync(join(directory, ".clones")), []);
+  await farm.startAgent([...options, "--no-warm"]);
+  assert.equal(await found(farm, "1.2"), "good");
+});
