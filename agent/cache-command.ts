@@ -2,7 +2,12 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { makeCommand } from "../os/command-line/command.ts";
-import { addOptions, givenValues, type OptionDeclaration, type OptionValues } from "../os/command-line/options.ts";
+import {
+  addOptions,
+  givenValues,
+  type OptionDeclaration,
+  type OptionValues,
+} from "../os/command-line/options.ts";
 import { UsageFailure } from "../os/failure.ts";
 import { withoutSecrets } from "../os/network/url.ts";
 import { formatDuration } from "../os/text/duration.ts";

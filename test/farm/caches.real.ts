@@ -9,7 +9,10 @@ import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 /** Passes requests for tasks on, and says of some tasks that they are trusted. */
-export async function trusting(url: string, isTrusted: () => boolean): Promise<AsyncDisposable & { url: string }> {
+export async function trusting(
+  url: string,
+  isTrusted: () => boolean,
+): Promise<AsyncDisposable & { url: string }> {
   const { host } = new URL(url);
   const server = createServer((asked, answer) => {
     const { method, headers } = asked;
