@@ -1,18 +1,17 @@
 /** Caches of builds, with real guests; that the controller trusts a build is said by what stands between it and the agent. */
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { patienceMs } from "../fixtures/patience.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 /** Passes requests for tasks on, and says of some tasks that they are trusted. */
-export async function trusting(
-  url: string,
-  isTrusted: () => boolean,
-): Promise<AsyncDisposable & { url: string }> {
+async function trusting(url: string, isTrusted: () => boolean): Promise<AsyncDisposable & { url: string }> {
   const { host } = new URL(url);
   const server = createServer((asked, answer) => {
     const { method, headers } = asked;
@@ -50,7 +49,17 @@ async function found(farm: Farm, version: string): Promise<string | undefined> {
   return /^found (.*)$/m.exec(log)?.[1];
 }
 
-test("what a trusted build leaves, the next ones find, restored or booted; what a hostile one does to it, nobody", async () => {
+async function untilLogged(farm: Farm, text: string): Promise<void> {
+  for (
+    const deadline = performance.now() + patienceMs;
+    !readFileSync(farm.agentLog, "utf8").includes(text);
+  ) {
+    if (performance.now() > deadline) throw new Error(`no '${text}' in:\n${await farm.agentTail()}`);
+    await delay(50);
+  }
+}
+
+test("what a trusted build leaves, the next ones find, booted or restored; what a hostile one does to it, nobody", async () => {
   await using farm = await startFarm({ machine: "minimal", from: "copied", warm: true, ramKiB: 262144 });
   let isTrusted = true;
   await using proxy = await trusting(farm.url, () => isTrusted);
@@ -63,16 +72,14 @@ test("what a trusted build leaves, the next ones find, restored or booted; what 
   for (const [version, lines] of Object.entries(sources))
     await packSource(farm.sources, { ".croft/update": script(...lines) }, `hello-${version}.tar.gz`);
   const directory = join(farm.directory, "caches");
-  const options = ["--caches", "things=64MiB", "--cache-directory", directory];
-  await farm.startAgent(options);
+  await farm.startAgent(["--caches", "things=64MiB", "--cache-directory", directory]);
   assert.equal(await found(farm, "1.0"), "");
   isTrusted = false;
+  await untilLogged(farm, "machine saved");
   assert.equal(await found(farm, "1.1"), "good");
   assert.equal(await found(farm, "1.2"), "good");
   await farm.stopAgent();
   const agentLog = readFileSync(farm.agentLog, "utf8");
-  assert.equal(agentLog.split("machine restored").length - 1, 3, agentLog);
-  assert.deepEqual(readdirSync(join(directory, ".clones")), []);
-  await farm.startAgent([...options, "--no-warm"]);
-  assert.equal(await found(farm, "1.2"), "good");
+  assert.equal(agentLog.split("machine restored").length - 1, 2, agentLog);
+  assert.equal(existsSync(join(directory, ".clones", "default-1")), false);
 });

@@ -104,6 +104,8 @@ describe("the installed package", () => {
       await newcomer.types(`croft agent rejected list --spool ${at("spool")}`),
       /^(nothing is kept aside$|ENTRY )/m,
     );
+    const caches = await newcomer.types(`croft agent cache list --cache-directory ${at("caches")}`);
+    assert.match(caches, /^there are no caches$/m);
     await newcomer.types(`croft machine remove small ${machines}`);
     assert.ok(!(await readdir(at("machines"), { recursive: true })).some((name) => name.includes("small")));
   });

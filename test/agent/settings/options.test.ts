@@ -72,10 +72,18 @@ const expected: Record<string, Expected> = {
     ...{ good: ["auto", "btrfs", "directory"], bad: ["", "zfs"] },
   },
   caches: {
-    ...{ setting: (s) => s.caches, byDefault: [] },
-    ...{ good: ["ccache", "a-1=16MiB", "m=2TiB:/srv/x"], bad: ["", "A", "a=1", "a=1MiB", "a=2GiB:x", "abcdefghijklmno"] },
+    setting: (s) =>
+      s.caches.map(({ name, bytes, from }) => `${name}=${bytes / 2 ** 20}MiB${from ? `:${from}` : ""}`),
+    byDefault: [],
+    good: ["a-1=16MiB", "m=2048MiB:/srv/x"],
+    bad: ["", "A", "a=1", "a=1MiB", "a=2GiB:x", "abcdefghijklmno"],
   },
-  "cache-directory": { setting: (s) => s.cacheDirectory, byDefault: "/build/caches", good: ["/x"], bad: [""] },
+  "cache-directory": {
+    setting: (s) => s.cacheDirectory,
+    byDefault: "/build/caches",
+    good: ["/x"],
+    bad: [""],
+  },
   "cache-max": { setting: (s) => s.cacheMaxBytes, byDefault: 20 * 2 ** 30, good: ["1"], bad: ["0", "x"] },
   tftp: { setting: (s) => s.tftp, byDefault: "/build/tftp", good: ["/x"], bad: [""] },
   "tftp-port": { setting: (s) => s.tftpPort, byDefault: 23401, ...numbers(1024, 55000) },
