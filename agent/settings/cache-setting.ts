@@ -21,7 +21,7 @@ const nameMaximum = 14;
 /** Says what is wrong with a cache as an option has it, or undefined. */
 export function checkCache(text: string): string | undefined {
   const read = readCache(text);
-  return "error" in read ? `'${text}': ${read.error}` : undefined;
+  return "error" in read ? read.error : undefined;
 }
 
 /** @throws {UsageFailure} for one that is not as {@link checkCache} wants it. */
@@ -34,8 +34,8 @@ export function parseCache(text: string): CacheSetting {
 function readCache(text: string): CacheSetting | { error: string } {
   const [, name, size, unit, from] = pattern.exec(text) ?? [];
   if (name === undefined) return { error: "expected NAME, NAME=SIZE or NAME=SIZE:DIR, as in ccache=4GiB" };
-  if (name.length > nameMaximum) return { error: `its name must not have more than ${nameMaximum} letters` };
+  if (name.length > nameMaximum) return { error: `expected a name of at most ${nameMaximum} characters` };
   const bytes = size === undefined ? bytesByDefault : Number(size) * units[unit!]!;
-  if (bytes < bytesMinimum) return { error: "it must have at least 16MiB" };
+  if (bytes < bytesMinimum) return { error: "expected a size of at least 16MiB" };
   return { name, bytes, ...(from === undefined ? {} : { from }) };
 }

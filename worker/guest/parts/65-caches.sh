@@ -28,10 +28,10 @@ mount_caches() {
 
 # Mounts the disk $1 (in /sys/block) as the cache $2.
 mount_cache() {
-  mkdir -p "$caches/$2" && mount -t ext4 -o noatime,nosuid,nodev "/dev/${1##*/}" "$caches/$2" || {
+  if ! mkdir -p "$caches/$2" || ! mount -t ext4 -o noatime,nosuid,nodev "/dev/${1##*/}" "$caches/$2"; then
     say "the cache $2 cannot be mounted: the build goes without it"
     return
-  }
+  fi
   case $2 in
     ccache)
       read_line "$1/size"
