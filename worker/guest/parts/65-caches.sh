@@ -36,14 +36,14 @@ mount_cache() {
     ccache)
       read_line "$1/size"
       # Of what its disk has, in blocks of 512 bytes: with no more room it could not clear away.
-      export CCACHE_DIR="$caches/ccache" CCACHE_MAXSIZE="$((first_line / 2048 * 4 / 5))M"
+      export CCACHE_DIR="$caches/ccache" CCACHE_MAXSIZE="$((first_line * 4 / 10240))M"
       for directory in /usr/lib/ccache /usr/lib64/ccache /usr/lib/ccache/bin; do
         [ ! -e "$directory/cc" ] || PATH=$directory:$PATH
       done
       ;;
     sccache)
       read_line "$1/size"
-      export SCCACHE_DIR="$caches/sccache" SCCACHE_CACHE_SIZE="$((first_line / 2048 * 4 / 5))M"
+      export SCCACHE_DIR="$caches/sccache" SCCACHE_CACHE_SIZE="$((first_line * 4 / 10240))M"
       ;;
   esac
   name=$(printf %s "$2" | tr a-z- A-Z_)
