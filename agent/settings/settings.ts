@@ -156,8 +156,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     ahead: text("ahead") as Settings["ahead"],
     uploadMaxBytes: number("upload-max"),
     caches: (values["caches"] as string[]).map(parseCache),
-    cacheDirectory: text("cache-directory"),
-    cacheMaxBytes: number("cache-max"),
+    ...{ cacheDirectory: text("cache-directory"), cacheMaxBytes: number("cache-max") },
     authKey: maybe("auth-key"),
     openssl:
       openssl === undefined ? undefined : { program: openssl, options: values["openssl-option"] as string[] },
