@@ -20,14 +20,17 @@ import { agentOperation, refusedHere } from "../manifests/result.ts";
 import { parseTask, type Task } from "../manifests/task.ts";
 import type { Backoff } from "../os/backoff.ts";
 import type { TaskMachine } from "./performing/build.ts";
+import { shareRam } from "./settings/auxiliary.ts";
 import { isToBeSaved, type WarmSubject } from "./settings/warm.ts";
 import { acquireMachine, type Abandoned, type Acquired } from "./asking/acquire-machine.ts";
 import type { Context } from "./context.ts";
 import { loadOf } from "./asking/interrupter.ts";
+import { GroupLock } from "./asking/group-lock.ts";
 import { MachineWatch } from "./asking/machine-watch.ts";
 import { copiesOf } from "./instance-lock.ts";
-import { machinesFor, taskRequest, type Offered } from "./asking/offer.ts";
+import { isAuxiliary, machinesFor, taskRequest, type Offered } from "./asking/offer.ts";
 import type { Refusal, Refusals } from "./asking/polling.ts";
+import { auxiliariesOf, takeAuxiliaries, type TakenMachine } from "./asking/take-auxiliaries.ts";
 import { resultRequest } from "./results/record-result.ts";
 import { agentResult } from "./results/result.ts";
 import { assignmentOf } from "./task-state/assignment.ts";
@@ -136,7 +139,7 @@ export async function nextWork(
       machines: free.map(({ manifest }) => manifest),
       [Symbol.asyncDispose]: nothing,
     };
-  const refusals = new RefusedTasks(context.spool);
+  const refusals = new RefusedTasks(context.spool, settings.ramKiB);
   const given = await receive(context, { enumeration, free, refusals }, backoffs.interruption, signals);
   if (given === undefined) {
     signals.drain.throwIfAborted();
@@ -158,11 +161,20 @@ export async function nextWork(
   context.signs.show({ session: received.response.session, aliveUrl: received.aliveUrl }, "building");
   if (signal.aborted) return abandoned(received, { status: "interrupt", reason: "the agent was stopped" });
   if (settings.dump === "task") return { kind: "dump", task: received.task, [Symbol.asyncDispose]: nothing };
+  const group = takeAuxiliaries(received.task, {
+    ...{ toolchainLock, enumeration, copies: enumerationContext.copies, ramKiB: settings.ramKiB },
+    auxiliaryRamKiB: refusals.auxiliaryRamKiB,
+  });
+  if (!Array.isArray(group)) return abandoned(received, { status: "interrupt", reason: group.reason });
+  using onFailure = new DisposableStack();
+  for (const { lock } of group) onFailure.use(lock);
   const acquired = await acquireMachine({
     ...{ context, enumerationContext, toolchainLock, enumeration, ...given, signal },
     interruptionBackoff: backoffs.interruption,
   });
-  return begin(received, acquired, toolchainLock, signals);
+  const work = begin(received, acquired, group, toolchainLock, signals);
+  if (work.kind === "task") onFailure.move();
+  return work;
 }
 
 function isUnsaved({ settings }: RoundContext, { paths, manifest }: LockedMachine): boolean {
@@ -216,12 +228,16 @@ function holding(
 function begin(
   received: ReceivedTask,
   acquired: Acquired | Abandoned,
+  group: readonly TakenMachine[],
   toolchainLock: ToolchainLock,
   signals: SignalWatch,
 ): Work {
   if ("status" in acquired) return abandoned(received, acquired);
   const begun = acquired.begun ? { begun: acquired.begun } : {};
-  const { paths, manifest: bootstrapped, lock } = acquired.machine;
+  const { paths, manifest: bootstrapped, lock: own } = acquired.machine;
+  const isAlone = group.length === 0;
+  const lock = isAlone ? own : new GroupLock(own, group.map((each) => each.lock));
+  const more = isAlone ? {} : { group: { machines: group, lock: own } };
   try {
     lock.write(toolchainLock, received.controller.priority);
   } catch (error) {
@@ -233,7 +249,7 @@ function begin(
   // Whoever sees the priority that was just written may interrupt; nobody can before the toolchain lock is released.
   const interruption = signals.armInterruption();
   return {
-    ...{ kind: "task", received, machine: { paths, bootstrapped, lock }, interruption, ...begun },
+    ...{ kind: "task", received, machine: { paths, bootstrapped, lock, ...more }, interruption, ...begun },
     [Symbol.asyncDispose]: async () => {
       using _lock = lock;
       using _interruption = interruption;
@@ -291,7 +307,10 @@ async function receive(
 ): Promise<Given | undefined> {
   const { settings, polling, status } = context;
   const load = loadOf(enumeration, settings.instanceMax);
-  if (settings.fakeRequest !== undefined) return given(fakeReceived(settings.fakeRequest), free);
+  if (settings.fakeRequest !== undefined) {
+    refusals.auxiliaryRamKiB = taskRequest(context, free).auxiliaryRamKiB ?? 0;
+    return given(fakeReceived(settings.fakeRequest), free);
+  }
   status.set("polling", isFull(load) ? { reason: "asking for tasks of higher priority" } : {});
   using _asking = context.phases.time("request");
   const received = await polling.ask(
@@ -299,7 +318,9 @@ async function receive(
       if (drain.aborted) return undefined;
       const mayInterrupt = interruptionBackoff.remainingSeconds(controller.url) === 0;
       refusals.offered = machinesFor(context, controller, free, load, mayInterrupt);
-      return refusals.offered && taskRequest(context, refusals.offered);
+      const request = refusals.offered && taskRequest(context, refusals.offered);
+      refusals.auxiliaryRamKiB = request?.auxiliaryRamKiB ?? 0;
+      return request;
     },
     stop,
     refusals,
@@ -311,14 +332,29 @@ async function receive(
 class RefusedTasks implements Refusals {
   /** What the controller that is being asked has been offered. */
   offered: Offered | undefined;
+  /** What it was told about memory for auxiliary machines. */
+  auxiliaryRamKiB = 0;
   count = 0;
   readonly #spool: RoundContext["spool"];
+  readonly #ramKiB: number;
 
-  constructor(spool: RoundContext["spool"]) {
+  constructor(spool: RoundContext["spool"], ramKiB: number) {
     this.#spool = spool;
+    this.#ramKiB = ramKiB;
   }
 
   reasonFor(task: Task): string | undefined {
+    return this.#tooLarge(task) ?? this.#unknown(task);
+  }
+
+  #tooLarge(task: Task): string | undefined {
+    const free = (this.offered ?? []).filter((machine) => machine.state === "locked");
+    const needs = auxiliariesOf(task, free).map(({ machine }) => machine.manifest.machine);
+    if (shareRam(this.auxiliaryRamKiB, this.#ramKiB, needs)) return undefined;
+    return `its auxiliary machines need more memory than this host has for them (${this.auxiliaryRamKiB} KiB)`;
+  }
+
+  #unknown(task: Task): string | undefined {
     const machine = this.offered?.find(({ paths }) => paths.name === task.machine);
     const isOurs = machine?.state === "locked" && machine.manifest.bootstrap.versions["croft"] !== undefined;
     const others = [...task.tests, ...task.examples, ...task.benchmarks];
@@ -339,7 +375,9 @@ class RefusedTasks implements Refusals {
 
 function given(received: ReceivedTask, offered: Offered): Given {
   const { name, machine: wanted } = received.task;
-  const machine = offered.find(({ paths }) => paths.name === wanted);
+  const machine = offered.find(
+    (each) => each.paths.name === wanted && !(each.state === "locked" && isAuxiliary(each.manifest.machine)),
+  );
   if (machine) return { received, machine };
   throw new Failure(`perform task '${name}'`, `there is no machine '${wanted}'`);
 }

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { chmod, mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { writeDurably } from "../os/files/durable.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../os/failure.ts";
 
@@ -29,12 +29,27 @@ export async function makeRuntimeDirectory(path: string): Promise<void> {
   await attempt(`make the directory '${path}'`, make);
 }
 
+/** The runtime directory of an auxiliary machine, beside that of its instance. */
+export function auxiliaryRuntime(runtimeDirectory: string, number: number): string {
+  return `${runtimeDirectory}.a${number}`;
+}
+
+/** Runtime directories of auxiliary machines that are there, of an instance. */
+export function auxiliaryRuntimes(runtimeDirectory: string): string[] {
+  const [root, name] = [dirname(runtimeDirectory), basename(runtimeDirectory)];
+  return listInstances(root)
+    .filter((other) => other.startsWith(`${name}.a`))
+    .map((other) => join(root, other));
+}
+
 /** A machine that is held for the operator: suspended when it is held first. */
 export interface Suspension {
   /** Name of the machine. */
   machine: string;
   toolchain: string;
   instance: number;
+  /** Name of its runtime directory; absent from the note of an older agent: the instance's. */
+  directory?: string;
   /** The agent's process, which holds the machine's lock. */
   pid: number;
   reason: string;
@@ -76,14 +91,14 @@ export function listSuspensions(root: string): Suspension[] {
 }
 
 /**
- * Lists the instances that have a runtime directory, `<T>-<I>`.
+ * Lists the instances that have a runtime directory, `<T>-<I>`, and their auxiliary machines, `<T>-<I>.a<number>`.
  *
  * @throws {Failure} if the root cannot be read; one that is not there has no instances.
  */
 export function listInstances(root: string): string[] {
   try {
     return readdirSync(root, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && /-\d{1,2}$/.test(entry.name))
+      .filter((entry) => entry.isDirectory() && /-\d{1,2}(\.a[1-9])?$/.test(entry.name))
       .map((entry) => entry.name)
       .sort();
   } catch (error) {

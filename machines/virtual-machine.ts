@@ -118,6 +118,16 @@ export type MachineNetwork =
   /** A tap interface, which the caller has made and attached to a bridge, and removes after the machine's end. */
   | { kind: "bridge"; interfaceName: string; tftpAddress: string; tftpPort: number };
 
+/** A second network device, in a network that only the machines of one group are in. */
+export interface GroupPort {
+  /** Of that device; six hexadecimal pairs with colons. */
+  mac: string;
+  /** The machine's IPv4 address there, with the length of the network's prefix: `198.18.0.2/24`. */
+  address: string;
+  /** Gets the host's end of the cable, once for each start of the machine; destroyed with the machine. */
+  connect: (stream: Duplex) => void;
+}
+
 /** A machine's screen and keyboard for people on other hosts: VNC on TCP port 5900 + `display`. */
 export interface PublicScreen {
   display: number;
@@ -154,6 +164,8 @@ export interface StartOptions {
   /** Whom the hypervisor runs as, instead of the agent's user. */
   user?: MachineUser;
   network: MachineNetwork;
+  /** For a machine that is in a group. */
+  group?: GroupPort;
   cpus: number;
   ramKiB: number;
   accel: "auto" | "kvm" | "tcg";

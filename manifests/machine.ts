@@ -117,3 +117,8 @@ export function machineEntries(machine: Machine): Entry[] {
     ["changes", machine.changes],
   ];
 }
+
+/** Whether an auxiliary machine may have a name: it is offered to controllers that read it as `<system>-<service>`. */
+export function isAuxiliaryName(name: string): boolean {
+  return name.includes("-");
+}

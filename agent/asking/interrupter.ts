@@ -37,11 +37,16 @@ export interface HeldTask extends RunningTask {
 export function loadOf(enumeration: Enumeration, instanceMax: number): Load<HeldTask> {
   const running: HeldTask[] = [];
   for (const machine of enumeration.machines) {
-    if (machine.state !== "held") continue;
+    if (machine.state !== "held" || isOfGroup(machine)) continue;
     const { pid, priority } = machine.holder;
     if (pid !== undefined && priority !== undefined) running.push({ machine, pid, priority });
   }
   return { instanceMax, held: enumeration.heldCount, running };
+}
+
+/** An auxiliary machine is no task: its holder performs the one of its build machine, and gives back all of them with that. */
+function isOfGroup({ manifest }: HeldMachine): boolean {
+  return manifest?.role === "auxiliary";
 }
 
 /** What others do now, and the machines among theirs that have become free; disposing releases these. */
@@ -68,7 +73,7 @@ export function lookAgain(
     if (found instanceof MachineLock) free.set(machine, found);
     if (found === "gone" || found instanceof MachineLock) continue;
     holders.push(found);
-    if (found.pid !== undefined && found.priority !== undefined)
+    if (found.pid !== undefined && found.priority !== undefined && !isOfGroup(machine))
       running.push({ machine, pid: found.pid, priority: found.priority });
   }
   const resources = onFailure.move();

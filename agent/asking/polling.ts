@@ -16,6 +16,7 @@ import type { WakeUps } from "./wake-ups.ts";
 import { Unreachable, type Answer } from "../wire/answers.ts";
 import type { HttpClient } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
+import { auxiliaryMaximum } from "../settings/auxiliary.ts";
 import type { ControllerSetting } from "../settings/settings.ts";
 import type { ReceivedTask } from "../task-state/received-task.ts";
 import type { Signer } from "../wire/signing.ts";
@@ -240,16 +241,22 @@ function refusalEverywhere(response: TaskResponse, task: Task): string | undefin
 /** Why this one does not, though another may. */
 function refusalHere(response: TaskResponse, task: Task, request: TaskRequest): string | undefined {
   const auxiliary = Object.values(task.auxiliaryMachines);
-  if (auxiliary.length > 0)
-    return `it needs auxiliary machines (${auxiliary.join(", ")}), and there are none`;
+  if (auxiliary.length > auxiliaryMaximum)
+    return `it needs ${auxiliary.length} auxiliary machines, and ${auxiliaryMaximum} is the most`;
+  const serving = request.machines.filter(({ role }) => role === "auxiliary").map(({ name }) => name);
+  const lacking = auxiliary.filter((name) => !serving.includes(name));
+  if (lacking.length > 0)
+    return serving.length === 0
+      ? `it needs auxiliary machines (${auxiliary.join(", ")}), and there are none`
+      : `it needs auxiliary machines that were not offered (${lacking.join(", ")})`;
   if (Object.keys(task.auxiliaryEnvironments).length > 0)
-    return "it has an environment for auxiliary machines, and there are none";
+    return "it has an environment for auxiliary machines, and these have not been started";
   if (response.challenge !== undefined && request.fingerprint === undefined)
     return "it has a challenge, but there is no key (--auth-key)";
   const mode = request.interactiveMode ?? "false";
   if (task.interactive !== undefined && mode === "false") return "it is interactive";
   if (task.interactive === undefined && mode === "true") return "it is not interactive";
-  if (!request.machines.some(({ name }) => name === task.machine))
+  if (!request.machines.some(({ name, role }) => name === task.machine && role !== "auxiliary"))
     return `its machine '${task.machine}' was not offered`;
   return undefined;
 }

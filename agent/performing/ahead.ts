@@ -10,11 +10,11 @@
  *
  * While it is kept, nothing happens: it is looked at when the agent looks at its machines anyway.
  */
-import { readFile } from "node:fs/promises";
 import { reasonOf } from "../../os/failure.ts";
 import type { MachinePaths } from "../../machines/layout.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import { warmDirectory, type WarmState } from "../../machines/warm/state.ts";
+import { availableMemoryKiB } from "../../os/memory.ts";
 import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
 import { clonesToCome } from "../caches/lend.ts";
 import { aheadObstacle, ramFor, usableState, type WarmSubject } from "../settings/warm.ts";
@@ -38,7 +38,7 @@ export class Ahead implements MachineKeeper {
   async isWanted({ settings, log }: AheadContext, subject: WarmSubject): Promise<boolean> {
     if (this.#kept || subject.paths.bootstrapped !== this.#last || aheadObstacle(settings)) return false;
     if (!("state" in usableState(settings, subject))) return false;
-    const { needed, available } = await memoryFor(settings, subject);
+    const { needed, available } = memoryFor(settings, subject);
     if (available >= needed.toKeep) return true;
     log.debug({ machine: subject.paths.name, available, needed }, "too little memory to restore it ahead");
     return false;
@@ -113,7 +113,7 @@ export class Ahead implements MachineKeeper {
     const { subject, state, hasEnded } = this.#kept;
     const found = usableState(settings, subject);
     const isSame = "state" in found && isEqual(found.state, state);
-    const { needed, available } = await memoryFor(settings, subject);
+    const { needed, available } = memoryFor(settings, subject);
     const isScarce = available < needed.toStay;
     if (isSame && !hasEnded && !isScarce && !aheadObstacle(settings)) return;
     if (hasEnded) this.#last = undefined;
@@ -141,11 +141,10 @@ function isEqual(one: WarmState, other: WarmState): boolean {
 }
 
 /** In bytes. Between the two a machine that is kept stays, so that it does not come and go. */
-async function memoryFor(
+function memoryFor(
   { ramKiB, instance, instanceMax }: AheadContext["settings"],
   { bootstrapped: { machine } }: WarmSubject,
-): Promise<{ needed: { toKeep: number; toStay: number }; available: number }> {
+): { needed: { toKeep: number; toStay: number }; available: number } {
   const all = ramFor(ramKiB, machine) * 1024 * Math.max(1, instance, instanceMax);
-  const [, kiB] = /^MemAvailable: +(\d+) kB$/m.exec(await readFile("/proc/meminfo", "utf8")) ?? [];
-  return { needed: { toKeep: 4 * all, toStay: 2 * all }, available: Number(kiB ?? 0) * 1024 };
+  return { needed: { toKeep: 4 * all, toStay: 2 * all }, available: availableMemoryKiB() * 1024 };
 }

@@ -1,13 +1,19 @@
 /** Boots a machine, or restores it, and waits for its first sign of life, trying again after a mis-boot. */
 import { randomInt } from "node:crypto";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { machineUser } from "../../machines/qemu/user.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
-import type { ExtraDisk, MachineEnd, Memory, PublicScreen } from "../../machines/virtual-machine.ts";
+import type {
+  ExtraDisk,
+  GroupPort,
+  MachineEnd,
+  Memory,
+  PublicScreen,
+} from "../../machines/virtual-machine.ts";
 import { OwnMemory } from "../../machines/warm/own-memory.ts";
 import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
 import { deviceName, ramName, type WarmState } from "../../machines/warm/state.ts";
@@ -42,6 +48,8 @@ export interface BootOptions {
   saved?: SavedMachine;
   /** Disks beside its own. */
   extraDisks?: readonly ExtraDisk[];
+  /** Its place in the network of a group. */
+  group?: GroupPort;
   publicScreen?: PublicScreen;
   onLog?: (chunk: Buffer) => void;
   log: Log;
@@ -207,7 +215,8 @@ async function start(options: StartParts, snapshot: string, memory?: Memory): Pr
         // A copy has the address that was saved until its worker gives it its own.
         ...{ mac: (memory && machine.mac) ?? options.mac, directory: snapshot, network },
         ...{ places: settings.caches.length, extraDisks: options.extraDisks ?? [] },
-        ...withoutUndefined({ user, memory, publicScreen: options.publicScreen, onLog: options.onLog }),
+        ...withoutUndefined({ user, memory, group: options.group }),
+        ...withoutUndefined({ publicScreen: options.publicScreen, onLog: options.onLog }),
         onAnswer: (milliseconds) => {
           options.phases?.add("qemu", milliseconds);
           answeredMs = performance.now();
@@ -224,7 +233,7 @@ async function start(options: StartParts, snapshot: string, memory?: Memory): Pr
 export function startOptions(settings: Settings, machine: Machine) {
   const { runtime: runtimeDirectory, cpus, accel, qemu } = settings;
   return {
-    ...{ name: `${machine.name}-${settings.toolchain.name}-${settings.instance}`, machine },
+    ...{ name: `${machine.name}-${basename(runtimeDirectory)}`, machine },
     ...{ runtimeDirectory, cpus, ramKiB: ramFor(settings.ramKiB, machine), accel },
     ...withoutUndefined({ qemu }),
   };

@@ -7,18 +7,22 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { bogusToolchainId, fakeMac } from "../../machines/enumeration/fake-machine.ts";
 import { publishBootstrapped, type PendingBootstrap } from "../../machines/enumeration/pending-bootstrap.ts";
 import { parseBootstrap, type Bootstrap } from "../../manifests/bootstrap.ts";
+import type { Machine } from "../../manifests/machine.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import { boot, randomMac } from "./boot.ts";
 import type { PerformingContext } from "./context.ts";
 import { freshDirectories, removeDirectories } from "../../os/files/directories.ts";
 import type { Exchange } from "./exchange.ts";
+import { environmentFile } from "./group/member.ts";
 import { assertRoom } from "./room.ts";
 import { saveMachine } from "./save-machine.ts";
 import { softFail } from "./soft-fail.ts";
 
 /** The second is the name that older workers use. */
 const bootstrapFiles = ["bootstrap.manifest", "manifest"] as const;
+/** What an auxiliary machine may do in each boot, and no more: one that has no worker to be installed is ready then. */
+const auxiliaryFiles = [...bootstrapFiles, environmentFile] as const;
 const bootstrapMaxBytes = 64 * 1024;
 const shutdownTimeoutSeconds = 300;
 
@@ -85,7 +89,7 @@ async function bootAndPublish(
   const bootstrap =
     "failed" in booted
       ? { fault: booted.reason }
-      : await serve(context, pending.manifest.name, exchange, signal);
+      : await serve(context, pending.manifest, exchange, signal);
   const fault = "fault" in bootstrap ? bootstrap : await shutDown(exchange, signal);
   if (fault !== undefined) {
     const { fault: reason, files = [] } = fault;
@@ -106,18 +110,20 @@ async function bootAndPublish(
 /** Serves files until the machine has sent its bootstrap manifest. */
 async function serve(
   context: PerformingContext,
-  machine: string,
+  { name: machine, role }: Machine,
   exchange: Exchange,
   signal: AbortSignal,
 ): Promise<Bootstrap | MachineFault> {
   const { bootstrapTimeoutSeconds } = context.settings;
-  const waited = await exchange.waitForUpload(bootstrapFiles, bootstrapTimeoutSeconds, signal);
+  const files = role === "auxiliary" ? auxiliaryFiles : bootstrapFiles;
+  const waited = await exchange.waitForUpload(files, bootstrapTimeoutSeconds, signal);
   if (waited.kind === "ended") {
     assertRoom(machine, waited.end);
     return { fault: `it ended before its bootstrap manifest: ${waited.end.detail}` };
   }
   if (waited.kind === "timeout")
     return { fault: `no bootstrap manifest within ${bootstrapTimeoutSeconds} s` };
+  if (waited.file === environmentFile) return { versions: {} };
   const file = join(context.directories.bootstrap, waited.file);
   const read = stat(file).then(({ size }) => (size > bootstrapMaxBytes ? undefined : readFile(file)));
   const text = await attempt(`read '${file}'`, read);

@@ -18,6 +18,8 @@ import { boot, randomMac, type Booted, type SavedMachine } from "./boot.ts";
 import { isBoosted, resourcesFor } from "./boost.ts";
 import type { PerformingContext } from "./context.ts";
 import { keepEvidence } from "./evidence.ts";
+import type { AuxiliaryMachine } from "./group/auxiliary-machine.ts";
+import { MemberEnded, startGroup, type Group, type GroupFailure } from "./group/group.ts";
 import { Exchange, type WaitResult } from "./exchange.ts";
 import { publicScreen, withLogin } from "./interactive.ts";
 import type { LiveLog } from "./live-log.ts";
@@ -40,6 +42,8 @@ export interface TaskMachine {
   bootstrapped: BootstrappedMachine;
   /** Disposed of as soon as the machine is not needed any more: others may wait for it. */
   lock: Pick<MachineLock, "truncate"> & Disposable;
+  /** What the task needs besides, locked as well; `lock` is that of all, and this one the build machine's own. */
+  group?: { machines: readonly AuxiliaryMachine[]; lock: Disposable };
 }
 
 /** A task that is performed now. */
@@ -109,7 +113,12 @@ async function useMachine(
     tail.write(chunk);
     run.live?.write(chunk);
   };
-  const started = await startMachine(context, run, stack, onLog);
+  const group = await groupOf(context, run, stack);
+  if (group && "reason" in group) {
+    interruption[Symbol.dispose]();
+    return { result: agentResult(task, "abort", machineOperation, group.reason), held: group.held };
+  }
+  const started = await startMachine(context, run, stack, { onLog, group });
   if (!("exchange" in started))
     return aborted(task, `the machine ended before its first sign of life: ${started.end.detail}`, tail);
   const { exchange } = started;
@@ -121,9 +130,13 @@ async function useMachine(
   run.starting[Symbol.dispose]();
   log.milestone("machine is up");
   context.status.advance("building");
-  const waited = await waitForResult(context, run, exchange);
+  const waited = await waitForResult(context, run, exchange, group).catch((error: unknown) => {
+    if (error instanceof MemberEnded) return error;
+    throw error;
+  });
   // From here on the result counts, or the machine is evidence: whoever needs it waits for the lock.
   interruption[Symbol.dispose]();
+  if (waited instanceof MemberEnded) return aborted(task, waited.message, tail);
   if (waited.kind !== "done") return unfinished(context, run, exchange, waited, tail);
   context.status.advance("extracting");
   await exchange.tftp.close(); // what is looked at now must not change any more
@@ -148,10 +161,23 @@ function mayKeepCaches({ isTrusted }: ReceivedTask, { status }: Result): boolean
   return isTrusted === true && (status === "success" || status === "warning");
 }
 
+/** The auxiliary machines of the task; undefined if it has none. */
+async function groupOf(
+  context: PerformingContext,
+  { machine, received, log, interruption }: TaskRun,
+  stack: AsyncDisposableStack,
+): Promise<Group | GroupFailure | undefined> {
+  if (machine.group === undefined) return undefined;
+  await context.ahead.discard(); // their memory is counted without it
+  const { mayHold } = received;
+  return await startGroup(context, { ...machine.group, mayHold, log }, stack, interruption.signal);
+}
+
 async function waitForResult(
   context: PerformingContext,
   run: TaskRun,
   exchange: Exchange,
+  group: Group | undefined,
 ): Promise<WaitResult> {
   const building = context.phases.time("build");
   using timers = new DisposableStack();
@@ -164,7 +190,12 @@ async function waitForResult(
   };
   exchange.tftp.on("request", onUpload);
   timers.defer(() => exchange.tftp.off("request", onUpload));
-  return await exchange.waitForUpload(resultFiles, timeoutSeconds(context, run), run.interruption.signal);
+  const signals = [run.interruption.signal, ...(group ? [group.ended] : [])];
+  return await exchange.waitForUpload(
+    resultFiles,
+    timeoutSeconds(context, run),
+    signals.length > 1 ? AbortSignal.any(signals) : signals[0]!,
+  );
 }
 
 /** A person may take longer than a build, but neither longer than the controller waits. */
@@ -195,13 +226,13 @@ async function startMachine(
   context: PerformingContext,
   run: TaskRun,
   stack: AsyncDisposableStack,
-  onLog: (chunk: Buffer) => void,
+  { onLog, group }: { onLog: (chunk: Buffer) => void; group: Group | undefined },
 ): Promise<Booted & { caches: LentCaches }> {
   const { settings, directories } = context;
   const { machine, log, interruption } = run;
   const common = { readable: directories.get, writable: directories.put, log };
   const screen = publicScreen(context, run.task);
-  await provideTask(context, run.task, screen);
+  await provideTask(context, withEnvironment(run.task, group), screen);
   if (settings.fakeMachine !== undefined) {
     const server = {
       address: "127.0.0.1",
@@ -230,7 +261,7 @@ async function startMachine(
     retries: settings.buildRetries,
     evidence: directories.evidence,
     extraDisks: caches.disks,
-    ...withoutUndefined({ publicScreen: screen }),
+    ...withoutUndefined({ publicScreen: screen, group: group?.port }),
     onLog,
     signal: interruption.signal,
   });
@@ -252,6 +283,12 @@ function macFor(network: Settings["network"], { paths, bootstrapped }: TaskMachi
   return network.kind === "bridge" ? macOfCopy(mac, paths.copy) : mac;
 }
 
+/** The task with what its auxiliary machines tell the build. */
+function withEnvironment(task: Task, group: Group | undefined): Task {
+  if (!group || group.environment === "") return task;
+  return { ...task, auxiliaryEnvironments: { "": group.environment } };
+}
+
 /** The task as the machine reads it. */
 async function provideTask(
   context: PerformingContext,
@@ -270,8 +307,9 @@ async function savedMachine(
 ): Promise<SavedMachine | undefined> {
   const { settings } = context;
   const { machine, task, log } = run;
-  // A person's screen is given to it when it starts, and a boosted one is a larger one.
-  const mayBe = task.interactive === undefined && !isBoosted(run.received.controller.priority);
+  // A person's screen is given to it when it starts, and so is a group's network; a boosted one is a larger one.
+  const isAlone = machine.group === undefined;
+  const mayBe = task.interactive === undefined && isAlone && !isBoosted(run.received.controller.priority);
   const found = mayBe ? usableState(settings, machine) : undefined;
   if (found === undefined || "reason" in found) await context.ahead.discard(); // two do not run at once
   if (found === undefined) return undefined;

@@ -2,7 +2,7 @@
 import { Failure } from "../../os/failure.ts";
 import { prepareHostNetwork } from "../../machines/network/host-network.ts";
 import { killStaleVirtualMachines } from "../../machines/qemu/runtime-files.ts";
-import { removeSuspension } from "../../machines/runtime-directory.ts";
+import { auxiliaryRuntimes, removeSuspension } from "../../machines/runtime-directory.ts";
 import { removeStaleSnapshots } from "../../machines/stale.ts";
 import { ManifestError } from "../../manifests/error.ts";
 import { agentOperation, type Result } from "../../manifests/result.ts";
@@ -11,6 +11,8 @@ import type { PerformingContext } from "./context.ts";
 import { removeDirectories } from "../../os/files/directories.ts";
 import { clonesOf } from "../caches/lend.ts";
 import { keepEvidence } from "./evidence.ts";
+import { directoriesOfMember, settingsOfMember } from "./group/auxiliary-machine.ts";
+import { auxiliaryMaximum } from "../settings/auxiliary.ts";
 import { isFarmFault } from "../results/farm-fault.ts";
 import { agentResult } from "../results/result.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
@@ -36,6 +38,7 @@ export async function recover(context: PerformingContext): Promise<void> {
     directories.put,
     clonesOf(context.settings),
   );
+  await removeGroup(context);
   if (settings.fakeMachine !== undefined) return;
   await prepareHostNetwork(settings.network, settings.offset);
   const { toolchain, instance, machines: directory } = settings;
@@ -46,6 +49,18 @@ export async function recover(context: PerformingContext): Promise<void> {
     storage: context.storage,
     log,
   });
+}
+
+/** Ends the auxiliary machines that are left; nothing of them is part of the result. */
+async function removeGroup({ settings, directories }: PerformingContext): Promise<void> {
+  for (const runtime of auxiliaryRuntimes(settings.runtime)) {
+    await killStaleVirtualMachines(runtime);
+    const { offset } = settingsOfMember(settings, Number(runtime.at(-1)), 0);
+    if (settings.fakeMachine === undefined) await prepareHostNetwork(settings.network, offset);
+    await removeDirectories(runtime);
+  }
+  for (let number = 1; number <= auxiliaryMaximum; number++)
+    await removeDirectories(directoriesOfMember(directories, number).home);
 }
 
 /**

@@ -9,6 +9,7 @@
  * After a crash of the agent meanwhile: the kernel has ended the machine and released its lock, what was kept of it is in
  * the evidence directory, and the next start clears the rest away (recovery.ts).
  */
+import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertFailure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
@@ -66,7 +67,8 @@ export async function softFail(
   }
   const { instance, toolchain, runtime } = context.settings;
   const since = new Date().toISOString();
-  const note = { machine: name, toolchain: toolchain.name, instance, pid: process.pid, reason, since };
+  const directory = basename(runtime);
+  const note = { machine: name, directory, toolchain: toolchain.name, instance, pid: process.pid, reason, since };
   await orWarn(log, writeSuspension(runtime, note));
   log.error(
     { reason, evidence, description: machine.describe(), commands: commandsFor(context, name) },

@@ -42,6 +42,10 @@ export interface Settings {
   machineUid: number;
   cpus: number;
   ramKiB: number;
+  /** Memory for auxiliary machines, in KiB; `auto`: what the host has left. */
+  auxiliaryRam: number | "auto";
+  /** How long services of auxiliary machines may take to come up. */
+  auxiliaryTimeoutSeconds: number;
   /** Whether machines are saved where they wait for a task, and tasks begin there. */
   warm: boolean;
   /** Whether an idle instance may keep the machine that it used last restored. */
@@ -152,6 +156,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     machineUid: number("machine-uid") === 0 ? 0 : number("machine-uid") + offset,
     cpus: number("cpu"),
     ramKiB: number("ram"),
+    auxiliaryRam: values["auxiliary-ram"] as number | "auto",
     warm: !flag("no-warm"),
     ahead: text("ahead") as Settings["ahead"],
     uploadMaxBytes: number("upload-max"),
@@ -180,6 +185,7 @@ function limits(number: (name: string) => number) {
     buildTimeoutSeconds: number("build-timeout"),
     interactiveTimeoutSeconds: number("interactive-timeout"),
     bootstrapTimeoutSeconds: number("bootstrap-timeout"),
+    auxiliaryTimeoutSeconds: number("auxiliary-timeout"),
     startupTimeoutSeconds: { bootstrap: startup ?? 300, build: startup ?? 120 },
     bootstrapRetries: number("bootstrap-retries"),
     buildRetries: number("build-retries"),

@@ -21,6 +21,7 @@ export function warmObstacle(settings: Settings, { paths, bootstrapped }: WarmSu
   const { machine, bootstrap } = bootstrapped;
   if (!settings.warm) return "--no-warm";
   if (settings.fakeBootstrap || settings.fakeMachine !== undefined) return "it is a fake one";
+  if (machine.role === "auxiliary") return "an auxiliary machine starts its services anew for each task";
   const refusal = refusalOf(paths);
   if (refusal !== undefined) return refusal;
   if (settings.network.kind !== "user") return "machines on a bridge are not saved";

@@ -154,7 +154,7 @@ export type HeldMachine = Suspension & { runs: boolean };
 export async function heldMachines(root: string): Promise<HeldMachine[]> {
   return Promise.all(
     listSuspensions(root).map(async (held) => {
-      const asked = queryVirtualMachine(join(root, `${held.toolchain}-${held.instance}`));
+      const asked = queryVirtualMachine(join(root, held.directory ?? `${held.toolchain}-${held.instance}`));
       const { runs } = await asked.catch((error: unknown) => (assertFailure(error), { runs: false }));
       return { ...held, runs };
     }),

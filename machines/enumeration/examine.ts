@@ -143,11 +143,6 @@ export class MachineExamination {
     });
     if (!machine) return undefined;
     if (machine.type !== "kvm") return this.#leaveOut(typeRefusal(machine.type));
-    if (machine.role === "auxiliary") {
-      // It has no worker that could be bootstrapped, and builds nothing.
-      this.#log.milestone({ machine: this.#paths.name }, "left alone: it is an auxiliary machine");
-      return undefined;
-    }
     let bootstrapped: BootstrappedMachine | undefined;
     try {
       bootstrapped = readBootstrappedManifest(this.#paths);

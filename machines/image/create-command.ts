@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Command } from "commander";
+import { isAuxiliaryName } from "../../manifests/machine.ts";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import {
@@ -71,6 +72,15 @@ const createOptions: readonly OptionDeclaration[] = [
     prose:
       "size of the disk in GiB, taken from the host only as it is written; default 8, or 1 for a minimal one",
   },
+  {
+    name: "role",
+    kind: "choice",
+    choices: ["build", "auxiliary"],
+    default: "build",
+    prose: "what the machine is for: building, or serving the builds of others (auxiliary)",
+    details:
+      "An auxiliary machine has a program `/etc/croft/auxiliary`, which `--script` puts there: it starts the services, and returns once they are up. Its name has a dash, `SYSTEM-SERVICE`.",
+  },
   { name: "summary", kind: "string", value: "TEXT", prose: "one line that describes the machine" },
 ];
 
@@ -95,10 +105,24 @@ async function create(name: string, command: Command): Promise<void> {
   assertMachineName("make", name);
   const { createMachine, makeMachinesDirectory } = await import("./create-machine.ts");
   const recipe = recipeOf(values);
+  if (recipe.role === "auxiliary") assertAuxiliary(name, recipe);
   await makeMachinesDirectory(String(values["machines"]));
   using interruption = interruptible(`make machine '${name}'`);
   const options = await makingOptions(name, values, interruption.signal);
   process.stdout.write(`${await createMachine({ ...options, recipe })}\n`);
+}
+
+/** @throws {Failure} if nobody could use the machine. */
+function assertAuxiliary(name: string, { script }: Recipe): void {
+  const action = `make auxiliary machine '${name}'`;
+  if (!isAuxiliaryName(name))
+    throw new Failure(action, "the name of an auxiliary machine has a dash", {
+      hints: ["Name it by its system and its service, such as debian_12-postgresql_15."],
+    });
+  if (script === undefined)
+    throw new Failure(action, "nothing would start its services", {
+      hints: ["Give a script with --script that writes the program /etc/croft/auxiliary."],
+    });
 }
 
 /** @throws {Failure} if a file cannot be read, or has something else. */
@@ -113,6 +137,7 @@ function recipeOf(values: OptionValues): Recipe {
     ...{ kind, release, architecture, include: [...new Set([...lists, ...files])] },
     summary: (values["summary"] as string | undefined) ?? describe(kind, release, architecture),
     diskGiB: (values["disk-size"] as number | undefined) ?? diskGiB[kind],
+    ...(values["role"] === "auxiliary" ? { role: "auxiliary" as const } : {}),
     ...withoutUndefined({ script: script === undefined ? undefined : readText(script) }),
   };
 }

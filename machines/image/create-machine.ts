@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeDirectoryDurably } from "../../os/files/durable.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { formatMachine } from "../../manifests/machine.ts";
 import {
   bootstrapProtocol,
@@ -64,7 +65,10 @@ async function writeManifest(
   { name, recipe }: CreateMachineOptions,
 ): Promise<void> {
   const id = `${name}-${bootstrapProtocol}.${nextRevision(paths)}${tail}`;
-  const manifest = formatMachine({ id, name, summary: recipe.summary, type: "kvm" });
+  const manifest = formatMachine({
+    ...{ id, name, summary: recipe.summary, type: "kvm" },
+    ...withoutUndefined({ role: recipe.role }),
+  });
   await writeFile(manifestPath(directory), manifest);
 }
 

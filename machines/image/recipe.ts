@@ -25,6 +25,8 @@ export interface Recipe {
   diskGiB: number;
   /** One line that describes the machine. */
   summary: string;
+  /** For a machine that serves the builds of others. */
+  role?: "auxiliary";
   /** Run as root in the new system, once its packages are there. */
   script?: string;
 }
@@ -46,6 +48,7 @@ const schema = Type.Object(
     include: Type.Optional(Type.Array(Type.String({ pattern: packagePattern.source }))),
     "disk-size": Type.Integer({ minimum: 1, maximum: diskMaximumGiB }),
     summary: Type.String(),
+    role: Type.Optional(Type.Literal("auxiliary")),
     script: Type.Optional(Type.String()),
   },
   { additionalProperties: false },
@@ -57,11 +60,11 @@ export async function writeRecipe(revision: string, recipe: Recipe): Promise<voi
 }
 
 function formatRecipe({ diskGiB, ...recipe }: Recipe): string {
-  const { kind, release, architecture, include, summary, script } = recipe;
+  const { kind, release, architecture, include, summary, role, script } = recipe;
   const values = { kind, release, architecture, include, "disk-size": diskGiB, summary };
   const remark =
     "# What this machine was made of; `croft machine update` makes it again with newer packages.\n";
-  return remark + stringify({ ...values, ...withoutUndefined({ script }) }, { lineWidth: 0 });
+  return remark + stringify({ ...values, ...withoutUndefined({ role, script }) }, { lineWidth: 0 });
 }
 
 /**
@@ -77,6 +80,6 @@ export function readRecipe(name: string, revision: string): Recipe {
         "Only machines made by 'croft machine create' have one, and of earlier versions of croft none: make it anew.",
       ],
     });
-  const { "disk-size": diskGiB, include = [], script, ...rest } = readCheckedConfiguration(file, schema);
-  return { ...rest, diskGiB, include, ...withoutUndefined({ script }) } as Recipe;
+  const { "disk-size": diskGiB, include = [], role, script, ...rest } = readCheckedConfiguration(file, schema);
+  return { ...rest, diskGiB, include, ...withoutUndefined({ role, script }) } as Recipe;
 }

@@ -7,7 +7,7 @@ import { architectureOf, platforms, qemuFor } from "./architecture.ts";
 import { diskArguments } from "./disks.ts";
 import { escape, type InheritedFiles } from "./inherited-files.ts";
 import { controlArguments, memoryArguments } from "./memory.ts";
-import { networkArguments, substituteOptions } from "./network.ts";
+import { groupArguments, networkArguments, substituteOptions } from "./network.ts";
 import { placeArguments } from "./places.ts";
 import type { SocketDirectory } from "./socket-directory.ts";
 import { launcher } from "./user.ts";
@@ -74,6 +74,7 @@ export function commandLine(
     ...boot,
     ...replaced,
     ...controlArguments(options, files),
+    ...groupArguments(options, files),
   ];
 }
 

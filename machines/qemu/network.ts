@@ -1,6 +1,6 @@
 import { Failure } from "../../os/failure.ts";
 import { openTap } from "../network/tap-device.ts";
-import type { MachineNetwork } from "../virtual-machine.ts";
+import type { MachineNetwork, StartOptions } from "../virtual-machine.ts";
 import type { InheritedFiles } from "./inherited-files.ts";
 
 /** What a network asks of QEMU. */
@@ -34,6 +34,27 @@ export function networkArguments(network: MachineNetwork, mac: string): NetworkA
     tftpAddress: `${tftpAddress}:${tftpPort}`,
     interfaceName,
   };
+}
+
+/**
+ * The device in the group's network, by a socket that comes after all other descriptors, and what tells the guest its
+ * address there: `opt/croft/group` has `MAC ADDRESS/PREFIX`, `opt/croft/role` what the machine is there for.
+ */
+export function groupArguments({ group, machine, memory }: StartOptions, files: InheritedFiles): string[] {
+  const role = machine.role === "auxiliary" ? ["-fw_cfg", "name=opt/croft/role,string=auxiliary"] : [];
+  if (group === undefined) return role;
+  const fd = groupDescriptor(memory, files);
+  return [
+    ...role,
+    ...["-fw_cfg", `name=opt/croft/group,string=${group.mac} ${group.address}`],
+    ...["-netdev", `stream,id=group,server=off,addr.type=fd,addr.str=${fd}`],
+    ...["-device", `virtio-net-pci,netdev=group,mac=${group.mac},romfile=`],
+  ];
+}
+
+/** The control port's comes before it, where there is one. */
+export function groupDescriptor(memory: StartOptions["memory"], files: InheritedFiles): number {
+  return files.next + (memory ? 1 : 0);
 }
 
 /**

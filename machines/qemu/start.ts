@@ -12,6 +12,7 @@ import { InheritedFiles } from "./inherited-files.ts";
 import { lendSnapshot } from "./lent-snapshot.ts";
 import { QemuMachine } from "./machine.ts";
 import { differenceOf, proceedRestored, restoreDevices, saveDevices, visibleOptions } from "./memory.ts";
+import { groupDescriptor } from "./network.ts";
 import { openLater, plugDisks } from "./places.ts";
 import { QmpClient } from "./qmp.ts";
 import {
@@ -22,7 +23,7 @@ import {
   removeRuntimeFiles,
 } from "./runtime-files.ts";
 import { SocketDirectory } from "./socket-directory.ts";
-import { throttle } from "./throttle.ts";
+import { throttle } from "../../os/throttle.ts";
 
 /** Generous: an overloaded host starts slowly, and what QEMU refuses it refuses at once. */
 const negotiateSeconds = 60;
@@ -65,9 +66,11 @@ export async function startVirtualMachine(options: StartOptions): Promise<Virtua
       "pipe",
       ...files.descriptors,
       ...(memory ? ["pipe" as const] : []),
+      ...(options.group ? ["pipe" as const] : []),
     ],
   });
   const control = memory ? (child.stdio[files.next] as unknown as Duplex) : undefined;
+  if (options.group) options.group.connect(child.stdio[groupDescriptor(memory, files)] as unknown as Duplex);
   const said = recordStreams(child, consoleFile, options);
   const complaint = () => files.explain(said());
   const machine = new QemuMachine({ options, child, consoleFile, sockets, takeBack, complaint });

@@ -12,6 +12,12 @@ export const limitOptions: readonly OptionDeclaration[] = [
     3600,
     "time for a bootstrap, from its machine's first sign of life",
   ),
+  integerOption(
+    "auxiliary-timeout",
+    "SECONDS",
+    600,
+    "time for an auxiliary machine's services to come up, from its first sign of life",
+  ),
   {
     ...integerOption("startup-timeout", "SECONDS", undefined, "time for a machine's first sign of life"),
     defaultWords: "300 for a bootstrap, 120 for a task",

@@ -39,11 +39,11 @@ export const machineOptions: readonly OptionDeclaration[] = [
     kind: "integer",
     value: "N",
     default: 70000,
-    maximum: 2 ** 31 - 10_000,
+    maximum: 2 ** 31 - 100_000,
     prose:
       "machines of an agent that is root run as the user with this number plus the instance's offset; 0: as root",
     details:
-      "These users need no entry in the user database, and must be nobody else's. QEMU gets what it needs open, and may do nothing else: a guest that breaks out of it has won nothing. In a container whose users end at 65535, give a lower number.",
+      "These users need no entry in the user database, and must be nobody else's; those of auxiliary machines begin at this number plus 10001. QEMU gets what it needs open, and may do nothing else: a guest that breaks out of it has won nothing. In a container whose users end at 65535, give a lower number.",
   },
   {
     name: "cpu",
@@ -62,6 +62,18 @@ export const machineOptions: readonly OptionDeclaration[] = [
     minimum: 65536,
     maximum: 2 ** 32,
     prose: "memory of a machine, in KiB",
+  },
+  {
+    name: "auxiliary-ram",
+    kind: "integer",
+    value: "KIB",
+    default: "auto",
+    minimum: 0,
+    maximum: 2 ** 32,
+    words: ["auto"],
+    prose: "memory for the auxiliary machines of a task, in KiB; auto: what this host has left",
+    details:
+      "With auto, what is available when the agent asks, less `--ram` for each instance. Tasks whose auxiliary machines need more are not taken. 0: no task with auxiliary machines.",
   },
   {
     name: "machine-copies",

@@ -11,7 +11,7 @@ import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { architectureOf, hostArchitecture } from "../../../machines/qemu/architecture.ts";
 import { BoundedFile } from "../../../machines/qemu/bounded-file.ts";
 import { QmpClient, QmpFailure, type QmpEvent } from "../../../machines/qemu/qmp.ts";
-import { throttle } from "../../../machines/qemu/throttle.ts";
+import { throttle } from "../../../os/throttle.ts";
 import type { StartOptions } from "../../../machines/virtual-machine.ts";
 import { commandLineOf } from "./qemu-guest.ts";
 

@@ -20,6 +20,7 @@ export PATH
 if [ "${HOME:-/}" = / ] && [ -d /root ]; then export HOME=/root; fi
 
 installed=/usr/lib/croft/croft-worker
+auxiliary_script=/etc/croft/auxiliary
 state=/run/croft # a tmpfs of its own: logs and result survive a build that fills the disk
 work=/var/lib/croft/work
 log_limit_kib=1024 # of each operation's log, half of it for the beginning and half for the end
@@ -38,7 +39,7 @@ chunk_blocks=$((half_blocks > 1024 ? half_blocks / 16 + 1 : 64)) # of 64 KiB; at
 # What other programs start must be a file too, hence links and no functions.
 tools=/run/croft-tools
 PATH=$PATH:$tools
-for tool in awk cat chmod cp cut date dd find grep gzip head mkdir mount mv nproc readlink rm sed setsid sha256sum \
+for tool in awk cat chmod cp cut date dd find grep gzip head ip mkdir mount mv nproc readlink rm sed setsid sha256sum \
   sleep sort sync tail tar tee timeout tr umount uname unshare wc; do
   command -v "$tool" > /dev/null 2>&1 ||
     { busybox mkdir -p "$tools" && busybox ln -sf "$(command -v busybox)" "$tools/$tool"; }

@@ -29,6 +29,10 @@ prepare_machine() {
 } 2> /dev/null
 
 do_task() {
+  if is_auxiliary; then
+    do_auxiliary
+    return
+  fi
   prepare_state
   prepare_machine
   echo -500 > /proc/self/oom_score_adj 2> /dev/null
@@ -40,6 +44,7 @@ do_task() {
   await_task
   [ -n "${control_address:-}" ] || set_clock # it was set to the moment
   open_live_log
+  join_group
   # shellcheck disable=SC2119
   if ! (perform_task) 2> "$state/failure"; then
     rm -f "$state/ballast"

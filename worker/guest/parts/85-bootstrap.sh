@@ -11,8 +11,14 @@ do_bootstrap() {
     mv "$installed.new" "$installed"; } || fail "cannot install $installed"
   export CROFT_WORKER="$installed" CROFT_COMPONENTS="$state/components"
   : > "$CROFT_COMPONENTS"
-  get bootstrap "$state/bootstrap"
-  case $? in
+  if is_auxiliary; then # the toolchain is none of its business
+    [ -x "$auxiliary_script" ] || fail "this auxiliary machine has no program $auxiliary_script"
+    found=2
+  else
+    get bootstrap "$state/bootstrap"
+    found=$?
+  fi
+  case $found in
     0)
       heading bootstrap
       chmod 755 "$state/bootstrap"

@@ -11,6 +11,10 @@ case ${1:-} in
     get "${2:?}" "${3:?}"
     ;;
   shell) open_shell ;;
+  with-variables)
+    shift
+    run_with_variables "$@"
+    ;;
   artifact)
     shift
     make_deliverable "$@"

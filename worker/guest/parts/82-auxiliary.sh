@@ -1,0 +1,69 @@
+# --- Groups: auxiliary machines, and what a build is told of them -----------------------------------------------
+
+# Whether the agent has started this machine to serve the builds of others.
+is_auxiliary() {
+  read_line /sys/firmware/qemu_fw_cfg/by_name/opt/croft/role/raw
+  [ "$first_line" = auxiliary ]
+}
+
+# Brings up the interface in the network of the group, if there is one, and sets group_address. The agent says which it is,
+# and what its address is.
+join_group() {
+  group_address=
+  read_line /sys/firmware/qemu_fw_cfg/by_name/opt/croft/group/raw
+  group_mac=${first_line%% *} group_network=${first_line#* }
+  [ -n "$group_mac" ] || return 0
+  for interface in /sys/class/net/*; do
+    read_line "$interface/address"
+    [ "$first_line" = "$group_mac" ] || continue
+    interface=${interface##*/}
+    ip address add "$group_network" dev "$interface" && ip link set "$interface" up && group_address=${group_network%/*}
+    return
+  done
+  say "there is no interface with the address $group_mac"
+  return 1
+}
+
+# Serves the builds of others: runs /etc/croft/auxiliary, which starts the services and returns when they are there, and
+# sends what builds are to know, the lines of CROFT_ENVIRONMENT, as HOST at least.
+do_auxiliary() {
+  prepare_state
+  prepare_machine
+  offer_shells
+  find_client
+  open_live_log
+  join_group || return
+  get auxiliary "$state/auxiliary" # a sign of life: services may take their time
+  read_line "$state/auxiliary"
+  heading "auxiliary machine '$first_line'"
+  : > "$state/environment"
+  [ -x "$auxiliary_script" ] || fail "this machine has no program $auxiliary_script"
+  # shellcheck disable=SC2086
+  (cd / && CROFT_ADDRESS=$group_address CROFT_ENVIRONMENT=$state/environment LC_ALL=$build_locale \
+    exec "$auxiliary_script") < /dev/null >&7 2>&1 || auxiliary_failed $? || return
+  grep -q '^HOST=' "$state/environment" || [ -z "$group_address" ] || echo "HOST=$group_address" >> "$state/environment"
+  put "$state/environment" auxiliary-environment || return
+  heading "services are up"
+  ! is_ours || while :; do sleep 3600; done
+}
+
+# Sets with_variables, the words before an operation that set what auxiliary machines have said: names come from the agent,
+# which has checked them; "croft-worker with-variables" reads them.
+group_variables() {
+  with_variables=
+  [ ! -f "$task/auxiliary-environment" ] || with_variables="$self with-variables"
+}
+
+# Runs a command with them.
+run_with_variables() {
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in [A-Za-z_]*=*) set -- "$line" "$@" ;; esac
+  done < "$task/auxiliary-environment"
+  exec env "$@"
+}
+
+auxiliary_failed() {
+  heading "$auxiliary_script failed with status $1"
+  sleep 1 # the log has to get out
+  false
+}
