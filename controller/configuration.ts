@@ -8,6 +8,7 @@ import { withoutUndefined } from "../os/without-undefined.ts";
 import { resultRequestMaxBytes } from "../manifests/limits.ts";
 import { roles, type Person, type Role } from "./authentication/tokens.ts";
 import type { RetentionRules } from "./retention/rules.ts";
+import { auxiliaryNamePattern } from "./builds/auxiliary.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 import { readRepositories, repositorySchema, type Repository } from "./forges/repositories.ts";
@@ -25,12 +26,16 @@ const role = Type.Unsafe<Role>({ type: "string", enum: roles });
 const keptFor = Type.Integer({ minimum: 1, maximum: 36_500 });
 const count = Type.Integer({ minimum: 0, maximum: 1_000_000 });
 
+/** Pattern of a machine by what the build calls it. */
+const auxiliaryPatterns = Type.Record(Type.String({ pattern: auxiliaryNamePattern }), pattern);
+
 const target = Type.Object(
   {
     name,
     machine: Type.Optional(pattern),
     toolchain: Type.Optional(pattern),
     target: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)+$" })),
+    auxiliary: Type.Optional(auxiliaryPatterns),
     environment: Type.Optional(Type.String({ minLength: 1 })),
     config: Type.Optional(Type.String()),
     warnings: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
@@ -207,6 +212,7 @@ function targetsOf(declared: readonly Static<typeof target>[]): Target[] {
       machine: one.machine ?? "*",
       toolchain: one.toolchain ?? "*",
       triplet: one.target ?? hostTriplet(),
+      ...withoutUndefined({ auxiliary: one.auxiliary }),
       ...withoutUndefined({ environment: one.environment, configuration: one.config, limit: one.limit }),
       warnings: one.warnings ?? [],
       timeoutSeconds: one.timeout ?? 5400,

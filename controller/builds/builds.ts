@@ -94,9 +94,11 @@ export class Builds {
   ): Promise<Build[]> {
     specifications.forEach(checkSpecification);
     const queues: string[] = [];
-    for (const { target, machine, toolchain, interactive } of specifications)
+    for (const { target, machine, toolchain, interactive, auxiliary = null } of specifications)
       queues.push(
-        await this.#queue.ensure({ target, machine, toolchain, interactive: interactive !== undefined }),
+        await this.#queue.ensure({
+          ...{ target, machine, toolchain, auxiliary, interactive: interactive !== undefined },
+        }),
       );
     const builds = await this.#database.transaction(async (sql) => {
       const made: Build[] = [];

@@ -1,4 +1,5 @@
 /** What agents offer, and whether that is what a build needs. */
+import { auxiliariesFor, type AuxiliaryOffer } from "./auxiliary.ts";
 import { matchesPattern } from "./name-pattern.ts";
 import type { QueueKey } from "./queue.ts";
 
@@ -6,7 +7,7 @@ import type { QueueKey } from "./queue.ts";
 export const freshMs = 150_000;
 
 /** What an agent offers. */
-export interface Offer {
+export interface Offer extends AuxiliaryOffer {
   agent: string;
   /** Whether it is of another make than croft, and reads less of a task (manifests/portable-task.ts). */
   isForeign?: boolean;
@@ -29,5 +30,6 @@ export function canRead(offer: AnonymousOffer, croftOnly: boolean): boolean {
 export function machineFor(candidate: QueueKey, offer: AnonymousOffer): string | undefined {
   const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");
   if (!accepted || !matchesPattern(candidate.toolchain, offer.toolchain)) return undefined;
+  if (candidate.auxiliary !== null && !auxiliariesFor(candidate.auxiliary, offer)) return undefined;
   return offer.machines.find((name) => matchesPattern(candidate.machine, name));
 }

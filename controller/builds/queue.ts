@@ -1,6 +1,6 @@
 /**
  * The queue of builds: the rows of `croft.builds` in state `queued`. There is one queue for each combination of target,
- * machine pattern, toolchain pattern and mode, so that what an agent can take is found by looking at the first build of
+ * machine pattern, toolchain pattern, mode and patterns of auxiliary machines, so that what an agent can take is found by looking at the first build of
  * each, however many wait behind it.
  *
  * Order. Across queues the highest priority comes first, then the queue whose last turn is longest ago. In a queue the
@@ -20,6 +20,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Database, Sql } from "../database/database.ts";
+import type { AuxiliaryPatterns } from "./auxiliary.ts";
 import type { Build, BuildState } from "./build.ts";
 import type { Specification } from "./specification.ts";
 import { croftOnlyReason } from "./tasks.ts";
@@ -31,6 +32,8 @@ export interface QueueKey {
   machine: string;
   toolchain: string;
   interactive: boolean;
+  /** Patterns of the names of auxiliary machines; null: it needs none. */
+  auxiliary: AuxiliaryPatterns | null;
 }
 
 /** A queue in which a build waits that may be given out. */
@@ -93,10 +96,14 @@ export class BuildQueue {
     const name = nameOf(key);
     if (this.#known.has(name)) return name;
     await this.#database.query(
-      `insert into croft.queues (name, target, machine, toolchain, interactive, running_limit, paused)
-       select $1, $2, $3, $4, $5, $6, exists (select from croft.pauses where ${coversTarget("$2")})
+      `insert into croft.queues (name, target, machine, toolchain, interactive, running_limit, auxiliary, paused)
+       select $1, $2, $3, $4, $5, $6, $7::jsonb, exists (select from croft.pauses where ${coversTarget("$2")})
        on conflict do nothing`,
-      [name, key.target, key.machine, key.toolchain, key.interactive, this.#limits.get(key.target) ?? null],
+      [
+        ...[name, key.target, key.machine, key.toolchain, key.interactive],
+        this.#limits.get(key.target) ?? null,
+        key.auxiliary === null ? null : JSON.stringify(key.auxiliary),
+      ],
     );
     this.#known.add(name);
     return name;
@@ -142,7 +149,7 @@ export class BuildQueue {
    */
   async waiting(isForeign = false): Promise<WaitingQueue[]> {
     return await this.#database.query<WaitingQueue>(
-      `select q.name, q.target, q.machine, q.toolchain, q.interactive, q.running_limit
+      `select q.name, q.target, q.machine, q.toolchain, q.interactive, q.auxiliary, q.running_limit
        from croft.queues q cross join lateral (
          select queue_priority, id from croft.builds where queue = q.name and ${queued(isForeign)}
          order by queue_priority desc, rank, id limit 1
@@ -346,7 +353,9 @@ function queued(isForeign: boolean): string {
 
 /** Patterns go into the name as a hash. */
 function nameOf(key: QueueKey): string {
-  const rest = JSON.stringify([key.target, key.machine, key.toolchain, key.interactive]);
+  const { target, machine, toolchain, interactive, auxiliary } = key;
+  const more = auxiliary === null ? [] : Object.entries(auxiliary).sort(([a], [b]) => (a < b ? -1 : 1));
+  const rest = JSON.stringify([target, machine, toolchain, interactive, ...more]);
   const hash = createHash("sha256").update(rest).digest("hex").slice(0, 16);
   return `${key.target.replace(/[^A-Za-z0-9_.-]/g, "_")}-${hash}`;
 }

@@ -21,6 +21,7 @@
  * the build's row.
  */
 import { randomBytes } from "node:crypto";
+import { auxiliariesFor } from "./auxiliary.ts";
 import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
@@ -136,12 +137,13 @@ export class Sessions {
     offer: Offer,
     signsSeconds: number | undefined,
   ): Promise<Session> {
+    const { auxiliary } = build.specification;
     const lease = this.timeoutSeconds(build) + this.#settings.leaseMarginSeconds;
     const [session] = await sql.query<Session>(
       `insert into croft.sessions (token, build, attempt, agent, toolchain, machine, fingerprint, challenge, state,
-         lease_seconds, expires_at, signs_until)
+         lease_seconds, expires_at, signs_until, auxiliary)
        values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, now() + $9::integer * interval '1 second',
-         now() + $10::integer * interval '1 second') returning *`,
+         now() + $10::integer * interval '1 second', $11::jsonb) returning *`,
       [
         randomBytes(24).toString("base64url"),
         build.id,
@@ -153,6 +155,7 @@ export class Sessions {
         this.#settings.withChallenge ? randomBytes(32).toString("hex") : null,
         lease,
         signsSeconds ?? null,
+        auxiliary === undefined ? null : JSON.stringify(auxiliariesFor(auxiliary, offer)),
       ],
     );
     return session!;

@@ -1,5 +1,6 @@
 /** What is to be built: what a submission asks for, and what its target adds. */
 import { withoutUndefined } from "../../os/without-undefined.ts";
+import type { AuxiliaryPatterns } from "./auxiliary.ts";
 
 /** What a build is made for: which machines may build it, and how. */
 export interface Target {
@@ -10,6 +11,8 @@ export interface Target {
   toolchain: string;
   triplet: string;
   environment?: string;
+  /** Auxiliary machines of every build of this target. */
+  auxiliary?: AuxiliaryPatterns;
   /** Arguments for every build of this target. */
   configuration?: string;
   warnings: readonly string[];
@@ -26,6 +29,7 @@ export interface Submission {
   repositoryType?: "pkg" | "dir" | "git";
   targets: readonly string[];
   machine?: string;
+  auxiliary?: AuxiliaryPatterns;
   environment?: string;
   configuration?: string;
   interactive?: string;
@@ -41,6 +45,8 @@ export interface Specification {
   target: string;
   triplet: string;
   machine: string;
+  /** Patterns of auxiliary machines by name; absent from builds of earlier versions, and where there are none. */
+  auxiliary?: AuxiliaryPatterns;
   toolchain: string;
   environment?: string;
   targetConfiguration?: string;
@@ -54,6 +60,7 @@ export interface Specification {
 /** What a submission asks for and its target adds. */
 export function specificationFor(submission: Submission, target: Target): Specification {
   const environment = submission.environment ?? target.environment;
+  const auxiliary = { ...target.auxiliary, ...submission.auxiliary };
   return {
     name: submission.name,
     version: submission.version,
@@ -62,6 +69,7 @@ export function specificationFor(submission: Submission, target: Target): Specif
     target: target.name,
     triplet: target.triplet,
     machine: submission.machine ?? target.machine,
+    ...(Object.keys(auxiliary).length > 0 ? { auxiliary } : {}),
     toolchain: target.toolchain,
     ...withoutUndefined({
       environment,

@@ -5,10 +5,15 @@ import { formatTask, type Task } from "../../manifests/task.ts";
 import { portabilityProblem } from "../../manifests/portable-task.ts";
 import { guessRepositoryType } from "../../manifests/repository.ts";
 import { writtenArgumentList } from "../../manifests/values.ts";
+import { auxiliaryMaximum } from "./auxiliary.ts";
 import type { Specification } from "./specification.ts";
 
-/** The task for a machine. */
-export function taskFor(what: Specification, machine: string): Task {
+/** The task for a machine, and auxiliary ones by what the build calls them. */
+export function taskFor(
+  what: Specification,
+  machine: string,
+  auxiliaryMachines: Record<string, string> = {},
+): Task {
   return {
     name: what.name,
     version: what.version,
@@ -20,7 +25,7 @@ export function taskFor(what: Specification, machine: string): Task {
     examples: [],
     benchmarks: [],
     machine,
-    auxiliaryMachines: {},
+    auxiliaryMachines,
     target: what.triplet,
     ...withoutUndefined({ environment: what.environment }),
     auxiliaryEnvironments: {},
@@ -43,7 +48,13 @@ export function croftOnlyReason(what: Specification): string | undefined {
  */
 export function checkSpecification(what: Specification): void {
   try {
-    formatTask(taskFor(what, "any"));
+    const auxiliary = Object.keys(what.auxiliary ?? {});
+    if (auxiliary.length > auxiliaryMaximum)
+      throw new Failure(
+        "use auxiliary machines",
+        `there are ${auxiliary.length}, and ${auxiliaryMaximum} is the most`,
+      );
+    formatTask(taskFor(what, "any", Object.fromEntries(auxiliary.map((name) => [name, "any"]))));
   } catch (error) {
     throw new Failure(`make a task of ${what.name} for target '${what.target}'`, reasonOf(error), {
       cause: error,

@@ -13,6 +13,8 @@ interface AttemptAnswer {
   attempt: number;
   agent: string;
   machine: string;
+  /** Auxiliary machines by name; older controllers do not say. */
+  auxiliary?: Record<string, string> | null;
   state: string;
   status: string | null;
   fault: string | null;
@@ -31,6 +33,8 @@ export interface ArtifactAnswer {
 export interface DetailsAnswer extends Omit<BuildAnswer, "attempts"> {
   repository: string;
   machine: string;
+  /** Patterns of auxiliary machines by name; older controllers do not say. */
+  auxiliary?: Record<string, string> | null;
   priority: number;
   submittedBy: string | null;
   /** Whether it is kept whatever its age; older controllers do not say. */

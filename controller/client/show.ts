@@ -70,6 +70,9 @@ function properties(build: DetailsAnswer): [string, string][] {
   return [
     ["page", build.url],
     ["repository", build.repository],
+    ...Object.entries(attempts.at(-1)?.auxiliary ?? build.auxiliary ?? {}).map(
+      ([name, machine]): [string, string] => [`auxiliary ${name}`, machine],
+    ),
     ["state", status === null ? state : `${state}: ${status}`],
     ...(typeof waiting === "string" ? [["it waits", waiting] as [string, string]] : []),
     ["submitted", `${minute(build.createdAt)} UTC${submittedBy === null ? "" : ` by ${submittedBy}`}`],

@@ -36,6 +36,14 @@ export const submitOptions: readonly OptionDeclaration[] = [
   },
   { name: "machine", kind: "string", value: "PATTERN", prose: "on machines of such a name only" },
   {
+    name: "auxiliary",
+    kind: "string",
+    value: "NAME=PATTERN",
+    repeat: true,
+    check: checkAuxiliary,
+    prose: "with an auxiliary machine of such a name, which the build calls NAME: it gets variables NAME_…",
+  },
+  {
     name: "priority",
     kind: "string",
     value: "N",
@@ -56,6 +64,12 @@ export const submitOptions: readonly OptionDeclaration[] = [
 
 function checkCommit(text: string): string | undefined {
   return /^[0-9a-f]{4,64}$/i.test(text) ? undefined : "expected 4 to 64 hexadecimal digits";
+}
+
+function checkAuxiliary(text: string): string | undefined {
+  return /^[a-z][a-z0-9_-]{0,49}=.+$/.test(text)
+    ? undefined
+    : "expected NAME=PATTERN, with a name of lower-case letters, digits, _ and -";
 }
 
 function checkPriority(text: string): string | undefined {
@@ -93,9 +107,22 @@ function submissionOf(url: string | undefined, values: OptionValues): object {
     repository,
     name: values["name"] ?? nameFrom(repository),
     ...picked(values, "version", "type", "machine", "environment", "config", "interactive"),
-    ...withoutUndefined({ targets: values["target"] }),
+    ...withoutUndefined({ targets: values["target"], auxiliary: auxiliaryOf(values["auxiliary"]) }),
     ...(values["priority"] === undefined ? {} : { priority: Number(values["priority"]) }),
   };
+}
+
+/** @throws {UsageFailure} for two machines of one name. */
+function auxiliaryOf(given: OptionValues[string]): Record<string, string> | undefined {
+  if (!Array.isArray(given)) return undefined;
+  const patterns: Record<string, string> = {};
+  for (const text of given) {
+    const name = text.slice(0, text.indexOf("="));
+    if (patterns[name] !== undefined)
+      throw new UsageFailure("submit", `there are two auxiliary machines '${name}'`);
+    patterns[name] = text.slice(name.length + 1);
+  }
+  return patterns;
 }
 
 /** The URL with the branch and commit as its fragment: `#BRANCH`, `#COMMIT` or `#BRANCH@COMMIT`. */

@@ -77,6 +77,7 @@ function summary({ build, waiting: reason }: BuildDetails, session: Session | un
     <dl class="facts">
       ${fact("Target", html`<a href="/builds?target=${encodeURIComponent(build.target)}">${build.target}</a>`)}
       ${fact("Machine", session ? html`${session.machine} <span class="quiet">at ${session.agent}</span>` : specification.machine)}
+      ${specification.auxiliary !== undefined && fact("With", auxiliaryMachines(session?.auxiliary ?? specification.auxiliary))}
       ${fact("Repository", repository(maskCredentials(build.repository)))}
       ${fact("Submitted", html`${ago(build.created_at)}${build.submitted_by !== null && html` by ${build.submitted_by}`}`)}
       ${fact("Waited", duration(queueSeconds(build), waiting))}
@@ -85,6 +86,13 @@ function summary({ build, waiting: reason }: BuildDetails, session: Session | un
       ${build.attempts > 0 && fact("Attempts", attemptsText(build))}
       ${build.rebuild_of !== null && fact("Again", html`<a href="/builds/${build.rebuild_of}">#${build.rebuild_of}</a>`)}
     </dl>`;
+}
+
+/** Names of machines, or their patterns, by what the build calls them. */
+function auxiliaryMachines(machines: Readonly<Record<string, string>>): string {
+  return Object.entries(machines)
+    .map(([name, machine]) => `${name}: ${machine}`)
+    .join(", ");
 }
 
 /** Only web addresses become links, and only whole ones; anything may be submitted. */

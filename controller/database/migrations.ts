@@ -233,6 +233,11 @@ const steps: readonly string[] = [
   );
   `,
   forgeTables,
+  // What builds ask for in auxiliary machines, and what they got.
+  `
+  alter table croft.queues add column auxiliary jsonb;   -- patterns of names of machines, by what the build calls them
+  alter table croft.sessions add column auxiliary jsonb  -- names of machines
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

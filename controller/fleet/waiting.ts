@@ -1,4 +1,5 @@
 /** Why a queued build waits: what is paused, what agents offer, who builds, what stands before it. */
+import type { AuxiliaryPatterns } from "../builds/auxiliary.ts";
 import type { Build } from "../builds/build.ts";
 import { matchesPattern } from "../builds/name-pattern.ts";
 import { canRead, freshMs, machineFor, type Offer } from "../builds/offer.ts";
@@ -106,7 +107,7 @@ export class WaitingReasons {
     );
     const busy = building.filter(
       ({ agent, machine, toolchain }) =>
-        !refused.has(agent) && machineFor(queue, { toolchain, machines: [machine], interactive: "both" }),
+        !refused.has(agent) && machineFor({ ...queue, auxiliary: null }, { toolchain, machines: [machine], interactive: "both" }),
     ).length;
     const pausedNames = namesOf(paused, queue);
     if (busy > 0 && pausedNames.length > 0)
@@ -123,6 +124,9 @@ export class WaitingReasons {
     const offered = [...new Set(fresh.flatMap(({ machines }) => machines))];
     if (!offered.some((name) => matchesPattern(queue.machine, name)))
       return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;
+    const alone = { ...queue, auxiliary: null };
+    if (queue.auxiliary !== null && fresh.some((offer) => machineFor(alone, offer) !== undefined))
+      return lackOfAuxiliaries(queue.auxiliary, fresh);
     if (queue.interactive) return "no agent with such a machine takes interactive builds (--interactive)";
     return `no agent with such a machine has a toolchain '${queue.toolchain}', or takes builds that are not interactive`;
   }
@@ -174,6 +178,17 @@ export class WaitingReasons {
     if (before === 0) return "it is given to the next agent that asks";
     return `${before} build${before === 1 ? " goes" : "s go"} before it`;
   }
+}
+
+/** What agents with a machine for the build lack besides. */
+function lackOfAuxiliaries(patterns: AuxiliaryPatterns, offers: readonly Offer[]): string {
+  const offered = [...new Set(offers.flatMap(({ auxiliaries = [] }) => auxiliaries.map(({ name }) => name)))];
+  const [missing] = Object.entries(patterns).filter(
+    ([, pattern]) => !offered.some((name) => matchesPattern(pattern, name)),
+  );
+  return missing
+    ? `no agent offers an auxiliary machine '${missing[1]}' for '${missing[0]}' (offered: ${listed(offered)})`
+    : "no agent with such a machine has all its auxiliary machines free, and the memory for them (--auxiliary-ram)";
 }
 
 /** The agents of offers that would do for a queue. */

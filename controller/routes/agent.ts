@@ -6,6 +6,7 @@ import { logChunkBytes, taskRequestMaxBytes } from "../../manifests/limits.ts";
 import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
 import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import type { Offer } from "../builds/offer.ts";
+import { auxiliaryOfferOf } from "../builds/auxiliary.ts";
 import { taskFor } from "../builds/tasks.ts";
 import { leaseSeconds } from "../leases/signs.ts";
 import { forCurrentSession } from "./access.ts";
@@ -100,7 +101,7 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
         `${base}/agent/upload/${session.token}/${type}`,
       ]),
     ),
-    task: taskFor(build.specification, session.machine),
+    task: taskFor(build.specification, session.machine, session.auxiliary ?? {}),
   };
   reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
   if (signsSeconds !== undefined) reply.header("Croft-Alive-URL", `${base}/agent/alive`);
@@ -121,6 +122,7 @@ function offerOf(task: TaskRequest, request: FastifyRequest): Offer {
     interactive: task.interactiveMode ?? "false",
     ...withoutUndefined({ fingerprint: task.fingerprint }),
     machines: task.machines.filter(({ role }) => role !== "auxiliary").map(({ name }) => name),
+    ...auxiliaryOfferOf(task),
   };
 }
 

@@ -4,6 +4,7 @@ import { isLocalUrl } from "../../manifests/repository.ts";
 import { breakpointProblem } from "../../manifests/task.ts";
 import { Failure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
+import { auxiliaryMaximum, auxiliaryNamePattern } from "../builds/auxiliary.ts";
 import type { Submission } from "../builds/specification.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -26,6 +27,9 @@ export const submissionSchema = Type.Object(
     type: Type.Optional(oneOf("pkg", "git")),
     targets: Type.Optional(Type.Array(pattern, { minItems: 1, maxItems: 100 })),
     machine: Type.Optional(pattern),
+    auxiliary: Type.Optional(
+      Type.Record(Type.String({ pattern: auxiliaryNamePattern }), pattern, { maxProperties: auxiliaryMaximum }),
+    ),
     environment: Type.Optional(word(200)),
     config: Type.Optional(line),
     interactive: Type.Optional(Type.String({ pattern: "^[!-~]+( [ -~]*[!-~])?$", maxLength: 500 })),

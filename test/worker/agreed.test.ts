@@ -89,8 +89,10 @@ test("what an agent takes of a machine, or sends by itself, its controller takes
 test("of each value that a task has something becomes: the worker goes by it, or it is refused, or told", () => {
   const values = new Set(taskEntries(task).map(([name]) => name.replace(/^(auxiliary-[a-z]+)-.*/, "$1")));
   // `machine` is the agent's; the others are refused by it (agent/asking/polling.ts, agent/next-work.ts).
-  const ofAgent = "machine auxiliary-machine auxiliary-environment tests examples benchmarks".split(" ");
+  const ofAgent = "machine auxiliary-machine tests examples benchmarks".split(" ");
   for (const name of ofAgent) assert.ok(values.delete(name), name);
+  assert.ok(values.delete("auxiliary-environment"));
+  assert.match(script, /< "\$task\/auxiliary-environment"/);
   // In the log of `fetch`.
   for (const name of ["requires", "host"]) assert.ok(values.delete(name), name);
   assert.match(script, /field requires\n.*is not looked at.*\n +field host\n.* != true \] \|\| echo/);

@@ -4,13 +4,14 @@ import { test } from "node:test";
 import { machinesFor, taskRequest } from "../../../agent/asking/offer.ts";
 import type { HeldTask } from "../../../agent/asking/interrupter.ts";
 import type { Load } from "../../../agent/asking/priority.ts";
+import { auxiliaryRamKiB } from "../../../agent/settings/auxiliary.ts";
 import { interactiveLogin } from "../../../agent/settings/interactive-login.ts";
 import type { HeldMachine, LockedMachine } from "../../../machines/enumeration/enumeration.ts";
 import { copyPaths, machinePaths } from "../../../machines/layout.ts";
 import { fakeMachineLock } from "../../../machines/locks.ts";
 import type { Machine } from "../../../manifests/machine.ts";
 import { networkInterfaces } from "node:os";
-import { makeFarm } from "../../machines/farm.ts";
+import { makeFarm, type Farm } from "../../machines/farm.ts";
 import { makeSettings } from "../settings/make-settings.ts";
 
 const controller = "http://controller.example/task";
@@ -43,6 +44,8 @@ const loadOf = (instanceMax: number, ...running: HeldTask[]): Load<HeldTask> => 
   ...{ instanceMax, held: running.length, running },
 });
 
+const contextOf = ({ log }: Pick<Farm, "log">) => ({ settings: makeSettings({}, [controller]), log });
+
 /** Names of the machines that are offered, or why the controller is not asked. */
 async function offered(
   machines: readonly LockedMachine[],
@@ -51,7 +54,7 @@ async function offered(
 ): Promise<readonly string[] | string> {
   await using farm = await makeFarm();
   const controller = { url: "http://controller.example/task", priority };
-  const found = machinesFor(farm, controller, machines, load, mayInterrupt);
+  const found = machinesFor(contextOf(farm), controller, machines, load, mayInterrupt);
   if (found) return found.map(({ paths }) => paths.name);
   const record = farm.records().at(-1)!;
   assert.deepEqual([record["url"], record["priority"]], [controller.url, priority]);
@@ -84,7 +87,7 @@ test("a controller that nothing can be offered to is not asked; the log says why
 });
 
 test("a controller is told who asks, and of each machine what is needed to choose it", () => {
-  const made = makeSettings({ "toolchain-name": "gcc" }, [controller]);
+  const made = makeSettings({ "toolchain-name": "gcc", "auxiliary-ram": 4096 }, [controller]);
   const settings = { ...made, toolchain: { ...made.toolchain, version: "12.2" } };
   const more = { role: "auxiliary", ramMinimumKiB: 1, ramMaximumKiB: 2, changes: "none" } as const;
   const request = taskRequest({ settings, signer: undefined, hostName: "host" }, [
@@ -95,7 +98,7 @@ test("a controller is told who asks, and of each machine what is needed to choos
     agent: "host",
     toolchainName: "gcc",
     toolchainVersion: "12.2",
-    auxiliaryRamKiB: 0,
+    auxiliaryRamKiB: 4096,
     machines: [
       { id: "a-1.1", name: "a", summary: "machine a", role: "auxiliary", ramMinimumKiB: 1, ramMaximumKiB: 2 },
       { id: "b-1.1", name: "b", summary: "machine b" },
@@ -117,6 +120,26 @@ test("an agent with a key tells its fingerprint; one that takes interactive task
   );
 });
 
+test("free auxiliary machines are offered where there is a machine to build on, and theirs are names with a dash", async () => {
+  const auxiliary = { role: "auxiliary" } as const;
+  const [database, nameless] = [free("linux-db", auxiliary), free("db", auxiliary)];
+  const running = held("linux-cache", 1, manifestOf("linux-cache", auxiliary));
+  assert.deepEqual(await offered([database, free("a"), nameless], loadOf(9, running)), ["a", "linux-db"]);
+  assert.equal(await offered([database], loadOf(9)), "there is no machine to offer");
+});
+
+test("memory for auxiliary machines is told as it was given, else what is left for the instances' machines, and 0 without any", () => {
+  const told = (given: Record<string, number>, machines: LockedMachine[]) => {
+    const settings = makeSettings(given, [controller]);
+    return taskRequest({ settings, signer: undefined, hostName: "host" }, machines).auxiliaryRamKiB;
+  };
+  assert.equal(told({ "auxiliary-ram": 5 }, [free("linux-db", { role: "auxiliary" })]), 5);
+  assert.equal(told({ "auxiliary-ram": 5 }, [free("a")]), 0);
+  const settings = makeSettings({ ram: 100_000, "instance-max": 3 }, [controller]);
+  assert.equal(auxiliaryRamKiB(settings, () => 350_000), 50_000);
+  assert.equal(auxiliaryRamKiB(settings, () => 250_000), 0);
+});
+
 test("a machine is offered once: its free copy, else that of the least important task", async () => {
   await using farm = await makeFarm();
   const copy = (priority: number, number: number): HeldTask => {
@@ -125,7 +148,7 @@ test("a machine is offered once: its free copy, else that of the least important
   };
   const load = loadOf(4, copy(15, 1), copy(12, 2));
   const asked = (machines: LockedMachine[]) =>
-    machinesFor(farm, { url: controller, priority: 1000 }, machines, load, true)!;
+    machinesFor(contextOf(farm), { url: controller, priority: 1000 }, machines, load, true)!;
   const [least, ...more] = asked([]);
   assert.deepEqual([least?.paths.copy, more.length], [2, 0]);
   const [first, ...others] = asked([free("a")]);

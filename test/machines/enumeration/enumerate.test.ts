@@ -156,12 +156,12 @@ test("a machine that was bootstrapped by a foreign worker is up to date", async 
   assert.equal(await look(farm, { workerVersion: "9.0.0" }), "a");
 });
 
-test("an auxiliary machine is left alone: it builds nothing, and has no worker to bootstrap", async () => {
+test("an auxiliary machine is looked after as others are", async () => {
   await using farm = await makeFarm();
   await farm.publish("a");
   await farm.publish("db", { manifest: machineManifest("db", "db-1", "role: auxiliary\n") });
   await farm.bootstrapAll();
-  assert.equal(await look(farm), "a");
+  assert.equal(await look(farm), "a db");
 });
 
 test("a machine without a link is forgotten, with what was bootstrapped from it", async () => {

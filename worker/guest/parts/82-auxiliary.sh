@@ -39,7 +39,7 @@ do_auxiliary() {
   : > "$state/environment"
   [ -x "$auxiliary_script" ] || fail "this machine has no program $auxiliary_script"
   # shellcheck disable=SC2086
-  (cd / && CROFT_ADDRESS=$group_address CROFT_ENVIRONMENT=$state/environment LC_ALL=$build_locale \
+  (cd / && CROFT_NAME=$first_line CROFT_ADDRESS=$group_address CROFT_ENVIRONMENT=$state/environment LC_ALL=$build_locale \
     exec "$auxiliary_script") < /dev/null >&7 2>&1 || auxiliary_failed $? || return
   grep -q '^HOST=' "$state/environment" || [ -z "$group_address" ] || echo "HOST=$group_address" >> "$state/environment"
   put "$state/environment" auxiliary-environment || return

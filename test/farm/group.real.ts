@@ -1,0 +1,95 @@
+/** Builds with an auxiliary machine, in real machines: the service is reached by whom it is for, and by nobody else. */
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { layAuxiliaryMachine } from "../fixtures/machines/auxiliary-machine.ts";
+import { patienceSeconds } from "../fixtures/patience.ts";
+import { packSource, script } from "../worker/sources.ts";
+
+let farm: Farm;
+
+/** It behaves as the build calls it. */
+const service = `#!/bin/sh
+case $CROFT_NAME in
+dies) echo "no room for tables"; exit 3 ;;
+hangs) sleep 10000 ;;
+leaves) (sleep 8; poweroff -f) & ;;
+esac
+mkdir -p /tmp/www
+echo "served at $CROFT_ADDRESS" > /tmp/www/index.html
+busybox httpd -p 8080 -h /tmp/www
+echo PORT=8080 >> "$CROFT_ENVIRONMENT"
+`;
+
+before(async () => {
+  farm = await startFarm({
+    ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024 },
+    controller: "retries: 0\ntargets:\n  - name: alone\n  - name: with-echo\n    auxiliary:\n      my-echo: '*-echo'\n",
+    agent: ["--machine-copies", "2"],
+  });
+  await layAuxiliaryMachine(farm.machines, "linux-echo", service);
+  await farm.startAgent(["--auxiliary-ram", "300000"]);
+});
+
+after(async () => {
+  await farm[Symbol.asyncDispose]();
+});
+
+/** Submits a build whose test is these lines. */
+async function submit(name: string, more: Record<string, unknown>, ...lines: string[]): Promise<number> {
+  await packSource(farm.sources, { ".croft/test": script(...lines) }, `${name}-1.0.tar.gz`);
+  return await farm.submit({ name, ...more });
+}
+
+test("a build reaches the service of its auxiliary machine by its variables; a machine beside it does not", async () => {
+  const go = farm.guestUrl("/go");
+  const one = await submit(
+    "group",
+    { targets: ["with-echo"] },
+    'echo "at $MY_ECHO_HOST port $MY_ECHO_PORT"',
+    'wget -q -O - "http://$MY_ECHO_HOST:$MY_ECHO_PORT/"',
+    `until wget -q -O /dev/null ${go}; do sleep 1; done`,
+  );
+  await farm.logUntil(one, 3 * patienceSeconds, /served at 198\.18\.0\.2/);
+  assert.match(await farm.log(one), /at 198\.18\.0\.2 port 8080/);
+  await farm.startSecondAgent(["--auxiliary-ram", "0"]);
+  const stranger = await submit(
+    "stranger",
+    { targets: ["alone"] },
+    "for host in 198.18.0.2 198.18.0.1 10.0.2.2; do",
+    '! wget -q -T 3 -O - "http://$host:8080/" || exit 1',
+    "done",
+    "echo nothing is there",
+    "env | grep -c ECHO || :",
+  );
+  const other = await farm.ended(stranger);
+  assert.equal(other.status, "success", await farm.log(stranger));
+  await writeFile(join(farm.sources.directory, "go"), "");
+  const { status, attempts } = await farm.ended(one);
+  assert.equal(status, "success", await farm.log(one));
+  const [{ auxiliary }] = attempts as unknown as [{ auxiliary: Record<string, string> }];
+  assert.deepEqual(auxiliary, { "my-echo": "linux-echo" });
+});
+
+test("an auxiliary machine that fails, or ends later, ends the build, whose result says which and what it printed", async () => {
+  const build = async (name: string, ...lines: string[]) => {
+    const id = await submit(name, { targets: ["alone"], auxiliary: { [name]: "linux-*" } }, ...lines);
+    const { status } = await farm.ended(id);
+    return [status, await farm.log(id)] as const;
+  };
+  const [died, why] = await build("dies", "echo unreached");
+  assert.equal(died, "abort", why);
+  assert.match(why, /auxiliary machine 'dies' \(linux-echo\): it ended before its services were up/);
+  assert.match(why, /no room for tables/);
+  const [left, reason] = await build("leaves", "sleep 10000");
+  assert.equal(left, "abort", reason);
+  assert.match(reason, /auxiliary machine 'leaves' \(linux-echo\)'?: it ended while the task was performed/);
+  await farm.stopAgent();
+  await farm.startAgent(["--auxiliary-ram", "300000", "--auxiliary-timeout", "3"]);
+  const [hung, late] = await build("hangs", "echo unreached");
+  assert.equal(hung, "abort", late);
+  assert.match(late, /auxiliary machine 'hangs' \(linux-echo\): its services were not up within 3 s/);
+  assert.match(await readFile(farm.agentLog, "utf8"), /auxiliary machine failed/);
+});
