@@ -122,7 +122,7 @@ export function detailsJson({ build, sessions, operations, artifacts, waiting }:
       attempt: session.attempt,
       agent: session.agent,
       machine: session.machine,
-      auxiliary: session.auxiliary,
+      auxiliary: session.auxiliary ?? null,
       toolchain: session.toolchain,
       state: session.state,
       status: session.status,

@@ -30,6 +30,6 @@ export function canRead(offer: AnonymousOffer, croftOnly: boolean): boolean {
 export function machineFor(candidate: QueueKey, offer: AnonymousOffer): string | undefined {
   const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");
   if (!accepted || !matchesPattern(candidate.toolchain, offer.toolchain)) return undefined;
-  if (candidate.auxiliary !== null && !auxiliariesFor(candidate.auxiliary, offer)) return undefined;
+  if (candidate.auxiliary && !auxiliariesFor(candidate.auxiliary, offer)) return undefined;
   return offer.machines.find((name) => matchesPattern(candidate.machine, name));
 }

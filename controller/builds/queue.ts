@@ -32,8 +32,8 @@ export interface QueueKey {
   machine: string;
   toolchain: string;
   interactive: boolean;
-  /** Patterns of the names of auxiliary machines; null: it needs none. */
-  auxiliary: AuxiliaryPatterns | null;
+  /** Patterns of the names of auxiliary machines; absent or null: it needs none. */
+  auxiliary?: AuxiliaryPatterns | null;
 }
 
 /** A queue in which a build waits that may be given out. */
@@ -102,7 +102,7 @@ export class BuildQueue {
       [
         ...[name, key.target, key.machine, key.toolchain, key.interactive],
         this.#limits.get(key.target) ?? null,
-        key.auxiliary === null ? null : JSON.stringify(key.auxiliary),
+        key.auxiliary ? JSON.stringify(key.auxiliary) : null,
       ],
     );
     this.#known.add(name);
@@ -354,7 +354,7 @@ function queued(isForeign: boolean): string {
 /** Patterns go into the name as a hash. */
 function nameOf(key: QueueKey): string {
   const { target, machine, toolchain, interactive, auxiliary } = key;
-  const more = auxiliary === null ? [] : Object.entries(auxiliary).sort(([a], [b]) => (a < b ? -1 : 1));
+  const more = Object.entries(auxiliary ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   const rest = JSON.stringify([target, machine, toolchain, interactive, ...more]);
   const hash = createHash("sha256").update(rest).digest("hex").slice(0, 16);
   return `${key.target.replace(/[^A-Za-z0-9_.-]/g, "_")}-${hash}`;

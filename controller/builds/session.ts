@@ -12,8 +12,8 @@ export interface Session {
   agent: string;
   toolchain: string;
   machine: string;
-  /** Auxiliary machines by what the build calls them; null: it has none. */
-  auxiliary: Record<string, string> | null;
+  /** Auxiliary machines by what the build calls them; absent or null: it has none. */
+  auxiliary?: Record<string, string> | null;
   fingerprint: string | null;
   challenge: string | null;
   state: SessionState;

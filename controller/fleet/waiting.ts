@@ -125,7 +125,7 @@ export class WaitingReasons {
     if (!offered.some((name) => matchesPattern(queue.machine, name)))
       return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;
     const alone = { ...queue, auxiliary: null };
-    if (queue.auxiliary !== null && fresh.some((offer) => machineFor(alone, offer) !== undefined))
+    if (queue.auxiliary && fresh.some((offer) => machineFor(alone, offer) !== undefined))
       return lackOfAuxiliaries(queue.auxiliary, fresh);
     if (queue.interactive) return "no agent with such a machine takes interactive builds (--interactive)";
     return `no agent with such a machine has a toolchain '${queue.toolchain}', or takes builds that are not interactive`;
