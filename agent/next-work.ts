@@ -236,7 +236,12 @@ function begin(
   const begun = acquired.begun ? { begun: acquired.begun } : {};
   const { paths, manifest: bootstrapped, lock: own } = acquired.machine;
   const isAlone = group.length === 0;
-  const lock = isAlone ? own : new GroupLock(own, group.map((each) => each.lock));
+  const lock = isAlone
+    ? own
+    : new GroupLock(
+        own,
+        group.map((each) => each.lock),
+      );
   const more = isAlone ? {} : { group: { machines: group, lock: own } };
   try {
     lock.write(toolchainLock, received.controller.priority);

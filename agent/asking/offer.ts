@@ -83,8 +83,7 @@ function isOfferable({ manifest }: HeldMachine): boolean {
 export interface RequestContext {
   readonly settings: Pick<
     Settings,
-    | ("toolchain" | "interactive" | "offset")
-    | ("auxiliaryRam" | "ramKiB" | "instance" | "instanceMax")
+    ("toolchain" | "interactive" | "offset") | ("auxiliaryRam" | "ramKiB" | "instance" | "instanceMax")
   >;
   /** Undefined without a key. */
   readonly signer: Signer | undefined;
@@ -95,7 +94,9 @@ export interface RequestContext {
 /** The request that offers machines; they have manifests. */
 export function taskRequest({ settings, signer, hostName }: RequestContext, machines: Offered): TaskRequest {
   const login = interactiveLogin(settings);
-  const hasAuxiliary = machines.some((machine) => machine.state === "locked" && isAuxiliary(machine.manifest.machine));
+  const hasAuxiliary = machines.some(
+    (machine) => machine.state === "locked" && isAuxiliary(machine.manifest.machine),
+  );
   return {
     agent: hostName,
     toolchainName: settings.toolchain.name,

@@ -40,10 +40,7 @@ export function auxiliariesOf(
       );
       return machine ? [{ name, machine }] : [];
     })
-    .sort(
-      (a, b) =>
-        compare(a.machine.paths.name, b.machine.paths.name) || compare(a.name, b.name),
-    );
+    .sort((a, b) => compare(a.machine.paths.name, b.machine.paths.name) || compare(a.name, b.name));
 }
 
 const compare = (one: string, other: string) => (one < other ? -1 : Number(one > other));

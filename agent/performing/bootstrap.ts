@@ -87,9 +87,7 @@ async function bootAndPublish(
   await using exchange = booted.exchange;
   context.status.advance("bootstrapping");
   const bootstrap =
-    "failed" in booted
-      ? { fault: booted.reason }
-      : await serve(context, pending.manifest, exchange, signal);
+    "failed" in booted ? { fault: booted.reason } : await serve(context, pending.manifest, exchange, signal);
   const fault = "fault" in bootstrap ? bootstrap : await shutDown(exchange, signal);
   if (fault !== undefined) {
     const { fault: reason, files = [] } = fault;

@@ -68,7 +68,15 @@ export async function softFail(
   const { instance, toolchain, runtime } = context.settings;
   const since = new Date().toISOString();
   const directory = basename(runtime);
-  const note = { machine: name, directory, toolchain: toolchain.name, instance, pid: process.pid, reason, since };
+  const note = {
+    machine: name,
+    directory,
+    toolchain: toolchain.name,
+    instance,
+    pid: process.pid,
+    reason,
+    since,
+  };
   await orWarn(log, writeSuspension(runtime, note));
   log.error(
     { reason, evidence, description: machine.describe(), commands: commandsFor(context, name) },

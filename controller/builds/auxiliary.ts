@@ -45,7 +45,8 @@ export function auxiliariesFor(
   const chosen: Record<string, string> = {};
   let neededKiB = 0;
   // What fits fewer machines is served first: another may have taken the only one otherwise.
-  const fitting = (pattern: string) => auxiliaries.filter((each) => matchesPattern(pattern, each.name)).length;
+  const fitting = (pattern: string) =>
+    auxiliaries.filter((each) => matchesPattern(pattern, each.name)).length;
   const wanted = Object.entries(patterns).sort((a, b) => fitting(a[1]) - fitting(b[1]));
   for (const [name, pattern] of wanted) {
     const at = free.findIndex((machine) => matchesPattern(pattern, machine.name));

@@ -107,7 +107,8 @@ export class WaitingReasons {
     );
     const busy = building.filter(
       ({ agent, machine, toolchain }) =>
-        !refused.has(agent) && machineFor({ ...queue, auxiliary: null }, { toolchain, machines: [machine], interactive: "both" }),
+        !refused.has(agent) &&
+        machineFor({ ...queue, auxiliary: null }, { toolchain, machines: [machine], interactive: "both" }),
     ).length;
     const pausedNames = namesOf(paused, queue);
     if (busy > 0 && pausedNames.length > 0)

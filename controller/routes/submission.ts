@@ -28,7 +28,9 @@ export const submissionSchema = Type.Object(
     targets: Type.Optional(Type.Array(pattern, { minItems: 1, maxItems: 100 })),
     machine: Type.Optional(pattern),
     auxiliary: Type.Optional(
-      Type.Record(Type.String({ pattern: auxiliaryNamePattern }), pattern, { maxProperties: auxiliaryMaximum }),
+      Type.Record(Type.String({ pattern: auxiliaryNamePattern }), pattern, {
+        maxProperties: auxiliaryMaximum,
+      }),
     ),
     environment: Type.Optional(word(200)),
     config: Type.Optional(line),

@@ -80,6 +80,12 @@ export function readRecipe(name: string, revision: string): Recipe {
         "Only machines made by 'croft machine create' have one, and of earlier versions of croft none: make it anew.",
       ],
     });
-  const { "disk-size": diskGiB, include = [], role, script, ...rest } = readCheckedConfiguration(file, schema);
+  const {
+    "disk-size": diskGiB,
+    include = [],
+    role,
+    script,
+    ...rest
+  } = readCheckedConfiguration(file, schema);
   return { ...rest, diskGiB, include, ...withoutUndefined({ role, script }) } as Recipe;
 }

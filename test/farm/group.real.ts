@@ -26,7 +26,8 @@ echo PORT=8080 >> "$CROFT_ENVIRONMENT"
 before(async () => {
   farm = await startFarm({
     ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024 },
-    controller: "retries: 0\ntargets:\n  - name: alone\n  - name: with-echo\n    auxiliary:\n      my-echo: '*-echo'\n",
+    controller:
+      "retries: 0\ntargets:\n  - name: alone\n  - name: with-echo\n    auxiliary:\n      my-echo: '*-echo'\n",
     agent: ["--machine-copies", "2"],
   });
   await layAuxiliaryMachine(farm.machines, "linux-echo", service);

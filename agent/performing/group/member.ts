@@ -59,8 +59,7 @@ export async function startMember(
     ...{ ...member, failed: why, files },
     ...(exchange && { exchange }),
   });
-  if (!("exchange" in booted))
-    return failed(`it ended before its first sign of life: ${booted.end.detail}`);
+  if (!("exchange" in booted)) return failed(`it ended before its first sign of life: ${booted.end.detail}`);
   const exchange = stack.use(booted.exchange);
   if ("failed" in booted) return failed(`it did not come up: ${booted.reason}`, exchange);
   log.milestone("auxiliary machine is up");

@@ -136,8 +136,14 @@ test("memory for auxiliary machines is told as it was given, else what is left f
   assert.equal(told({ "auxiliary-ram": 5 }, [free("linux-db", { role: "auxiliary" })]), 5);
   assert.equal(told({ "auxiliary-ram": 5 }, [free("a")]), 0);
   const settings = makeSettings({ ram: 100_000, "instance-max": 3 }, [controller]);
-  assert.equal(auxiliaryRamKiB(settings, () => 350_000), 50_000);
-  assert.equal(auxiliaryRamKiB(settings, () => 250_000), 0);
+  assert.equal(
+    auxiliaryRamKiB(settings, () => 350_000),
+    50_000,
+  );
+  assert.equal(
+    auxiliaryRamKiB(settings, () => 250_000),
+    0,
+  );
 });
 
 test("a machine is offered once: its free copy, else that of the least important task", async () => {

@@ -46,7 +46,10 @@ function cable(): [Duplex, Duplex] {
 }
 
 const frame = (to: string, from: string, text: string) => {
-  const bytes = Buffer.concat([Buffer.from((to + from).replaceAll(":", ""), "hex"), Buffer.from(`\x08\0${text}`)]);
+  const bytes = Buffer.concat([
+    Buffer.from((to + from).replaceAll(":", ""), "hex"),
+    Buffer.from(`\x08\0${text}`),
+  ]);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.length);
   return Buffer.concat([length, bytes]);
