@@ -1,12 +1,16 @@
 /** Machines that are saved where they wait for a task, and tasks that begin there: with a real guest, all the way. */
 import assert from "node:assert/strict";
 import {
+  appendFileSync,
   existsSync,
   readdirSync,
   readFileSync,
+  realpathSync,
+  rmSync,
   truncateSync,
   utimesSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:http";
@@ -17,6 +21,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { packageFile } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
+import { copyTree } from "../fixtures/machines/ready-machines.ts";
 import { patienceMs } from "../fixtures/patience.ts";
 import { packSource, script } from "../worker/sources.ts";
 
@@ -158,4 +163,28 @@ test("a state that QEMU cannot use costs its task nothing, and is removed with i
     readdirSync(at(".")).filter((name) => name.startsWith(".")),
     [],
   );
+});
+
+test("a machine whose kernel does not see that it is a copy is refused, boots, and says why", async () => {
+  const revision = realpathSync(join(home(), "minimal-1"));
+  await using blind = await startFarm({
+    ...{ machine: "minimal", warm: true, ramKiB: 262_144 },
+    controller: "retries: 0\n",
+  });
+  const current = join(blind.machines, "volume", "minimal", "minimal-1");
+  rmSync(current);
+  symlinkSync("minimal-1.1", current);
+  await copyTree(revision, `${current}.1`);
+  // As Debian's 6.1 for clouds, which has no such driver.
+  appendFileSync(join(current, "cmdline"), "initcall_blacklist=vmgenid_plaform_driver_init\n");
+  await packSource(blind.sources, { ".croft/update": script("true") });
+  await blind.startAgent();
+  const view = await blind.ended(await blind.submit({ name: "hello" }));
+  assert.equal(view.status, "success", await blind.agentTail());
+  assert.match(readFileSync(blind.agentLog, "utf8"), /not saved.*no driver for vmgenid/);
+  const args = ["machine", "show", "minimal", "--machines", blind.machines];
+  const { stdout } = await run([process.execPath, packageFile("bin", "croft.js"), ...args], {
+    timeoutSeconds: 300,
+  });
+  assert.match(stdout, /minimal-default is not warm, and booted for every task: .*no driver for vmgenid/);
 });
