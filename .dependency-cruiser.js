@@ -33,9 +33,10 @@ const floors = {
   ],
   boss: ["door", "bisect", "planning", "results", "dispatch", "hosts", "matrix"],
   controller: [
-    ["door", "client", "dashboard", "routes", "forges"],
+    ["door", "client", "dashboard", "routes", "secret-routes", "forges"],
     ["fleet", "idle-agents", "leases", "retention"],
     "builds",
+    "secrets",
     "files",
     "database",
   ],

@@ -71,6 +71,7 @@ const schema = Type.Object(
       ),
     ),
     private: Type.Optional(Type.Boolean()),
+    "secrets-key": Type.Optional(Type.String({ minLength: 1 })),
     targets: Type.Optional(Type.Array(target, { minItems: 1 })),
     repositories: Type.Optional(Type.Array(repositorySchema)),
     retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
@@ -95,6 +96,8 @@ const schema = Type.Object(
 /** The configuration in effect. */
 export interface ControllerConfiguration {
   listen: { host: string; port: number };
+  /** The file of the key that secrets are encrypted with, if it is named; see secrets/key.ts. */
+  secretsKey?: string;
   /** Without a slash at the end; where agents and people reach this controller. Default: where it listens. */
   publicUrl?: string;
   data: string;
@@ -149,12 +152,14 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
   const keys = file.agents?.keys;
   if (file.private) checkPrivate(given.config, file);
   const targets = targetsOf(file.targets ?? [{ name: "default" }]);
+  const secretsKey = file["secrets-key"];
   return {
     listen: parseListen(given.listen ?? file.listen ?? "127.0.0.1:8420"),
     ...withoutUndefined({ publicUrl: publicUrl?.replace(/\/+$/, "") }),
     data: resolve(given.data ?? file.data ?? "croft-data"),
     database: file.database ?? "embedded",
     ...(keys === undefined ? {} : { agentKeys: resolve(keys) }),
+    ...(secretsKey === undefined ? {} : { secretsKey: resolve(secretsKey) }),
     tokens: (file.tokens ?? []).map((token) => ({ role: "submit", ...token })),
     private: file.private ?? false,
     targets,

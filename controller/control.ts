@@ -15,6 +15,7 @@ import { roles, type Role } from "./authentication/tokens.ts";
 import { name, retentionOf, retentionRules } from "./configuration.ts";
 import type { Controller } from "./controller.ts";
 import { controlPath, socketName } from "./files/control-path.ts";
+import { addSecretRoutes } from "./secret-routes/administration.ts";
 import { addPauseRoutes } from "./routes/fleet.ts";
 import { refuse } from "./routes/served.ts";
 
@@ -85,6 +86,7 @@ function makeServer(controller: Controller) {
     );
     return report;
   });
+  addSecretRoutes(server, controller, "", { by: () => null, onRequest: async () => {} });
   addPauseRoutes(server, controller, "/pauses", { by: () => null, onRequest: async () => {} });
   return server;
 }

@@ -30,7 +30,10 @@ import { LiveLogs } from "./files/live-logs.ts";
 import { BuildQueue } from "./builds/queue.ts";
 import { Artifacts } from "./builds/artifacts.ts";
 import { Results } from "./builds/results.ts";
+import { Clearances } from "./builds/clearances.ts";
 import { BuildSecrets } from "./builds/secrets.ts";
+import { SecretsKey, secretsKeyFile } from "./secrets/key.ts";
+import { Vault } from "./secrets/vault.ts";
 import { Retention } from "./retention/retention.ts";
 import { startRetention } from "./retention/schedule.ts";
 import { Sessions } from "./builds/sessions.ts";
@@ -64,6 +67,7 @@ export interface Controller {
   readonly blobs: BlobStore;
   readonly liveLogs: LiveLogs;
   readonly secrets: BuildSecrets;
+  readonly vault: Vault;
   readonly retention: Retention;
   readonly space: FreeSpace;
   /** Undefined: any agent is served. */
@@ -97,7 +101,8 @@ export async function openController(
   if (!exclusive) stack.use(exchangeChanges(configuration.database, database, changes, log));
   const stored = storedIn(directory, database, configuration);
   const { blobs, liveLogs } = stored;
-  const secrets = new BuildSecrets(database);
+  const vault = await vaultOf(database, configuration);
+  const secrets = new BuildSecrets(database, vault);
   const fleet = fleetOf(database, changes, configuration, stack.use(new Agents(database, log)));
   const faults = new Faults(queue, blobs, log);
   const sessions = new Sessions(
@@ -105,7 +110,13 @@ export async function openController(
     { ...configuration, withChallenge: agentKeys !== undefined },
   );
   const leases = await startLeases({ database, queue, faults, changes, log }, configuration, stack);
-  const builds = new Builds(database, queue, configuration.targets, changes);
+  const builds = new Builds(
+    database,
+    queue,
+    configuration.targets,
+    changes,
+    new Clearances(vault, agentKeys !== undefined),
+  );
   const wakeUps = stack.use(new WakeUps(queue, changes, log));
   const parts: Controller = {
     configuration,
@@ -126,9 +137,10 @@ export async function openController(
       configuration.retries,
       log,
     ),
-    artifacts: new Artifacts(database, blobs),
+    artifacts: new Artifacts(database, blobs, secrets),
     ...stored,
     secrets,
+    vault,
     agentKeys,
     forgeEvents: new ForgeEvents(database, builds, configuration.repositories),
     ...knownBy(database, configuration),
@@ -163,6 +175,15 @@ async function startLeases(
   await leases.look(); // before any other one may end, what was leased before lasts on
   stack.use(startLeaseWatch(leases, log));
   return leases;
+}
+
+/** The secrets, with a key that opens them. */
+async function vaultOf(database: Database, { secretsKey, data }: ControllerConfiguration): Promise<Vault> {
+  const vault = new Vault(database, new SecretsKey(secretsKeyFile(secretsKey, data)));
+  // Without a file of that name in the configuration, it is made with the first secret.
+  if (secretsKey !== undefined) await vault.provideKey();
+  await vault.renew();
+  return vault;
 }
 
 /** The queue, with the targets' limits. */

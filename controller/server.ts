@@ -11,7 +11,7 @@ import {
 import { Failure, reasonOf } from "../os/failure.ts";
 import { formatListenAddress } from "../os/network/listen-address.ts";
 import type { Controller } from "./controller.ts";
-import { refuseForeignHosts, refuseForeignPages } from "./routes/access.ts";
+import { mayAdminister, refuseForeignHosts, refuseForeignPages } from "./routes/access.ts";
 import { addAgentRoutes } from "./routes/agent.ts";
 import { addApiRoutes } from "./routes/api.ts";
 import { addBinaryBodies } from "./routes/body.ts";
@@ -31,6 +31,8 @@ import { addForms } from "./dashboard/forms.ts";
 import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
 import { addApprovals } from "./forges/approval-routes.ts";
 import { addHooks } from "./forges/hook-routes.ts";
+import { addSecretRoutes } from "./secret-routes/administration.ts";
+import { addHandingOut } from "./secret-routes/handing-out.ts";
 import { requestFiles } from "../manifests/limits.ts";
 
 /** A server that listens; disposing of it ends all its connections. */
@@ -132,6 +134,7 @@ function makeServer(served: Served): FastifyInstance {
     addAgentRoutes(agents, served);
     addAliveRoute(agents, served);
     addResultRoute(agents, controller);
+    addHandingOut(agents, served);
   });
   void server.register(async (hooks) => addHooks(hooks, served));
   server.after(() => {
@@ -140,6 +143,10 @@ function makeServer(served: Served): FastifyInstance {
     addApiRoutes(server, served);
     addFleetRoutes(server, served);
     addLogRoutes(server, served);
+    addSecretRoutes(server, controller, "/api/v1", {
+      by: (request) => request.submitter ?? null,
+      onRequest: mayAdminister(served),
+    });
     addMonitoring(server, served);
     addDashboard(server, served);
     addBadge(server, served);

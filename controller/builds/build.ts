@@ -38,6 +38,10 @@ export interface Build {
   event: number | null;
   /** Whether its package's badge tells of it. */
   on_badge: boolean;
+  /** Whether the controller itself knows where its commit came from: its machines may have secrets. */
+  is_trusted: boolean;
+  /** Whether it has secrets, or its repository needs a credential: nobody reads of it without a token. */
+  is_private: boolean;
   created_at: Date;
   queued_at: Date;
   started_at: Date | null;

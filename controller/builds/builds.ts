@@ -3,8 +3,9 @@ import { Failure } from "../../os/failure.ts";
 import type { Changes } from "./changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import type { Build, BuildState } from "./build.ts";
+import { anybody, type Clearances, type Requester } from "./clearances.ts";
 import { matchesPattern } from "./name-pattern.ts";
-import type { BuildQueue } from "./queue.ts";
+import type { BuildQueue, Clearance } from "./queue.ts";
 import { specificationFor, type Specification, type Submission, type Target } from "./specification.ts";
 import { checkSpecification } from "./tasks.ts";
 
@@ -16,6 +17,8 @@ export interface BuildFilter {
   name?: string;
   /** Only builds with a lower id: the last one of the previous page. */
   before?: number;
+  /** Private ones, too. */
+  withPrivate: boolean;
   limit: number;
 }
 
@@ -23,6 +26,8 @@ export interface BuildFilter {
 export interface Cause {
   /** Whether their package's badge tells of them. */
   onBadge: boolean;
+  /** Whether the controller knows by it where their commit comes from; else they are built without secrets. */
+  isTrusted: boolean;
   /** Writes it down, in the transaction that queues them; undefined: nothing is to be built after all. */
   note(sql: Sql): Promise<number | undefined>;
 }
@@ -36,17 +41,20 @@ export class Builds {
   readonly #queue: Pick<BuildQueue, "ensure" | "add" | "move" | "count">;
   readonly #targets: readonly Target[];
   readonly #changes: Changes;
+  readonly #clearances: Pick<Clearances, "of">;
 
   constructor(
     database: Database,
     queue: Pick<BuildQueue, "ensure" | "add" | "move" | "count">,
     targets: readonly Target[],
     changes: Changes,
+    clearances: Pick<Clearances, "of">,
   ) {
     this.#database = database;
     this.#queue = queue;
     this.#targets = targets;
     this.#changes = changes;
+    this.#clearances = clearances;
   }
 
   /** What builds can be made for. */
@@ -59,7 +67,12 @@ export class Builds {
    *
    * @throws {Failure} if no target matches, or no task can be made of it.
    */
-  async submit(submission: Submission, by: string | null, cause?: Cause): Promise<Build[]> {
+  async submit(
+    submission: Submission,
+    by: string | null,
+    requester: Requester = anybody,
+    cause?: Cause,
+  ): Promise<Build[]> {
     const targets = this.#targets.filter((target) =>
       submission.targets.some((pattern) => matchesPattern(pattern, target.name)),
     );
@@ -73,39 +86,43 @@ export class Builds {
     return await this.#queueAll(
       targets.map((target) => specificationFor(submission, target)),
       by,
+      requester,
       null,
       cause,
     );
   }
 
-  /** Queues the same build again. */
-  async rebuild(build: Build, by: string | null): Promise<Build> {
-    const { event, on_badge: onBadge } = build;
-    const cause = event === null ? undefined : { onBadge, note: async () => event };
-    const [again] = await this.#queueAll([build.specification], by, build.id, cause);
+  /** Queues the same build again. It is as trusted as before only if the commit is the same: that of a forge's event is. */
+  async rebuild(build: Build, by: string | null, requester: Requester = anybody): Promise<Build> {
+    const { event, on_badge: onBadge, is_trusted: isTrusted } = build;
+    const cause = event === null ? undefined : { onBadge, isTrusted, note: async () => event };
+    const [again] = await this.#queueAll([build.specification], by, requester, build.id, cause);
     return again!;
   }
 
   async #queueAll(
     specifications: readonly Specification[],
-    by: string | null,
+    requester: Requester,
     of: number | null,
     cause?: Cause,
   ): Promise<Build[]> {
     specifications.forEach(checkSpecification);
-    const queues: string[] = [];
-    for (const { target, machine, toolchain, interactive, auxiliary = null } of specifications)
-      queues.push(
-        await this.#queue.ensure({
-          ...{ target, machine, toolchain, auxiliary, interactive: interactive !== undefined },
-        }),
-      );
+    const who = cause ? { isKnown: true, isTrusted: cause.isTrusted } : requester;
+    const cleared: { what: Specification; clearance: Clearance; queue: string }[] = [];
+    for (const specification of specifications) {
+      const what = cause?.isTrusted === false ? withoutSecrets(specification) : specification;
+      const clearance = await this.#clearances.of(what, who);
+      const { target, machine, toolchain, interactive, auxiliary = null } = what;
+      const key = { target, machine, toolchain, auxiliary, interactive: interactive !== undefined };
+      const queue = await this.#queue.ensure({ ...key, private: clearance.isPrivate });
+      cleared.push({ what, clearance, queue });
+    }
     const builds = await this.#database.transaction(async (sql) => {
       const made: Build[] = [];
       const event = await cause?.note(sql);
       if (cause && event === undefined) return made;
-      for (const [index, specification] of specifications.entries())
-        made.push(await this.#queue.add(sql, queues[index]!, specification, by, of));
+      for (const { what, clearance, queue } of cleared)
+        made.push(await this.#queue.add(sql, queue, what, by, of, clearance));
       if (cause && event !== undefined) await assign(sql, made, event, cause.onBadge);
       return made;
     });
@@ -116,6 +133,16 @@ export class Builds {
   async find(id: number): Promise<Build | undefined> {
     const [build] = await this.#database.query<Build>("select * from croft.builds where id = $1", [id]);
     return build;
+  }
+
+  /** Those of several that everybody may read of. */
+  async publicOf(ids: readonly number[]): Promise<number[]> {
+    if (ids.length === 0) return [];
+    const rows = await this.#database.query<{ id: number }>(
+      "select id from croft.builds where id = any($1::integer[]) and not is_private order by id",
+      [ids],
+    );
+    return rows.map(({ id }) => id);
   }
 
   /** Newest first. */
@@ -132,6 +159,7 @@ export class Builds {
     add("target = ?", filter.target);
     add("name = ?", filter.name);
     add("id < ?", filter.before);
+    if (!filter.withPrivate) conditions.push("not is_private");
     values.push(filter.limit);
     return await this.#database.query<Build>(
       `select * from croft.builds ${conditions.length ? `where ${conditions.join(" and ")}` : ""}
@@ -148,15 +176,21 @@ export class Builds {
    */
   async checkTarget(target: string, action = "list builds"): Promise<void> {
     if (this.#targets.some(({ name }) => name === target)) return;
-    if ((await this.list({ target, limit: 1 })).length > 0) return;
+    if ((await this.list({ target, withPrivate: true, limit: 1 })).length > 0) return;
     throw new Failure(action, `there is no target '${target}'`, {
       hints: [`Targets: ${this.targetNames.join(", ")}`],
     });
   }
 
   /** How many builds there are in each state. */
-  async count(): Promise<Record<BuildState, number>> {
-    return await this.#queue.count();
+  async count(withPrivate = true): Promise<Record<BuildState, number>> {
+    const counts = await this.#queue.count();
+    if (withPrivate) return counts;
+    const hidden = await this.#database.query<{ state: BuildState; count: number }>(
+      "select state, count(*)::integer as count from croft.builds where is_private group by state",
+    );
+    for (const { state, count } of hidden) counts[state] = Math.max(0, counts[state] - count);
+    return counts;
   }
 
   /** Keeps a build whatever its age, or no longer; undefined if there is none. */
@@ -189,6 +223,11 @@ export class Builds {
     });
     this.#changes.announce("state", id);
   }
+}
+
+/** A stranger's commit is built all the same. */
+function withoutSecrets({ secrets: _, ...rest }: Specification): Specification {
+  return rest;
 }
 
 /** Says what builds are made for. */

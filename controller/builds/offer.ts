@@ -14,6 +14,8 @@ export interface Offer extends AuxiliaryOffer {
   toolchain: string;
   interactive: "false" | "true" | "both";
   fingerprint?: string;
+  /** Whether it has proved who it is, and secrets would reach it unread: it may have builds that are private. */
+  mayHavePrivate?: boolean;
   /** Names of the build machines, the agent's favourite first. */
   machines: readonly string[];
 }
@@ -29,6 +31,7 @@ export function canRead(offer: AnonymousOffer, croftOnly: boolean): boolean {
 /** The offered machine that builds of a queue are for, if the agent will take them. */
 export function machineFor(candidate: QueueKey, offer: AnonymousOffer): string | undefined {
   const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");
+  if (candidate.private === true && offer.mayHavePrivate !== true) return undefined;
   if (!accepted || !matchesPattern(candidate.toolchain, offer.toolchain)) return undefined;
   if (candidate.auxiliary && !auxiliariesFor(candidate.auxiliary, offer)) return undefined;
   return offer.machines.find((name) => matchesPattern(candidate.machine, name));

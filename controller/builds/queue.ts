@@ -34,6 +34,8 @@ export interface QueueKey {
   interactive: boolean;
   /** Patterns of the names of auxiliary machines; absent or null: it needs none. */
   auxiliary?: AuxiliaryPatterns | null;
+  /** Only for agents that have proved who they are. */
+  private?: boolean;
 }
 
 /** A queue in which a build waits that may be given out. */
@@ -42,6 +44,14 @@ export interface WaitingQueue extends QueueKey {
   /** How many builds of its target, of all its queues, may run at once; none: any number. */
   running_limit?: number | null;
 }
+
+/** What a build may have, and who may read of it. */
+export interface Clearance {
+  isTrusted: boolean;
+  isPrivate: boolean;
+}
+
+const noClearance: Clearance = { isTrusted: false, isPrivate: false };
 
 /** Builds that were interrupted go before all others; priorities of submissions are far below. */
 const headPriority = 1_000_000;
@@ -96,13 +106,15 @@ export class BuildQueue {
     const name = nameOf(key);
     if (this.#known.has(name)) return name;
     await this.#database.query(
-      `insert into croft.queues (name, target, machine, toolchain, interactive, running_limit, auxiliary, paused)
-       select $1, $2, $3, $4, $5, $6, $7::jsonb, exists (select from croft.pauses where ${coversTarget("$2")})
+      `insert into croft.queues
+         (name, target, machine, toolchain, interactive, running_limit, auxiliary, private, paused)
+       select $1, $2, $3, $4, $5, $6, $7::jsonb, $8, exists (select from croft.pauses where ${coversTarget("$2")})
        on conflict do nothing`,
       [
         ...[name, key.target, key.machine, key.toolchain, key.interactive],
         this.#limits.get(key.target) ?? null,
         key.auxiliary ? JSON.stringify(key.auxiliary) : null,
+        key.private ?? false,
       ],
     );
     this.#known.add(name);
@@ -116,6 +128,7 @@ export class BuildQueue {
     what: Specification,
     submitter: string | null,
     rebuildOf: number | null,
+    { isTrusted, isPrivate }: Clearance = noClearance,
   ): Promise<Build> {
     const [build] = await sql.query<Build>(
       `with counted as (update croft.queues set queued = queued + 1 where name = $6), turn as (
@@ -124,8 +137,8 @@ export class BuildQueue {
          on conflict (queue, priority, submitter) do update set rank = greatest(excluded.rank, turns.rank + 1)
          returning rank)
        insert into croft.builds (name, version, target, repository, specification, queue, priority, queue_priority,
-         state, submitted_by, rebuild_of, croft_only, rank)
-       values ($1, $2, $3, $4, $5, $6, $7, $7, 'queued', $8, $9, $10, (select rank from turn)) returning *`,
+         state, submitted_by, rebuild_of, croft_only, is_trusted, is_private, rank)
+       values ($1, $2, $3, $4, $5, $6, $7, $7, 'queued', $8, $9, $10, $11, $12, (select rank from turn)) returning *`,
       [
         what.name,
         what.version,
@@ -137,6 +150,8 @@ export class BuildQueue {
         submitter,
         rebuildOf,
         croftOnlyReason(what) !== undefined,
+        isTrusted,
+        isPrivate,
       ],
     );
     return build!;
@@ -149,7 +164,7 @@ export class BuildQueue {
    */
   async waiting(isForeign = false): Promise<WaitingQueue[]> {
     return await this.#database.query<WaitingQueue>(
-      `select q.name, q.target, q.machine, q.toolchain, q.interactive, q.auxiliary, q.running_limit
+      `select q.name, q.target, q.machine, q.toolchain, q.interactive, q.auxiliary, q.private, q.running_limit
        from croft.queues q cross join lateral (
          select queue_priority, id from croft.builds where queue = q.name and ${queued(isForeign)}
          order by queue_priority desc, rank, id limit 1
@@ -354,8 +369,9 @@ function queued(isForeign: boolean): string {
 /** Patterns go into the name as a hash. */
 function nameOf(key: QueueKey): string {
   const { target, machine, toolchain, interactive, auxiliary } = key;
+  const kind = key.private === true ? ["private"] : [];
   const more = Object.entries(auxiliary ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  const rest = JSON.stringify([target, machine, toolchain, interactive, ...more]);
+  const rest = JSON.stringify([target, machine, toolchain, interactive, ...kind, ...more]);
   const hash = createHash("sha256").update(rest).digest("hex").slice(0, 16);
   return `${key.target.replace(/[^A-Za-z0-9_.-]/g, "_")}-${hash}`;
 }

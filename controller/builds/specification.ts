@@ -33,6 +33,8 @@ export interface Submission {
   environment?: string;
   configuration?: string;
   interactive?: string;
+  /** Names of secrets, which its builds have as variables. */
+  secrets?: readonly string[];
   priority: number;
 }
 
@@ -53,6 +55,8 @@ export interface Specification {
   packageConfiguration?: string;
   warnings: readonly string[];
   interactive?: string;
+  /** Names of secrets. */
+  secrets?: readonly string[];
   priority: number;
   timeoutSeconds: number;
 }
@@ -78,6 +82,7 @@ export function specificationFor(submission: Submission, target: Target): Specif
     }),
     warnings: target.warnings,
     ...withoutUndefined({ interactive: submission.interactive }),
+    ...(submission.secrets?.length ? { secrets: submission.secrets } : {}),
     priority: submission.priority,
     timeoutSeconds: target.timeoutSeconds,
   };

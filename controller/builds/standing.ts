@@ -11,17 +11,18 @@ export async function standingOf(
   database: Sql,
   name: string,
   targets: readonly string[],
+  withPrivate = true,
 ): Promise<ResultStatus | "unknown" | undefined> {
   const ended = await database.query<{ status: ResultStatus }>(
     `select last.status from unnest($2::text[]) as t (target) cross join lateral (
        select status from croft.builds where name = $1 and target = t.target and state = 'finished' and on_badge
-       order by id desc limit 1) as last`,
-    [name, targets],
+         and ($3 or not is_private) order by id desc limit 1) as last`,
+    [name, targets, withPrivate],
   );
   if (ended.length > 0) return ended.map(({ status }) => status).reduce(worstStatus);
   const [row] = await database.query<{ any: boolean }>(
-    "select exists (select from croft.builds where name = $1) as any",
-    [name],
+    "select exists (select from croft.builds where name = $1 and ($2 or not is_private)) as any",
+    [name, withPrivate],
   );
   return row!.any ? undefined : "unknown";
 }

@@ -3,7 +3,8 @@ import formBody from "@fastify/formbody";
 import rateLimit from "@fastify/rate-limit";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { assertFailure } from "../../os/failure.ts";
-import { mayRead } from "../routes/access.ts";
+import type { Person } from "../authentication/tokens.ts";
+import { mayRead, requesterOf } from "../routes/access.ts";
 import { buildParameters, checkSpace, statusOf } from "../routes/api.ts";
 import { networkOf } from "../routes/followers.ts";
 import type { Served } from "../routes/served.ts";
@@ -78,7 +79,11 @@ function addSubmit(server: FastifyInstance, served: Served): void {
     if (!visitor) return reply;
     try {
       await checkSpace(served.controller);
-      const made = await builds.submit(submitFrom(fields, request), visitor.person?.name ?? null);
+      const made = await builds.submit(
+        submitFrom(fields, request),
+        visitor.person?.name ?? null,
+        requesterOf(visitor.person),
+      );
       return reply.redirect(made.length === 1 ? `/builds/${made[0]!.id}` : "/builds", 303);
     } catch (error) {
       assertFailure(error);
@@ -90,12 +95,12 @@ function addSubmit(server: FastifyInstance, served: Served): void {
 
 function addChanges(server: FastifyInstance, served: Served): void {
   const { builds } = served.controller;
-  const change = (name: string, work: (id: number, by: string | null) => Promise<number | undefined>) =>
+  const change = (name: string, work: (id: number, person: Person | undefined) => Promise<number | undefined>) =>
     server.post(`/builds/:id/${name}`, { schema: { params: buildParameters } }, async (request, reply) => {
       const visitor = await checkedVisitor(served, request, reply);
       if (!visitor) return reply;
       try {
-        const id = await work((request.params as { id: number }).id, visitor.person?.name ?? null);
+        const id = await work((request.params as { id: number }).id, visitor.person);
         if (id === undefined) return sendRefusal(reply, 404, "There is no such build", visitor);
         return reply.redirect(`/builds/${id}`, 303);
       } catch (error) {
@@ -110,10 +115,10 @@ function addChanges(server: FastifyInstance, served: Served): void {
   });
   change("pin", async (id) => (await builds.pin(id, true))?.id);
   change("unpin", async (id) => (await builds.pin(id, false))?.id);
-  change("rebuild", async (id, by) => {
+  change("rebuild", async (id, person) => {
     await checkSpace(served.controller);
     const build = await builds.find(id);
-    return build && (await builds.rebuild(build, by)).id;
+    return build && (await builds.rebuild(build, person?.name ?? null, requesterOf(person))).id;
   });
 }
 

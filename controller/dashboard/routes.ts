@@ -7,6 +7,7 @@ import { answerWithEvents } from "../event-stream.ts";
 import { readDetails } from "../representation.ts";
 import { mayRead } from "../routes/access.ts";
 import { buildParameters, listSchema } from "../routes/api.ts";
+import { mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
 import type { Served } from "../routes/served.ts";
 import { visitorOf, type Visitor } from "../routes/visitor.ts";
 import { buildPage } from "./build-page.ts";
@@ -25,6 +26,7 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
   const server = untyped.withTypeProvider<TypeBoxTypeProvider>();
   const { controller } = served;
   const reading = { onRequest: mayRead(served) };
+  const missing = (reply: FastifyReply) => sendRefusal(reply, 404, "There is no such build");
   addStaticFiles(untyped);
 
   // With the query: the list says what it does not know of it.
@@ -32,8 +34,9 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
 
   server.get("/builds", { ...reading, schema: { querystring: listSchema } }, async (request, reply) => {
     const { limit = pageLength, ...filter } = request.query;
-    const found = await controller.builds.list({ ...filter, limit: limit + 1 });
-    const counts = await controller.builds.count();
+    const withPrivate = await seesPrivate(served, request);
+    const found = await controller.builds.list({ ...filter, withPrivate, limit: limit + 1 });
+    const counts = await controller.builds.count(withPrivate);
     const visitor = await visitorOf(served, request);
     return sendPage(
       reply,
@@ -43,12 +46,15 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
 
   server.get(
     "/builds/:id",
-    { ...reading, schema: { params: buildParameters, querystring: attemptSchema } },
+    {
+      onRequest: mayReadBuild(served, missing),
+      schema: { params: buildParameters, querystring: attemptSchema },
+    },
     async (request, reply) => {
       const details = await readDetails(controller, request.params.id);
       const { attempt } = request.query;
       if (!details || (attempt ?? 0) > details.sessions.length)
-        return sendRefusal(reply, 404, "There is no such build");
+        return missing(reply);
       const visitor = await visitorOf(served, request);
       return sendPage(reply, await buildPage(controller, details, visitor, attempt));
     },
@@ -57,7 +63,7 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
   server.get(
     "/builds/:id/live",
     {
-      onRequest: [mayRead(served), served.limitFollowers],
+      onRequest: [...mayReadBuild(served, missing), served.limitFollowers],
       exposeHeadRoute: false,
       schema: { params: buildParameters, querystring: liveSchema },
     },

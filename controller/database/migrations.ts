@@ -2,6 +2,7 @@
 import { Failure } from "../../os/failure.ts";
 import type { Database } from "./database.ts";
 import { forgeTables } from "./forge-tables.ts";
+import { secretTables } from "./secret-tables.ts";
 
 const steps: readonly string[] = [
   `
@@ -238,6 +239,7 @@ const steps: readonly string[] = [
   alter table croft.queues add column auxiliary jsonb;   -- patterns of names of machines, by what the build calls them
   alter table croft.sessions add column auxiliary jsonb  -- names of machines
   `,
+  secretTables,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -99,13 +99,13 @@ export class Overview {
   }
 
   /** The first builds that wait, by priority; of each target in the order in which they are given out. */
-  async next(most: number): Promise<Build[]> {
+  async next(most: number, withPrivate = true): Promise<Build[]> {
     return await this.#database.query<Build>(
       `select b.* from croft.queues q cross join lateral (
-         select * from croft.builds where queue = q.name and state = 'queued'
+         select * from croft.builds where queue = q.name and state = 'queued' and ($2 or not is_private)
          order by queue_priority desc, rank, id limit $1
        ) as b where q.queued > 0 order by b.queue_priority desc, b.rank, b.id limit $1`,
-      [most],
+      [most, withPrivate],
     );
   }
 }

@@ -108,7 +108,10 @@ export class WaitingReasons {
     const busy = building.filter(
       ({ agent, machine, toolchain }) =>
         !refused.has(agent) &&
-        machineFor({ ...queue, auxiliary: null }, { toolchain, machines: [machine], interactive: "both" }),
+        machineFor(
+          { ...queue, auxiliary: null },
+          { toolchain, machines: [machine], interactive: "both", mayHavePrivate: true },
+        ),
     ).length;
     const pausedNames = namesOf(paused, queue);
     if (busy > 0 && pausedNames.length > 0)
@@ -122,6 +125,8 @@ export class WaitingReasons {
     if (silentNames.length > 0)
       return `no agent that could build it asks for tasks (not heard of any more: ${listed(silentNames)})`;
     if (fresh.length === 0) return "no agent asks this controller for tasks";
+    if (fresh.some((offer) => machineFor(queue, { ...offer, mayHavePrivate: true }) !== undefined))
+      return "it has secrets, and no agent with such a machine proves who it is (--auth-key) over https";
     const offered = [...new Set(fresh.flatMap(({ machines }) => machines))];
     if (!offered.some((name) => matchesPattern(queue.machine, name)))
       return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;

@@ -66,8 +66,9 @@ export class ForgeEvents {
       if (!taken) return { outcome: "waiting", event: id!, isWaiting: true, builds: [] };
       return await this.#withBuilds(taken);
     }
-    const builds = await this.#builds.submit(submissionFor(repository, event), submitterOf(repository), {
+    const builds = await this.#builds.submit(submissionFor(repository, event), submitterOf(repository), undefined, {
       onBadge: isOnBadge(repository, event),
+      isTrusted: isTrusted(repository, event),
       note: (sql) => note(sql, "built"),
     });
     if (!taken) return { outcome: "built", event: builds[0]!.event!, isWaiting: false, builds };
@@ -94,8 +95,9 @@ export class ForgeEvents {
     const repository = this.#repositories.find(({ name }) => name === row.repository);
     if (!repository || reasonAgainst(repository, row.event) !== undefined)
       throw new Failure(`approve ${id}`, "the configuration does not have it built any more");
-    return await this.#builds.submit(submissionFor(repository, row.event), submitterOf(repository), {
+    return await this.#builds.submit(submissionFor(repository, row.event), submitterOf(repository), undefined, {
       onBadge: false,
+      isTrusted: false,
       note: (sql) => decide(sql, id, "built", by),
     });
   }
@@ -167,7 +169,7 @@ function submitterOf({ name }: Repository): string {
 
 /** What is built for an event: its commit, and nothing that comes to its branch afterwards. */
 function submissionFor(repository: Repository, event: ForgeEvent): Submission {
-  const { name, url, targets, environment, configuration, priority } = repository;
+  const { name, url, targets, environment, configuration, secrets, priority } = repository;
   const reference =
     event.kind === "pull-request" ? repository.forge.pullReference(event.reference) : event.reference;
   // A name that a URL cannot have is left out: the commit is enough, where the server hands it out by its name.
@@ -180,6 +182,7 @@ function submissionFor(repository: Repository, event: ForgeEvent): Submission {
     targets,
     ...(environment === undefined ? {} : { environment }),
     ...(configuration === undefined ? {} : { configuration }),
+    secrets,
     priority,
   };
 }

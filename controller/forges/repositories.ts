@@ -36,6 +36,7 @@ export const repositorySchema = Type.Object(
     targets: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { minItems: 1 })),
     environment: Type.Optional(Type.String({ minLength: 1 })),
     config: Type.Optional(Type.String()),
+    secrets: Type.Optional(Type.Array(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }))),
     priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
   },
   { additionalProperties: false },
@@ -60,6 +61,8 @@ export interface Repository {
   readonly targets: readonly string[];
   readonly environment?: string;
   readonly configuration?: string;
+  /** Names of those that builds of what is trusted have. */
+  readonly secrets: readonly string[];
   readonly priority: number;
 }
 
@@ -93,6 +96,7 @@ export function readRepositories(
       pullRequests: one["pull-requests"] ?? "all",
       targets: one.targets ?? ["*"],
       ...withoutUndefined({ environment: one.environment, configuration: one.config }),
+      secrets: one.secrets ?? [],
       priority: one.priority ?? 0,
     };
   });
@@ -104,7 +108,9 @@ function checkUrl(url: string, fail: FailAt): void {
   if (isLocalUrl(url)) throw fail("url", "it is local; agents build from a URL only");
   if (url.includes("#")) throw fail("url", "the hook says which commit is built: leave out what follows '#'");
   if (secretsOf(url).length > 0)
-    throw fail("url", "credentials stand in it, which everybody could read who sees the builds");
+    throw fail("url", "credentials stand in it, which everybody could read who sees the builds", {
+      hints: ["Keep them where nobody reads them: croft credential set URL."],
+    });
 }
 
 /** What makes no task is to come out now, and not when somebody pushes. */

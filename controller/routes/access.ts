@@ -3,7 +3,8 @@ import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { isSignatureOf } from "../authentication/agent-keys.ts";
-import { mayAct } from "../authentication/tokens.ts";
+import { mayAct, type Person } from "../authentication/tokens.ts";
+import type { Requester } from "../builds/clearances.ts";
 import { isCurrent, type Session } from "../builds/session.ts";
 import type { ControllerConfiguration } from "../configuration.ts";
 import type { Controller } from "../controller.ts";
@@ -15,6 +16,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Name of the token of a request that may change something. */
     submitter?: string | null;
+    /** What the controller knows of them. */
+    requester?: Requester;
     /** That of the URL, in routes that are for a session alone. */
     currentSession?: Session;
   }
@@ -73,7 +76,13 @@ export function mayChange(served: Served) {
     if (person && !mayAct(person, "submit"))
       return refuse(reply, 403, `the token '${person.name}' is for reading only`);
     request.submitter = person?.name ?? null;
+    request.requester = requesterOf(person);
   };
+}
+
+/** Whose builds are trusted: who has a token for that. */
+export function requesterOf(person: Person | undefined): Requester {
+  return { isKnown: person !== undefined, isTrusted: person !== undefined && mayAct(person, "trusted") };
 }
 
 /** A hook for what concerns the whole farm: a token of an administrator, also if there are no tokens yet. */

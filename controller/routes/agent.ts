@@ -13,6 +13,7 @@ import { forCurrentSession } from "./access.ts";
 import { RouteBodies } from "./body.ts";
 import { checkLength, refuseManifest } from "./manifest.ts";
 import { refuse, type Served } from "./served.ts";
+import { doubtOf, isUnread } from "../secret-routes/handing-out.ts";
 import { agentCan, isForeign, versionOf } from "./croft-agent.ts";
 
 /** Of all task requests together; nobody knows yet who sends one, so they share with nothing else. */
@@ -63,9 +64,11 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   } catch (error) {
     return refuseManifest(reply, error);
   }
-  const refusal = await refusalOf(served, task.fingerprint, request, request.body);
+  const doubt = await doubtOf(served, task.fingerprint, request, request.body);
+  const refusal = refusalOf(served, task.fingerprint, doubt);
   if (refusal) return refuse(reply, ...refusal);
-  const offer = offerOf(task, request);
+  const mayHavePrivate = doubt === undefined && agentCan(request, "secrets") && isUnread(served, request);
+  const offer = { ...offerOf(task, request), ...(mayHavePrivate ? { mayHavePrivate } : {}) };
   // A paused one waits for nothing: it asks again by itself, in a minute.
   const isPaused = (await controller.pauses.ofAgent(offer.agent)) !== undefined;
   if (isPaused) controller.waiting.forget(offer);
@@ -104,13 +107,16 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
     task: taskFor(build.specification, session.machine, session.auxiliary ?? {}),
   };
   reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
+  if (build.is_trusted) reply.header("Croft-Trust", "yes");
+  if (build.is_private) reply.header("Croft-Secrets-URL", `${base}/agent/secrets/${session.token}`);
   if (signsSeconds !== undefined) reply.header("Croft-Alive-URL", `${base}/agent/alive`);
   reply.header("Croft-Upload", "files"); // other controllers take one archive at a time
   // Also to who has not said so, if a person may think for as long as the lease lasts: the machine must be gone then.
   if (agentCan(request, "timeout") || build.specification.interactive !== undefined)
     reply.header("Croft-Timeout", String(controller.sessions.timeoutSeconds(build)));
-  // A machine that it has failed before was there to be looked at; one on each host that tries again is too many.
-  if (build.aborts > 0) reply.header("Croft-Suspend", "no");
+  // A machine that it has failed before was there to be looked at; one on each host that tries again is too many. One that has
+  // secrets is not there for anybody.
+  if (build.aborts > 0 || build.is_private) reply.header("Croft-Suspend", "no");
   return reply.send(Buffer.from(formatTaskResponse(response)));
 }
 
@@ -132,19 +138,13 @@ function hostDigest(name: string): string {
 }
 
 /** Why an agent is given nothing: a private controller wants more than a fingerprint, which anybody may know. */
-async function refusalOf(
-  { controller, proofUrls }: Served,
+function refusalOf(
+  { controller }: Served,
   fingerprint: string | undefined,
-  request: FastifyRequest,
-  body: Buffer,
-): Promise<[status: number, reason: string] | undefined> {
+  doubt: string | undefined,
+): [status: number, reason: string] | undefined {
   if (!controller.agentKeys) return undefined;
   if (fingerprint === undefined) return [401, "the request has no fingerprint"];
-  const key = controller.agentKeys.get(fingerprint);
-  if (!key) return [403, "the fingerprint is of no key that is known here"];
-  if (!controller.configuration.private) return undefined;
-  const header = request.headers["croft-proof"];
-  const signed = { method: request.method, urls: proofUrls(request), body };
-  const reason = await controller.proofs.refusal({ fingerprint, key }, header?.toString(), signed);
-  return reason === undefined ? undefined : [401, reason];
+  if (!controller.agentKeys.has(fingerprint)) return [403, "the fingerprint is of no key that is known here"];
+  return controller.configuration.private && doubt !== undefined ? [401, doubt] : undefined;
 }

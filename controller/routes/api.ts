@@ -8,6 +8,7 @@ import { ConflictFailure } from "../builds/builds.ts";
 import type { Controller } from "../controller.ts";
 import { buildJson, detailsJson, readDetails } from "../representation.ts";
 import { mayChange, mayRead } from "./access.ts";
+import { mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
 import { refuse, type Served } from "./served.ts";
 import { oneOf, readSubmission, submissionSchema, word } from "./submission.ts";
 
@@ -44,7 +45,11 @@ function addSubmission(server: Server, served: Served): void {
   server.post("/api/v1/builds", { ...changing, schema: { body: submissionSchema } }, (request, reply) =>
     answer(reply, 201, async () => {
       await checkSpace(served.controller);
-      const made = await builds.submit(readSubmission(request.body), request.submitter ?? null);
+      const made = await builds.submit(
+        readSubmission(request.body),
+        request.submitter ?? null,
+        request.requester,
+      );
       return { builds: made.map((build) => buildJson(build, served.publicUrl(request))) };
     }),
   );
@@ -53,11 +58,13 @@ function addSubmission(server: Server, served: Served): void {
 function addReading(server: Server, served: Served): void {
   const { builds } = served.controller;
   const reading = { onRequest: mayRead(served) };
+  const readingBuild = { onRequest: mayReadBuild(served) };
   server.get("/api/v1/builds", { ...reading, schema: { querystring: listSchema } }, (request, reply) =>
     answer(reply, 200, async () => {
       const { limit = 50, ...filter } = request.query;
       if (filter.target !== undefined) await builds.checkTarget(filter.target);
-      const found = await builds.list({ ...filter, limit: limit + 1 });
+      const withPrivate = await seesPrivate(served, request);
+      const found = await builds.list({ ...filter, withPrivate, limit: limit + 1 });
       const page = found.slice(0, limit);
       const next = found.length > limit ? page.at(-1)!.id : null;
       return { builds: page.map((build) => buildJson(build, served.publicUrl(request))), next };
@@ -66,7 +73,7 @@ function addReading(server: Server, served: Served): void {
 
   server.get(
     "/api/v1/builds/:id",
-    { ...reading, schema: { params: buildParameters } },
+    { ...readingBuild, schema: { params: buildParameters } },
     async (request, reply) => {
       const details = await readDetails(served.controller, request.params.id);
       if (!details) return refuse(reply, 404, `there is no build ${request.params.id}`);
@@ -112,7 +119,7 @@ function addChanges(server: Server, served: Served): void {
         const build = await builds.find(request.params.id);
         return (
           build &&
-          buildJson(await builds.rebuild(build, request.submitter ?? null), served.publicUrl(request))
+          buildJson(await builds.rebuild(build, request.submitter ?? null, request.requester), served.publicUrl(request))
         );
       }),
   );

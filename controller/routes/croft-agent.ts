@@ -10,6 +10,8 @@ export type Ability =
   | "alive"
   /** Waits until it is woken. */
   | "wake"
+  /** Fetches secrets, keeps them in memory, and hands them to the machine. */
+  | "secrets"
   /** Ends a build when the time is over that its target gives it. */
   | "timeout";
 

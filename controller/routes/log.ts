@@ -13,6 +13,7 @@ import { buildJson, mainSession, readDetails, type BuildDetails } from "../repre
 import { wholeCharacters } from "../utf8.ts";
 import { mayRead } from "./access.ts";
 import { buildParameters } from "./api.ts";
+import { mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
 import { refuse, type Served } from "./served.ts";
 
 const logSchema = Type.Object(
@@ -36,7 +37,14 @@ const pingMs = 15_000;
 export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
   const server = untyped.withTypeProvider<TypeBoxTypeProvider>();
   const { controller } = served;
-  const reading = { onRequest: mayRead(served) };
+  const reading = { onRequest: mayReadBuild(served) };
+  const readingArtifacts = {
+    onRequest: mayReadBuild(served, (reply) => refuse(reply, 404, "the build has no such artifact")),
+  };
+  const followingBuild = {
+    onRequest: [...mayReadBuild(served), served.limitFollowers],
+    exposeHeadRoute: false,
+  };
   const following = { onRequest: [mayRead(served), served.limitFollowers], exposeHeadRoute: false };
 
   server.get(
@@ -51,7 +59,7 @@ export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
 
   server.get(
     "/api/v1/builds/:id/events",
-    { ...following, schema: { params: buildParameters } },
+    { ...followingBuild, schema: { params: buildParameters } },
     async (request, reply) => {
       const { id } = request.params;
       if (!(await controller.followed.look(id))) return refuse(reply, 404, `there is no build ${id}`);
@@ -62,13 +70,14 @@ export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
     },
   );
 
-  server.get("/api/v1/events", following, async (_request, reply) => {
-    await answerWithEvents(reply, controller.log, (stream) => sendChanges(controller, stream));
+  server.get("/api/v1/events", following, async (request, reply) => {
+    const withPrivate = await seesPrivate(served, request);
+    await answerWithEvents(reply, controller.log, (stream) => sendChanges(controller, withPrivate, stream));
   });
 
   server.get(
     "/api/v1/builds/:id/artifacts/:digest/*",
-    { ...reading, schema: { params: artifactParameters } },
+    { ...readingArtifacts, schema: { params: artifactParameters } },
     async (request, reply) => {
       const artifact = await controller.artifacts.find(
         request.params.id,
@@ -170,11 +179,16 @@ function whereabouts({ agent, machine, state }: { agent: string; machine: string
 }
 
 /** `build` events for changes of builds' states: `id`; several changes of one build may be told as one. */
-async function sendChanges({ changes }: Controller, stream: EventStream): Promise<void> {
+async function sendChanges(
+  { changes, builds }: Controller,
+  withPrivate: boolean,
+  stream: EventStream,
+): Promise<void> {
   using waiter = new ChangeWaiter(changes, ["state"]);
   while (!stream.signal.aborted) {
     if (!(await waiter.wait(pingMs, stream.signal))) await stream.ping();
-    for (const id of waiter.take()) await stream.send("build", { id });
+    const changed = [...waiter.take()];
+    for (const id of withPrivate ? changed : await builds.publicOf(changed)) await stream.send("build", { id });
   }
 }
 

@@ -35,6 +35,9 @@ export const submissionSchema = Type.Object(
     environment: Type.Optional(word(200)),
     config: Type.Optional(line),
     interactive: Type.Optional(Type.String({ pattern: "^[!-~]+( [ -~]*[!-~])?$", maxLength: 500 })),
+    secrets: Type.Optional(
+      Type.Array(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }), { maxItems: 50, uniqueItems: true }),
+    ),
     priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
   },
   closed,

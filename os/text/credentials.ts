@@ -43,6 +43,13 @@ function maskQuery(tail: string): string {
   );
 }
 
+/** Whether a URL says as whom one logs in, but by ssh, where a name alone is no secret. */
+export function hasUserInfo(url: string): boolean {
+  const [, scheme = "", rest = ""] = /^([a-z][a-z0-9+.-]{0,30}:\/\/)(\S+)/i.exec(url) ?? [];
+  const { user } = split(rest);
+  return user !== "" && shownUser(scheme, user) !== user;
+}
+
 /** Shorter ones would be found in every word; as a part of a URL they are masked all the same. */
 const shortestSecret = 4;
 /** A user without a password may be a token; but one with a password may be called like a word. */
