@@ -4,7 +4,6 @@ import type { WakeUps } from "./asking/wake-ups.ts";
 import type { PerformingContext } from "./performing/context.ts";
 import type { AgentMetrics } from "./status/metrics.ts";
 import type { SpoolMeter } from "./task-state/spool-size.ts";
-import type { Signer } from "./wire/signing.ts";
 
 /** All that a running agent works with. Rooms say by interfaces of their own what of it they use. */
 export interface Context extends PerformingContext {
@@ -17,6 +16,4 @@ export interface Context extends PerformingContext {
   metrics: AgentMetrics;
   /** Knows whether this host can build. */
   ability: HostAbility;
-  /** Proves to controllers which agent this is; undefined without a key. */
-  signer: Signer | undefined;
 }

@@ -78,6 +78,14 @@ export const subcommands: Record<string, Subcommand> = {
     summary: "make, list and revoke tokens of people, at a controller of this host",
     load: async () => (await import("../controller/client/token.ts")).tokenCommand(),
   },
+  secret: {
+    summary: "set, list and remove secrets of builds, at a controller of this host",
+    load: async () => (await import("../controller/client/secret.ts")).secretCommand(),
+  },
+  credential: {
+    summary: "set, list and remove credentials for private repositories, at a controller of this host",
+    load: async () => (await import("../controller/client/secret.ts")).credentialCommand(),
+  },
   boss: {
     summary: "build a matrix of targets and commits on many hosts, by ssh",
     isCompiled: true,

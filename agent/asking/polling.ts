@@ -160,7 +160,7 @@ export class Polling {
       if (!signer) return { "croft-agent": able };
       try {
         const proof = await signer.prove({ method: "POST", url: target, body: manifest }, signal);
-        return { "croft-agent": `${able}, proof`, "croft-proof": proof };
+        return { "croft-agent": `${able}, proof, secrets`, "croft-proof": proof };
       } catch (error) {
         throw error instanceof Failure ? new Unsigned(url, error) : error;
       }
@@ -226,6 +226,8 @@ export class Polling {
       uploadForm: headers["croft-upload"] === "files" ? ("files" as const) : ("archives" as const),
       logUrl: webUrl(headers["croft-log-url"]),
       aliveUrl: webUrl(headers["croft-alive-url"]),
+      secretsUrl: webUrl(headers["croft-secrets-url"]),
+      isTrusted: headers["croft-trust"] === "yes" ? (true as const) : undefined,
     });
   }
 }

@@ -24,6 +24,7 @@ import { startWorker } from "./control-port.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange } from "./exchange.ts";
 import { assertRoom } from "./room.ts";
+import { secretsFile } from "./secrets.ts";
 import type { TftpPort } from "../tftp/port.ts";
 import { addressesWhere } from "../tftp/requesters.ts";
 import { MachineChanged } from "./task-snapshot.ts";
@@ -51,6 +52,8 @@ export interface BootOptions {
   /** Its place in the network of a group. */
   group?: GroupPort;
   publicScreen?: PublicScreen;
+  /** For the machine alone: see secrets.ts. */
+  secrets?: Uint8Array;
   onLog?: (chunk: Buffer) => void;
   log: Log;
   signal: AbortSignal;
@@ -144,8 +147,8 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
     const disks = options.extraDisks?.length ?? 0;
     if (disks > 0) await plug();
     await proceed();
-    const addresses = { ...addressesOf(options, exchange), disks };
-    const drawn = await startWorker(control, addresses, secondsLeft(), signal);
+    const told = { ...addressesOf(options, exchange), disks, secrets: options.secrets };
+    const drawn = await startWorker(control, told, secondsLeft(), signal);
     if (!(await noteRandomness(saved.directory, drawn)))
       throw new Failure("restore a machine", "its random numbers are those of an earlier task");
     restoring?.[Symbol.dispose]();
@@ -225,6 +228,8 @@ async function start(options: StartParts, snapshot: string, memory?: Memory): Pr
         signal,
       }),
   });
+  // A restored one has them by its control port.
+  if (options.secrets && !memory) exchange.tftp.offerOnce(secretsFile, options.secrets);
   if (memory && answeredMs !== undefined) options.phases?.add("restore", performance.now() - answeredMs);
   return exchange;
 }

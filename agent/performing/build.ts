@@ -10,7 +10,8 @@ import type { MachineLock } from "../../machines/locks.ts";
 import type { PublicScreen } from "../../machines/virtual-machine.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import { agentOperation, machineOperation, type Result } from "../../manifests/result.ts";
-import { formatTask, type Task } from "../../manifests/task.ts";
+import { formatSections } from "../../manifests/sections.ts";
+import { taskEntries, type Task } from "../../manifests/task.ts";
 import { removeState, warmDirectory } from "../../machines/warm/state.ts";
 import { ownerOf } from "../caches/layout.ts";
 import { lendCaches, noCaches, type LentCaches } from "../caches/lend.ts";
@@ -29,6 +30,7 @@ import { anyone } from "../tftp/requesters.ts";
 import type { ReceivedTask } from "../task-state/received-task.ts";
 import { agentResult, resultFiles, withOperation } from "../results/result.ts";
 import type { Interruption } from "../task-state/interruption.ts";
+import { assertNone, fetchSecrets } from "./secrets.ts";
 import { softFail, type Held } from "./soft-fail.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { takeUploads } from "../results/uploads.ts";
@@ -232,8 +234,10 @@ async function startMachine(
   const { machine, log, interruption } = run;
   const common = { readable: directories.get, writable: directories.put, log };
   const screen = publicScreen(context, run.task);
-  await provideTask(context, withEnvironment(run.task, group), screen);
+  const secrets = await fetchSecrets(context, run.received, interruption.signal);
+  await provideTask(context, withEnvironment(run.task, group), screen, secrets !== undefined);
   if (settings.fakeMachine !== undefined) {
+    assertNone(secrets, run.task.machine);
     const server = {
       address: "127.0.0.1",
       port: settings.tftpPort,
@@ -261,7 +265,7 @@ async function startMachine(
     retries: settings.buildRetries,
     evidence: directories.evidence,
     extraDisks: caches.disks,
-    ...withoutUndefined({ publicScreen: screen, group: group?.port }),
+    ...withoutUndefined({ publicScreen: screen, group: group?.port, secrets }),
     onLog,
     signal: interruption.signal,
   });
@@ -294,8 +298,12 @@ async function provideTask(
   context: PerformingContext,
   task: Task,
   screen: PublicScreen | undefined,
+  hasSecrets: boolean,
 ): Promise<void> {
-  const text = formatTask(withLogin(context, task, screen));
+  const entries = taskEntries(withLogin(context, task, screen));
+  // Only that there are some: where the worker finds them it knows (worker/guest/parts/63-secrets.sh).
+  if (hasSecrets) entries.push(["secrets", "given"]);
+  const text = formatSections([entries]);
   await attempt("write the task", writeFile(join(context.directories.get, "task.manifest"), text));
 }
 

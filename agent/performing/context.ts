@@ -4,12 +4,15 @@ import type { TaskPhases } from "../status/task-phases.ts";
 import type { SignsOfLife } from "../task-state/signs-of-life.ts";
 import type { Spool } from "../task-state/spool.ts";
 import type { HttpClient } from "../wire/http.ts";
+import type { Signer } from "../wire/signing.ts";
 import type { AheadContext, MachineKeeper } from "./kept-machine.ts";
 
 /** What it takes to bootstrap machines and to perform tasks on them. */
 export interface PerformingContext extends AheadContext {
   /** Sends live logs. */
   client: HttpClient;
+  /** Proves to controllers which agent this is; undefined without a key. */
+  signer: Signer | undefined;
   /** Shows controllers that their sessions are held. */
   signs: SignsOfLife;
   /** Where tasks and results are written down. */

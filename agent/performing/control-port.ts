@@ -7,9 +7,10 @@
  * numbers for a moment, as their kernel does not see that they are copies (it has no driver for QEMU's vmgenid). Each copy
  * goes on in that read:
  *
- *     agent    croft-control 2 start HOST:PORT MAC N   a line; where its TFTP server is; on a bridge, whose interface is
+ *     agent    croft-control 2 start HOST:PORT MAC N S   a line; where its TFTP server is; on a bridge, whose interface is
  *                                                  down when it is saved, the address that the copy has there, else "-";
- *                                                  how many disks it is given
+ *                                                  how many disks it is given; how long its secrets are
+ *     agent    S bytes: secrets of the build (manifests/handed-secrets.ts)
  *     worker   ?                                   one byte: the next is read at once, however slow the copy is
  *     agent    80 bytes: the time (struct timespec, little-endian) and 64 random bytes
  *     worker   32 bytes, drawn from /dev/urandom
@@ -67,15 +68,16 @@ export async function untilReady(
  */
 export async function startWorker(
   control: Duplex,
-  told: { tftp: string; mac?: string | undefined; disks?: number },
+  told: { tftp: string; mac?: string | undefined; disks?: number; secrets?: Uint8Array | undefined },
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<Buffer> {
   try {
     const deadline = performance.now() + timeoutSeconds * 1000;
     const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
-    const { tftp, mac = "-", disks = 0 } = told;
-    control.write(`croft-control 2 start ${tftp} ${mac} ${disks}\n`);
+    const { tftp, mac = "-", disks = 0, secrets } = told;
+    control.write(`croft-control 2 start ${tftp} ${mac} ${disks} ${secrets?.length ?? 0}\n`);
+    if (secrets) control.write(secrets);
     const asked = await read(control, question.length, secondsLeft(), signal);
     if (asked.toString("latin1") !== question)
       throw new Failure("restore a machine", "its worker says something unknown on the control port");

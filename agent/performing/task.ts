@@ -19,6 +19,7 @@ import type { SpoolEntry } from "../task-state/spool.ts";
 import { buildOnMachine, type Outcome, type TaskMachine, type TaskRun } from "./build.ts";
 import type { PerformingContext } from "./context.ts";
 import { LiveLog } from "./live-log.ts";
+import { RefusedSecrets } from "./secrets.ts";
 import type { Held } from "./soft-fail.ts";
 import { MachineChanged } from "./task-snapshot.ts";
 
@@ -162,6 +163,10 @@ async function decide(context: PerformingContext, run: TaskRun): Promise<Outcome
       return isUnwanted ? { result, isUnwanted } : { result };
     }
     assertFailure(error);
+    if (error instanceof RefusedSecrets) {
+      log.error({ reason: error.message }, "task not performed: its secrets cannot be had");
+      return { result: agentResult(task, "abort", agentOperation, error.message) };
+    }
     if (error instanceof MachineChanged) {
       log.warn({ reason: error.message }, "task given back");
       return { result: agentResult(task, "interrupt", agentOperation, error.message) };

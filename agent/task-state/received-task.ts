@@ -29,4 +29,8 @@ export interface ReceivedTask {
   aliveUrl?: string;
   /** URL that takes the live log; absent if the controller takes none. */
   logUrl?: string;
+  /** URL that has secrets for the machine; absent if it is given none. */
+  secretsUrl?: string;
+  /** The controller knows where the commit came from. Absent: it does not. */
+  isTrusted?: true;
 }

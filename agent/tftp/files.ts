@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { lstat, open, readlink, realpath, type FileHandle } from "node:fs/promises";
+import { lstat, open, readlink, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { isSystemError } from "../../os/failure.ts";
 import errors from "tftp/lib/protocol/errors.js";
@@ -7,8 +7,21 @@ import { TftpRefusal } from "./request.ts";
 
 /** A file to read from, held open so that it stays what it was when its size was told. */
 export interface ReadableFile {
-  handle: FileHandle;
+  handle: {
+    read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+    close(): Promise<void>;
+  };
   sizeBytes: number;
+}
+
+/** A file that is in memory alone. */
+export function memoryFile(bytes: Uint8Array): ReadableFile {
+  const read = async (buffer: Buffer, offset: number, length: number, position: number) => {
+    const piece = bytes.subarray(position, position + length);
+    buffer.set(piece, offset);
+    return { bytesRead: piece.length };
+  };
+  return { handle: { read, close: async () => {} }, sizeBytes: bytes.length };
 }
 
 /**

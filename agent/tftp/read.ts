@@ -1,4 +1,3 @@
-import type { FileHandle } from "node:fs/promises";
 import errors from "tftp/lib/protocol/errors.js";
 import opcodes from "tftp/lib/protocol/opcodes.js";
 import type { ReadableFile } from "./files.ts";
@@ -12,7 +11,7 @@ const chunkBytes = 256 * 1024;
  * number is taken modulo 65536.
  */
 export class ReadTransfer extends Transfer {
-  readonly #file: FileHandle;
+  readonly #file: ReadableFile["handle"];
   readonly sizeBytes: number;
   /** The packets under way, one behind the other, by block modulo window size. */
   #window: Buffer = Buffer.alloc(0);

@@ -12,7 +12,7 @@ import { isIPv4 } from "node:net";
 import errors from "tftp/lib/protocol/errors.js";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import { findTarget, openReadable, toTftpRefusal } from "./files.ts";
+import { findTarget, memoryFile, openReadable, toTftpRefusal } from "./files.ts";
 import { Partings } from "./partings.ts";
 import { ReadTransfer } from "./read.ts";
 import { checkRequest, readRequest, TftpRefusal, type RequestOptions, type TftpRequest } from "./request.ts";
@@ -91,6 +91,8 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   readonly #transfers = new Set<Transfer>();
   /** Transfers whose files are being opened. */
   #beginning = 0;
+  /** Files in memory that go when they have been read. */
+  readonly #once = new Map<string, Uint8Array>();
   readonly #dallying = new Set<WriteTransfer>();
   readonly #partings = new Partings();
   #clock: NodeJS.Timeout | undefined;
@@ -126,6 +128,11 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     } catch (error) {
       throw new Failure(what, reasonOf(error), { cause: error });
     }
+  }
+
+  /** Has a file read that lies nowhere, until a client has read all of it. */
+  offerOnce(name: string, content: Uint8Array): void {
+    this.#once.set(name, content);
   }
 
   #onDatagram(datagram: Buffer, from: RemoteInfo): void {
@@ -236,7 +243,8 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
   }
 
   async #beginRead(request: TftpRequest, peer: Peer, settings: SettingsMaker): Promise<ReadTransfer> {
-    const file = await openReadable(this.#readable, request.name);
+    const once = this.#once.get(request.name);
+    const file = once ? memoryFile(once) : await openReadable(this.#readable, request.name);
     try {
       const socket = await TransferSocket.open(this.address, peer, this.#partings);
       return new ReadTransfer(settings(socket, withSize(request.options, file.sizeBytes)), file);
@@ -276,6 +284,7 @@ export class TftpServer extends EventEmitter<TftpEvents> implements AsyncDisposa
     const { name } = transfer.request;
     if (reason !== undefined) return this.#failed(name, reason);
     if (!(transfer instanceof ReadTransfer)) return;
+    this.#once.delete(name);
     this.#log.step({ file: name, sizeBytes: transfer.sizeBytes }, "file sent");
     this.emit("read", name, transfer.sizeBytes);
   }

@@ -1,6 +1,8 @@
 /** Files that builds made. */
 import type { BlobStore, Incoming } from "../files/blobs.ts";
 import type { Database } from "../database/database.ts";
+import { maskedText } from "../files/secret-mask.ts";
+import type { BuildSecrets } from "./secrets.ts";
 import { isCurrent, type Session } from "./session.ts";
 
 /** A row of the artifacts table, with the build it belongs to. */
@@ -23,10 +25,16 @@ export interface ReceivedFile {
 export class Artifacts {
   readonly #database: Database;
   readonly #blobs: Pick<BlobStore, "read" | "keep" | "hold">;
+  readonly #secrets: Pick<BuildSecrets, "of">;
 
-  constructor(database: Database, blobs: Pick<BlobStore, "read" | "keep" | "hold">) {
+  constructor(
+    database: Database,
+    blobs: Pick<BlobStore, "read" | "keep" | "hold">,
+    secrets: Pick<BuildSecrets, "of">,
+  ) {
     this.#database = database;
     this.#blobs = blobs;
+    this.#secrets = secrets;
   }
 
   /**
@@ -38,6 +46,7 @@ export class Artifacts {
   async add(session: Session, type: string, files: readonly ReceivedFile[]): Promise<boolean> {
     const received = files.map(({ incoming }) => incoming);
     await this.#blobs.keep(received);
+    const secrets = await this.#secrets.of(session.build);
     return await this.#database.transaction(async (sql) => {
       await sql.query("select id from croft.builds where id = $1 for update", [session.build]);
       const [current] = await sql.query<Session>("select * from croft.sessions where id = $1", [session.id]);
@@ -50,7 +59,7 @@ export class Artifacts {
         await sql.query(
           `insert into croft.artifacts (session, type, name, digest, bytes) values ($1, $2, $3, $4, $5)
            on conflict (session, type, name) do update set digest = excluded.digest, bytes = excluded.bytes`,
-          [session.id, type, name, incoming.digest, incoming.bytes],
+          [session.id, type, maskedText(name, secrets), incoming.digest, incoming.bytes],
         );
       return true;
     });

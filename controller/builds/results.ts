@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { BlobStore } from "../files/blobs.ts";
 import type { LiveLogs } from "../files/live-logs.ts";
-import { maskSecrets } from "../files/secret-mask.ts";
+import { maskedText, maskSecrets } from "../files/secret-mask.ts";
 import { croftChecksum, isAgentAbort, isRefusedHere } from "../../manifests/result.ts";
 import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
@@ -81,8 +81,9 @@ export class Results {
     await liveLogs.finish(session.id);
     const operations: StoredOperation[] = [];
     for (const operation of result.operations) operations.push(await this.#storeLog(operation, hidden));
+    const masked = { ...result, version: maskedText(result.version, hidden) };
     const attempt = {
-      ...{ result, operations, digest },
+      ...{ result: masked, operations, digest },
       fault: result.status === "abort" ? hostsReason(result, hidden) : undefined,
       refusal: isRefusedHere(result) ? hostsReason(result, hidden) : undefined,
     };
@@ -98,7 +99,7 @@ export class Results {
     const text = Buffer.from(log);
     maskSecrets(text, secrets);
     const { digest, bytes } = await this.#parts.blobs.store(text);
-    return { name, status, digest, bytes, ...countDiagnostics(log) };
+    return { name: maskedText(name, secrets), status, digest, bytes, ...countDiagnostics(log) };
   }
 
   async #record(sql: Sql, { id, build: buildId }: Session, attempt: Attempt): Promise<ResultOutcome> {
@@ -156,6 +157,7 @@ export class Results {
       return;
     }
     await queue.move(sql, build, "finished");
+    await sql.query("delete from croft.handed_secrets where build = $1", [build.id]);
     await supersedeOthers(sql, session);
     await sql.query(
       `update croft.builds set state = 'finished', status = $2, aborts = $3, faulty_host = null, finished_at = now(),
@@ -177,9 +179,7 @@ function hostsReason(
   if (!croftChecksum.test(agentChecksum)) return undefined;
   const own = operations.find(isAgentAbort);
   if (!own) return undefined;
-  const text = Buffer.from(own.log);
-  maskSecrets(text, secrets);
-  return text.toString().replaceAll("\0", "?").trim();
+  return maskedText(own.log, secrets).replaceAll("\0", "?").trim();
 }
 
 function refusalBy({ agent }: Session): Setback {

@@ -53,6 +53,13 @@ export const submitOptions: readonly OptionDeclaration[] = [
   { name: "environment", kind: "string", value: "NAME", prose: "environment inside of the machine" },
   { name: "config", kind: "string", value: "ARGUMENTS", prose: "arguments for the package's configuration" },
   {
+    name: "secret",
+    kind: "string",
+    value: "NAME",
+    repeat: true,
+    prose: "give the build this secret as a variable; takes a token of the role trusted",
+  },
+  {
     name: "interactive",
     kind: "string",
     value: "BREAKPOINT",
@@ -108,6 +115,7 @@ function submissionOf(url: string | undefined, values: OptionValues): object {
     name: values["name"] ?? nameFrom(repository),
     ...picked(values, "version", "type", "machine", "environment", "config", "interactive"),
     ...withoutUndefined({ targets: values["target"], auxiliary: auxiliaryOf(values["auxiliary"]) }),
+    ...withoutUndefined({ secrets: values["secret"] }),
     ...(values["priority"] === undefined ? {} : { priority: Number(values["priority"]) }),
   };
 }

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import Type from "typebox";
 import { standingOf } from "../builds/standing.ts";
 import { refuse, type Served } from "../routes/served.ts";
-import { visitorOf } from "../routes/visitor.ts";
+import { seesPrivate } from "../secret-routes/readers.ts";
 import { badge } from "./badge.ts";
 import { securityHeaders } from "./layout.ts";
 
@@ -29,9 +29,10 @@ export function addBadge(untyped: FastifyInstance, served: Served): void {
       const name = request.params.file.slice(0, -".svg".length);
       const { target, token } = request.query;
       const isKnown = target === undefined || builds.targetNames.includes(target);
+      const seesAll = await maySeeAll(served, request, token);
       const status =
-        isKnown && (await maySee(served, request, token))
-          ? await standingOf(database, name, target === undefined ? builds.targetNames : [target])
+        isKnown && (seesAll || !configuration.private)
+          ? await standingOf(database, name, target === undefined ? builds.targetNames : [target], seesAll)
           : "unknown";
       // The same answer to who may not see it as about what is not there.
       if (status === "unknown")
@@ -40,10 +41,10 @@ export function addBadge(untyped: FastifyInstance, served: Served): void {
       const tag = `"${createHash("sha256").update(picture).digest("hex").slice(0, 16)}"`;
       void reply.headers({
         ...securityHeaders,
-        "cache-control": configuration.private ? "private, no-cache" : "no-cache",
+        "cache-control": seesAll ? "private, no-cache" : "no-cache",
         etag: tag,
       });
-      if (configuration.private) void reply.header("vary", "authorization, cookie");
+      if (seesAll) void reply.header("vary", "authorization, cookie");
       if (matches(request.headers["if-none-match"], tag)) return reply.code(304).send();
       return reply.type("image/svg+xml; charset=utf-8").send(picture);
     },
@@ -54,9 +55,9 @@ export function addBadge(untyped: FastifyInstance, served: Served): void {
  * A README cannot send a header: a private badge's URL may have a token in it, but one that is for reading alone, as whoever
  * reads the README has it.
  */
-async function maySee(served: Served, request: FastifyRequest, token?: string): Promise<boolean> {
-  const { configuration, tokens } = served.controller;
-  if (!configuration.private || (await visitorOf(served, request)).person) return true;
+async function maySeeAll(served: Served, request: FastifyRequest, token?: string): Promise<boolean> {
+  const { tokens } = served.controller;
+  if (await seesPrivate(served, request)) return true;
   return token !== undefined && (await tokens.find(`Bearer ${token}`))?.role === "read";
 }
 

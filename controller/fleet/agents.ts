@@ -26,6 +26,7 @@ interface AgentBuild {
   name: string;
   version: string;
   target: string;
+  isPrivate: boolean;
 }
 
 /** `idle`: it asks for tasks; `silent`: it has not been heard of for longer than an idle one is quiet. */
@@ -181,7 +182,8 @@ export class Agents implements AsyncDisposable {
 
 async function buildsOf(database: Database): Promise<AgentBuild[]> {
   return await database.query<AgentBuild>(
-    `select s.agent, s.machine, s.toolchain, s.created_at as since, b.id as build, b.name, b.version, b.target
+    `select s.agent, s.machine, s.toolchain, s.created_at as since, b.id as build, b.name, b.version, b.target,
+       b.is_private as "isPrivate"
      from croft.sessions s join croft.builds b on b.id = s.build where s.state = 'active' order by s.created_at`,
   );
 }

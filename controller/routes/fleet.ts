@@ -14,6 +14,7 @@ import type { TargetState } from "../fleet/overview.ts";
 import { buildJson } from "../representation.ts";
 import { mayAdminister, mayRead } from "./access.ts";
 import { answer } from "./api.ts";
+import { seesPrivate } from "../secret-routes/readers.ts";
 import { refuse, type Served } from "./served.ts";
 import { oneOf } from "./submission.ts";
 
@@ -32,21 +33,25 @@ export function addFleetRoutes(untyped: FastifyInstance, served: Served): void {
   const server = typed(untyped);
   const { agents, overview, pauses } = served.controller;
   const reading = { onRequest: mayRead(served) };
-  server.get("/api/v1/agents", reading, async () => {
+  server.get("/api/v1/agents", reading, async (request) => {
+    const withPrivate = await seesPrivate(served, request);
     const paused = new Map((await pauses.list()).map((pause) => [`${pause.kind} ${pause.name}`, pause]));
     const all = await agents.list();
-    return { agents: all.map((agent) => agentJson(agent, paused.get(`agent ${agent.name}`))) };
+    return { agents: all.map((agent) => agentJson(agent, paused.get(`agent ${agent.name}`), withPrivate)) };
   });
   server.get("/api/v1/machines", reading, async () => ({ machines: await overview.machines() }));
-  server.get("/api/v1/targets", reading, async () => {
+  server.get("/api/v1/targets", reading, async (request) => {
+    const withPrivate = await seesPrivate(served, request);
     const targets = [];
-    for (const state of await overview.targets()) targets.push(await targetJson(served.controller, state));
+    for (const state of await overview.targets())
+      targets.push(await targetJson(served.controller, state, withPrivate));
     return { targets };
   });
   server.get("/api/v1/queue", { ...reading, schema: { querystring: queueSchema } }, async (request) => {
-    const { queued } = await served.controller.builds.count();
+    const withPrivate = await seesPrivate(served, request);
+    const { queued } = await served.controller.builds.count(withPrivate);
     const builds = [];
-    for (const build of await overview.next(request.query.limit ?? 20)) {
+    for (const build of await overview.next(request.query.limit ?? 20, withPrivate)) {
       const waiting = (await served.controller.waiting.of(build)) ?? null;
       builds.push({ ...buildJson(build, served.publicUrl(request)), waiting });
     }
@@ -120,7 +125,12 @@ function pauseJson({ kind, name, reason, paused_by, created_at }: Pause) {
   return { kind, name: name === "" ? null : name, reason, by: paused_by, since: created_at.toISOString() };
 }
 
-function agentJson({ name, state, offer, version, heardAt, builds }: KnownAgent, pause: Pause | undefined) {
+function agentJson(
+  { name, state, offer, version, heardAt, builds }: KnownAgent,
+  pause: Pause | undefined,
+  withPrivate: boolean,
+) {
+  const shown = builds.filter(({ isPrivate }) => withPrivate || !isPrivate);
   return {
     ...{ name, state, version },
     paused: pause ? pauseJson(pause) : null,
@@ -128,14 +138,14 @@ function agentJson({ name, state, offer, version, heardAt, builds }: KnownAgent,
     toolchain: offer.toolchain,
     interactive: offer.interactive,
     machines: offer.machines,
-    builds: builds.map(({ build, name, version, target, machine, since }) => ({
+    builds: shown.map(({ build, name, version, target, machine, since }) => ({
       ...{ id: build, name, version, target, machine },
       since: since.toISOString(),
     })),
   };
 }
 
-async function targetJson({ builds, waiting }: Controller, state: TargetState) {
+async function targetJson({ builds, waiting }: Controller, state: TargetState, withPrivate: boolean) {
   const { name, target, queued, building, finished, cancelled, oldest, pause, idleAgents } = state;
   const first = oldest && (await builds.find(oldest.id));
   return {
@@ -146,7 +156,7 @@ async function targetJson({ builds, waiting }: Controller, state: TargetState) {
     limit: target?.limit ?? null,
     paused: pause ? pauseJson(pause) : null,
     ...{ queued, building, finished, cancelled, idleAgents },
-    oldest: oldest ? { id: oldest.id, queuedAt: oldest.queuedAt.toISOString() } : null,
+    oldest: oldest && (withPrivate || !first?.is_private) ? { id: oldest.id, queuedAt: oldest.queuedAt.toISOString() } : null,
     waiting: (first && (await waiting.of(first))) ?? null,
   };
 }

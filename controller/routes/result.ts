@@ -12,6 +12,7 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { isCurrent, type Session } from "../builds/session.ts";
 import type { Controller } from "../controller.ts";
 import { keepRejected } from "../files/rejected.ts";
+import { maskSecrets } from "../files/secret-mask.ts";
 import { isAuthentic } from "./access.ts";
 import { RouteBodies, type Refusal } from "./body.ts";
 import { checkLength, refuseManifest, TooMuch } from "./manifest.ts";
@@ -118,10 +119,11 @@ async function measure(
 }
 
 /** What a known session sent is evidence. */
-async function keep({ sessions, directory, log }: Controller, body: Buffer, error: Error): Promise<void> {
+async function keep({ sessions, secrets, directory, log }: Controller, body: Buffer, error: Error): Promise<void> {
   const sender = readResultSender(body.subarray(0, longestHeaderBytes), false);
   const session = sender && (await sessions.find(sender.session));
   if (!session) return;
+  maskSecrets(body, await secrets.of(session.build));
   const file = await keepRejected(directory, session, body);
   const { build, agent } = session;
   log.warn({ build, agent, file, reason: error.message }, "a result cannot be read; it is kept for a look");

@@ -47,8 +47,8 @@ test("a restored worker gets its address, and when it asks for it, the time and 
   const drawn = Buffer.alloc(32, 7);
   const seeds: string[] = [];
   const copies = [
-    [{ tftp: "10.0.2.2:23401", disks: 2 }, "10.0.2.2:23401 - 2"],
-    [{ tftp: "10.7.0.1:23401", mac: "52:54:00:00:00:02" }, "10.7.0.1:23401 52:54:00:00:00:02 0"],
+    [{ tftp: "10.0.2.2:23401", disks: 2 }, "10.0.2.2:23401 - 2 0"],
+    [{ tftp: "10.7.0.1:23401", mac: "52:54:00:00:00:02" }, "10.7.0.1:23401 52:54:00:00:00:02 0 0"],
   ] as const;
   for (let copy = 0; copy < 2; copy++) {
     const { agent, heard } = worker("?", drawn);

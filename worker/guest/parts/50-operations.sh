@@ -49,6 +49,7 @@ run_operation() {
   fi
   cd "$source" || fail "no source directory $source"
   find_own_operation
+  export_variables
   set --
   if [ "$operation" = configure ] || [ -z "$own" ]; then
     for name in target-config package-config; do

@@ -17,6 +17,7 @@ fetch() {
     esac
   fi
   { [ -d "$work" ] || mkdir -p "$work"; } && cd "$work" || return
+  use_credentials
   # Other workers look at these; nothing that is asked for is passed over without a word.
   field requires
   [ -z "$value" ] || echo "croft-worker: what the package requires is not looked at: $(printf '%s' "$value" | tr '\n' ' ')"
@@ -44,7 +45,10 @@ traced() {
 # download URL: into the file "archive". Gives up on a server that has fallen silent (wget does so
 # after 15 minutes; not with -T, of which some of busybox die).
 download() {
-  if has curl; then traced curl -fsSL --retry 3 --connect-timeout 60 -Y 100 -y 120 -o archive "$1"
+  if [ -d "$state/secrets" ] && write_login; then
+    has curl || { echo "croft-worker: curl is needed to log in to where the archive is" && return 1; }
+    traced curl -K "$state/secrets/curl" -fsSL --retry 3 --connect-timeout 60 -Y 100 -y 120 -o archive "$1"
+  elif has curl; then traced curl -fsSL --retry 3 --connect-timeout 60 -Y 100 -y 120 -o archive "$1"
   elif has wget; then traced wget -q -O archive "$1"
   else traced busybox wget -q -O archive "$1"; fi
 }

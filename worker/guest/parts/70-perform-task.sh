@@ -38,6 +38,7 @@ find_namespace() {
 perform_task() {
   read_error=$(awk -v to="$task" "$read_manifest" "$state/task.manifest" 2>&1) ||
     fail "cannot read the task manifest: $read_error"
+  read_secrets
   field target
   target=$value
   field environment
@@ -91,6 +92,7 @@ perform_task() {
 
   perform fetch
   note_checksums $?
+  rm -rf "$state"/secrets/credential-* "$state/secrets/curl"
   if [ "$fetched" != 0 ] || [ ! -s "$state/identity" ]; then return 0; fi
   read_line "$state/commit"
   export CROFT_COMMIT="$first_line"

@@ -4,7 +4,7 @@ prepare_state() {
   mkdir -p "$state" || exit 1
   mounted "$state" tmpfs || mount -t tmpfs -o "size=$((48 + log_limit_kib / 64))m,mode=700" croft "$state" 2> /dev/null ||
     dd if=/dev/zero of="$state/ballast" bs=65536 count=128 2> /dev/null
-  rm -rf "$state/log" "$task" "$state/breakpoint" && mkdir -p "$state/log" "$task" && : > "$state/operations"
+  rm -rf "$state/log" "$task" "$state/breakpoint" "$state/secrets" "$state/secrets.manifest" && mkdir -p "$state/log" "$task" && : > "$state/operations"
 }
 
 # What programs expect of every machine, whoever made its image and init: images stay as they are for years.

@@ -19,6 +19,11 @@ case ${1:-} in
     shift
     make_deliverable "$@"
     ;;
+  git-credential) answer_git "${2:-}" ;;
+  git-ssh)
+    shift
+    connect_git "$@"
+    ;;
   operation)
     target=$CROFT_TARGET
     run_operation "${2:?}"
