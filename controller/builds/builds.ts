@@ -17,8 +17,8 @@ export interface BuildFilter {
   name?: string;
   /** Only builds with a lower id: the last one of the previous page. */
   before?: number;
-  /** Private ones, too. */
-  withPrivate: boolean;
+  /** Not those that are private. */
+  publicOnly?: boolean;
   limit: number;
 }
 
@@ -102,6 +102,7 @@ export class Builds {
 
   async #queueAll(
     specifications: readonly Specification[],
+    by: string | null,
     requester: Requester,
     of: number | null,
     cause?: Cause,
@@ -159,7 +160,7 @@ export class Builds {
     add("target = ?", filter.target);
     add("name = ?", filter.name);
     add("id < ?", filter.before);
-    if (!filter.withPrivate) conditions.push("not is_private");
+    if (filter.publicOnly) conditions.push("not is_private");
     values.push(filter.limit);
     return await this.#database.query<Build>(
       `select * from croft.builds ${conditions.length ? `where ${conditions.join(" and ")}` : ""}
@@ -176,7 +177,7 @@ export class Builds {
    */
   async checkTarget(target: string, action = "list builds"): Promise<void> {
     if (this.#targets.some(({ name }) => name === target)) return;
-    if ((await this.list({ target, withPrivate: true, limit: 1 })).length > 0) return;
+    if ((await this.list({ target, limit: 1 })).length > 0) return;
     throw new Failure(action, `there is no target '${target}'`, {
       hints: [`Targets: ${this.targetNames.join(", ")}`],
     });

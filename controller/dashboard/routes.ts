@@ -35,7 +35,7 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
   server.get("/builds", { ...reading, schema: { querystring: listSchema } }, async (request, reply) => {
     const { limit = pageLength, ...filter } = request.query;
     const withPrivate = await seesPrivate(served, request);
-    const found = await controller.builds.list({ ...filter, withPrivate, limit: limit + 1 });
+    const found = await controller.builds.list({ ...filter, publicOnly: !withPrivate, limit: limit + 1 });
     const counts = await controller.builds.count(withPrivate);
     const visitor = await visitorOf(served, request);
     return sendPage(

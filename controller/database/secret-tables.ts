@@ -2,7 +2,7 @@
 export const secretTables = `
   create table croft.secrets (
     name text not null,
-    repository text not null,     -- URL prefix; empty for all
+    repository text not null,     -- URL prefix, empty for all
     sealed text not null,         -- as controller/secrets/key.ts has it
     set_at timestamptz not null default now(),
     primary key (name, repository)
@@ -19,7 +19,7 @@ export const secretTables = `
     add column is_private boolean not null default false; -- has secrets, or its repository needs a credential
   alter table croft.queues add column private boolean not null default false; -- only for agents that prove who they are
   create index builds_private on croft.builds (state, name, target) where is_private;
-  -- What machines were given, to be hidden in what comes from them; goes when the build ends
+  -- What machines were given, to be hidden in what comes from them, and gone when the build ends
   create table croft.handed_secrets (
     id integer generated always as identity primary key,
     build integer not null references croft.builds on delete cascade,

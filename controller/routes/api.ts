@@ -63,8 +63,8 @@ function addReading(server: Server, served: Served): void {
     answer(reply, 200, async () => {
       const { limit = 50, ...filter } = request.query;
       if (filter.target !== undefined) await builds.checkTarget(filter.target);
-      const withPrivate = await seesPrivate(served, request);
-      const found = await builds.list({ ...filter, withPrivate, limit: limit + 1 });
+      const publicOnly = !(await seesPrivate(served, request));
+      const found = await builds.list({ ...filter, publicOnly, limit: limit + 1 });
       const page = found.slice(0, limit);
       const next = found.length > limit ? page.at(-1)!.id : null;
       return { builds: page.map((build) => buildJson(build, served.publicUrl(request))), next };

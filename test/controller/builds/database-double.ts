@@ -84,6 +84,8 @@ export function buildRow(more: Partial<Build> = {}): Build {
       pinned: false,
       event: null,
       on_badge: true,
+      is_trusted: false,
+      is_private: false,
     },
     ...{ created_at: then, queued_at: then, started_at: then, finished_at: null },
     ...more,

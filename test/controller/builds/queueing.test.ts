@@ -40,7 +40,9 @@ function buildsOf(answers: ConstructorParameters<typeof DatabaseDouble>[0] = {})
     move: async (_sql: unknown, build: Build, to: string) => void left.push([build.id, to]),
     count: async () => ({ queued: 3, building: 0, finished: 0, cancelled: 0 }),
   };
-  const builds = new Builds(database, queue, ["linux-gcc", "linux-clang", "arm-gcc"].map(target), changes);
+  const clearances = { of: async () => ({ isTrusted: false, isPrivate: false }) };
+  const targets = ["linux-gcc", "linux-clang", "arm-gcc"].map(target);
+  const builds = new Builds(database, queue, targets, changes, clearances);
   return { builds, database, told, queued, left };
 }
 
@@ -143,7 +145,7 @@ test("what is queued has each value in its column", async () => {
     ...{ name: "hello", version: "1.0", target: "linux-gcc", repository: "https://x.org/hello.git#v1" },
     ...{ specification: JSON.stringify(specification), queue: "q", priority: 3, queue_priority: 3 },
     ...{ state: "'queued'", submitted_by: "ann", rebuild_of: 42, rank: "(select rank from turn)" },
-    croft_only: false,
+    ...{ croft_only: false, is_trusted: false, is_private: false },
   });
 });
 
@@ -156,13 +158,14 @@ test("a queue is made once, and its name tells its target; everything that is of
   assert.equal(await queue.ensure(key), name);
   assert.deepEqual(
     database.statements.map(({ values }) => values),
-    [[name, "linux gcc", "debian_*", "gcc*", false, null]],
+    [[name, "linux gcc", "debian_*", "gcc*", false, null, false]],
   );
   const others = [
     { target: "linux_gcc" },
     { machine: "debian_13" },
     { toolchain: "gcc" },
     { interactive: true },
+    { private: true },
   ];
   const names = await Promise.all(others.map((other) => queue.ensure({ ...key, ...other })));
   assert.equal(new Set([name, ...names]).size, 5);
@@ -447,7 +450,7 @@ test("artifacts are kept while their session is the build's, and found by conten
       keep: async (received: readonly unknown[]) => void (kept += received.length),
       hold: async () => {},
     };
-    const artifacts = new Artifacts(database, blobs);
+    const artifacts = new Artifacts(database, blobs, { of: async () => [] });
     assert.equal(
       await artifacts.add(sessionRow(), "artifact", [{ name: "a", incoming }]),
       state === "active",
@@ -472,7 +475,7 @@ test("artifacts are kept while their session is the build's, and found by conten
     keep: async () => {},
     hold: async () => {},
   };
-  const artifacts = new Artifacts(database, blobs);
+  const artifacts = new Artifacts(database, blobs, { of: async () => [] });
   const found = async (digest: string, name: string) => (await artifacts.find(7, digest, name))?.name;
   assert.deepEqual(
     [await found("d", "c"), await found("d", "other"), await found("none", "a")],
