@@ -50,5 +50,7 @@ export function formatHandedSecrets({ variables, credentials }: HandedSecrets): 
 /** What must not be read anywhere of what a machine is given. */
 export function hiddenIn({ variables, credentials }: HandedSecrets): string[] {
   const ways = credentials.flatMap(({ password, key }) => [password, key]);
-  return [...Object.values(variables), ...ways].filter((text) => text !== undefined && text !== "") as string[];
+  return [...Object.values(variables), ...ways].filter(
+    (text) => text !== undefined && text !== "",
+  ) as string[];
 }

@@ -34,7 +34,9 @@ export async function fetchSecrets(
 ): Promise<Uint8Array | undefined> {
   if (secretsUrl === undefined) return undefined;
   const refuse = (reason: string, cause?: unknown) =>
-    new RefusedSecrets(`fetch the secrets of ${withoutSecrets(new URL("/", secretsUrl).href)}`, reason, { cause });
+    new RefusedSecrets(`fetch the secrets of ${withoutSecrets(new URL("/", secretsUrl).href)}`, reason, {
+      cause,
+    });
   if (!signer) throw refuse("there is no key to prove with who asks (--auth-key)");
   try {
     const answer = await client.postManifest(secretsUrl, body, { signal }, async (url) => {

@@ -2,7 +2,12 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
-import { addOptions, givenValues, type OptionDeclaration, type OptionValues } from "../../os/command-line/options.ts";
+import {
+  addOptions,
+  givenValues,
+  type OptionDeclaration,
+  type OptionValues,
+} from "../../os/command-line/options.ts";
 import { Failure, reasonOf, UsageFailure } from "../../os/failure.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
@@ -66,7 +71,13 @@ export function secretCommand(): Command {
     const values = givenValues(set, secretOptions);
     const value = fromInput();
     const { repository } = values as { repository?: string };
-    await askControl(values, "POST", "/secrets", { name, value, ...withoutUndefined({ repository }) }, answerMs);
+    await askControl(
+      values,
+      "POST",
+      "/secrets",
+      { name, value, ...withoutUndefined({ repository }) },
+      answerMs,
+    );
   });
   const remove = makeCommand("remove", "removes a secret");
   addOptions(remove.argument("<name>", "its name"), secretOptions);
@@ -85,17 +96,31 @@ export function secretCommand(): Command {
       setAt: string;
     }
     const answer = await askControl<{ secrets: Row[] }>(values, "GET", "/secrets", undefined, answerMs);
-    print(values, answer, answer.secrets.map(({ name, repository, setAt }) => [name, repository ?? "all repositories", setOn(setAt)]));
+    print(
+      values,
+      answer,
+      answer.secrets.map(({ name, repository, setAt }) => [
+        name,
+        repository ?? "all repositories",
+        setOn(setAt),
+      ]),
+    );
   });
   return command.addCommand(set).addCommand(list).addCommand(remove);
 }
 
 /** The command, for the table of commands. */
 export function credentialCommand(): Command {
-  const command = makeCommand("croft credential", "sets, lists and removes credentials for private repositories");
+  const command = makeCommand(
+    "croft credential",
+    "sets, lists and removes credentials for private repositories",
+  );
   command.helpCommand(false);
   const set = makeCommand("set", "keeps a password, a token or a key, for the repositories below a URL");
-  addOptions(set.argument("<url>", "such as https://git.example.org/team or ssh://git.example.org/team"), credentialOptions);
+  addOptions(
+    set.argument("<url>", "such as https://git.example.org/team or ssh://git.example.org/team"),
+    credentialOptions,
+  );
   set.action(async (url: string) => {
     const values = givenValues(set, credentialOptions);
     await askControl(values, "POST", "/credentials", credentialOf(url, values), answerMs);
@@ -115,14 +140,28 @@ export function credentialCommand(): Command {
       user: string | null;
       setAt: string;
     }
-    const answer = await askControl<{ credentials: Row[] }>(values, "GET", "/credentials", undefined, answerMs);
-    print(values, answer, answer.credentials.map(({ url, kind, user, setAt }) => [url, kind, user ?? "", setOn(setAt)]));
+    const answer = await askControl<{ credentials: Row[] }>(
+      values,
+      "GET",
+      "/credentials",
+      undefined,
+      answerMs,
+    );
+    print(
+      values,
+      answer,
+      answer.credentials.map(({ url, kind, user, setAt }) => [url, kind, user ?? "", setOn(setAt)]),
+    );
   });
   return command.addCommand(set).addCommand(list).addCommand(remove);
 }
 
 function credentialOf(url: string, values: OptionValues): object {
-  const { user, key, "known-hosts": hosts } = values as { user?: string; key?: string; "known-hosts"?: string };
+  const {
+    user,
+    key,
+    "known-hosts": hosts,
+  } = values as { user?: string; key?: string; "known-hosts"?: string };
   if (key === undefined) return { url, ...withoutUndefined({ user }), password: fromInput() };
   return {
     url,
@@ -144,7 +183,9 @@ function textOf(file: string | 0): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new Failure(`read ${file === 0 ? "standard input" : `'${file}'`}`, reasonOf(error), { cause: error });
+    throw new Failure(`read ${file === 0 ? "standard input" : `'${file}'`}`, reasonOf(error), {
+      cause: error,
+    });
   }
 }
 

@@ -95,7 +95,10 @@ function addSubmit(server: FastifyInstance, served: Served): void {
 
 function addChanges(server: FastifyInstance, served: Served): void {
   const { builds } = served.controller;
-  const change = (name: string, work: (id: number, person: Person | undefined) => Promise<number | undefined>) =>
+  const change = (
+    name: string,
+    work: (id: number, person: Person | undefined) => Promise<number | undefined>,
+  ) =>
     server.post(`/builds/:id/${name}`, { schema: { params: buildParameters } }, async (request, reply) => {
       const visitor = await checkedVisitor(served, request, reply);
       if (!visitor) return reply;

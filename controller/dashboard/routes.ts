@@ -53,8 +53,7 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
     async (request, reply) => {
       const details = await readDetails(controller, request.params.id);
       const { attempt } = request.query;
-      if (!details || (attempt ?? 0) > details.sessions.length)
-        return missing(reply);
+      if (!details || (attempt ?? 0) > details.sessions.length) return missing(reply);
       const visitor = await visitorOf(served, request);
       return sendPage(reply, await buildPage(controller, details, visitor, attempt));
     },

@@ -66,11 +66,16 @@ export class ForgeEvents {
       if (!taken) return { outcome: "waiting", event: id!, isWaiting: true, builds: [] };
       return await this.#withBuilds(taken);
     }
-    const builds = await this.#builds.submit(submissionFor(repository, event), submitterOf(repository), undefined, {
-      onBadge: isOnBadge(repository, event),
-      isTrusted: isTrusted(repository, event),
-      note: (sql) => note(sql, "built"),
-    });
+    const builds = await this.#builds.submit(
+      submissionFor(repository, event),
+      submitterOf(repository),
+      undefined,
+      {
+        onBadge: isOnBadge(repository, event),
+        isTrusted: isTrusted(repository, event),
+        note: (sql) => note(sql, "built"),
+      },
+    );
     if (!taken) return { outcome: "built", event: builds[0]!.event!, isWaiting: false, builds };
     return await this.#withBuilds(taken);
   }
@@ -95,11 +100,16 @@ export class ForgeEvents {
     const repository = this.#repositories.find(({ name }) => name === row.repository);
     if (!repository || reasonAgainst(repository, row.event) !== undefined)
       throw new Failure(`approve ${id}`, "the configuration does not have it built any more");
-    return await this.#builds.submit(submissionFor(repository, row.event), submitterOf(repository), undefined, {
-      onBadge: false,
-      isTrusted: false,
-      note: (sql) => decide(sql, id, "built", by),
-    });
+    return await this.#builds.submit(
+      submissionFor(repository, row.event),
+      submitterOf(repository),
+      undefined,
+      {
+        onBadge: false,
+        isTrusted: false,
+        note: (sql) => decide(sql, id, "built", by),
+      },
+    );
   }
 
   /**

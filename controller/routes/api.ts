@@ -119,7 +119,10 @@ function addChanges(server: Server, served: Served): void {
         const build = await builds.find(request.params.id);
         return (
           build &&
-          buildJson(await builds.rebuild(build, request.submitter ?? null, request.requester), served.publicUrl(request))
+          buildJson(
+            await builds.rebuild(build, request.submitter ?? null, request.requester),
+            served.publicUrl(request),
+          )
         );
       }),
   );

@@ -156,7 +156,10 @@ async function targetJson({ builds, waiting }: Controller, state: TargetState, w
     limit: target?.limit ?? null,
     paused: pause ? pauseJson(pause) : null,
     ...{ queued, building, finished, cancelled, idleAgents },
-    oldest: oldest && (withPrivate || !first?.is_private) ? { id: oldest.id, queuedAt: oldest.queuedAt.toISOString() } : null,
+    oldest:
+      oldest && (withPrivate || !first?.is_private)
+        ? { id: oldest.id, queuedAt: oldest.queuedAt.toISOString() }
+        : null,
     waiting: (first && (await waiting.of(first))) ?? null,
   };
 }

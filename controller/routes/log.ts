@@ -188,7 +188,8 @@ async function sendChanges(
   while (!stream.signal.aborted) {
     if (!(await waiter.wait(pingMs, stream.signal))) await stream.ping();
     const changed = [...waiter.take()];
-    for (const id of withPrivate ? changed : await builds.publicOf(changed)) await stream.send("build", { id });
+    for (const id of withPrivate ? changed : await builds.publicOf(changed))
+      await stream.send("build", { id });
   }
 }
 

@@ -119,7 +119,11 @@ async function measure(
 }
 
 /** What a known session sent is evidence. */
-async function keep({ sessions, secrets, directory, log }: Controller, body: Buffer, error: Error): Promise<void> {
+async function keep(
+  { sessions, secrets, directory, log }: Controller,
+  body: Buffer,
+  error: Error,
+): Promise<void> {
   const sender = readResultSender(body.subarray(0, longestHeaderBytes), false);
   const session = sender && (await sessions.find(sender.session));
   if (!session) return;

@@ -36,7 +36,10 @@ export const submissionSchema = Type.Object(
     config: Type.Optional(line),
     interactive: Type.Optional(Type.String({ pattern: "^[!-~]+( [ -~]*[!-~])?$", maxLength: 500 })),
     secrets: Type.Optional(
-      Type.Array(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }), { maxItems: 50, uniqueItems: true }),
+      Type.Array(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }), {
+        maxItems: 50,
+        uniqueItems: true,
+      }),
     ),
     priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
   },

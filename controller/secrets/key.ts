@@ -51,9 +51,13 @@ export class SecretsKey {
     if (this.#keys) return;
     if (!statSync(this.file, { throwIfNoEntry: false })) {
       if (isInUse)
-        throw new Failure(`use the secrets' key '${this.file}'`, "it is gone, and secrets are encrypted with it", {
-          hints: ["Put it back, or copy it from another controller of the same database: secrets-key"],
-        });
+        throw new Failure(
+          `use the secrets' key '${this.file}'`,
+          "it is gone, and secrets are encrypted with it",
+          {
+            hints: ["Put it back, or copy it from another controller of the same database: secrets-key"],
+          },
+        );
       try {
         await makeOnce(this.file, `${randomBytes(keyBytes).toString("base64")}\n`);
       } catch (error) {

@@ -34,7 +34,9 @@ function addForms(forms: Set<string>, text: string): void {
 function encodedWithin(text: string): string[] {
   const bytes = Buffer.from(text);
   return [0, 1, 2].map((before) => {
-    const encoded = Buffer.concat([Buffer.alloc(before), bytes]).toString("base64").replace(/=+$/, "");
+    const encoded = Buffer.concat([Buffer.alloc(before), bytes])
+      .toString("base64")
+      .replace(/=+$/, "");
     const end = Math.floor(((before + bytes.length) * 8) / 6);
     return encoded.slice(Math.ceil((before * 8) / 6), end);
   });

@@ -74,7 +74,9 @@ export class Vault {
         "update croft.secrets set sealed = $4 where name = $1 and repository = $2 and sealed = $3",
         [name, repository, sealed, this.#resealed(sealed, secretPurpose(name, repository))],
       );
-    const credentials = await this.#database.query<Sealed<CredentialEntry>>("select * from croft.credentials");
+    const credentials = await this.#database.query<Sealed<CredentialEntry>>(
+      "select * from croft.credentials",
+    );
     for (const { url, sealed } of credentials.filter((one) => this.#key.isOld(one.sealed)))
       await this.#database.query("update croft.credentials set sealed = $3 where url = $1 and sealed = $2", [
         url,
@@ -85,11 +87,10 @@ export class Vault {
       "select build, sealed from croft.handed_secrets",
     );
     for (const { build, sealed } of handed.filter((one) => this.#key.isOld(one.sealed)))
-      await this.#database.query("update croft.handed_secrets set sealed = $3 where build = $1 and sealed = $2", [
-        build,
-        sealed,
-        this.#resealed(sealed, handedPurpose(build)),
-      ]);
+      await this.#database.query(
+        "update croft.handed_secrets set sealed = $3 where build = $1 and sealed = $2",
+        [build, sealed, this.#resealed(sealed, handedPurpose(build))],
+      );
   }
 
   #resealed(sealed: string, purpose: string): string {
@@ -111,7 +112,8 @@ export class Vault {
   /** @throws {Failure} if it could not be hidden in a log, or handed to a machine. */
   async setSecret(name: string, repository: string, value: string): Promise<void> {
     const action = `set the secret '${name}'`;
-    if (!/^[A-Za-z_][A-Za-z0-9_]{0,99}$/.test(name)) throw new Failure(action, "that is no name of a variable");
+    if (!/^[A-Za-z_][A-Za-z0-9_]{0,99}$/.test(name))
+      throw new Failure(action, "that is no name of a variable");
     if (reserved.test(name)) throw new Failure(action, "a build has a variable of this name already");
     checkValue(action, value);
     checkHanded(action, { variables: { [name]: value }, credentials: [] });
@@ -150,13 +152,20 @@ export class Vault {
     const place = prefixOf(url, action);
     const isSsh = place.startsWith("ssh:");
     if (isSsh !== (key !== undefined) || (key === undefined) === (password === undefined))
-      throw new Failure(action, isSsh ? "by ssh one is known by a key" : "a user and a password, or token, are needed");
+      throw new Failure(
+        action,
+        isSsh ? "by ssh one is known by a key" : "a user and a password, or token, are needed",
+      );
     if (!isSsh && user === undefined) throw new Failure(action, "the user is not given (--user)");
     if (isSsh && knownHosts === undefined)
       throw new Failure(action, "the server's own key is not given, by which a machine knows it", {
-        hints: ["ssh-keyscan HOST prints it: compare it with what the server's people say, and give it with --known-hosts"],
+        hints: [
+          "ssh-keyscan HOST prints it: compare it with what the server's people say, and give it with --known-hosts",
+        ],
       });
-    const secret = { ...withoutUndefined({ password, key: key?.trimEnd(), knownHosts: knownHosts?.trimEnd() }) };
+    const secret = {
+      ...withoutUndefined({ password, key: key?.trimEnd(), knownHosts: knownHosts?.trimEnd() }),
+    };
     checkValue(action, secret.key ?? secret.password!);
     const credential = { url: place, scope: "below" as const, ...withoutUndefined({ user }), ...secret };
     checkHanded(action, { variables: {}, credentials: [credential] });
@@ -165,7 +174,12 @@ export class Vault {
       `insert into croft.credentials (url, kind, username, sealed) values ($1, $2, $3, $4)
        on conflict (url) do update
          set kind = excluded.kind, username = excluded.username, sealed = excluded.sealed, set_at = now()`,
-      [place, isSsh ? "key" : "password", user ?? "", this.#key.seal(JSON.stringify(secret), credentialPurpose(place))],
+      [
+        place,
+        isSsh ? "key" : "password",
+        user ?? "",
+        this.#key.seal(JSON.stringify(secret), credentialPurpose(place)),
+      ],
     );
     return place;
   }
@@ -267,7 +281,9 @@ export class Vault {
       "select sealed from croft.handed_secrets where build = $1",
       [build],
     );
-    return rows.map(({ sealed }) => JSON.parse(this.#key.open(sealed, handedPurpose(build))) as HandedSecrets);
+    return rows.map(
+      ({ sealed }) => JSON.parse(this.#key.open(sealed, handedPurpose(build))) as HandedSecrets,
+    );
   }
 }
 
@@ -277,7 +293,10 @@ const handedPurpose = (build: number) => `handed ${build}`;
 
 function checkValue(action: string, value: string): void {
   if (value.length < shortestSecret)
-    throw new Failure(action, `it has fewer than ${shortestSecret} characters: it would not be told from other words in a log`);
+    throw new Failure(
+      action,
+      `it has fewer than ${shortestSecret} characters: it would not be told from other words in a log`,
+    );
   if (value.length > longestValue) throw new Failure(action, `it has more than ${longestValue} characters`);
 }
 

@@ -38,6 +38,8 @@ export interface GuestOptions {
   setup?: string;
   diskMiB?: number;
   uploadMaxBytes?: number;
+  /** What is got once. */
+  secrets?: Uint8Array;
 }
 
 export interface GuestRun {
@@ -78,6 +80,7 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
     uploadMaxBytes: options.uploadMaxBytes ?? 256 * 1024 * 1024,
     log: makeLog({ verbosity: 0 }),
   });
+  if (options.secrets) tftp.offerOnce("secrets", options.secrets);
   const { stdout, stderr } = await run(
     [
       ...[

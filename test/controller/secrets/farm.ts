@@ -60,7 +60,12 @@ export async function call(
 }
 
 /** Sets a secret as an administrator. */
-export async function setSecret(url: string, name: string, value: string, repository?: string): Promise<void> {
+export async function setSecret(
+  url: string,
+  name: string,
+  value: string,
+  repository?: string,
+): Promise<void> {
   const body = { name, value, ...(repository === undefined ? {} : { repository }) };
   const { status, text } = await call(`${url}/api/v1/secrets`, "POST", body, bearer("admin"));
   if (status !== 201) throw new Error(text);
@@ -105,7 +110,10 @@ export async function askForTask(
 }
 
 /** Fetches what the machine is given. */
-export async function fetchHanded(url: string, key: Key | undefined): Promise<{ status: number; text: string }> {
+export async function fetchHanded(
+  url: string,
+  key: Key | undefined,
+): Promise<{ status: number; text: string }> {
   const body = Buffer.from("secrets\n");
   const proof = key && { "croft-proof": proofOf(key, { url, body }) };
   const response = await fetch(url, {

@@ -29,7 +29,12 @@ after(() => farm[Symbol.asyncDispose]());
 
 describe("who may have secrets in a build", () => {
   const refused: [what: string, role: "submit" | "trusted", changes: object, reason: RegExp][] = [
-    ["a token that is not trusted", "submit", { secrets: ["DEPLOY_KEY"] }, /secrets go to trusted builds only/],
+    [
+      "a token that is not trusted",
+      "submit",
+      { secrets: ["DEPLOY_KEY"] },
+      /secrets go to trusted builds only/,
+    ],
     ["a name that there is not", "trusted", { secrets: ["OTHER"] }, /no secret 'OTHER'/],
     ["another repository's secret", "trusted", { secrets: ["TEAM_KEY"] }, /no secret 'TEAM_KEY'/],
     [
@@ -66,7 +71,12 @@ describe("who may have secrets in a build", () => {
       ],
     );
     assert.ok(!listed.text.includes(value));
-    const short = await call(`${farm.url}/api/v1/secrets`, "POST", { name: "X", value: "1234567" }, bearer("admin"));
+    const short = await call(
+      `${farm.url}/api/v1/secrets`,
+      "POST",
+      { name: "X", value: "1234567" },
+      bearer("admin"),
+    );
     assert.match(short.json.error, /fewer than 8/);
   });
 });
@@ -113,7 +123,13 @@ test("a build with a secret: given to the agent that proves who it is, handed to
   assert.equal((await fetchHanded(secretsUrl, key)).status, 410);
 
   // Nobody reads of it without a token
-  for (const path of ["api/v1/builds/ID", "api/v1/builds/ID/log", "api/v1/builds/ID/events", "builds/ID", "builds/ID/live"]) {
+  for (const path of [
+    "api/v1/builds/ID",
+    "api/v1/builds/ID/log",
+    "api/v1/builds/ID/events",
+    "builds/ID",
+    "builds/ID/live",
+  ]) {
     const at = (number: number) => `${url}/${path.replace("ID", String(number))}`;
     const [hidden, absent] = [await call(at(id), "GET"), await call(at(987), "GET")];
     assert.equal(hidden.status, 404, path);
