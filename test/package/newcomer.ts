@@ -167,6 +167,18 @@ async function makesTokens(newcomer: Newcomer, { url, data }: FarmInUse): Promis
     /Cannot cancel build 1: it is finished/,
   );
   await newcomer.types(`croft token revoke ann --data ${data}`);
+  await newcomer.types(`echo publish-me-1234 | croft secret set NPM_TOKEN --data ${data}`);
+  assert.match(
+    await newcomer.types(`croft secret list --data ${data}`),
+    /^NPM_TOKEN +all repositories +set /,
+  );
+  await newcomer.types(
+    `echo let-me-in-1234 | croft credential set https://x.org/team --user ann --data ${data}`,
+  );
+  assert.match(
+    await newcomer.types(`croft credential list --data ${data}`),
+    /^https:\/\/x\.org\/team +password +ann /,
+  );
 }
 
 /** What the farm does, and holding it back. */
