@@ -9,17 +9,23 @@ import { assertFailure } from "../../os/failure.ts";
 import type { Build } from "../builds/build.ts";
 import type { Controller } from "../controller.ts";
 import { forCurrentSession } from "../routes/access.ts";
+import { RouteBodies } from "../routes/body.ts";
 import { refuse, type Served } from "../routes/served.ts";
 
 /** The request has no body that says anything: who asks stands in its headers, and for what in its URL. */
 const longestBody = 64;
+const mostAtOnce = 1000;
 
 /** Adds the route. */
 export function addHandingOut(server: FastifyInstance, served: Served): void {
   const { controller } = served;
   server.post(
     "/agent/secrets/:session",
-    { bodyLimit: longestBody, onRequest: forCurrentSession(controller) },
+    {
+      bodyLimit: longestBody,
+      config: { bodies: new RouteBodies(mostAtOnce * longestBody) },
+      onRequest: forCurrentSession(controller),
+    },
     async (request, reply) => {
       const session = request.currentSession!;
       if (!isUnread(served, request))
