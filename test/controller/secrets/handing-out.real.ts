@@ -99,7 +99,7 @@ test("a build with a secret: given to the agent that proves who it is, handed to
   assert.equal((await fetchHanded(secretsUrl, undefined)).status, 401);
   assert.equal((await fetchHanded(secretsUrl, makeKey())).status, 401);
   const handed = await fetchHanded(secretsUrl, key);
-  assert.deepEqual([handed.status, handed.text], [200, `: 1\nvariable-DEPLOY_KEY: ${value}\n:\n:\n`]);
+  assert.deepEqual([handed.status, handed.text], [200, `: 1\nvariable-DEPLOY_KEY: ${value}\n`]);
 
   // The log comes in pieces that cut the secret, the result has it in base64
   let offset = 0;
@@ -171,7 +171,7 @@ test("a repository that needs a credential is built for those who have a token, 
     const { text } = await fetchHanded(headers.get("croft-secrets-url")!, own.key);
     assert.equal(
       text,
-      `: 1\ncredential-1-url: ${place}\ncredential-1-scope: ${scope}\ncredential-1-user: bot\ncredential-1-password: pass-word-1234\n:\n:\n`,
+      `: 1\ncredential-1-url: ${place}\ncredential-1-scope: ${scope}\ncredential-1-user: bot\ncredential-1-password: pass-word-1234\n`,
     );
     assert.equal(headers.get("croft-trust"), role === "trusted" ? "yes" : null);
   }
