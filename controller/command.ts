@@ -1,5 +1,6 @@
 /** `croft controller`. */
 import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { makeCommand } from "../os/command-line/command.ts";
 import { makeLog, type Log, type LogFormat } from "../os/log.ts";
@@ -89,13 +90,31 @@ async function serve(configuration: ControllerConfiguration, log: Log): Promise<
   process.stdout.write(`croft controller: ${server.url}/\n`);
   await sendState(`READY=1\nSTATUS=listening: ${server.url}/`);
   log.info({ signal: await asked }, "stopping");
+  await drain(controller, log);
+}
+
+/** Says for a while that this controller is going to end: balancers send who comes then to others. */
+async function drain({ readiness, configuration: { drainSeconds } }: Controller, log: Log): Promise<void> {
+  if (drainSeconds === 0) return;
+  readiness.isEnding = true;
+  log.info({ seconds: drainSeconds }, "saying so before");
+  await sendState("STOPPING=1");
+  await sleep(drainSeconds * 1000);
 }
 
 /** Tokens stand in a configuration as digests, but the password of a database is there to be read. */
-async function warnOfPassword(file: unknown, { database }: ControllerConfiguration, log: Log): Promise<void> {
-  if (typeof file !== "string" || !URL.parse(database)?.password) return;
+async function warnOfPassword(
+  file: unknown,
+  { database, storage }: ControllerConfiguration,
+  log: Log,
+): Promise<void> {
+  const secrets = [
+    URL.parse(database)?.password ? "the password of the database" : "",
+    storage !== "directory" && storage.secretKey !== undefined ? "the key of the storage" : "",
+  ].filter((secret) => secret !== "");
+  if (typeof file !== "string" || secrets.length === 0) return;
   if (((await stat(file)).mode & 0o004) !== 0)
-    log.warn({ file }, "every user of this host may read the password of the database in the configuration");
+    log.warn({ file }, `every user of this host may read ${secrets.join(" and ")} in the configuration`);
 }
 
 async function warnIfOpen({ configuration, tokens, log }: Controller): Promise<void> {

@@ -9,6 +9,7 @@ import { resultRequestMaxBytes } from "../manifests/limits.ts";
 import { roles, type Person, type Role } from "./authentication/tokens.ts";
 import type { RetentionRules } from "./retention/rules.ts";
 import { auxiliaryNamePattern } from "./builds/auxiliary.ts";
+import type { StoragePlace } from "./files/storage.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 import { readRepositories, repositorySchema, type Repository } from "./forges/repositories.ts";
@@ -55,12 +56,27 @@ export const retentionRules = Type.Object(
   closed,
 );
 
+const s3 = Type.Object(
+  {
+    endpoint: Type.Optional(Type.String({ pattern: "^https?://[^\\s/]+/?$" })),
+    region: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9-]{1,60}$" })),
+    "access-key": Type.Optional(Type.String({ minLength: 1 })),
+    "secret-key": Type.Optional(Type.String({ minLength: 1 })),
+  },
+  closed,
+);
+
 const schema = Type.Object(
   {
     listen: Type.Optional(Type.String()),
     "public-url": Type.Optional(Type.String({ pattern: "^https?://[^\\s]+$" })),
     data: Type.Optional(Type.String({ minLength: 1 })),
     database: Type.Optional(Type.String({ pattern: "^(embedded|postgres(ql)?://.+)$" })),
+    storage: Type.Optional(
+      Type.String({ pattern: "^(directory|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.-]+)*/?)$" }),
+    ),
+    s3: Type.Optional(s3),
+    drain: Type.Optional(Type.Integer({ minimum: 0, maximum: 600 })),
     agents: Type.Optional(Type.Object({ keys: Type.Optional(Type.String({ minLength: 1 })) }, closed)),
     tokens: Type.Optional(
       Type.Array(
@@ -103,6 +119,10 @@ export interface ControllerConfiguration {
   data: string;
   /** `embedded` or a `postgres://` URL. */
   database: string;
+  /** Where logs and artifacts of results are. */
+  storage: StoragePlace;
+  /** For how long it says that it will end, so that balancers look elsewhere, before it does. */
+  drainSeconds: number;
   /** Directory of PEM public keys; without it any agent is served. */
   agentKeys?: string;
   tokens: readonly Person[];
@@ -163,6 +183,8 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     tokens: (file.tokens ?? []).map((token) => ({ role: "submit", ...token })),
     private: file.private ?? false,
     targets,
+    storage: storageOf(file),
+    drainSeconds: file.drain ?? 0,
     repositories: read ? readRepositories(file.repositories ?? [], targets, read.failure) : [],
     retries: file.retries ?? 2,
     interactiveTimeoutSeconds: file["interactive-timeout"] ?? 10_800,
@@ -192,6 +214,17 @@ function checkPrivate(path: string | undefined, { agents }: Static<typeof schema
       ],
     },
   );
+}
+
+/** @throws {UsageFailure} if one of two keys is there. */
+function storageOf({ storage = "directory", s3 = {} }: Static<typeof schema>): StoragePlace {
+  if (storage === "directory") return storage;
+  const { endpoint, region, "access-key": accessKey, "secret-key": secretKey } = s3;
+  if ((accessKey === undefined) !== (secretKey === undefined))
+    throw new UsageFailure("use the configuration's 's3'", "access-key and secret-key go together");
+  const [bucket = "", ...path] = storage.slice("s3://".length).replace(/\/$/, "").split("/");
+  const prefix = path.map((part) => `${part}/`).join("");
+  return { bucket, prefix, ...withoutUndefined({ endpoint, region, accessKey, secretKey }) };
 }
 
 /** The rules that a configuration has. */

@@ -8,7 +8,7 @@ import { AgentProofs } from "./authentication/proofs.ts";
 import { SignIns } from "./authentication/sign-ins.ts";
 import { Tokens } from "./authentication/tokens.ts";
 import { BlobStore } from "./files/blobs.ts";
-import { DirectoryStorage } from "./files/directory-storage.ts";
+import type { BlobStorage } from "./files/blob-storage.ts";
 import { Builds } from "./builds/builds.ts";
 import { Changes } from "./builds/changes.ts";
 import type { ControllerConfiguration } from "./configuration.ts";
@@ -19,6 +19,7 @@ import { ForgeEvents } from "./forges/forge-events.ts";
 import { openEmbedded } from "./database/embedded.ts";
 import { migrate } from "./database/migrations.ts";
 import { exchangeChanges } from "./database/notifications.ts";
+import { checkConnection } from "./database/pooler.ts";
 import { openServer } from "./database/server.ts";
 import { startUpkeep } from "./database/upkeep.ts";
 import { FreeSpace } from "./files/free-space.ts";
@@ -26,7 +27,11 @@ import { Faults } from "./builds/faults.ts";
 import { FollowedBuilds } from "./builds/followed.ts";
 import { Leases } from "./leases/leases.ts";
 import { startLeaseWatch } from "./leases/watch.ts";
+import { startArchiving } from "./files/archiving.ts";
+import type { KeptLiveLogs } from "./files/live-log-chunk.ts";
 import { LiveLogs } from "./files/live-logs.ts";
+import { SharedLiveLogs } from "./files/shared-live-logs.ts";
+import { openStorage } from "./files/storage.ts";
 import { BuildQueue } from "./builds/queue.ts";
 import { Artifacts } from "./builds/artifacts.ts";
 import { Results } from "./builds/results.ts";
@@ -65,7 +70,8 @@ export interface Controller {
   readonly results: Results;
   readonly artifacts: Artifacts;
   readonly blobs: BlobStore;
-  readonly liveLogs: LiveLogs;
+  readonly storage: BlobStorage;
+  readonly liveLogs: KeptLiveLogs;
   readonly secrets: BuildSecrets;
   readonly vault: Vault;
   readonly retention: Retention;
@@ -76,6 +82,7 @@ export interface Controller {
   readonly tokens: Tokens;
   readonly signIns: SignIns;
   readonly forgeEvents: ForgeEvents;
+  readonly readiness: { isEnding: boolean };
 }
 
 /** A controller whose data is open; disposing of it closes everything in order. */
@@ -95,11 +102,11 @@ export async function openController(
   await using stack = new AsyncDisposableStack();
   const exclusive = configuration.database === "embedded";
   const directory = stack.use(await openDataDirectory(configuration.data, exclusive, log));
-  const database = await openDatabase(configuration.database, directory, log, stack);
+  const database = await openDatabase(configuration, directory, log, stack);
   const queue = await queueOf(database, configuration);
   const changes = new Changes();
   if (!exclusive) stack.use(exchangeChanges(configuration.database, database, changes, log));
-  const stored = storedIn(directory, database, configuration);
+  const stored = await storedIn({ directory, database, log }, configuration, stack);
   const { blobs, liveLogs } = stored;
   const vault = await vaultOf(database, configuration);
   const secrets = new BuildSecrets(database, vault);
@@ -141,6 +148,7 @@ export async function openController(
     ...stored,
     secrets,
     vault,
+    readiness: { isEnding: false },
     agentKeys,
     forgeEvents: new ForgeEvents(database, builds, configuration.repositories),
     ...knownBy(database, configuration),
@@ -151,13 +159,20 @@ export async function openController(
 }
 
 /** What is kept beside the database, and for how long. */
-function storedIn(directory: DataDirectory, database: Database, configuration: ControllerConfiguration) {
-  const { logLimitBytes, minFreeBytes, retention: rules = {} } = configuration;
-  const storage = new DirectoryStorage(directory.blobs);
-  const liveLogs = new LiveLogs(directory, logLimitBytes);
+async function storedIn(
+  { directory, database, log }: Pick<Controller, "directory" | "database" | "log">,
+  configuration: ControllerConfiguration,
+  stack: AsyncDisposableStack,
+) {
+  const { logLimitBytes, minFreeBytes, retention: rules = {}, storage: place } = configuration;
+  const isShared = configuration.database !== "embedded";
+  const { storage } = stack.use(await openStorage(place, directory, database, isShared));
+  const blobs = new BlobStore(directory, storage, database);
+  const shared = isShared ? new SharedLiveLogs(database, blobs, logLimitBytes) : undefined;
+  if (shared) stack.use(startArchiving(shared, log));
+  const liveLogs: KeptLiveLogs = shared ?? new LiveLogs(directory, logLimitBytes);
   return {
-    blobs: new BlobStore(directory, storage, database),
-    liveLogs,
+    ...{ blobs, storage, liveLogs },
     retention: new Retention({ database, storage, directory, liveLogs }, rules),
     space: new FreeSpace(directory.path, minFreeBytes),
   };
@@ -221,11 +236,12 @@ function nameOf({ listen: { host, port } }: ControllerConfiguration): string {
 
 /** The database with its tables up to date; the stack gets what must be closed. */
 async function openDatabase(
-  url: string,
+  configuration: ControllerConfiguration,
   directory: DataDirectory,
   log: Log,
   stack: AsyncDisposableStack,
 ): Promise<Database> {
+  const url = configuration.database;
   if (url === "embedded") {
     const database = stack.use(await openEmbedded(directory.database));
     await prepare(database);
@@ -235,13 +251,18 @@ async function openDatabase(
   const database = stack.use(
     await openServer(url, (error) => log.warn({ err: error }, "a database connection broke")),
   );
-  await prepare(database);
+  await checkConnection(url);
+  if (await prepare(database, nameOf(configuration)))
+    log.warn(
+      {},
+      "a later version of croft has changed the tables of the database; this one can still use them",
+    );
   return database;
 }
 
-async function prepare(database: Database): Promise<void> {
+async function prepare(database: Database, self?: string): Promise<boolean> {
   try {
-    await migrate(database);
+    return await migrate(database, self);
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("prepare the database", reasonOf(error), { cause: error });

@@ -24,12 +24,12 @@ export interface ReceivedFile {
 /** Artifacts of builds. */
 export class Artifacts {
   readonly #database: Database;
-  readonly #blobs: Pick<BlobStore, "read" | "keep" | "hold">;
+  readonly #blobs: Pick<BlobStore, "open" | "keep" | "hold">;
   readonly #secrets: Pick<BuildSecrets, "of">;
 
   constructor(
     database: Database,
-    blobs: Pick<BlobStore, "read" | "keep" | "hold">,
+    blobs: Pick<BlobStore, "open" | "keep" | "hold">,
     secrets: Pick<BuildSecrets, "of">,
   ) {
     this.#database = database;
@@ -80,7 +80,7 @@ export class Artifacts {
     return same.find((artifact) => artifact.name === name) ?? same[0];
   }
 
-  read(artifact: Artifact): ReturnType<BlobStore["read"]> {
-    return this.#blobs.read(artifact.digest);
+  open(artifact: Artifact): ReturnType<BlobStore["open"]> {
+    return this.#blobs.open(artifact.digest);
   }
 }

@@ -1,7 +1,7 @@
 /** Takes the results of builds: logs into the blob store, then everything else in one transaction. */
 import { createHash } from "node:crypto";
 import type { BlobStore } from "../files/blobs.ts";
-import type { LiveLogs } from "../files/live-logs.ts";
+import type { KeptLiveLogs } from "../files/live-log-chunk.ts";
 import { maskedText, maskSecrets } from "../files/secret-mask.ts";
 import { croftChecksum, isAgentAbort, isRefusedHere } from "../../manifests/result.ts";
 import type { Build } from "./build.ts";
@@ -54,7 +54,7 @@ interface ResultParts {
   readonly queue: Pick<BuildQueue, "putBack" | "move">;
   readonly faults: Pick<Faults, "add">;
   readonly blobs: Pick<BlobStore, "store" | "hold">;
-  readonly liveLogs: Pick<LiveLogs, "finish">;
+  readonly liveLogs: Pick<KeptLiveLogs, "finish">;
   readonly secrets: Pick<BuildSecrets, "of">;
   readonly changes: Changes;
 }

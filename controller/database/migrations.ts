@@ -1,6 +1,7 @@
 /** The controller's tables, as steps that are only ever added to. */
 import { Failure } from "../../os/failure.ts";
-import type { Database } from "./database.ts";
+import type { Database, Sql } from "./database.ts";
+import { fleetTables } from "./fleet-tables.ts";
 import { forgeTables } from "./forge-tables.ts";
 import { secretTables } from "./secret-tables.ts";
 
@@ -240,31 +241,74 @@ const steps: readonly string[] = [
   alter table croft.sessions add column auxiliary jsonb  -- names of machines
   `,
   secretTables,
+  fleetTables,
 ];
 
 /** Any number that no other program on the same server uses for the same. */
 const migrationLock = 0x63726f66;
 
+/** Steps, and the numbers (from 1) of those after which controllers of earlier versions cannot go on. */
+interface Tables {
+  steps: readonly string[];
+  unbearable: readonly number[];
+}
+
+const croftTables: Tables = { steps, unbearable: [] };
+
+/** Up to which step this version knows the tables. */
+export const knownTables = steps.length;
+
+/** The first version of the tables in which it is noted who uses them, and who may. */
+const firstNoted = steps.indexOf(fleetTables) + 1;
+
 /**
- * Brings the tables up to date; several controllers may start at once.
+ * Brings the tables up to date; several controllers may start at once, and such of earlier versions go on running if they
+ * can.
  *
- * @throws {Failure} if they were made by a later version.
+ * @param self the controller's name among those of the database
+ * @returns whether a later version has made the tables, which this one can use all the same.
+ * @throws {Failure} if it cannot, or a controller uses the tables that could not after this.
  */
-export async function migrate(database: Database): Promise<void> {
-  await database.transaction(async (sql) => {
+export async function migrate(
+  database: Database,
+  self = "",
+  { steps, unbearable }: Tables = croftTables,
+): Promise<boolean> {
+  return await database.transaction(async (sql) => {
     // Before anything else: "if not exists" is no protection from another session that is making the same.
     await sql.query("select pg_advisory_xact_lock($1)", [migrationLock]);
     await sql.query("create schema if not exists croft");
     await sql.query("create table if not exists croft.schema_version (version integer not null)");
-    const [row] = await sql.query<{ version: number }>("select version from croft.schema_version");
+    const [row] = await sql.query<{ version: number; oldest?: number }>("select * from croft.schema_version");
     const from = row?.version ?? 0;
-    if (from > steps.length)
+    if (from > steps.length) {
+      if (row?.oldest !== undefined && row.oldest <= steps.length) return true;
       throw new Failure("use the database", "a later version of croft made its tables", {
         hints: ["Start that version, or use another database."],
       });
+    }
+    const oldest = Math.max(0, ...unbearable);
+    if (from >= firstNoted && oldest > from) await refuseWhileUsed(sql, self, oldest);
     for (const step of steps.slice(from))
       for (const statement of step.split(";")) if (statement.trim()) await sql.query(statement);
     if (row) await sql.query("update croft.schema_version set version = $1", [steps.length]);
     else await sql.query("insert into croft.schema_version values ($1)", [steps.length]);
+    await sql.query("update croft.schema_version set oldest = $1", [oldest]);
+    return false;
   });
+}
+
+/** Those that have not said for some seconds that they are there have ended. */
+async function refuseWhileUsed(sql: Sql, self: string, oldest: number): Promise<void> {
+  const [user] = await sql.query<{ name: string }>(
+    `select name from croft.controllers where name <> $1 and coalesce(tables, 0) < $2
+       and seen_at > clock_timestamp() - interval '15 seconds' limit 1`,
+    [self, oldest],
+  );
+  if (!user) return;
+  throw new Failure(
+    "change the tables of the database",
+    `a controller of an earlier version uses them (${user.name}), and could not any more`,
+    { hints: ["Stop all controllers of earlier versions, and start this one again."] },
+  );
 }

@@ -10,8 +10,10 @@ declare module "pg" {
   }
   class Client {
     constructor(options: { connectionString: string; keepAlive?: boolean; connectionTimeoutMillis?: number });
+    /** Of the process that serves it, as the server said when it connected. */
+    readonly processID: number;
     connect(): Promise<void>;
-    query(text: string): Promise<Result>;
+    query(text: string, values?: readonly unknown[]): Promise<Result>;
     end(): Promise<void>;
     on(event: "error", listener: (error: Error) => void): this;
     on(event: "end", listener: () => void): this;

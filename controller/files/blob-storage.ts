@@ -1,5 +1,6 @@
 /** Where blobs lie; each kind of storage does the same, and the same tests are run over all (test/controller/storage/). */
 import type { Readable } from "node:stream";
+import { Failure } from "../../os/failure.ts";
 
 /** A blob as it is stored. */
 export interface StoredBlob {
@@ -28,4 +29,17 @@ export interface BlobStorage {
 
   /** Removes what is left of storing that broke off, if nothing of it has changed since. */
   clearAway(before: Date): Promise<void>;
+
+  /** The name that {@link BlobStorage.mark} gave, if it did: by it the controllers of a database know their storage. */
+  readMark(): Promise<string | undefined>;
+
+  mark(name: string): Promise<void>;
 }
+
+/** What is stored cannot be had, or nothing stored, at the moment; requests are answered with it, and may be repeated. */
+export class StorageFailure extends Failure {
+  readonly statusCode = 503;
+}
+
+/** In a storage, beside the blobs. */
+export const markName = "storage-id";

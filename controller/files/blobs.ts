@@ -14,11 +14,13 @@
  * a controller was killed in between, has a row by which it is found.
  */
 import { createHash, randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { open, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type { Sql } from "../database/database.ts";
-import type { BlobStorage } from "./blob-storage.ts";
+import { reasonOf } from "../../os/failure.ts";
+import { StorageFailure, type BlobStorage } from "./blob-storage.ts";
 import type { DataDirectory } from "./data-directory.ts";
 
 /** Content that is stored, or received and not yet stored. */
@@ -49,6 +51,23 @@ export class BlobStore {
   /** A part of the content, both ends in bytes, the end exclusive. */
   read(digest: string, start = 0, end = Infinity): Readable {
     return this.#storage.read(digest, start, end);
+  }
+
+  /**
+   * As {@link read}, when it is known that there is something to read: before, an answer can still say so.
+   *
+   * @throws {StorageFailure} if it cannot be read.
+   */
+  async open(digest: string, start = 0, end = Infinity): Promise<Readable> {
+    const stream = this.read(digest, start, end);
+    try {
+      await once(stream, "readable");
+    } catch (error) {
+      throw new StorageFailure(`read what is stored as ${digest.slice(0, 12)}`, reasonOf(error), {
+        cause: error,
+      });
+    }
+    return stream;
   }
 
   /** Writes content to the incoming directory and syncs it. */

@@ -1,11 +1,11 @@
 /** Blobs as files of a directory: renamed into place, so that a name means complete. */
 import { createReadStream, existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
-import { syncDirectory } from "../../os/files/durable.ts";
+import { syncDirectory, writeDurably } from "../../os/files/durable.ts";
 import { isSystemError } from "../../os/failure.ts";
-import type { BlobStorage, StoredBlob } from "./blob-storage.ts";
+import { markName, type BlobStorage, type StoredBlob } from "./blob-storage.ts";
 
 /** The storage in a directory, below `AB/` those whose digest begins with `ab`; of one file system with what is put there. */
 export class DirectoryStorage implements BlobStorage {
@@ -51,6 +51,15 @@ export class DirectoryStorage implements BlobStorage {
 
   /** There is none: a file is received elsewhere, and named when it is whole. */
   async clearAway(): Promise<void> {}
+
+  async readMark(): Promise<string | undefined> {
+    const text = await readFile(join(this.#directory, markName), "utf8").catch(absent);
+    return text?.trim();
+  }
+
+  async mark(name: string): Promise<void> {
+    await writeDurably(join(this.#directory, markName), Buffer.from(`${name}\n`));
+  }
 }
 
 function absent(error: unknown): undefined {

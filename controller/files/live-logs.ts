@@ -1,26 +1,12 @@
-/**
- * Live logs: what a machine prints while it builds, as raw bytes in one file a session.
- *
- * Secrets of the build's are masked before they are written. A secret may be cut by the end of a chunk: what may be the
- * beginning of one is held back until the next chunk comes, or the session ends.
- *
- * Invariant: the file's size, with what is held back, is the offset of the next chunk. A chunk that was sent before is skipped as far as it
- * is known, so an agent that missed an answer sends again; a chunk beyond the end is refused with the offset wanted.
- * Nothing is synced: this is for watching, the result has the logs that count.
- */
+/** Live logs of the one controller of a data directory: a file a session (live-log-chunk.ts says what is in it). */
 import { createReadStream } from "node:fs";
 import { appendFile, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { DataDirectory } from "./data-directory.ts";
-import { maskSecrets } from "./secret-mask.ts";
-
-const cut = "\n[croft: the log is longer than this controller keeps; the rest is left out]\n";
-
-/** What became of a chunk. */
-export type Appended = { appended: number } | { expectedOffset: number };
+import { takeChunk, type Appended, type KeptLiveLogs } from "./live-log-chunk.ts";
 
 /** The live logs of a data directory. */
-export class LiveLogs {
+export class LiveLogs implements KeptLiveLogs {
   readonly #directory: string;
   readonly #limitBytes: number;
   /** Chunks of one session follow each other, however many requests bring them. */
@@ -105,24 +91,13 @@ export class LiveLogs {
     secrets: readonly string[],
   ): Promise<Appended> {
     const written = await this.size(session);
-    if (written > this.#limitBytes) return { appended: 0 }; // cut already
     const held = this.#heldBack.get(session) ?? Buffer.alloc(0);
-    const size = written + held.length;
-    if (offset > size) return { expectedOffset: size };
-    const news = chunk.subarray(size - offset);
-    if (news.length === 0) return { appended: 0 };
-    const room = this.#limitBytes - size;
-    const bytes = Buffer.concat([held, news]);
-    const open = maskSecrets(bytes, secrets);
-    if (news.length > room) {
-      this.#heldBack.delete(session);
-      await this.#write(session, Buffer.concat([bytes.subarray(0, held.length + room), Buffer.from(cut)]));
-      return { appended: room + cut.length };
-    }
-    await this.#write(session, bytes.subarray(0, bytes.length - open));
-    if (open > 0) this.#heldBack.set(session, Buffer.from(bytes.subarray(bytes.length - open)));
+    const taken = takeChunk({ written, held }, { offset, chunk, secrets }, this.#limitBytes);
+    if (!("write" in taken)) return taken;
+    await this.#write(session, taken.write);
+    if (taken.held.length > 0) this.#heldBack.set(session, taken.held);
     else this.#heldBack.delete(session);
-    return { appended: news.length };
+    return { appended: taken.appended };
   }
 
   async #write(session: number, bytes: Uint8Array): Promise<void> {

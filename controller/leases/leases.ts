@@ -26,6 +26,7 @@ import type { Faults } from "../builds/faults.ts";
 import type { BuildQueue } from "../builds/queue.ts";
 import type { Session } from "../builds/session.ts";
 import type { Database, Sql } from "../database/database.ts";
+import { knownTables } from "../database/migrations.ts";
 import type { SessionPhase, SessionSign } from "../../manifests/signs.ts";
 import type { Log } from "../../os/log.ts";
 import { LeaseClock } from "./clock.ts";
@@ -174,9 +175,9 @@ export class Leases {
       if (seen === "jumped") await this.#beginAnew(sql);
       if (seen === "stood still") await this.#renew(sql);
       await sql.query(
-        `insert into croft.controllers (name, seen_at) values ($1, clock_timestamp())
-         on conflict (name) do update set seen_at = excluded.seen_at`,
-        [this.#settings.controllerName],
+        `insert into croft.controllers (name, seen_at, tables) values ($1, clock_timestamp(), $2)
+         on conflict (name) do update set seen_at = excluded.seen_at, tables = excluded.tables`,
+        [this.#settings.controllerName, knownTables],
       );
     });
   }

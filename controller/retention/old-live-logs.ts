@@ -1,13 +1,13 @@
 /** Live logs that go: of builds that are gone, and of results that have been there for long, whose logs say the same. */
 import type { Database } from "../database/database.ts";
-import type { LiveLogs } from "../files/live-logs.ts";
+import type { KeptLiveLogs } from "../files/live-log-chunk.ts";
 
 const atOnce = 500;
 
 /** Sessions whose live logs go, some at a time. */
 export async function* oldLiveLogs(
   database: Database,
-  liveLogs: LiveLogs,
+  liveLogs: KeptLiveLogs,
   days: number | undefined,
 ): AsyncGenerator<readonly number[]> {
   const sessions = await liveLogs.sessions();

@@ -7,7 +7,7 @@ import type { Database } from "../database/database.ts";
 import type { BlobStorage } from "../files/blob-storage.ts";
 import type { DataDirectory } from "../files/data-directory.ts";
 import { clearIncoming } from "../files/data-directory.ts";
-import type { LiveLogs } from "../files/live-logs.ts";
+import type { KeptLiveLogs } from "../files/live-log-chunk.ts";
 import { doomedBuilds, removeBuilds } from "./ended-builds.ts";
 import { oldLiveLogs } from "./old-live-logs.ts";
 import { add, type PruneReport, type RetentionRules } from "./rules.ts";
@@ -17,7 +17,7 @@ interface RetentionParts {
   readonly database: Database;
   readonly storage: BlobStorage;
   readonly directory: Pick<DataDirectory, "incoming">;
-  readonly liveLogs: LiveLogs;
+  readonly liveLogs: KeptLiveLogs;
 }
 
 /** What was being received a day ago and has not grown since is not being received any more. */
@@ -94,6 +94,7 @@ export class Retention {
     report.builds.push(...builds.values());
     for await (const old of oldLiveLogs(database, liveLogs, rules.liveLogDays))
       for (const session of old) sessions.add(session);
+    await blobs.addLiveLogs(database, [...sessions]);
     const there = new Set(await liveLogs.sessions());
     for (const session of sessions)
       if (there.has(session)) add(report.liveLogs, await liveLogs.size(session));

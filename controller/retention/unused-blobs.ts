@@ -16,7 +16,8 @@ interface Row {
 /** After a claim (files/blobs.ts); whoever takes longer to refer to what was stored finds that it is gone. */
 const unclaimed = "b.used_at < now() - interval '1 hour'";
 const unused = `not exists (select 1 from croft.operations o where o.log_digest = b.digest)
-  and not exists (select 1 from croft.artifacts a where a.digest = b.digest)`;
+  and not exists (select 1 from croft.artifacts a where a.digest = b.digest)
+  and not exists (select 1 from croft.live_logs l where l.digest = b.digest)`;
 
 /** Blobs without a reference, some at a time. */
 export async function* unusedBlobs(database: Database): AsyncGenerator<readonly Row[]> {
@@ -116,6 +117,20 @@ export class BlobsOfBuilds {
        ) as used group by digest`,
       [builds],
     );
+    this.#note(found);
+  }
+
+  /** Adds live logs that have become blobs, by their sessions; each once. */
+  async addLiveLogs(database: Database, sessions: readonly number[]): Promise<void> {
+    const found = await database.query<Row & { count: number }>(
+      `select digest, max(bytes) as bytes, count(*)::integer as count from croft.live_logs
+       where digest is not null and session = any($1::integer[]) group by digest`,
+      [sessions],
+    );
+    this.#note(found);
+  }
+
+  #note(found: readonly (Row & { count: number })[]): void {
     for (const { digest, bytes, count } of found)
       this.#uses.set(digest, { bytes, count: count + (this.#uses.get(digest)?.count ?? 0) });
   }
@@ -125,7 +140,8 @@ export class BlobsOfBuilds {
     for (let from = 0; from < digests.length; from += lookedAtOnce) {
       const rows = await database.query<{ digest: string; count: number }>(
         `select b.digest, ((select count(*) from croft.operations o where o.log_digest = b.digest) +
-           (select count(*) from croft.artifacts a where a.digest = b.digest))::integer as count
+           (select count(*) from croft.artifacts a where a.digest = b.digest) +
+           (select count(*) from croft.live_logs l where l.digest = b.digest))::integer as count
          from croft.blobs b where b.digest = any($1::text[]) and ${unclaimed}`,
         [digests.slice(from, from + lookedAtOnce)],
       );

@@ -1,6 +1,6 @@
 /**
  * What the farm does. As JSON: agents, machines, targets, the queue; and pauses, which administrators make and end. For
- * monitoring: `/healthz` (the process answers), `/readyz` (and its database does), `/metrics` (Prometheus).
+ * monitoring: `/healthz` (the process answers), `/readyz` (and its database does, and it will go on), `/metrics` (Prometheus).
  */
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from "fastify";
@@ -64,10 +64,11 @@ export function addFleetRoutes(untyped: FastifyInstance, served: Served): void {
 
 /** Adds the routes for monitoring. */
 export function addMonitoring(server: FastifyInstance, served: Served): void {
-  const { database, metrics } = served.controller;
+  const { database, metrics, readiness } = served.controller;
   server.get("/healthz", (_request, reply) => reply.type("text/plain").send("ok\n"));
 
   server.get("/readyz", async (_request, reply) => {
+    if (readiness.isEnding) return refuse(reply, 503, "this controller is about to end");
     try {
       await database.query("select 1");
     } catch {

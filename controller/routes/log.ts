@@ -1,5 +1,4 @@
 /** Logs and artifacts of builds, whole or as they come. */
-import { createReadStream } from "node:fs";
 import { basename } from "node:path";
 import { Readable } from "node:stream";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
@@ -85,6 +84,7 @@ export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
         request.params["*"],
       );
       if (!artifact) return refuse(reply, 404, "the build has no such artifact");
+      const content = await controller.artifacts.open(artifact);
       const name = encodeURIComponent(basename(artifact.name)).replaceAll("'", "%27");
       return reply
         .header("content-disposition", `attachment; filename*=UTF-8''${name}`)
@@ -92,7 +92,7 @@ export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
         .header("x-content-type-options", "nosniff")
         .header("etag", `"${artifact.digest}"`)
         .type("application/octet-stream")
-        .send(controller.artifacts.read(artifact));
+        .send(content);
     },
   );
 }
@@ -117,22 +117,28 @@ async function sendLog(
   if (asked.operation !== undefined && first === undefined)
     return refuse(reply, 404, `the attempt has no operation '${asked.operation}'`);
   reply.type("text/plain; charset=utf-8").header("x-content-type-options", "nosniff");
-  if (asked.operation !== undefined && first) return reply.send(controller.blobs.read(first.log_digest));
+  if (asked.operation !== undefined && first)
+    return reply.send(await controller.blobs.open(first.log_digest));
   const live = asked.kind === "live" || (asked.kind === undefined && wanted.length === 0);
-  if (!live) return reply.send(Readable.from(headed(controller, wanted)));
+  if (!live && first) {
+    const opened = await controller.blobs.open(first.log_digest);
+    return reply.send(Readable.from(headed(controller, wanted, opened)));
+  }
   if (!session || (await controller.liveLogs.size(session.id)) === 0) return reply.send("");
-  return reply.send(createReadStream(controller.liveLogs.path(session.id)));
+  return reply.send(controller.liveLogs.source(session.id).read(0, Infinity));
 }
 
-/** The logs one after the other, each under a heading. */
+/** The logs one after the other, each under a heading; the first is open. */
 async function* headed(
   controller: Controller,
   operations: BuildDetails["operations"],
+  opened: Readable,
 ): AsyncGenerator<Buffer> {
-  for (const { name, status, log_digest } of operations) {
+  for (const [at, { name, status, log_digest }] of operations.entries()) {
+    const log = at === 0 ? opened : controller.blobs.read(log_digest);
     yield Buffer.from(`==> ${name}: ${status}\n`);
     let last: number | undefined;
-    for await (const chunk of controller.blobs.read(log_digest) as AsyncIterable<Buffer>) {
+    for await (const chunk of log as AsyncIterable<Buffer>) {
       last = chunk.at(-1);
       yield chunk;
     }

@@ -446,7 +446,7 @@ test("artifacts are kept while their session is the build's, and found by conten
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
     const blobs = {
-      read: () => createReadStream("/dev/null"),
+      open: () => Promise.resolve(createReadStream("/dev/null")),
       keep: async (received: readonly unknown[]) => void (kept += received.length),
       hold: async () => {},
     };
@@ -471,7 +471,7 @@ test("artifacts are kept while their session is the build's, and found by conten
   });
   const read: string[] = [];
   const blobs = {
-    read: (digest: string) => createReadStream("/dev/null", { end: read.push(digest) }),
+    open: (digest: string) => Promise.resolve(createReadStream("/dev/null", { end: read.push(digest) })),
     keep: async () => {},
     hold: async () => {},
   };
@@ -482,6 +482,6 @@ test("artifacts are kept while their session is the build's, and found by conten
     ["c", "b", undefined],
   );
   assert.deepEqual(database.statements[0]!.values, [7]);
-  artifacts.read(artifact("b", "d")).destroy();
+  (await artifacts.open(artifact("b", "d"))).destroy();
   assert.deepEqual(read, ["d"]);
 });

@@ -45,7 +45,7 @@ async function fill(controller: OpenController): Promise<void> {
     await writeFile(storage.path(digest), `log ${each}`);
     digests.push(digest);
     for (let build = 0; build < sharing; build++)
-      await writeFile(liveLogs.path(2 + each * sharing + build), "live");
+      await liveLogs.append(2 + each * sharing + build, 0, Buffer.from("live"));
   }
   await database.query(
     `insert into croft.builds (name, version, target, repository, specification, queue, priority, queue_priority, state,
