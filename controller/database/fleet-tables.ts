@@ -22,6 +22,6 @@ export const fleetTables = `
     mark text not null,
     is_used boolean not null default false
   );
-  alter table croft.controllers add column tables integer; -- up to which step it knows them; null before this one
+  alter table croft.controllers add column tables integer; -- up to which step it knows them, null before this one
   alter table croft.schema_version add column oldest integer not null default 0; -- version of the tables that may still be used
   `;
