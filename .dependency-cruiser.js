@@ -3,6 +3,7 @@
 
 /** Top-level folder -> what it may import besides itself. */
 const folders = {
+  packaging: ["bin", "agent", "machines", "manifests", "controller", "boss", "worker", "os"],
   bin: ["agent", "machines", "manifests", "controller", "boss", "worker", "os"],
   agent: ["machines", "manifests", "os"],
   machines: ["manifests", "os"],

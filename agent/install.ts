@@ -1,12 +1,13 @@
 /** `croft agent install`: the agents of a host as services. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { makeCommand } from "../os/command-line/command.ts";
 import { UsageFailure } from "../os/failure.ts";
 import { addOptions, givenValues, withDefaults, type OptionDeclaration } from "../os/command-line/options.ts";
 import {
-  croftCommand,
+  commandLine,
+  croftProgram,
   Installation,
   installOptions,
   liesInHome,
@@ -15,6 +16,7 @@ import {
   unitText,
   type UnitChanges,
 } from "../os/service/service-install.ts";
+import { localController } from "../os/service/packaged.ts";
 import { formatBytes } from "../os/text/size.ts";
 import { controllersArgument } from "./settings/controller-setting.ts";
 import { effectiveConfiguration } from "./settings/effective-configuration.ts";
@@ -23,6 +25,7 @@ import { settingsOf, type Settings } from "./settings/settings.ts";
 const service = "croft-agent@.service";
 const target = "croft-agent.target";
 
+const configuration = "/etc/croft/agent.yaml";
 const options: readonly OptionDeclaration[] = [
   {
     name: "instances",
@@ -33,7 +36,7 @@ const options: readonly OptionDeclaration[] = [
     maximum: 99,
     prose: "how many agents this host runs, each a service croft-agent@1 and up",
   },
-  ...installOptions("/etc/croft/agent.yaml"),
+  ...installOptions(configuration),
 ];
 
 /** The command, a part of `croft agent`. */
@@ -80,10 +83,11 @@ async function install(installation: Installation, wanted: Wanted): Promise<void
           : "Give at least one: croft agent install --now [PRIORITY=]URL…",
       ],
     });
-  await installation.example(file, exampleConfiguration(wanted.controllers));
+  await installation.example(file, exampleConfiguration(wanted.controllers), {
+    replace: wanted.controllers.length > 0 && isAsPackaged(file),
+  });
   for (const path of placesOf(settings)) await installation.directory(path);
-  await installation.unit(target, unitText(target));
-  await installation.unit(service, unitText(service, unitChanges(settings, file)));
+  for (const unit of unitsFor(settings, file, croftProgram())) await installation.unit(...unit);
   await installation.systemctl("daemon-reload");
   const names = Array.from({ length: wanted.instances }, (_, index) => instanceUnit(index + 1));
   if (now) {
@@ -95,7 +99,7 @@ async function install(installation: Installation, wanted: Wanted): Promise<void
 }
 
 function readSettings({ file, controllers }: Wanted): Settings {
-  const present = existsSync(file);
+  const present = existsSync(file) && !(controllers.length > 0 && isAsPackaged(file));
   if (present && controllers.length > 0)
     throw new UsageFailure(
       "install the agent",
@@ -109,12 +113,34 @@ function readSettings({ file, controllers }: Wanted): Settings {
   return settingsOf(effectiveConfiguration(given, controllers, present ? file : undefined));
 }
 
+/** Whether nobody has changed the configuration that Debian's package brings. */
+function isAsPackaged(file: string): boolean {
+  return existsSync(file) && readFileSync(file, "utf8") === exampleConfiguration([localController]);
+}
+
+/** The units of agents with the usual settings: their names, and their texts with the program that they start. */
+export function agentUnits(program: readonly string[]): [name: string, text: string][] {
+  const given = { "print-config": true, "systemd-daemon": true };
+  return unitsFor(settingsOf(effectiveConfiguration(given, [], undefined)), configuration, program);
+}
+
+function unitsFor(
+  settings: Settings,
+  file: string,
+  program: readonly string[],
+): [name: string, text: string][] {
+  return [
+    [target, unitText(target)],
+    [service, unitText(service, unitChanges(settings, file, program))],
+  ];
+}
+
 /** Directories outside of those that systemd makes. */
 function placesOf({ machines, tftp, spool, caches, cacheDirectory }: Settings): string[] {
   return [machines, tftp, spool, ...(caches.length > 0 ? [cacheDirectory] : [])];
 }
 
-function unitChanges(settings: Settings, file: string): UnitChanges {
+function unitChanges(settings: Settings, file: string, program: readonly string[]): UnitChanges {
   const places = placesOf(settings);
   // /var/lock is a link; the runtime directory of the settings is that of one instance.
   const locks = settings.toolchainLock === "" ? [] : [dirname(settings.toolchainLock)];
@@ -124,9 +150,9 @@ function unitChanges(settings: Settings, file: string): UnitChanges {
   const agent = ["agent", "--systemd-daemon", "--config", file, "--instance", "INSTANCE"];
   return {
     RequiresMountsFor: places.map(quoted).join(" "),
-    ExecStart: croftCommand(...agent).replace(/INSTANCE$/, "%i"),
+    ExecStart: commandLine(program, ...agent).replace(/INSTANCE$/, "%i"),
     // The first of its lines; the second sends the signal.
-    ExecReload: `/bin/sh -c 'exec "$$@" > /dev/null' sh ${croftCommand(...agent)} --print-config`.replace(
+    ExecReload: `/bin/sh -c 'exec "$$@" > /dev/null' sh ${commandLine(program, ...agent)} --print-config`.replace(
       / INSTANCE /,
       () => " %i ",
     ),
@@ -197,7 +223,8 @@ function instanceUnit(number: number): string {
   return `croft-agent@${number}.service`;
 }
 
-function exampleConfiguration(controllers: readonly string[]): string {
+/** What stands in the configuration until somebody changes it. */
+export function exampleConfiguration(controllers: readonly string[]): string {
   const list =
     controllers.length > 0
       ? `controllers:\n${controllers.map((url) => `  - ${JSON.stringify(url)}\n`).join("")}`

@@ -4,7 +4,8 @@ import { makeCommand } from "../os/command-line/command.ts";
 import { Failure } from "../os/failure.ts";
 import { addOptions, givenValues, withDefaults } from "../os/command-line/options.ts";
 import {
-  croftCommand,
+  commandLine,
+  croftProgram,
   Installation,
   installOptions,
   liesInHome,
@@ -13,7 +14,8 @@ import {
 
 const service = "croft-controller.service";
 
-const options = installOptions("/etc/croft/controller.yaml");
+const configuration = "/etc/croft/controller.yaml";
+const options = installOptions(configuration);
 
 /** The command, a part of `croft controller`. */
 export function installCommand(): Command {
@@ -40,16 +42,20 @@ async function install(installation: Installation, file: string, now: boolean): 
       },
     );
   // Read by a user that systemd makes up: nothing secret stands in it but digests of tokens.
-  await installation.example(file, exampleConfiguration, 0o644);
-  const data = "/var/lib/croft-controller";
-  const argv = ["--log-format", "systemd", "--config", file, "--data", data];
-  await installation.unit(service, unitText(service, { ExecStart: croftCommand("controller", ...argv) }));
+  await installation.example(file, exampleConfiguration, { mode: 0o644 });
+  await installation.unit(...controllerUnit(croftProgram(), file));
   await installation.systemctl("daemon-reload");
   if (now) await installation.systemctl("enable", "--now", service);
   installation.say("Next:");
   if (!now) installation.say(`  systemctl enable --now ${service}`);
   else if (installation.changed) installation.say(`  systemctl restart ${service}, if it ran before`);
   installation.say(`  systemctl status ${service}; journalctl -u ${service} -f`);
+}
+
+/** The unit: its name, and its text with the program that it starts. */
+export function controllerUnit(program: readonly string[], file = configuration): [name: string, text: string] {
+  const argv = ["--log-format", "systemd", "--config", file, "--data", "/var/lib/croft-controller"];
+  return [service, unitText(service, { ExecStart: commandLine(program, "controller", ...argv) })];
 }
 
 async function uninstall(installation: Installation): Promise<void> {
@@ -59,7 +65,8 @@ async function uninstall(installation: Installation): Promise<void> {
   installation.say("Configuration (/etc/croft) and data (/var/lib/croft-controller) stay.");
 }
 
-const exampleConfiguration = `# Configuration of the controller; after a change: systemctl restart ${service}
+/** What stands in the configuration until somebody changes it. */
+export const exampleConfiguration = `# Configuration of the controller; after a change: systemctl restart ${service}
 # Where it listens, and where agents and people reach it
 listen: 127.0.0.1:8420
 # public-url: http://controller.example:8420

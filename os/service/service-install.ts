@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { writeDurably } from "../files/durable.ts";
 import { attempt, Failure, isSystemError, reasonOf } from "../failure.ts";
 import { packageFile, packageRoot } from "../files/package.ts";
+import { isPackaged, packagedProgram, packagedUnits } from "./packaged.ts";
 import type { OptionDeclaration } from "../command-line/options.ts";
 import { run } from "../run.ts";
 
@@ -66,11 +67,16 @@ export class Installation {
     this.#say(line);
   }
 
-  /** Puts a unit in place. @throws {Failure} if there is one that is not ours. */
+  /** Puts a unit in place, unless the package has the same. @throws {Failure} if there is one that is not ours. */
   async unit(name: string, text: string): Promise<void> {
     const path = join(unitDirectory, name);
     const content = madeBy + text;
     const present = await readIfThere(path);
+    const ofPackage = join(packagedUnits, name);
+    if ((await readIfThere(ofPackage)) === text && (present?.startsWith(madeBy) ?? true)) {
+      this.#say(`${ofPackage}: as it should be`);
+      return this.removeUnit(name); // it would hide that of the next version
+    }
     if (present === content) return this.#say(`${path}: unchanged`);
     if (present !== undefined && !present.startsWith(madeBy))
       throw new Failure(`write '${path}'`, "a unit of this name is there that croft has not made", {
@@ -81,7 +87,7 @@ export class Installation {
   }
 
   hasUnit(name: string): boolean {
-    return existsSync(join(unitDirectory, name));
+    return [unitDirectory, packagedUnits].some((directory) => existsSync(join(directory, name)));
   }
 
   /** Removes a unit of ours. */
@@ -95,9 +101,9 @@ export class Installation {
     if (!this.dryRun) await attempt(`remove '${path}'`, rm(path, { force: true }));
   }
 
-  /** Writes a file that is the operator's from then on: one that is there stays. */
-  async example(path: string, text: string, mode = 0o640): Promise<void> {
-    if (existsSync(path)) return this.#say(`${path}: left as it is`);
+  /** Writes a file that is the operator's from then on: one that is there stays, unless it is to be replaced. */
+  async example(path: string, text: string, { mode = 0o640, replace = false } = {}): Promise<void> {
+    if (existsSync(path) && !replace) return this.#say(`${path}: left as it is`);
     await this.#write(path, text, mode);
   }
 
@@ -144,18 +150,24 @@ export function unitText(name: string, changes: UnitChanges = {}): string {
 }
 
 /**
- * The command line of this very croft for a unit: Node.js and launcher by their full paths, since a service has no
- * shell's path, and no launcher in between that would have to pass on signals and the watchdog's pings.
+ * This very croft as a service starts it: Node.js and launcher by their full paths, since a service has no shell's
+ * path, and no launcher in between that would have to pass on signals and the watchdog's pings.
  *
  * @throws {Failure} if it lies where services do not see it.
  */
-export function croftCommand(...args: readonly string[]): string {
+export function croftProgram(): string[] {
+  if (isPackaged()) return [packagedProgram];
   const program = [process.execPath, packageFile("bin", "croft.js")];
   for (const path of program)
     if (/^\/(var\/)?tmp\//.test(path))
       throw new Failure("install a service", `'${path}' lies in a directory for temporary files`, {
         hints: ["Install croft first: npm install --global croft"],
       });
+  return program;
+}
+
+/** A command line for a unit. */
+export function commandLine(program: readonly string[], ...args: readonly string[]): string {
   // Exec lines replace variables besides specifiers.
   return [...program, ...args].map((word) => quoted(word).replaceAll("$", "$$$$")).join(" ");
 }

@@ -115,7 +115,7 @@ async function expectedPairs(): Promise<unknown> {
 }
 
 /** What the package is made by, but does not have. */
-const isLeftOut = /^(test|\.ci)\/|^bin\/croft$|\.d\.ts$/;
+const isLeftOut = /^(test|packaging|\.ci)\/|^bin\/croft$|\.d\.ts$/;
 
 async function filesBelow(directory: string): Promise<Set<string>> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
