@@ -25,6 +25,7 @@ import { asksForPage, refuse, type Served } from "./routes/served.ts";
 import { addAliveRoute } from "./routes/alive.ts";
 import { addWakeRoutes } from "./routes/wake.ts";
 import { addUploadRoute } from "./routes/upload.ts";
+import { addBook } from "./book/routes.ts";
 import { addBadge } from "./dashboard/badge-route.ts";
 import { stayBelow } from "./dashboard/below-path.ts";
 import { addForms } from "./dashboard/forms.ts";
@@ -150,6 +151,7 @@ function makeServer(served: Served): FastifyInstance {
     addMonitoring(server, served);
     addDashboard(server, served);
     addBadge(server, served);
+    addBook(server, served);
     addApprovals(server, served);
     void server.register(async (pages) => addForms(pages, served));
   });

@@ -80,6 +80,7 @@ export function page(title: string, content: Markup, visitor?: Visitor): string 
             <a class="brand" href="/"><img src="${url("icon.svg")}" alt="" width="22" height="22" />croft</a>
             <a href="/builds">Builds</a>
             ${visitor?.mayChange && html`<a href="/submit">Submit</a>`}
+            <a href="/docs">Manual</a>
           </nav>
           <span id="connection" role="status"></span>
           <div class="visitor">${visitor && visitorLinks(visitor)}</div>
