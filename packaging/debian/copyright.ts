@@ -20,5 +20,5 @@ export async function copyrightOf(lock: LockedModules, croft: string): Promise<s
       const text = file === undefined ? "" : `, /${croftDirectory}/${path}/${file}`;
       return `  ${path.replace(/^.*node_modules\//, "")} ${version}: ${name}${text}`;
     });
-  return `croft\n\n${license}\nIt comes with these modules, each under its own license:\n\n${modules.join("\n")}\n`;
+  return `croft\n\n${license}\nIt comes with these modules, each under its own license:\n\n${modules.join("\n")}\n\nOn Debian the Apache License 2.0 is /usr/share/common-licenses/Apache-2.0.\n`;
 }

@@ -2,7 +2,7 @@
  * The packages `croft` and `croft-runtime`, for each architecture: what npm has packed of croft, with the modules that
  * package-lock.json names for that architecture, and what belongs elsewhere on a Debian host.
  */
-import { cp, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { packageFile } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
@@ -45,6 +45,7 @@ export async function buildPackages(wanted: Wanted): Promise<string[]> {
     const runtime = join(modules, `node-linux-${processors[architecture]}`);
     const runtimeAside = join(wanted.work, `runtime-${architecture}`);
     await rename(runtime, runtimeAside);
+    await leaveOut(modules);
     made.push(await buildCroft(building, architecture, modules));
     if (wanted.withRuntime) made.push(await buildRuntime(building, architecture, runtimeAside));
   }
@@ -74,19 +75,23 @@ async function installModules(to: string, architecture: Architecture): Promise<v
   });
   await rename(join(project, "node_modules"), to);
   for (const name of [".bin", ".package-lock.json"]) await rm(join(to, name), { recursive: true, force: true });
-  await leaveOut(to);
 }
 
 /** Directories and files of modules that nothing loads: other C libraries, sources, types, words for their developers. */
 const leftOut =
-  /^(musl_\w+|test|tests|__tests__|benchmarks?|examples?|\.github|\.vscode)$|\.(d\.[cm]?ts|[cm]?ts|map|md|markdown|yml|flow)$|^\.(npmignore|eslint.*|prettier.*|travis.*|editorconfig|gitattributes|taprc|nycrc|airtap.*|borp.*)$/i;
+  /^(musl_\w+|test|tests|__tests__|benchmarks?|examples?|\.github|\.vscode)$|\.(d\.[cm]?ts|[cm]?ts|map|md|markdown|yml|flow|html|sh)$|^\.(npmignore|eslint.*|prettier.*|travis.*|editorconfig|gitattributes|taprc|nycrc|airtap.*|borp.*)$/i;
+/** In a module's own directory: its commands, and what its developers build and try it with. */
+const leftOutAtTop = /^(bin|bin\.[cm]?js|cnoke\.cjs|scripts|integration)$/;
 
 async function leaveOut(directory: string): Promise<void> {
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const isModule = entries.some(({ name }) => name === "package.json");
+  for (const entry of entries) {
     const path = join(directory, entry.name);
-    if (leftOut.test(entry.name) && !/licen[sc]e|notice/i.test(entry.name))
-      await rm(path, { recursive: true });
+    const goes = leftOut.test(entry.name) || (isModule && leftOutAtTop.test(entry.name));
+    if (goes && !/licen[sc]e|notice/i.test(entry.name)) await rm(path, { recursive: true });
     else if (entry.isDirectory()) await leaveOut(path);
+    else if (entry.isFile()) await chmod(path, 0o644); // nobody starts what is left
   }
   // C++ sources of the compiled parts
   if (directory.endsWith("/koffi"))

@@ -28,7 +28,7 @@ export function croftControl(version: string, architecture: Architecture, instal
     Architecture: architecture,
     Maintainer: maintainer,
     "Installed-Size": String(installedKiB),
-    Depends: `nodejs (>= 24) | croft-runtime, passwd, util-linux, ${libraries}`,
+    Depends: `nodejs (>= 24) | croft-runtime, passwd, ${libraries}`,
     // An agent's host needs them; a controller, and a desk, do without.
     Recommends: [
       systems[architecture],
