@@ -113,7 +113,7 @@ describe("the documents", () => {
       scripts: Record<string, string>;
     };
     const programs =
-      "cat cd chmod cp curl echo git ip ls mkdir nft openssl sha256sum sleep ssh sysctl systemctl tee tr vncviewer";
+      "apt cat cd chmod cp curl echo git ip ls mkdir nft openssl podman sha256sum sleep ssh sysctl systemctl tee tr vncviewer";
     for (const { place, words } of await shownCommands()) {
       const [program] = words;
       if (program === undefined || /^(bin\/)?croft$/.test(program)) continue;
@@ -150,7 +150,7 @@ describe("the documents", () => {
 });
 
 async function read(place: string, path: string): Promise<void> {
-  if (/^docs\/(controller|forges)\.md/.test(place)) {
+  if (/^docs\/(controller|forges|team)\.md/.test(place)) {
     // The files that it names are there where it is used.
     const directory = dirname(path);
     for (const [file] of readFileSync(path, "utf8").matchAll(/(?<=\/etc\/croft\/)hello\.\w+/g))
