@@ -68,11 +68,15 @@ function retarget(tokens: Tokens, name: string): void {
   }
 }
 
+/** The page that lies beside `docs/`, not in it. */
+export const changelog = "CHANGELOG";
+
 /** Where a link of a page leads: below `/docs`, or elsewhere. */
 export function addressOf(href: string, name: string): string {
   if (/^([a-z]+:|\/|#)/i.test(href)) return href;
   const [path = "", anchor] = href.split("#");
-  const below = posix.join(posix.dirname(name), path).replace(/\.md$/, "");
-  const page = below === "README" ? "" : `/${below.replace(/^\.\.\//, "")}`;
+  const file = posix.join(name === changelog ? "." : posix.dirname(`docs/${name}`), path);
+  const below = file.replace(/^docs\//, "").replace(/\.md$/, "");
+  const page = below === "README" ? "" : `/${below}`;
   return `/docs${page}${anchor === undefined ? "" : `#${anchor}`}`;
 }

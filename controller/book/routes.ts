@@ -1,9 +1,9 @@
 /** The manual at `/docs`, in the look of the other pages. */
+import { readFileSync } from "node:fs";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { packageFile } from "../../os/files/package.ts";
-import { readFileSync } from "node:fs";
 import { securityHeaders } from "../dashboard/layout.ts";
 import { sendPage, sendRefusal } from "../dashboard/routes.ts";
 import { mayRead } from "../routes/access.ts";
@@ -11,7 +11,7 @@ import type { Served } from "../routes/served.ts";
 import { visitorOf } from "../routes/visitor.ts";
 import { bookPage } from "./book-page.ts";
 import { partsOf, readAttachments, readPages } from "./contents.ts";
-import { renderPage, type Rendered } from "./render.ts";
+import { changelog, renderPage, type Rendered } from "./render.ts";
 
 const pageSchema = Type.Object({ "*": Type.String({ maxLength: 200 }) });
 
@@ -57,8 +57,7 @@ export function addBook(untyped: FastifyInstance, served: Served): void {
 
 function readBook(): Book {
   const pages = new Map(readPages());
-  // It lies beside the manual, not in it.
-  pages.set("CHANGELOG", readFileSync(packageFile("CHANGELOG.md"), "utf8"));
+  pages.set(changelog, readFileSync(packageFile(`${changelog}.md`), "utf8"));
   return {
     pages,
     parts: partsOf(pages.get("README")!),

@@ -29,6 +29,7 @@ describe("a page of the manual", () => {
     assert.equal(addressOf("../agent.md", "decisions/proof"), "/docs/agent");
     assert.equal(addressOf("README.md", "agent"), "/docs");
     assert.equal(addressOf("../CHANGELOG.md", "upgrading"), "/docs/CHANGELOG");
+    assert.equal(addressOf("docs/agent.md#x", "CHANGELOG"), "/docs/agent#x");
     assert.equal(addressOf("#here", "agent"), "#here");
     assert.equal(addressOf("https://example.org/", "agent"), "https://example.org/");
   });
