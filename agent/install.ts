@@ -152,10 +152,11 @@ function unitChanges(settings: Settings, file: string, program: readonly string[
     RequiresMountsFor: places.map(quoted).join(" "),
     ExecStart: commandLine(program, ...agent).replace(/INSTANCE$/, "%i"),
     // The first of its lines; the second sends the signal.
-    ExecReload: `/bin/sh -c 'exec "$$@" > /dev/null' sh ${commandLine(program, ...agent)} --print-config`.replace(
-      / INSTANCE /,
-      () => " %i ",
-    ),
+    ExecReload:
+      `/bin/sh -c 'exec "$$@" > /dev/null' sh ${commandLine(program, ...agent)} --print-config`.replace(
+        / INSTANCE /,
+        () => " %i ",
+      ),
     ReadWritePaths: writable.map((path) => quoted(`-${path}`)).join(" "),
     // Programs in a home directory could not be started otherwise.
     ...(liesInHome() ? { ProtectHome: "read-only" } : {}),

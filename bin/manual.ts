@@ -29,18 +29,20 @@ export async function manualFiles(today: string): Promise<Map<string, string>> {
 /** All commands in one chapter of the manual, but those that have chapters of their own. */
 function commandsChapter(pages: readonly ManualPage[]): string {
   const own: Record<string, string> = { "croft-agent": "agent.md", "croft-boss": "boss.md" };
-  const chapters = pages.filter(({ name }) => name !== "croft").toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const chapters = pages
+    .filter(({ name }) => name !== "croft")
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const parts = chapters.map(({ name, summary, sections }) => {
     const head = `## ${name.replaceAll("-", " ")}\n\n${sentence(summary)}`;
     if (own[name]) return `${head} It has [a chapter of its own](${own[name]}).`;
     const shown = sections.filter(({ title }) => !["Synopsis", "See also"].includes(title));
-    return [
-      head,
-      ...shown.map(({ title, blocks }) => `**${title}**\n\n${formatMarkdown(blocks)}`),
-    ].join("\n\n");
+    return [head, ...shown.map(({ title, blocks }) => `**${title}**\n\n${formatMarkdown(blocks)}`)].join(
+      "\n\n",
+    );
   });
   const made = "<!-- Made from the declarations of the commands: npm run docs -->";
-  const begin = "# Commands\n\nWhat each takes, as `croft COMMAND --help` and its page of the manual say, too.";
+  const begin =
+    "# Commands\n\nWhat each takes, as `croft COMMAND --help` and its page of the manual say, too.";
   return `${made}\n\n${begin}\n\n${parts.join("\n\n")}\n`;
 }
 

@@ -53,7 +53,10 @@ async function install(installation: Installation, file: string, now: boolean): 
 }
 
 /** The unit: its name, and its text with the program that it starts. */
-export function controllerUnit(program: readonly string[], file = configuration): [name: string, text: string] {
+export function controllerUnit(
+  program: readonly string[],
+  file = configuration,
+): [name: string, text: string] {
   const argv = ["--log-format", "systemd", "--config", file, "--data", "/var/lib/croft-controller"];
   return [service, unitText(service, { ExecStart: commandLine(program, "controller", ...argv) })];
 }

@@ -40,7 +40,10 @@ export function addBook(untyped: FastifyInstance, served: Served): void {
 
   server.get("/docs", reading, async (request, reply) => {
     const { book, page } = open("README")!;
-    return sendPage(reply, bookPage({ name: "README", page, parts: book.parts }, await visitorOf(served, request)));
+    return sendPage(
+      reply,
+      bookPage({ name: "README", page, parts: book.parts }, await visitorOf(served, request)),
+    );
   });
 
   server.get("/docs/*", { ...reading, schema: { params: pageSchema } }, async (request, reply) => {

@@ -33,7 +33,16 @@ export async function writePackage(
   for (const [name, text] of Object.entries(scripts)) await writeFile(join(information, name), text);
   await settle(directory, epochSeconds);
   const path = join(output, `${control["Package"]}_${control["Version"]}_${control["Architecture"]}.deb`);
-  const argv = ["dpkg-deb", "--root-owner-group", "-Zxz", "-z3", "--threads-max=2", "--build", directory, path];
+  const argv = [
+    "dpkg-deb",
+    "--root-owner-group",
+    "-Zxz",
+    "-z3",
+    "--threads-max=2",
+    "--build",
+    directory,
+    path,
+  ];
   await run(argv, {
     timeoutSeconds: 1800,
     env: { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds) },

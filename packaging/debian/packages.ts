@@ -74,7 +74,8 @@ async function installModules(to: string, architecture: Architecture): Promise<v
     env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name))),
   });
   await rename(join(project, "node_modules"), to);
-  for (const name of [".bin", ".package-lock.json"]) await rm(join(to, name), { recursive: true, force: true });
+  for (const name of [".bin", ".package-lock.json"])
+    await rm(join(to, name), { recursive: true, force: true });
 }
 
 /** Directories and files of modules that nothing loads: other C libraries, sources, types, words for their developers. */
@@ -95,7 +96,8 @@ async function leaveOut(directory: string): Promise<void> {
   }
   // C++ sources of the compiled parts
   if (directory.endsWith("/koffi"))
-    for (const name of ["src", "vendor", "doc"]) await rm(join(directory, name), { recursive: true, force: true });
+    for (const name of ["src", "vendor", "doc"])
+      await rm(join(directory, name), { recursive: true, force: true });
 }
 
 async function buildCroft(building: Building, architecture: Architecture, modules: string): Promise<string> {

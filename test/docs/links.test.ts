@@ -43,9 +43,13 @@ describe("the manual", () => {
   });
 
   test("has every page in its contents, but the decisions, which it speaks of as a whole", () => {
-    const listed = partsOf(read("docs/README.md")).flatMap(({ chapters }) => chapters.map(({ name }) => name));
+    const listed = partsOf(read("docs/README.md")).flatMap(({ chapters }) =>
+      chapters.map(({ name }) => name),
+    );
     assert.equal(new Set(listed).size, listed.length);
-    const pages = [...readPages().keys()].filter((name) => name !== "README" && !name.startsWith("decisions/"));
+    const pages = [...readPages().keys()].filter(
+      (name) => name !== "README" && !name.startsWith("decisions/"),
+    );
     assert.deepEqual(listed.toSorted(), pages.toSorted());
   });
 
@@ -59,7 +63,9 @@ describe("the manual", () => {
     // As they are written there: an oldest version is a value.
     const all = sources.join("\n").replaceAll("${oldest}", "24");
     const rows = read("docs/troubleshooting.md").matchAll(/^\| (`.*?) \| /gm);
-    const quoted = [...rows].flatMap(([, cell]) => [...cell!.matchAll(/`([^`]*)`/g)].map(([, words]) => words!));
+    const quoted = [...rows].flatMap(([, cell]) =>
+      [...cell!.matchAll(/`([^`]*)`/g)].map(([, words]) => words!),
+    );
     assert.ok(quoted.length > 20, String(quoted.length));
     for (const words of quoted) assert.ok(all.includes(words), words);
   });

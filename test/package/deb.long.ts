@@ -75,13 +75,19 @@ for (const suite of ["bookworm", "trixie"])
     after(() => resources.disposeAsync());
 
     test("it is installed with what it needs, and starts nothing", async () => {
-      const wanted = `croft_${packageVersion}_*.deb croft-runtime_*.deb`.replace(/croft/g, "/root/debs/croft");
+      const wanted = `croft_${packageVersion}_*.deb croft-runtime_*.deb`.replace(
+        /croft/g,
+        "/root/debs/croft",
+      );
       const alone = `apt-get install --simulate /root/debs/croft_${packageVersion}_*.deb`;
       const refused = await newcomer.types(alone, { status: 100 });
       assert.match(refused, /Depends: nodejs \(>= 24\).*\n?.*croft-runtime/);
       await newcomer.types(`${apt} ${wanted}`, { seconds: 1200 });
       assert.equal(await newcomer.types("croft --version"), `${packageVersion}\n`);
-      assert.match(await newcomer.types("systemctl is-active croft-controller", { status: null }), /inactive/);
+      assert.match(
+        await newcomer.types("systemctl is-active croft-controller", { status: null }),
+        /inactive/,
+      );
       await newcomer.types("test -f /usr/share/man/man1/croft-agent.1.gz || test -d /usr/share/man");
       await newcomer.types("test -s /usr/share/bash-completion/completions/croft");
       await newcomer.types("systemd-analyze verify croft-agent@1.service croft-controller.service");
@@ -113,7 +119,9 @@ for (const suite of ["bookworm", "trixie"])
         `croft submit --controller ${url} --repository ${repository} --name slow --version 1.0 --type pkg`,
       );
       const isBuilding = `croft builds --controller ${url} --state building | grep slow`;
-      await newcomer.types(`i=0; until ${isBuilding}; do sleep 1; i=$((i + 1)); [ $i -lt 300 ] || exit 1; done`);
+      await newcomer.types(
+        `i=0; until ${isBuilding}; do sleep 1; i=$((i + 1)); [ $i -lt 300 ] || exit 1; done`,
+      );
       const pids = "systemctl show --value --property MainPID croft-controller croft-agent@1";
       const before = await newcomer.types(pids);
       await newcomer.types(`${apt} /root/debs/croft_${next}_*.deb`, { seconds: 1200 });
@@ -135,10 +143,15 @@ for (const suite of ["bookworm", "trixie"])
       await newcomer.types("ls /etc/croft/agent.yaml /etc/croft/controller.yaml");
       const said = await newcomer.types("apt-get purge -y -qq croft croft-runtime 2>&1");
       assert.match(said, /croft: data stays; .*\/build\/machines .*\/var\/lib\/private\/croft-controller/);
-      const left = await newcomer.types("find / -xdev -iname '*croft*' -not -path '/root/*' -not -path '/proc/*'");
+      const left = await newcomer.types(
+        "find / -xdev -iname '*croft*' -not -path '/root/*' -not -path '/proc/*'",
+      );
       const data = /^\/(var\/lib\/(private\/)?croft|run\/|tmp\/|var\/tmp|var\/log|build\/machines)/;
       assert.deepEqual(
-        left.trim().split("\n").filter((path) => !data.test(path)),
+        left
+          .trim()
+          .split("\n")
+          .filter((path) => !data.test(path)),
         [],
       );
     });

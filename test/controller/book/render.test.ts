@@ -12,7 +12,8 @@ describe("a page of the manual", () => {
   });
 
   test("has its title, its sections with the anchors that forges make, and code as it is", () => {
-    const text = "<!-- begin x -->\n\n# A `b`\n\n## Who, and what?\n\n## Who, and what?\n\n```sh\na <b> &\n```\n";
+    const text =
+      "<!-- begin x -->\n\n# A `b`\n\n## Who, and what?\n\n## Who, and what?\n\n```sh\na <b> &\n```\n";
     const { title, sections, html } = renderPage("a", text);
     assert.equal(title, "A b");
     assert.deepEqual(
@@ -35,7 +36,8 @@ describe("a page of the manual", () => {
   });
 
   test("stands in the parts of the contents, in their order", () => {
-    const text = "# M\n\n- [no](no.md)\n\n## One\n\n- [A](a.md): x\n- [B](b/c.md)\n\n## Two\n\nwords [no](no.md)\n";
+    const text =
+      "# M\n\n- [no](no.md)\n\n## One\n\n- [A](a.md): x\n- [B](b/c.md)\n\n## Two\n\nwords [no](no.md)\n";
     assert.deepEqual(partsOf(text), [
       {
         title: "One",
