@@ -80,7 +80,7 @@ async function installModules(to: string, architecture: Architecture): Promise<v
 
 /** Directories and files of modules that nothing loads: other C libraries, sources, types, words for their developers. */
 const leftOut =
-  /^(musl_\w+|test|tests|__tests__|benchmarks?|examples?|\.github|\.vscode)$|\.(d\.[cm]?ts|[cm]?ts|map|md|markdown|yml|flow|html|sh)$|^\.(npmignore|eslint.*|prettier.*|travis.*|editorconfig|gitattributes|taprc|nycrc|airtap.*|borp.*)$/i;
+  /^(musl_\w+|test|tests|__tests__|benchmarks?|examples?|\.github|\.vscode)$|\.(d\.[cm]?ts|[cm]?ts|map|md|markdown|yml|flow|html|sh|cc|hh|S|asm)$|^\.(npmignore|eslint.*|prettier.*|travis.*|editorconfig|gitattributes|taprc|nycrc|airtap.*|borp.*)$/i;
 /** In a module's own directory: its commands, and what its developers build and try it with. */
 const leftOutAtTop = /^(bin|bin\.[cm]?js|cnoke\.cjs|scripts|integration)$/;
 
@@ -94,10 +94,9 @@ async function leaveOut(directory: string): Promise<void> {
     else if (entry.isDirectory()) await leaveOut(path);
     else if (entry.isFile()) await chmod(path, 0o644); // nobody starts what is left
   }
-  // C++ sources of the compiled parts
+  // What its compiled part is made of
   if (directory.endsWith("/koffi"))
-    for (const name of ["src", "vendor", "doc"])
-      await rm(join(directory, name), { recursive: true, force: true });
+    for (const name of ["vendor", "doc"]) await rm(join(directory, name), { recursive: true, force: true });
 }
 
 async function buildCroft(building: Building, architecture: Architecture, modules: string): Promise<string> {
