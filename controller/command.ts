@@ -12,6 +12,7 @@ import { installCommand } from "./install.ts";
 import { startControl } from "./control.ts";
 import { openController, type Controller } from "./controller.ts";
 import { pruneCommand } from "./client/prune.ts";
+import { startEventLoop } from "./forges/event-loop.ts";
 import { startStatusSender } from "./forges/status-sender.ts";
 import { startServer } from "./server.ts";
 
@@ -85,6 +86,7 @@ async function serve(configuration: ControllerConfiguration, log: Log): Promise<
   await using controller = await openController(configuration, log);
   await using server = await startServer(controller);
   await using _statuses = startStatusSender(controller, server.url);
+  await using _events = startEventLoop(controller);
   await using _control = await startControl(controller);
   await warnIfOpen(controller);
   process.stdout.write(`croft controller: ${server.url}/\n`);

@@ -12,7 +12,7 @@ import { auxiliaryNamePattern } from "./builds/auxiliary.ts";
 import type { StoragePlace } from "./files/storage.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
-import { readRepositories, repositorySchema, type Repository } from "./forges/repositories.ts";
+import { oneOf, readRepositories, repositorySchema, type Repository } from "./forges/repositories.ts";
 
 const closed = { additionalProperties: false } as const;
 /** Of tokens and targets. */
@@ -90,6 +90,9 @@ const schema = Type.Object(
     "secrets-key": Type.Optional(Type.String({ minLength: 1 })),
     targets: Type.Optional(Type.Array(target, { minItems: 1 })),
     repositories: Type.Optional(Type.Array(repositorySchema)),
+    "git-protocols": Type.Optional(
+      Type.Array(oneOf("https", "ssh", "http", "git", "file"), { minItems: 1, uniqueItems: true }),
+    ),
     retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
     "interactive-timeout": Type.Optional(seconds(1)),
     "lease-margin": Type.Optional(seconds(1)),
@@ -130,6 +133,8 @@ export interface ControllerConfiguration {
   targets: readonly Target[];
   /** What forges may have built by their hooks. */
   repositories: readonly Repository[];
+  /** By which the controller fetches the `.croft.yaml` of repositories. */
+  gitProtocols: readonly string[];
   /** How often a build that ended with `abort` is tried again. */
   retries: number;
   /** How long a machine is there for a person; of other builds their target says it. */
@@ -186,6 +191,7 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     storage: storageOf(file),
     drainSeconds: file.drain ?? 0,
     repositories: read ? readRepositories(file.repositories ?? [], targets, read.failure) : [],
+    gitProtocols: file["git-protocols"] ?? ["https", "ssh"],
     retries: file.retries ?? 2,
     interactiveTimeoutSeconds: file["interactive-timeout"] ?? 10_800,
     leaseMarginSeconds: file["lease-margin"] ?? 600,

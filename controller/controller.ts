@@ -16,6 +16,7 @@ import { ControllerMetrics } from "./metrics.ts";
 import { openDataDirectory, type DataDirectory } from "./files/data-directory.ts";
 import type { Database } from "./database/database.ts";
 import { ForgeEvents } from "./forges/forge-events.ts";
+import { LaterBuilds } from "./forges/later-builds.ts";
 import { openEmbedded } from "./database/embedded.ts";
 import { migrate } from "./database/migrations.ts";
 import { exchangeChanges } from "./database/notifications.ts";
@@ -83,6 +84,7 @@ export interface Controller {
   readonly signIns: SignIns;
   readonly forgeEvents: ForgeEvents;
   readonly readiness: { isEnding: boolean };
+  readonly laterBuilds: LaterBuilds;
 }
 
 /** A controller whose data is open; disposing of it closes everything in order. */
@@ -150,7 +152,7 @@ export async function openController(
     vault,
     readiness: { isEnding: false },
     agentKeys,
-    forgeEvents: new ForgeEvents(database, builds, configuration.repositories),
+    ...toldByForges(database, builds, configuration),
     ...knownBy(database, configuration),
   };
   if (configuration.retention) stack.use(startRetention(stored.retention, log));
@@ -221,6 +223,14 @@ function fleetOf(
   const pauses = new Pauses(database, changes);
   const overview = new Overview(database, targets, agents, pauses);
   return { agents, pauses, overview, waiting: new WaitingReasons(database, { agents, pauses }) };
+}
+
+/** What forges tell of, and what is built for it. */
+function toldByForges(database: Database, builds: Builds, { repositories }: ControllerConfiguration) {
+  return {
+    forgeEvents: new ForgeEvents(database, builds, repositories),
+    laterBuilds: new LaterBuilds(database, builds, repositories),
+  };
 }
 
 /** By what agents and people are known. */

@@ -28,6 +28,8 @@ export interface Cause {
   onBadge: boolean;
   /** Whether the controller knows by it where their commit comes from; else they are built without secrets. */
   isTrusted: boolean;
+  /** Whether they are kept whatever their age: by label. */
+  isKept?(label: string | undefined): boolean;
   /** Writes it down, in the transaction that queues them; undefined: nothing is to be built after all. */
   note(sql: Sql): Promise<number | undefined>;
 }
@@ -73,6 +75,16 @@ export class Builds {
     requester: Requester = anybody,
     cause?: Cause,
   ): Promise<Build[]> {
+    return await this.#queueAll(this.#specificationsFor(submission), by, requester, null, cause);
+  }
+
+  /** Queues builds of several submissions at once, for one cause. */
+  async submitAll(submissions: readonly Submission[], by: string | null, cause: Cause): Promise<Build[]> {
+    const specifications = submissions.flatMap((one) => this.#specificationsFor(one));
+    return await this.#queueAll(specifications, by, anybody, null, cause);
+  }
+
+  #specificationsFor(submission: Submission): Specification[] {
     const targets = this.#targets.filter((target) =>
       submission.targets.some((pattern) => matchesPattern(pattern, target.name)),
     );
@@ -83,13 +95,7 @@ export class Builds {
       throw new Failure(`submit ${submission.name}`, `there is no target '${unmatched ?? ""}'`, {
         hints: [`Targets: ${this.targetNames.join(", ")}`],
       });
-    return await this.#queueAll(
-      targets.map((target) => specificationFor(submission, target)),
-      by,
-      requester,
-      null,
-      cause,
-    );
+    return targets.map((target) => specificationFor(submission, target));
   }
 
   /** Queues the same build again. It is as trusted as before only if the commit is the same: that of a forge's event is. */
@@ -124,7 +130,7 @@ export class Builds {
       if (cause && event === undefined) return made;
       for (const { what, clearance, queue } of cleared)
         made.push(await this.#queue.add(sql, queue, what, by, of, clearance));
-      if (cause && event !== undefined) await assign(sql, made, event, cause.onBadge);
+      if (cause && event !== undefined) await assign(sql, made, event, cause);
       return made;
     });
     for (const { id } of builds) this.#changes.announce("state", id);
@@ -232,8 +238,16 @@ function withoutSecrets({ secrets: _, ...rest }: Specification): Specification {
 }
 
 /** Says what builds are made for. */
-async function assign(sql: Sql, builds: readonly Build[], event: number, onBadge: boolean): Promise<void> {
+async function assign(
+  sql: Sql,
+  builds: readonly Build[],
+  event: number,
+  { onBadge, isKept }: Cause,
+): Promise<void> {
   const ids = builds.map(({ id }) => id);
+  const kept = builds.filter(({ specification }) => isKept?.(specification.label)).map(({ id }) => id);
+  if (kept.length > 0)
+    await sql.query("update croft.builds set pinned = true where id = any($1::integer[])", [kept]);
   await sql.query("update croft.builds set event = $2, on_badge = $3 where id = any($1::integer[])", [
     ids,
     event,
@@ -242,9 +256,10 @@ async function assign(sql: Sql, builds: readonly Build[], event: number, onBadge
   // Another build for the same target takes the place of the one that the forge knows of.
   await sql.query(
     `insert into croft.commit_statuses (event, context, build)
-       select $2, 'croft/' || target, id from croft.builds where id = any($1::integer[])
+       select $2, 'croft/' || coalesce((specification->>'label') || '/', '') || target, id from croft.builds where id = any($1::integer[])
      on conflict (event, context) do update set build = excluded.build, open = true, tries = 0, due_at = clock_timestamp()`,
     [ids, event],
   );
-  for (const build of builds) Object.assign(build, { event, on_badge: onBadge });
+  for (const build of builds) 
+    Object.assign(build, { event, on_badge: onBadge, pinned: kept.includes(build.id) });
 }

@@ -36,6 +36,8 @@ export interface Submission {
   /** Names of secrets, which its builds have as variables. */
   secrets?: readonly string[];
   priority: number;
+  /** What tells it from others for the same commit and target, such as `lint` or `lint/1.2`. */
+  label?: string;
 }
 
 /** What a task is made from; kept with the build. */
@@ -59,6 +61,7 @@ export interface Specification {
   secrets?: readonly string[];
   priority: number;
   timeoutSeconds: number;
+  label?: string;
 }
 
 /** What a submission asks for and its target adds. */
@@ -85,5 +88,6 @@ export function specificationFor(submission: Submission, target: Target): Specif
     ...(submission.secrets?.length ? { secrets: submission.secrets } : {}),
     priority: submission.priority,
     timeoutSeconds: target.timeoutSeconds,
+    ...withoutUndefined({ label: submission.label }),
   };
 }

@@ -9,6 +9,7 @@ import { buildParameters, checkSpace, statusOf } from "../routes/api.ts";
 import { networkOf } from "../routes/followers.ts";
 import type { Served } from "../routes/served.ts";
 import { isOwnForm, reasonAgainstSignIn, sessionOf, setSession, visitorOf } from "../routes/visitor.ts";
+import { addEventPages } from "./event-routes.ts";
 import { sendPage, sendRefusal } from "./routes.ts";
 import { signInPage } from "./sign-in-page.ts";
 import { submitFrom } from "./submit.ts";
@@ -27,6 +28,7 @@ export async function addForms(server: FastifyInstance, served: Served): Promise
   addSignIn(server, served);
   addSubmit(server, served);
   addChanges(server, served);
+  addEventPages(server, served, (request, reply) => checkedVisitor(served, request, reply));
 }
 
 function addSignIn(server: FastifyInstance, served: Served): void {

@@ -79,6 +79,7 @@ export function page(title: string, content: Markup, visitor?: Visitor): string 
           <nav aria-label="Main">
             <a class="brand" href="/"><img src="${url("icon.svg")}" alt="" width="22" height="22" />croft</a>
             <a href="/builds">Builds</a>
+            <a href="/events">Events</a>
             ${visitor?.mayChange && html`<a href="/submit">Submit</a>`}
             <a href="/docs">Manual</a>
           </nav>

@@ -4,6 +4,7 @@ import type { Database, Sql } from "./database.ts";
 import { fleetTables } from "./fleet-tables.ts";
 import { forgeTables } from "./forge-tables.ts";
 import { secretTables } from "./secret-tables.ts";
+import { sourceFileTables } from "./source-file-tables.ts";
 
 const steps: readonly string[] = [
   `
@@ -242,6 +243,7 @@ const steps: readonly string[] = [
   `,
   secretTables,
   fleetTables,
+  sourceFileTables,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

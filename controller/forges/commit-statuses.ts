@@ -47,10 +47,14 @@ interface DueStatus {
   repository: string;
   commit: string;
   event: ForgeEvent;
-  build: number;
-  state: BuildState;
+  /** Null: it is about the event itself. */
+  build: number | null;
+  state: BuildState | null;
   status: string | null;
-  target: string;
+  target: string | null;
+  eventId: number;
+  /** What is wrong with the event, if something is. */
+  eventTrouble: string | null;
 }
 
 /** Statuses that forges are to be told. */
@@ -94,8 +98,8 @@ export class CommitStatuses {
            order by due_at limit ${batch} for update skip locked)
          returning *)
        select h.id, h.due_at::text as due, h.context, h.sent, h.tries, h.build, e.repository, e.commit, e.event, b.state,
-         b.status, b.target
-       from held h join croft.forge_events e on e.id = h.event join croft.builds b on b.id = h.build`,
+         b.status, b.target, e.id as "eventId", case when e.state = 'failed' then e.trouble end as "eventTrouble"
+       from held h join croft.forge_events e on e.id = h.event left join croft.builds b on b.id = h.build`,
     );
     await Promise.all(due.map((one) => this.#settle(one, signal)));
     return due.length === batch;
@@ -203,7 +207,15 @@ async function beginningOf({ body }: Response): Promise<string> {
 }
 
 /** What is so now. */
-function statusOf({ context, build, state, status, target }: DueStatus, base: string): CommitStatus {
+function statusOf(row: DueStatus, base: string): CommitStatus {
+  const { context, build, state, status, target, eventId, eventTrouble } = row;
+  if (state === null)
+    return {
+      state: eventTrouble === null ? "success" : "failure",
+      context,
+      description: eventTrouble?.replace(/^Cannot [^:]*: /, "") ?? "the builds are queued",
+      url: `${base}/events/${eventId}`,
+    };
   const about = (state: CommitStatus["state"], what: string) => ({
     state,
     context,

@@ -1,11 +1,11 @@
 /** What a forge tells of by its hook: the same whichever forge it is. */
 
-/** A commit that came to a branch, a tag, or a pull request (GitLab: merge request). */
+/** A commit that came to a branch, a tag, or a pull request (GitLab: merge request); or the time to build a branch. */
 export interface ForgeEvent {
-  kind: "push" | "tag" | "pull-request";
+  kind: "push" | "tag" | "pull-request" | "schedule";
   /** The branch, the tag, or the number of the pull request. */
   reference: string;
-  /** In full. */
+  /** In full; empty while it is not known, as a schedule builds what its branch has then. */
   commit: string;
   /** The repository's full name at the forge, such as `acme/hello`; of a pull request the one that it is to go into. */
   repository: string;
@@ -17,6 +17,8 @@ export interface ForgeEvent {
   subject: string;
   /** Only of a pull request: where it comes from and goes to. */
   pull?: PullRequest;
+  /** Only of a schedule: names of the builds in the file; none for all. */
+  only?: readonly string[];
 }
 
 /** Where a pull request comes from and goes to. */

@@ -3,6 +3,7 @@
  * another about the same commit at the same place within a day, builds nothing. Whoever takes one holds a lock of its
  * repository until its builds are queued, all in one transaction: of two that come at once, the second finds the first.
  */
+import { EventEmitter } from "node:events";
 import { Failure } from "../../os/failure.ts";
 import type { Build } from "../builds/build.ts";
 import { ConflictFailure, type Builds } from "../builds/builds.ts";
@@ -20,8 +21,12 @@ export interface EventRow {
   digest: string;
   event: ForgeEvent;
   trusted: boolean;
-  state: "built" | "waiting" | "rejected" | "superseded";
+  /** `reading`: its file is to be read. */
+  state: "reading" | "built" | "waiting" | "rejected" | "superseded" | "failed";
   decided_by: string | null;
+  tries: number;
+  /** Why its file could not be read, or what is wrong in it. */
+  trouble: string | null;
   created_at: Date;
 }
 
@@ -33,8 +38,8 @@ interface Delivery {
 
 /** What became of an event. */
 export interface Taken {
-  /** `conflict`: another event came under this delivery's name. */
-  outcome: "built" | "waiting" | "known" | "conflict";
+  /** `reading`: what is built is read first; `conflict`: another event came under this delivery's name. */
+  outcome: "built" | "reading" | "waiting" | "known" | "conflict";
   event: number;
   /** Its builds wait for approval. */
   isWaiting: boolean;
@@ -44,10 +49,11 @@ export interface Taken {
 /** The events of a controller's repositories. */
 export class ForgeEvents {
   readonly #database: Database;
-  readonly #builds: Pick<Builds, "submit">;
+  readonly #builds: Pick<Builds, "submitAll">;
   readonly #repositories: readonly Repository[];
+  readonly #emitter = new EventEmitter<{ toRead: [] }>();
 
-  constructor(database: Database, builds: Pick<Builds, "submit">, repositories: readonly Repository[]) {
+  constructor(database: Database, builds: Pick<Builds, "submitAll">, repositories: readonly Repository[]) {
     this.#database = database;
     this.#builds = builds;
     this.#repositories = repositories;
@@ -66,18 +72,32 @@ export class ForgeEvents {
       if (!taken) return { outcome: "waiting", event: id!, isWaiting: true, builds: [] };
       return await this.#withBuilds(taken);
     }
-    const builds = await this.#builds.submit(
-      submissionFor(repository, event),
-      submitterOf(repository),
-      undefined,
-      {
-        onBadge: isOnBadge(repository, event),
-        isTrusted: isTrusted(repository, event),
-        note: (sql) => note(sql, "built"),
-      },
-    );
+    if (repository.readsFile) {
+      const id = await this.#database.transaction((sql) => note(sql, "reading"));
+      if (taken) return await this.#withBuilds(taken);
+      this.#emitter.emit("toRead");
+      return { outcome: "reading", event: id!, isWaiting: false, builds: [] };
+    }
+    const builds = await this.#builds.submitAll([submissionFor(repository, event)], submitterOf(repository), {
+      onBadge: isOnBadge(event),
+      isTrusted: isTrusted(repository, event),
+      note: (sql) => note(sql, "built"),
+    });
     if (!taken) return { outcome: "built", event: builds[0]!.event!, isWaiting: false, builds };
     return await this.#withBuilds(taken);
+  }
+
+  /** Calls back when there is a file to read; disposing of the result ends it. */
+  onToRead(callback: () => void): Disposable {
+    this.#emitter.on("toRead", callback);
+    return { [Symbol.dispose]: () => this.#emitter.off("toRead", callback) };
+  }
+
+  /** The newest first; those that wait for approval before all. */
+  async list(limit: number): Promise<EventRow[]> {
+    return await this.#database.query<EventRow>(
+      `select * from croft.forge_events order by (state = 'waiting') desc, id desc limit ${Math.trunc(limit)}`,
+    );
   }
 
   /** Those that wait for approval, the oldest first. */
@@ -92,24 +112,25 @@ export class ForgeEvents {
    *
    * @throws {ConflictFailure} if it does not wait any more.
    * @throws {Failure} if its repository is not built any more.
-   * @returns undefined if there is no such event.
+   * @returns undefined if there is no such event; no builds if its file is read first.
    */
   async approve(id: number, by: string): Promise<Build[] | undefined> {
-    const row = await this.#find(id);
+    const row = await this.find(id);
     if (!row) return undefined;
     const repository = this.#repositories.find(({ name }) => name === row.repository);
     if (!repository || reasonAgainst(repository, row.event) !== undefined)
       throw new Failure(`approve ${id}`, "the configuration does not have it built any more");
-    return await this.#builds.submit(
-      submissionFor(repository, row.event),
-      submitterOf(repository),
-      undefined,
-      {
-        onBadge: false,
-        isTrusted: false,
-        note: (sql) => decide(sql, id, "built", by),
-      },
-    );
+    if (repository.readsFile) {
+      await decide(this.#database, id, "reading", by);
+      this.#emitter.emit("toRead");
+      return [];
+    }
+    const submission = submissionFor(repository, row.event);
+    return await this.#builds.submitAll([submission], submitterOf(repository), {
+      onBadge: false,
+      isTrusted: false,
+      note: (sql) => decide(sql, id, "built", by),
+    });
   }
 
   /**
@@ -119,12 +140,30 @@ export class ForgeEvents {
    * @returns false if there is no such event.
    */
   async reject(id: number, by: string): Promise<boolean> {
-    if (!(await this.#find(id))) return false;
+    if (!(await this.find(id))) return false;
     await decide(this.#database, id, "rejected", by);
     return true;
   }
 
-  async #find(id: number): Promise<EventRow | undefined> {
+  /**
+   * Has the file of an event read again that could not be read.
+   *
+   * @throws {ConflictFailure} if it is not so.
+   * @returns false if there is no such event.
+   */
+  async readAgain(id: number): Promise<boolean> {
+    if (!(await this.find(id))) return false;
+    const [row] = await this.#database.query(
+      `update croft.forge_events set state = 'reading', tries = 0, due_at = now(), held_until = null
+       where id = $1 and state = 'failed' returning id`,
+      [id],
+    );
+    if (!row) throw new ConflictFailure(`read the file of ${id} again`, "it has not failed");
+    this.#emitter.emit("toRead");
+    return true;
+  }
+
+  async find(id: number): Promise<EventRow | undefined> {
     const [row] = await this.#database.query<EventRow>("select * from croft.forge_events where id = $1", [
       id,
     ]);
@@ -132,17 +171,19 @@ export class ForgeEvents {
   }
 
   async #withBuilds(taken: Taken): Promise<Taken> {
-    const builds = await this.#database.query<Build>(
-      "select * from croft.builds where event = $1 order by id",
-      [taken.event],
-    );
-    return { ...taken, builds };
+    return { ...taken, builds: await this.buildsOf(taken.event) };
+  }
+
+  /** What was queued for an event. */
+  async buildsOf(event: number): Promise<Build[]> {
+    return await this.#database.query<Build>("select * from croft.builds where event = $1 order by id", [event]);
   }
 }
 
 /** Why nothing is built for an event, whatever was there before; undefined if something is. */
 export function reasonAgainst(repository: Repository, event: ForgeEvent): string | undefined {
   const { kind, reference } = event;
+  if (kind === "schedule") return undefined;
   if (kind === "tag")
     return isNamed(repository.tags, reference) ? undefined : `no pattern for tags names '${reference}'`;
   if (kind === "push") {
@@ -158,7 +199,7 @@ export function reasonAgainst(repository: Repository, event: ForgeEvent): string
  * Whether a build may have what is kept from strangers: a push, told by the forge itself, to what the configuration names. Never by
  * its repository's URL, as forges hand out forks' commits there, too.
  */
-function isTrusted({ branches, tags }: Repository, { kind, reference }: ForgeEvent): boolean {
+export function isTrusted({ branches, tags }: Repository, { kind, reference }: ForgeEvent): boolean {
   if (kind === "pull-request") return false;
   return isNamed(kind === "tag" ? tags : (branches ?? []), reference);
 }
@@ -168,17 +209,18 @@ function isNamed(patterns: readonly string[], name: string): boolean {
 }
 
 /** A badge tells of the usual branch; where the forge does not say which that is, of what is built by its name. */
-function isOnBadge(_repository: Repository, { kind, reference, defaultBranch }: ForgeEvent): boolean {
+export function isOnBadge({ kind, reference, defaultBranch }: ForgeEvent): boolean {
+  if (kind === "schedule") return true;
   return kind === "push" && (defaultBranch === null || reference === defaultBranch);
 }
 
 /** Builds for the same repository share their turns with nobody else's. */
-function submitterOf({ name }: Repository): string {
+export function submitterOf({ name }: Repository): string {
   return `hook:${name}`;
 }
 
 /** What is built for an event: its commit, and nothing that comes to its branch afterwards. */
-function submissionFor(repository: Repository, event: ForgeEvent): Submission {
+export function submissionFor(repository: Repository, event: ForgeEvent): Submission {
   const { name, url, targets, environment, configuration, secrets, priority } = repository;
   const reference =
     event.kind === "pull-request" ? repository.forge.pullReference(event.reference) : event.reference;
@@ -197,9 +239,9 @@ function submissionFor(repository: Repository, event: ForgeEvent): Submission {
   };
 }
 
-async function decide(sql: Sql, id: number, state: "built" | "rejected", by: string): Promise<number> {
+async function decide(sql: Sql, id: number, state: "built" | "reading" | "rejected", by: string): Promise<number> {
   const [row] = await sql.query<{ id: number }>(
-    "update croft.forge_events set state = $2, decided_by = $3 where id = $1 and state = 'waiting' returning id",
+    "update croft.forge_events set state = $2, decided_by = $3, due_at = now() where id = $1 and state = 'waiting' returning id",
     [id, state, by],
   );
   if (!row) throw new ConflictFailure(`decide on ${id}`, "it does not wait any more");

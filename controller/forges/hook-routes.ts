@@ -82,7 +82,7 @@ function answerTaken(
 ) {
   if (outcome === "conflict") return refuse(reply, 409, "another event came under the name of this delivery");
   const base = served.publicUrl(request);
-  const status = { built: 201, waiting: 202, known: 200 }[outcome];
+  const status = { built: 201, reading: 202, waiting: 202, known: 200 }[outcome];
   if (outcome !== "known")
     served.controller.log.info({ event, builds: builds.map(({ id }) => id) }, "told by a forge");
   return reply

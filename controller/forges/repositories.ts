@@ -19,7 +19,8 @@ type ForgeName = keyof typeof forges;
 const path = Type.String({ minLength: 1 });
 /** Of branches and tags. */
 const patterns = Type.Array(Type.String({ pattern: "^[^\\s~^:\\\\]{1,200}$" }));
-const oneOf = <const T extends string>(...words: T[]) => Type.Unsafe<T>({ type: "string", enum: words });
+/** One of several words; an enumeration, because its error names them. */
+export const oneOf = <const T extends string>(...words: T[]) => Type.Unsafe<T>({ type: "string", enum: words });
 
 /** One of them. */
 export const repositorySchema = Type.Object(
@@ -38,6 +39,7 @@ export const repositorySchema = Type.Object(
     config: Type.Optional(Type.String()),
     secrets: Type.Optional(Type.Array(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }))),
     priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
+    "source-file": Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
 );
@@ -64,6 +66,8 @@ export interface Repository {
   /** Names of those that builds of what is trusted have. */
   readonly secrets: readonly string[];
   readonly priority: number;
+  /** Whether its `.croft.yaml` says what is built. */
+  readonly readsFile: boolean;
 }
 
 type Fail = (path: readonly (string | number)[], reason: string, options?: FailureOptions) => Failure;
@@ -98,6 +102,7 @@ export function readRepositories(
       ...withoutUndefined({ environment: one.environment, configuration: one.config }),
       secrets: one.secrets ?? [],
       priority: one.priority ?? 0,
+      readsFile: one["source-file"] ?? true,
     };
   });
 }

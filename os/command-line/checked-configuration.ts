@@ -1,6 +1,6 @@
 import type { TSchema, Static } from "typebox";
 import { Compile } from "typebox/compile";
-import { readConfiguration } from "./configuration.ts";
+import { parseConfiguration, readConfiguration, type Configuration } from "./configuration.ts";
 import { UsageFailure, type FailureOptions } from "../failure.ts";
 
 /** A configuration file that is as its schema says. */
@@ -22,7 +22,27 @@ export function readCheckedConfiguration<T extends TSchema>(file: string, schema
 
 /** As {@link readCheckedConfiguration}, for who finds more wrong with it later. */
 export function checkedConfiguration<T extends TSchema>(file: string, schema: T): CheckedConfiguration<T> {
-  const configuration = readConfiguration(file);
+  return checked(readConfiguration(file), file, schema);
+}
+
+/**
+ * As {@link checkedConfiguration}, of a text that is there.
+ *
+ * @param file what it is called in messages.
+ */
+export function checkedText<T extends TSchema>(
+  text: string,
+  file: string,
+  schema: T,
+): CheckedConfiguration<T> {
+  return checked(parseConfiguration(text, file), file, schema);
+}
+
+function checked<T extends TSchema>(
+  configuration: Configuration,
+  file: string,
+  schema: T,
+): CheckedConfiguration<T> {
   const failure = (path: readonly (string | number)[], reason: string, options: FailureOptions = {}) =>
     new UsageFailure(
       `use configuration '${file}'`,

@@ -21,6 +21,16 @@ export function readConfiguration(file: string): Configuration {
   } catch (error) {
     throw new UsageFailure(`read configuration '${file}'`, reasonOf(error), { cause: error });
   }
+  return parseConfiguration(text, file);
+}
+
+/**
+ * As {@link readConfiguration}, of a text that is there.
+ *
+ * @param file what it is called in messages.
+ * @throws {UsageFailure} naming file, line and column if it is no valid YAML.
+ */
+export function parseConfiguration(text: string, file: string): Configuration {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   const position = (offset: number) => {

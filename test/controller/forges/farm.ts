@@ -24,7 +24,7 @@ export async function openHookFarm(
   writeFileSync(file, `${secret}\n`, { mode: 0o600 });
   const repositories = doubles.map(({ name }) => {
     const added = typeof more === "string" ? more : more(name);
-    return `  - { name: ${name}, url: "https://x.org/acme/hello.git", forge: ${name}, secret-file: ${file}${added && `, ${added}`} }\n`;
+    return `  - { name: ${name}, url: "https://x.org/acme/hello.git", forge: ${name}, source-file: false, secret-file: ${file}${added && `, ${added}`} }\n`;
   });
   const configuration = `listen: 127.0.0.1:0\nrepositories:\n${repositories.join("")}${whole}`;
   const controller = stack.use(await openFarm(database, configuration));
