@@ -74,6 +74,10 @@ export const subcommands: Record<string, Subcommand> = {
     summary: "end a pause of an agent, a target or all",
     load: async () => (await import("../controller/client/pause.ts")).resumeCommand(),
   },
+  approvals: {
+    summary: "list pull requests of forks that wait for approval; approve or reject one",
+    load: async () => (await import("../controller/client/approvals.ts")).approvalsCommand(),
+  },
   token: {
     summary: "make, list and revoke tokens of people, at a controller of this host",
     load: async () => (await import("../controller/client/token.ts")).tokenCommand(),

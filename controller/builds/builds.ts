@@ -260,6 +260,6 @@ async function assign(
      on conflict (event, context) do update set build = excluded.build, open = true, tries = 0, due_at = clock_timestamp()`,
     [ids, event],
   );
-  for (const build of builds) 
+  for (const build of builds)
     Object.assign(build, { event, on_badge: onBadge, pinned: kept.includes(build.id) });
 }

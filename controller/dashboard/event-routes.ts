@@ -34,11 +34,7 @@ export function addEventPages(server: FastifyInstance, served: Served, checked: 
     return sendPage(reply, eventPage(row, await forgeEvents.buildsOf(id), await laterBuilds.of(id), visitor));
   });
 
-  const action = (
-    name: string,
-    needsTrust: boolean,
-    work: (id: number, by: string) => Promise<unknown>,
-  ) =>
+  const action = (name: string, needsTrust: boolean, work: (id: number, by: string) => Promise<unknown>) =>
     server.post(`/events/:id/${name}`, { schema }, async (request, reply) => {
       const visitor = await checked(request, reply);
       if (!visitor) return reply;

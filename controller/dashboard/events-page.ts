@@ -15,14 +15,15 @@ export function mayApprove({ person }: Visitor): boolean {
 /** The page of all. */
 export function eventsPage(events: readonly EventRow[], visitor: Visitor): string {
   const rows = events.map(
-    (one) => html`<tr>
-      <th scope="row"><a class="row" href="/events/${one.id}">${one.id}</a></th>
-      <td>${stateOf(one)}</td>
-      <td>${one.repository}</td>
-      <td data-label="What">${whatOf(one)}</td>
-      <td data-label="Subject">${one.event.subject}</td>
-      <td data-label="Came">${ago(one.created_at)}</td>
-    </tr>`,
+    (one) =>
+      html`<tr>
+        <th scope="row"><a class="row" href="/events/${one.id}">${one.id}</a></th>
+        <td>${stateOf(one)}</td>
+        <td>${one.repository}</td>
+        <td data-label="What">${whatOf(one)}</td>
+        <td data-label="Subject">${one.event.subject}</td>
+        <td data-label="Came">${ago(one.created_at)}</td>
+      </tr>`,
   );
   return page(
     "Events",
@@ -68,7 +69,8 @@ export function eventPage(
     html`<p class="path"><a href="/events">Events</a> / ${row.id}</p>
       <h1>${row.repository}: ${whatOf(row)} ${stateOf(row)}</h1>
       <dl class="facts">
-        ${event.subject !== "" && fact("Subject", event.subject)} ${event.author !== "" && fact("By", event.author)}
+        ${event.subject !== "" && fact("Subject", event.subject)}
+        ${event.author !== "" && fact("By", event.author)}
         ${event.commit !== "" && fact("Commit", event.commit)} ${fact("Came", ago(row.created_at))}
         ${event.pull && fact("From", event.pull.from ?? "a repository that is gone")}
         ${event.pull && fact("Into", event.pull.base)}
@@ -112,19 +114,21 @@ function buildList(builds: readonly Build[], later: readonly LaterBuild[]): Mark
       </thead>
       <tbody>
         ${builds.map(
-          (build) => html`<tr>
-            <th scope="row"><a class="row" href="/builds/${build.id}">#${build.id}</a></th>
-            <td>${chip(build.status ?? build.state)}</td>
-            <td>${build.name} <span class="quiet">${build.version}</span></td>
-            <td data-label="Target">${build.target}</td>
-          </tr>`,
+          (build) =>
+            html`<tr>
+              <th scope="row"><a class="row" href="/builds/${build.id}">#${build.id}</a></th>
+              <td>${chip(build.status ?? build.state)}</td>
+              <td>${build.name} <span class="quiet">${build.version}</span></td>
+              <td data-label="Target">${build.target}</td>
+            </tr>`,
         )}
         ${waiting.map(
-          ({ name, needs, state, reason }) => html`<tr>
-            <th scope="row">${name}</th>
-            <td>${state === "skipped" ? chip("skip") : chip("queued")}</td>
-            <td colspan="2" class="quiet">${reason ?? `waits for ${needs.join(", ")}`}</td>
-          </tr>`,
+          ({ name, needs, state, reason }) =>
+            html`<tr>
+              <th scope="row">${name}</th>
+              <td>${state === "skipped" ? chip("skip") : chip("queued")}</td>
+              <td colspan="2" class="quiet">${reason ?? `waits for ${needs.join(", ")}`}</td>
+            </tr>`,
         )}
       </tbody>
     </table>`;

@@ -176,7 +176,9 @@ export class ForgeEvents {
 
   /** What was queued for an event. */
   async buildsOf(event: number): Promise<Build[]> {
-    return await this.#database.query<Build>("select * from croft.builds where event = $1 order by id", [event]);
+    return await this.#database.query<Build>("select * from croft.builds where event = $1 order by id", [
+      event,
+    ]);
   }
 }
 
@@ -239,7 +241,12 @@ export function submissionFor(repository: Repository, event: ForgeEvent): Submis
   };
 }
 
-async function decide(sql: Sql, id: number, state: "built" | "reading" | "rejected", by: string): Promise<number> {
+async function decide(
+  sql: Sql,
+  id: number,
+  state: "built" | "reading" | "rejected",
+  by: string,
+): Promise<number> {
   const [row] = await sql.query<{ id: number }>(
     "update croft.forge_events set state = $2, decided_by = $3, due_at = now() where id = $1 and state = 'waiting' returning id",
     [id, state, by],

@@ -136,7 +136,8 @@ export function outlookOf(
     const bad = own.find(
       ({ state, status }) => state === "cancelled" || (state === "finished" && !isGood(status)),
     );
-    if (bad) return { state: "skipped", reason: `'${need}' ended with ${bad.status ?? bad.state} (#${bad.id})` };
+    if (bad)
+      return { state: "skipped", reason: `'${need}' ended with ${bad.status ?? bad.state} (#${bad.id})` };
     if (later.some(({ name, state }) => name === need && state === "skipped"))
       return { state: "skipped", reason: `'${need}' was skipped` };
   }

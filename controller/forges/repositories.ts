@@ -20,7 +20,8 @@ const path = Type.String({ minLength: 1 });
 /** Of branches and tags. */
 const patterns = Type.Array(Type.String({ pattern: "^[^\\s~^:\\\\]{1,200}$" }));
 /** One of several words; an enumeration, because its error names them. */
-export const oneOf = <const T extends string>(...words: T[]) => Type.Unsafe<T>({ type: "string", enum: words });
+export const oneOf = <const T extends string>(...words: T[]) =>
+  Type.Unsafe<T>({ type: "string", enum: words });
 
 /** One of them. */
 export const repositorySchema = Type.Object(

@@ -26,7 +26,8 @@ export async function setSchedules(
   schedules: readonly Schedule[],
   now: Date,
 ): Promise<void> {
-  const isUsual = event.kind === "schedule" || (event.kind === "push" && event.reference === event.defaultBranch);
+  const isUsual =
+    event.kind === "schedule" || (event.kind === "push" && event.reference === event.defaultBranch);
   if (!isUsual) return;
   const [later] = await sql.query(
     `select 1 from croft.forge_events where repository = $1 and kind in ('push', 'schedule') and reference = $2
@@ -36,7 +37,9 @@ export async function setSchedules(
   if (later) return;
   const wanted = schedules.map(({ cron, zone = "UTC", builds = [] }) => ({ cron, zone, builds }));
   const kept = wanted.map((one) => JSON.stringify([one.cron, one.zone, one.builds]));
-  const old = await sql.query<ScheduleRow>("select * from croft.schedules where repository = $1", [repository]);
+  const old = await sql.query<ScheduleRow>("select * from croft.schedules where repository = $1", [
+    repository,
+  ]);
   for (const { cron, zone, builds } of old)
     if (!kept.includes(JSON.stringify([cron, zone, builds])))
       await sql.query(
@@ -101,7 +104,13 @@ async function runOne(
   await sql.query(
     `insert into croft.forge_events (repository, delivery, digest, kind, reference, commit, event, trusted, state)
      values ($1, $2, '', 'schedule', $3, '', $4, $5, 'reading') on conflict (repository, delivery) do nothing`,
-    [name, delivery, event.reference, JSON.stringify(event), isTrusted(repository, { ...event, kind: "push" })],
+    [
+      name,
+      delivery,
+      event.reference,
+      JSON.stringify(event),
+      isTrusted(repository, { ...event, kind: "push" }),
+    ],
   );
   await sql.query(`update croft.schedules set next_at = $5 ${where}`, [
     ...key,

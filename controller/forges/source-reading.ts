@@ -80,7 +80,8 @@ export class SourceReading {
     const { repositories } = this.#parts;
     const repository = repositories.find(({ name }) => name === row.repository);
     try {
-      if (!repository) throw new Failure(`build ${row.repository}`, "the configuration does not have it any more");
+      if (!repository)
+        throw new Failure(`build ${row.repository}`, "the configuration does not have it any more");
       const fetched = await this.#fetch(repository, row.event, signal);
       const wanted = this.#wanted(repository, fetched);
       const event = row.event.commit === "" ? { ...row.event, commit: fetched.commit } : row.event;
@@ -121,13 +122,20 @@ export class SourceReading {
         isKept,
         note: async (sql) => {
           if (!(await leaveReading(sql, row))) return undefined;
-          await noteLater(sql, row.id, planned.filter(({ needs }) => needs.length > 0));
+          await noteLater(
+            sql,
+            row.id,
+            planned.filter(({ needs }) => needs.length > 0),
+          );
           await setSchedules(sql, row, wanted.schedules, new Date());
           return row.id;
         },
       },
     );
-    this.#parts.log.info({ event: row.id, builds: builds.map(({ id }) => id) }, "queued what a repository asks for");
+    this.#parts.log.info(
+      { event: row.id, builds: builds.map(({ id }) => id) },
+      "queued what a repository asks for",
+    );
   }
 
   async #note(row: EventRow, error: Failure): Promise<void> {
@@ -136,7 +144,10 @@ export class SourceReading {
     const tries = row.tries + 1;
     const isOver = !(error instanceof FetchFailure) || tries >= mostTries;
     const about = { event: row.id, repository: row.repository, reason: reasonOf(error), tries };
-    log.warn(about, isOver ? "nothing is built for an event" : "cannot read a repository's file; trying again");
+    log.warn(
+      about,
+      isOver ? "nothing is built for an event" : "cannot read a repository's file; trying again",
+    );
     const pause = Math.min(longestPauseSeconds, firstPauseSeconds * 2 ** (tries - 1));
     await database.transaction(async (sql) => {
       await sql.query(

@@ -143,7 +143,7 @@ class Checks {
   /** Takes away what needs nothing that is left, until nothing is; what cannot be taken needs itself. */
   #circles(): void {
     const left = new Map((this.#file.builds ?? []).map(({ name, needs = [] }) => [name, needs]));
-    for (let before = -1; before !== left.size; ) {
+    for (let before = -1; before !== left.size;) {
       before = left.size;
       for (const [name, needs] of left) if (!needs.some((need) => left.has(need))) left.delete(name);
     }

@@ -35,7 +35,9 @@ const buildKeys = {
     Type.Object(
       {
         keep: Type.Optional(
-          Type.Boolean({ description: "Keep the build with its artifacts whatever its age; of pushes and tags only" }),
+          Type.Boolean({
+            description: "Keep the build with its artifacts whatever its age; of pushes and tags only",
+          }),
         ),
       },
       { ...closed, description: "What becomes of the artifacts" },
@@ -45,7 +47,10 @@ const buildKeys = {
 
 const build = Type.Object(
   {
-    name: Type.String({ pattern: name, description: "What it is called: package NAME-THIS, status croft/THIS/TARGET" }),
+    name: Type.String({
+      pattern: name,
+      description: "What it is called: package NAME-THIS, status croft/THIS/TARGET",
+    }),
     ...buildKeys,
     needs: list(
       Type.String({ pattern: name }),

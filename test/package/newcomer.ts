@@ -184,6 +184,7 @@ async function makesTokens(newcomer: Newcomer, { url, data }: FarmInUse): Promis
 /** What the farm does, and holding it back. */
 async function looksAfterFarm(newcomer: Newcomer, { url, data }: FarmInUse): Promise<void> {
   assert.match(await newcomer.types(`croft agents --controller ${url}`), /^\S+ +(building|idle|silent) /m);
+  assert.match(await newcomer.types(`croft approvals --controller ${url}`), /^nothing waits for approval$/m);
   await newcomer.types(`croft pause target default --reason "for a test" --data ${data}`);
   assert.match(
     await newcomer.types(`croft status --controller ${url}`),

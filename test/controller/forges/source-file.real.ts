@@ -89,17 +89,28 @@ for (const [kind, skip] of databaseKinds)
       const failed = await endNext(farm.controller, "error");
       await laterBuilds.afterBuilds([failed]);
       const [release] = (await laterBuilds.of(event)).filter(({ name }) => name === "release");
-      assert.deepEqual([release!.state, release!.reason], ["skipped", `'test' ended with error (#${failed})`]);
+      assert.deepEqual(
+        [release!.state, release!.reason],
+        ["skipped", `'test' ended with error (#${failed})`],
+      );
       // Built again, it goes on where it was.
       await forgeEvents.buildsOf(event);
       const again = (await farm.controller.builds.find(failed))!;
       await farm.controller.builds.rebuild(again, null);
       await laterBuilds.afterBuilds([await endNext(farm.controller, "success")]);
       await laterBuilds.afterBuilds([await endNext(farm.controller, "success")]);
-      assert.equal((await laterBuilds.of(event)).every(({ state }) => state === "queued"), true);
+      assert.equal(
+        (await laterBuilds.of(event)).every(({ state }) => state === "queued"),
+        true,
+      );
       await sendStatuses();
       const told = double.taken.filter((one) => one.commit === commit).map(({ context }) => context);
-      for (const context of ["croft/lint/1.0.0/one", "croft/lint/2.0.0/one", "croft/test/one", "croft/release/two"])
+      for (const context of [
+        "croft/lint/1.0.0/one",
+        "croft/lint/2.0.0/one",
+        "croft/test/one",
+        "croft/release/two",
+      ])
         assert.ok(told.includes(context), context);
       await endNext(farm.controller, "success");
       await endNext(farm.controller, "success");
@@ -111,7 +122,10 @@ for (const [kind, skip] of databaseKinds)
       await reading.readDue(never);
       const row = (await farm.controller.forgeEvents.find(event))!;
       assert.equal(row.state, "failed");
-      assert.match(row.trouble!, /\.croft\.yaml:1:11: targets\.0: there is no target 'three' for this repository/);
+      assert.match(
+        row.trouble!,
+        /\.croft\.yaml:1:11: targets\.0: there is no target 'three' for this repository/,
+      );
       await sendStatuses();
       const told = double.taken.find((one) => one.commit === commit)!;
       assert.deepEqual([told.context, told.state], ["croft", "failure"]);
@@ -136,7 +150,10 @@ for (const [kind, skip] of databaseKinds)
       assert.ok(build!.repository.endsWith(`#refs/pull/7/head@${commit}`));
       const own = await hook({ ...fork, reference: "8", from: "acme/hello" });
       await reading.readDue(never);
-      assert.deepEqual(await builtFor(own.answer.event!), ["github-forked one 0 forked", "github-forked two 0 forked"]);
+      assert.deepEqual(await builtFor(own.answer.event!), [
+        "github-forked one 0 forked",
+        "github-forked two 0 forked",
+      ]);
       for (let count = 0; count < 3; count++) await endNext(farm.controller, "success");
     });
 
@@ -163,7 +180,9 @@ for (const [kind, skip] of databaseKinds)
       assert.equal(await runDue(database, repositories, new Date(due.getTime() - 1000)), false);
       const later = new Date(due.getTime() + 3 * 86_400_000);
       await Promise.all([runDue(database, repositories, later), runDue(database, repositories, later)]);
-      const events = await database.query<{ id: number }>("select id from croft.forge_events where kind = 'schedule'");
+      const events = await database.query<{ id: number }>(
+        "select id from croft.forge_events where kind = 'schedule'",
+      );
       assert.equal(events.length, 1);
       await reading.readDue(never);
       assert.deepEqual(await builtFor(events[0]!.id), ["github-test one 0 test", "github-test two 0 test"]);
@@ -184,7 +203,8 @@ for (const [kind, skip] of databaseKinds)
 test("what is fetched is one plain file of a bounded size, by allowed protocols only", async () => {
   await using farm = await openGitFarm("embedded");
   const url = farm.controller.configuration.repositories[0]!.url;
-  const fetch = (what: string, file: string, protocols = ["http"]) => fetchFile({ url, what, file, protocols });
+  const fetch = (what: string, file: string, protocols = ["http"]) =>
+    fetchFile({ url, what, file, protocols });
   symlinkSync("/etc/passwd", join(farm.work, "link"));
   const commit = await farm.commit({ big: "x".repeat(70_000), small: "text" });
   assert.deepEqual(await fetch("refs/heads/main", "small"), { commit, text: "text" });

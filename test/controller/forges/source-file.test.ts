@@ -18,7 +18,8 @@ test("an empty file asks for one build for all targets of the repository", () =>
 });
 
 test("keys at the top hold for all builds that do not say them", () => {
-  const file = "targets: [debian-*]\nconfig: -O2\nbuilds:\n- name: a\n- name: b\n  targets: [fedora]\n  needs: [a]\n";
+  const file =
+    "targets: [debian-*]\nconfig: -O2\nbuilds:\n- name: a\n- name: b\n  targets: [fedora]\n  needs: [a]\n";
   const [a, b] = read(file).builds;
   assert.deepEqual([a?.targets, a?.config], [["debian-12", "debian-13"], "-O2"]);
   assert.deepEqual([b?.targets, b?.config, b?.needs], [["fedora"], "-O2", ["a"]]);
@@ -30,10 +31,20 @@ for (const [what, text, place, reason] of [
   ["a name twice", "builds:\n- name: a\n- name: a\n", "3:3", "two called 'a'"],
   ["a need of no build", "builds:\n- name: a\n  needs: [b]\n", "3:11", "no build 'b'"],
   ["a circle", "builds:\n- name: a\n  needs: [b]\n- name: b\n  needs: [a]\n", "3:3", "'a' waits for itself"],
-  ["a zone that there is not", "schedule:\n- cron: 0 3 * * *\n  zone: Europe/Rom\n", "3:3", "no time zone 'Europe/Rom'"],
+  [
+    "a zone that there is not",
+    "schedule:\n- cron: 0 3 * * *\n  zone: Europe/Rom\n",
+    "3:3",
+    "no time zone 'Europe/Rom'",
+  ],
   ["a time that never comes", "schedule:\n- cron: 0 0 30 2 *\n", "2:3", "never comes"],
   ["a time with seconds", "schedule:\n- cron: 0 0 0 1 2 *\n", "2:3", "6 fields"],
-  ["a time that comes too often", 'schedule:\n- cron: "* * * * *"\n', "2:3", "more often than every 5 minutes"],
+  [
+    "a time that comes too often",
+    'schedule:\n- cron: "* * * * *"\n',
+    "2:3",
+    "more often than every 5 minutes",
+  ],
   ["what is nested thousands of times", `a:\n  ${"[".repeat(60_000)}`, "2:1", "nested too deeply"],
   ["lists in lists in lists", `${"- ".repeat(30_000)}`, "1:1", "nested too deeply"],
 ] as const)
@@ -52,7 +63,7 @@ test("a time that the clocks skip comes once, after the gap; one that they have 
   const zone = "Europe/Berlin";
   const times = (cron: string, from: string, count: number) => {
     const found: string[] = [];
-    for (let at = new Date(from); found.length < count; ) {
+    for (let at = new Date(from); found.length < count;) {
       at = nextTime({ cron, zone }, at);
       found.push(at.toISOString());
     }
