@@ -29,7 +29,7 @@ export interface Cause {
   /** Whether the controller knows by it where their commit comes from; else they are built without secrets. */
   isTrusted: boolean;
   /** Whether they are kept whatever their age: by label. */
-  isKept?(label: string | undefined): boolean;
+  isKept?: (label: string | undefined) => boolean;
   /** Writes it down, in the transaction that queues them; undefined: nothing is to be built after all. */
   note(sql: Sql): Promise<number | undefined>;
 }

@@ -7,7 +7,7 @@ import { formatTable } from "../../os/text/table.ts";
 import { addClientOptions, connectionOf } from "./connection.ts";
 
 /** The options of `croft approvals`. */
-export const approvalsOptions: readonly OptionDeclaration[] = [
+const approvalsOptions: readonly OptionDeclaration[] = [
   { name: "json", kind: "flag", commandLineOnly: true, prose: "print JSON" },
 ];
 

@@ -209,7 +209,7 @@ async function beginningOf({ body }: Response): Promise<string> {
 /** What is so now. */
 function statusOf(row: DueStatus, base: string): CommitStatus {
   const { context, build, state, status, target, eventId, eventTrouble } = row;
-  if (state === null)
+  if (state === null || build === null)
     return {
       state: eventTrouble === null ? "success" : "failure",
       context,
@@ -219,7 +219,7 @@ function statusOf(row: DueStatus, base: string): CommitStatus {
   const about = (state: CommitStatus["state"], what: string) => ({
     state,
     context,
-    description: `${target}: ${what}`,
+    description: `${target ?? ""}: ${what}`,
     url: `${base}/builds/${build}`,
   });
   if (state === "queued") return about("waiting", "queued");

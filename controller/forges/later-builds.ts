@@ -94,7 +94,7 @@ export class LaterBuilds {
     ]);
     const later = (await this.of(event)).find((one) => one.name === name);
     const repository = row && this.#repositories.get(row.repository);
-    if (!later) return;
+    if (!later || !row) return;
     if (!repository) {
       const reason = "the configuration does not have its repository built any more";
       return setState(this.#database, event, name, { state: "skipped", reason });

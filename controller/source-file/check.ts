@@ -9,7 +9,7 @@ import { sourceFileSchema, type Schedule, type SourceFile } from "./schema.ts";
 export const sourceFileName = ".croft.yaml";
 
 /** What the controller's configuration lets a repository ask for. */
-export interface Allowed {
+interface Allowed {
   /** Names of targets. */
   targets: readonly string[];
 }

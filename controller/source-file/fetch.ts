@@ -9,7 +9,7 @@ import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { ProgramFailure, run } from "../../os/run.ts";
 
 /** Where a file is. */
-export interface Source {
+interface Source {
   url: string;
   /** A full commit, or `refs/heads/…`. */
   what: string;
