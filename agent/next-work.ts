@@ -143,18 +143,7 @@ export async function nextWork(
   const given = await receive(context, { enumeration, free, refusals }, backoffs.interruption, signals);
   if (given === undefined) {
     signals.drain.throwIfAborted();
-    const full = isFull(loadOf(enumeration, settings.instanceMax));
-    const unsaved = full ? undefined : lockUnsaved(context, enumeration, toolchainLock);
-    if (unsaved) return holding("save", unsaved.machine, unsaved.lock, toolchainLock);
-    const ahead = full ? undefined : await wantedAhead(context, free);
-    if (ahead) return holding("ahead", ahead, enumeration.take(ahead), toolchainLock);
-    // As long as the toolchain lock is held, nobody can take one.
-    const locks = enumeration.machines.map(({ paths }) => paths.lock);
-    const watch = new MachineWatch(locks, log);
-    const { changed } = watch;
-    const end = async () => watch[Symbol.dispose]();
-    const found = { machines: free.length, full, refused: refusals.count > 0, changed };
-    return { kind: "nothing", ...found, [Symbol.asyncDispose]: end };
+    return await withoutTask(context, { enumeration, free, toolchainLock, refused: refusals.count > 0 });
   }
   const { received } = given;
   // From now on: until the machine is free, others may have to give way first.
@@ -175,6 +164,31 @@ export async function nextWork(
   const work = begin(received, acquired, group, toolchainLock, signals);
   if (work.kind === "task") onFailure.move();
   return work;
+}
+
+/** What an instance does that was given no task: it saves a machine, or keeps one ahead, or waits. */
+async function withoutTask(
+  context: RoundContext,
+  round: {
+    enumeration: Enumeration;
+    free: readonly LockedMachine[];
+    toolchainLock: ToolchainLock;
+    refused: boolean;
+  },
+): Promise<Work> {
+  const { enumeration, free, toolchainLock, refused } = round;
+  const { settings, log } = context;
+  const full = isFull(loadOf(enumeration, settings.instanceMax));
+  const unsaved = full ? undefined : lockUnsaved(context, enumeration, toolchainLock);
+  if (unsaved) return holding("save", unsaved.machine, unsaved.lock, toolchainLock);
+  const ahead = full ? undefined : await wantedAhead(context, free);
+  if (ahead) return holding("ahead", ahead, enumeration.take(ahead), toolchainLock);
+  // As long as the toolchain lock is held, nobody can take one.
+  const locks = enumeration.machines.map(({ paths }) => paths.lock);
+  const watch = new MachineWatch(locks, log);
+  const { changed } = watch;
+  const end = async () => watch[Symbol.dispose]();
+  return { kind: "nothing", machines: free.length, full, refused, changed, [Symbol.asyncDispose]: end };
 }
 
 function isUnsaved({ settings }: RoundContext, { paths, manifest }: LockedMachine): boolean {

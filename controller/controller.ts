@@ -99,8 +99,8 @@ export async function openController(
   configuration: ControllerConfiguration,
   log: Log,
 ): Promise<OpenController> {
-  const agentKeys =
-    configuration.agentKeys === undefined ? undefined : readAgentKeys(configuration.agentKeys);
+  const { agentKeys: keys, targets } = configuration;
+  const agentKeys = keys === undefined ? undefined : readAgentKeys(keys);
   await using stack = new AsyncDisposableStack();
   const exclusive = configuration.database === "embedded";
   const directory = stack.use(await openDataDirectory(configuration.data, exclusive, log));
@@ -119,13 +119,8 @@ export async function openController(
     { ...configuration, withChallenge: agentKeys !== undefined },
   );
   const leases = await startLeases({ database, queue, faults, changes, log }, configuration, stack);
-  const builds = new Builds(
-    database,
-    queue,
-    configuration.targets,
-    changes,
-    new Clearances(vault, agentKeys !== undefined),
-  );
+  const clearances = new Clearances(vault, agentKeys !== undefined);
+  const builds = new Builds(database, queue, targets, changes, clearances);
   const wakeUps = stack.use(new WakeUps(queue, changes, log));
   const parts: Controller = {
     configuration,

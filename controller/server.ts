@@ -138,24 +138,27 @@ function makeServer(served: Served): FastifyInstance {
     addHandingOut(agents, served);
   });
   void server.register(async (hooks) => addHooks(hooks, served));
-  server.after(() => {
-    addWakeRoutes(server, served);
-    addUploadRoute(server, controller);
-    addApiRoutes(server, served);
-    addFleetRoutes(server, served);
-    addLogRoutes(server, served);
-    addSecretRoutes(server, controller, "/api/v1", {
-      by: (request) => request.submitter ?? null,
-      onRequest: mayAdminister(served),
-    });
-    addMonitoring(server, served);
-    addDashboard(server, served);
-    addBadge(server, served);
-    addBook(server, served);
-    addApprovals(server, served);
-    void server.register(async (pages) => addForms(pages, served));
-  });
+  server.after(() => addRoutes(server, served));
   return server;
+}
+
+function addRoutes(server: FastifyInstance, served: Served): void {
+  const { controller } = served;
+  addWakeRoutes(server, served);
+  addUploadRoute(server, controller);
+  addApiRoutes(server, served);
+  addFleetRoutes(server, served);
+  addLogRoutes(server, served);
+  addSecretRoutes(server, controller, "/api/v1", {
+    by: (request) => request.submitter ?? null,
+    onRequest: mayAdminister(served),
+  });
+  addMonitoring(server, served);
+  addDashboard(server, served);
+  addBadge(server, served);
+  addBook(server, served);
+  addApprovals(server, served);
+  void server.register(async (pages) => addForms(pages, served));
 }
 
 /** A page for a browser's user, JSON for a program. */

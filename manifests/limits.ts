@@ -44,3 +44,6 @@ export function excessOf(result: Result, from: "machine" | "agent"): string | un
       return `the value of '${name}' is longer than ${shownValueMaxCharacters} characters`;
   return undefined;
 }
+
+/** Memory that an auxiliary machine is counted with whose manifest does not say how much it needs. */
+export const auxiliaryRamDefaultKiB = 131_072;

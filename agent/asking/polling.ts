@@ -222,12 +222,10 @@ export class Polling {
       timeoutSeconds: positiveInteger(headers["croft-timeout"]),
       mayHold: headers["croft-suspend"] === "no" ? (false as const) : undefined,
       isTrusted: headers["croft-trust"] === "yes" ? (true as const) : undefined,
-      hasSecrets: headers["croft-secrets-url"] !== undefined ? (true as const) : undefined,
       uploadForm: headers["croft-upload"] === "files" ? ("files" as const) : ("archives" as const),
       logUrl: webUrl(headers["croft-log-url"]),
       aliveUrl: webUrl(headers["croft-alive-url"]),
       secretsUrl: webUrl(headers["croft-secrets-url"]),
-      isTrusted: headers["croft-trust"] === "yes" ? (true as const) : undefined,
     });
   }
 }

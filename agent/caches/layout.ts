@@ -43,7 +43,7 @@ export function cachePath(directory: string, name: string, owner: CacheOwner): s
 
 export const imageName = "image";
 export const aboutName = "about.json";
-export const clonesName = ".clones";
+const clonesName = ".clones";
 export const emptyName = ".new";
 
 /** Where an instance has its clones. */

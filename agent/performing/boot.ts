@@ -20,11 +20,11 @@ import { deviceName, ramName, type WarmState } from "../../machines/warm/state.t
 import type { Machine } from "../../manifests/machine.ts";
 import type { AheadMachine } from "./kept-machine.ts";
 import type { PerformingContext } from "./context.ts";
-import { startWorker } from "./control-port.ts";
+import { startWorker } from "./handing/control-port.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange } from "./exchange.ts";
 import { assertRoom } from "./room.ts";
-import { secretsFile } from "./secrets.ts";
+import { secretsFile } from "./handing/secrets.ts";
 import type { TftpPort } from "../tftp/port.ts";
 import { addressesWhere } from "../tftp/requesters.ts";
 import { MachineChanged } from "./task-snapshot.ts";

@@ -30,7 +30,7 @@ import { anyone } from "../tftp/requesters.ts";
 import type { ReceivedTask } from "../task-state/received-task.ts";
 import { agentResult, resultFiles, withOperation } from "../results/result.ts";
 import type { Interruption } from "../task-state/interruption.ts";
-import { assertNone, fetchSecrets } from "./secrets.ts";
+import { assertNone, fetchSecrets } from "./handing/secrets.ts";
 import { softFail, type Held } from "./soft-fail.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { takeUploads } from "../results/uploads.ts";
@@ -277,7 +277,7 @@ async function startMachine(
 async function cachesFor(settings: Settings, run: TaskRun): Promise<LentCaches> {
   const { machine, received, task, log, interruption } = run;
   if ((machine.bootstrapped.machine.options ?? []).length > 0) return noCaches;
-  return lendCaches(settings, ownerOf(task, received.hasSecrets === true), log, interruption.signal);
+  return lendCaches(settings, ownerOf(task, received.secretsUrl !== undefined), log, interruption.signal);
 }
 
 /** On a bridge each copy has its own; else each has a network of its own, and stays what was bootstrapped and saved. */

@@ -13,7 +13,7 @@ import type { StartOptions, WarmMachine } from "../../machines/virtual-machine.t
 import { deviceName, publishState, ramName, refuseState, removeState } from "../../machines/warm/state.ts";
 import { randomMac, startOptions } from "./boot.ts";
 import type { PerformingContext } from "./context.ts";
-import { Refused, untilReady } from "./control-port.ts";
+import { Refused, untilReady } from "./handing/control-port.ts";
 import { belongingOf, warmObstacle, type WarmSubject } from "../settings/warm.ts";
 
 /**

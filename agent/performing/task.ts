@@ -19,7 +19,7 @@ import type { SpoolEntry } from "../task-state/spool.ts";
 import { buildOnMachine, type Outcome, type TaskMachine, type TaskRun } from "./build.ts";
 import type { PerformingContext } from "./context.ts";
 import { LiveLog } from "./live-log.ts";
-import { RefusedSecrets } from "./secrets.ts";
+import { RefusedSecrets } from "./handing/secrets.ts";
 import type { Held } from "./soft-fail.ts";
 import { MachineChanged } from "./task-snapshot.ts";
 
@@ -65,11 +65,8 @@ export async function performTask(
   } catch (error) {
     assertFailure(error);
     log.error({ reason: error.message }, "task not begun by a fault of the farm");
-    return {
-      result: agentResult(task, "abort", agentOperation, error.message),
-      entry: undefined,
-      fault: true,
-    };
+    const result = agentResult(task, "abort", agentOperation, error.message);
+    return { result, entry: undefined, fault: true };
   }
   await using live =
     received.logUrl === undefined ? undefined : new LiveLog(context.client, received.logUrl, log);

@@ -1,11 +1,10 @@
 /** What a host has for auxiliary machines: memory, and the numbers that tell machines of a host apart. */
+import { auxiliaryRamDefaultKiB } from "../../manifests/limits.ts";
 import { availableMemoryKiB } from "../../os/memory.ts";
 import type { Settings } from "./settings.ts";
 
 /** So many a task may name. */
 export const auxiliaryMaximum = 9;
-/** What a machine gets at least that does not say what it needs. */
-const leastRamKiB = 131_072;
 
 /** Offsets of build machines end below it. */
 const firstOffset = 10_000;
@@ -57,7 +56,7 @@ export function shareRam(
   machines: readonly RamNeed[],
 ): number[] | undefined {
   const needs = machines.map(({ ramMinimumKiB, ramMaximumKiB = Infinity }) => {
-    const least = Math.min(ramMinimumKiB ?? leastRamKiB, ramMaximumKiB);
+    const least = Math.min(ramMinimumKiB ?? auxiliaryRamDefaultKiB, ramMaximumKiB);
     return { least, wanted: Math.min(Math.max(usualKiB, least), ramMaximumKiB) };
   });
   const sum = (numbers: readonly number[]) => numbers.reduce((all, each) => all + each, 0);

@@ -132,12 +132,7 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     verbosity: number("verbose"),
     systemd,
     logFormat: (maybe("log-format") ?? (systemd ? "systemd" : "terminal")) as Settings["logFormat"],
-    toolchain: {
-      name,
-      number: number("toolchain-num"),
-      version: text("toolchain-ver"),
-      id: text("toolchain-id"),
-    },
+    toolchain: toolchainOf(values),
     toolchainLock: maybe("toolchain-lock") ?? (fake ? "" : `/var/lock/croft-agent-${name}.lock`),
     instance: number("instance"),
     instanceMax: number("instance-max"),
@@ -161,7 +156,8 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     ahead: text("ahead") as Settings["ahead"],
     uploadMaxBytes: number("upload-max"),
     caches: (values["caches"] as string[]).map(parseCache),
-    ...{ cacheDirectory: text("cache-directory"), cacheMaxBytes: number("cache-max") },
+    cacheDirectory: text("cache-directory"),
+    cacheMaxBytes: number("cache-max"),
     authKey: maybe("auth-key"),
     openssl:
       openssl === undefined ? undefined : { program: openssl, options: values["openssl-option"] as string[] },
@@ -175,6 +171,16 @@ function typed(values: OptionValues, controllers: ControllerSetting[]): Settings
     fakeMachine: maybe("fake-machine"),
     fakeRequest: maybe("fake-request"),
     controllers,
+  };
+}
+
+function toolchainOf(values: OptionValues): Settings["toolchain"] {
+  const text = (what: string) => values[`toolchain-${what}`] as string;
+  return {
+    name: text("name"),
+    number: values["toolchain-num"] as number,
+    version: text("ver"),
+    id: text("id"),
   };
 }
 

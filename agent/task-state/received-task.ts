@@ -23,14 +23,10 @@ export interface ReceivedTask {
   mayHold?: false;
   /** The controller knows where its source came from: what it leaves in caches may be given to others of its repository. */
   isTrusted?: true;
-  /** The build has secrets: its caches are apart. */
-  hasSecrets?: true;
   /** URL that takes signs of life; absent if the controller wants none. */
   aliveUrl?: string;
   /** URL that takes the live log; absent if the controller takes none. */
   logUrl?: string;
   /** URL that has secrets for the machine; absent if it is given none. */
   secretsUrl?: string;
-  /** The controller knows where the commit came from. Absent: it does not. */
-  isTrusted?: true;
 }

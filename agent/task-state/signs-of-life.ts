@@ -8,7 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ManifestError } from "../../manifests/error.ts";
-import { formatSigns, parseEndedSessions, type SessionPhase } from "../../manifests/signs.ts";
+import { formatSigns, parseEndedSessions, type SessionPhase } from "../../manifests/own/signs.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";

@@ -3,7 +3,7 @@
  *
  * An answer to a challenge is its RSA signature with PKCS#1 v1.5 padding of block type 1 (RFC 8017, 8.2.1) over the
  * challenge text itself, without a digest: what `openssl pkeyutl -sign` makes, and what controllers recover the text
- * from. A proof that a request is the agent's own is signed in the same way: manifests/proof.ts.
+ * from. A proof that a request is the agent's own is signed in the same way: manifests/own/proof.ts.
  */
 import {
   createHash,
@@ -16,7 +16,7 @@ import {
 } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Failure, reasonOf } from "../../os/failure.ts";
-import { formatProof, proofPrefix, proofText, type ProvenRequest } from "../../manifests/proof.ts";
+import { formatProof, proofPrefix, proofText, type ProvenRequest } from "../../manifests/own/proof.ts";
 import { openExternalSigner, type ExternalProgram } from "./external-signing.ts";
 
 export interface Signer {

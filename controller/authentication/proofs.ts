@@ -1,13 +1,13 @@
 /**
  * Whether a task request comes from the holder of a key, and not from somebody who knows its fingerprint.
- * What is signed, and how: manifests/proof.ts.
+ * What is signed, and how: manifests/own/proof.ts.
  *
  * Each nonce counts once, with whatever controller on the database: it is a row, kept for longer than its proof is
  * valid. One clock decides about time, the database's, or a controller whose clock is late would take what the others
  * have forgotten. A row is only made for a good signature, so strangers fill nothing.
  */
 import { createHash, type KeyObject } from "node:crypto";
-import { parseProof, proofPrefix, proofSeconds, proofText } from "../../manifests/proof.ts";
+import { parseProof, proofPrefix, proofSeconds, proofText } from "../../manifests/own/proof.ts";
 import type { Database } from "../database/database.ts";
 import { signedText } from "./agent-keys.ts";
 

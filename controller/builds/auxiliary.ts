@@ -1,4 +1,5 @@
 /** Auxiliary machines: what builds ask for, and what of that an agent offers. */
+import { auxiliaryRamDefaultKiB } from "../../manifests/limits.ts";
 import type { TaskRequest } from "../../manifests/task-request.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { matchesPattern } from "./name-pattern.ts";
@@ -53,7 +54,7 @@ export function auxiliariesFor(
     if (at < 0) return undefined;
     const [machine] = free.splice(at, 1);
     chosen[name] = machine!.name;
-    neededKiB += machine!.ramMinimumKiB ?? 0;
+    neededKiB += machine!.ramMinimumKiB ?? auxiliaryRamDefaultKiB;
   }
   return neededKiB <= auxiliaryRamKiB ? chosen : undefined;
 }

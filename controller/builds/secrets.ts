@@ -1,5 +1,5 @@
 /** What must not be read in what comes of a build: what its machines were given, and the credentials of its repository's URL. */
-import { hiddenIn } from "../../manifests/handed-secrets.ts";
+import { hiddenIn } from "../../manifests/own/handed-secrets.ts";
 import { secretsOf } from "../../os/text/credentials.ts";
 import type { Database } from "../database/database.ts";
 import { printedForms } from "../secrets/printed-forms.ts";

@@ -22,7 +22,7 @@ export interface S3Place {
 }
 
 /** For how long a service may say nothing, and how often it is asked before that is an error. */
-export interface S3Patience {
+interface S3Patience {
   silentMs: number;
   attempts: number;
 }

@@ -27,7 +27,7 @@ import type { BuildQueue } from "../builds/queue.ts";
 import type { Session } from "../builds/session.ts";
 import type { Database, Sql } from "../database/database.ts";
 import { knownTables } from "../database/migrations.ts";
-import type { SessionPhase, SessionSign } from "../../manifests/signs.ts";
+import type { SessionPhase, SessionSign } from "../../manifests/own/signs.ts";
 import type { Log } from "../../os/log.ts";
 import { LeaseClock } from "./clock.ts";
 import { NetworkSuspicion } from "./suspicion.ts";

@@ -1,5 +1,5 @@
 /** Signs of life of agents, on their way into the database. */
-import type { SessionPhase, SessionSign } from "../../manifests/signs.ts";
+import type { SessionPhase, SessionSign } from "../../manifests/own/signs.ts";
 import type { Session } from "../builds/session.ts";
 import type { Sql } from "../database/database.ts";
 

@@ -57,10 +57,7 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   if (!Buffer.isBuffer(request.body)) return refuse(reply, 415, "the body must be text/manifest");
   let task: TaskRequest;
   try {
-    task = parseTaskRequest(request.body, { lenient: true });
-    checkLength("agent", task.agent);
-    checkLength("toolchain-name", task.toolchainName);
-    for (const { name } of task.machines) checkLength("name", name);
+    task = readTaskRequest(request.body);
   } catch (error) {
     return refuseManifest(reply, error);
   }
@@ -118,6 +115,14 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   // secrets is not there for anybody.
   if (build.aborts > 0 || build.is_private) reply.header("Croft-Suspend", "no");
   return reply.send(Buffer.from(formatTaskResponse(response)));
+}
+
+function readTaskRequest(body: Buffer): TaskRequest {
+  const task = parseTaskRequest(body, { lenient: true });
+  checkLength("agent", task.agent);
+  checkLength("toolchain-name", task.toolchainName);
+  for (const { name } of task.machines) checkLength("name", name);
+  return task;
 }
 
 function offerOf(task: TaskRequest, request: FastifyRequest): Offer {

@@ -8,7 +8,7 @@ import {
   parseSigns,
   type EndedSession,
   type SessionSign,
-} from "../../manifests/signs.ts";
+} from "../../manifests/own/signs.ts";
 import { ChangeWaiter } from "../builds/changes.ts";
 import { isCurrent } from "../builds/session.ts";
 import { RouteBodies } from "./body.ts";

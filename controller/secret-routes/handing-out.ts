@@ -1,6 +1,6 @@
 /**
  * `POST /agent/secrets/SESSION` (`Croft-Secrets-URL`): what the machine of a session is given that nobody else may know. Only the
- * agent that has the session is answered, by a proof that it has its key (manifests/proof.ts), and only over a connection that
+ * agent that has the session is answered, by a proof that it has its key (manifests/own/proof.ts), and only over a connection that
  * nobody on the way can read.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";

@@ -8,7 +8,7 @@ import {
   handedSecretsMaxBytes,
   type HandedCredential,
   type HandedSecrets,
-} from "../../manifests/handed-secrets.ts";
+} from "../../manifests/own/handed-secrets.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Database } from "../database/database.ts";
 import type { SecretsKey } from "./key.ts";

@@ -8,7 +8,7 @@ import {
   parseEndedSessions,
   parseSigns,
   type SessionSign,
-} from "../../manifests/signs.ts";
+} from "../../manifests/own/signs.ts";
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 

@@ -56,11 +56,6 @@ const forTests = {
   fish: ["fish"],
   chromium: ["chromium"],
   postgresql: ["postgres"],
-  "swift-proxy": ["swift-proxy-server"],
-  "swift-account": ["swift-account-server"],
-  "swift-container": ["swift-container-server"],
-  "swift-object": ["swift-object-server"],
-  memcached: ["memcached"],
   procps: ["pgrep", "pkill"],
   strace: ["strace"],
   systemd: ["systemctl", "systemd-analyze"],
@@ -72,8 +67,18 @@ const forTests = {
   make: ["make"],
 };
 
+const forLongParts = {
+  ...forTests,
+  lintian: ["lintian"],
+  "swift-proxy": ["swift-proxy-server"],
+  "swift-account": ["swift-account-server"],
+  "swift-container": ["swift-container-server"],
+  "swift-object": ["swift-object-server"],
+  memcached: ["memcached"],
+};
+
 /** What each purpose needs of the system; `check` needs nothing. @type {Record<string, Record<string, string[]>>} */
-export const purposes = { demo: forDemo, test: forTests, check: {} };
+export const purposes = { demo: forDemo, test: forTests, long: forLongParts, check: {} };
 
 /**
  * The packages that are not there, neither as such nor by their programs.

@@ -1,4 +1,4 @@
-// `node test/setup/prepare.js demo|test|check`: brings what a purpose needs, and is done in a moment when all is
+// `node test/setup/prepare.js demo|test|long|check`: brings what a purpose needs, and is done in a moment when all is
 // there. Plain JavaScript for any Node.js from 18 on: it runs before anything is installed.
 import { join, dirname } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -68,8 +68,12 @@ test(
     assert.equal(await next(7, {}), 0, "an empty file system begins with zeros");
     assert.equal(await next(8, { isTrusted: true }), 0, "a stranger's build has left nothing");
     assert.equal(await next(9, { isTrusted: true }, "error"), 8);
-    assert.equal(await next(10, { isTrusted: true, hasSecrets: true }), 0, "those with secrets begin anew");
+    assert.equal(
+      await next(10, { isTrusted: true, secretsUrl: "http://127.0.0.1/s" }),
+      0,
+      "those with secrets begin anew",
+    );
     assert.equal(await next(11, {}), 8, "neither one that failed nor one with secrets has changed it");
-    assert.equal(await next(12, { hasSecrets: true }), 10);
+    assert.equal(await next(12, { secretsUrl: "http://127.0.0.1/s" }), 10);
   },
 );

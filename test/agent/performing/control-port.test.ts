@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { duplexPair, type Duplex } from "node:stream";
 import { test } from "node:test";
-import { Refused, startWorker, untilReady } from "../../../agent/performing/control-port.ts";
+import { Refused, startWorker, untilReady } from "../../../agent/performing/handing/control-port.ts";
 import { patienceSeconds } from "../../fixtures/patience.ts";
 
 const never = new AbortController().signal;

@@ -59,10 +59,9 @@ test("a task that is booted has its phases in the metrics", async () => {
   const counts = [...text.matchAll(/^croft_task_phase_seconds_count\{phase="(.*)"\} (\d+)$/gm)];
   assert.deepEqual(
     counts.map(([, phase, count]) => [phase, count]),
-    ["start", "spool-entry", "snapshot", "boot", "build", "upload", "parse", "spool", "clean-up"].map((phase) => [
-      phase,
-      "1",
-    ]),
+    ["start", "spool-entry", "snapshot", "boot", "build", "upload", "parse", "spool", "clean-up"].map(
+      (phase) => [phase, "1"],
+    ),
   );
 });
 

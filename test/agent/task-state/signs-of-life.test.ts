@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { orWhenOver, SignsOfLife } from "../../../agent/task-state/signs-of-life.ts";
 import { Cancelled, Interrupted } from "../../../agent/task-state/interruption.ts";
 import { Rejection, Unreachable, type Answer } from "../../../agent/wire/answers.ts";
-import { formatEndedSessions, parseSigns } from "../../../manifests/signs.ts";
+import { formatEndedSessions, parseSigns } from "../../../manifests/own/signs.ts";
 import { silentLog } from "../../../os/log.ts";
 import { holdPauses } from "../../fixtures/pauses.ts";
 

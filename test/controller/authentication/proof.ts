@@ -1,4 +1,4 @@
-/** Agents' keys, and task requests signed with them byte by byte, as manifests/proof.ts says in words. */
+/** Agents' keys, and task requests signed with them byte by byte, as manifests/own/proof.ts says in words. */
 import { constants, createHash, generateKeyPairSync, privateEncrypt, randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

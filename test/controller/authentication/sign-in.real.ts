@@ -5,7 +5,7 @@ import type { Role } from "../../../controller/authentication/tokens.ts";
 import type { OpenController } from "../../../controller/controller.ts";
 import { startServer } from "../../../controller/server.ts";
 import { databaseKinds, openFarm } from "../in-process.ts";
-import { Visitor } from "../visitor.ts";
+import { Visitor } from "../dashboard/visitor.ts";
 import { token } from "./proof.ts";
 
 for (const [kind, skip] of databaseKinds)

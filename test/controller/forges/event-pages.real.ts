@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { packageFile } from "../../../os/files/package.ts";
 import { run } from "../../../os/run.ts";
-import { Visitor } from "../visitor.ts";
+import { Visitor } from "../dashboard/visitor.ts";
 import { openHookFarm } from "./farm.ts";
 import { commitA, commitB, githubDouble, sendHook } from "./payloads.ts";
 

@@ -8,7 +8,7 @@ import { Leases } from "../../../controller/leases/leases.ts";
 import { silentLog } from "../../../os/log.ts";
 import type { OpenController } from "../../../controller/controller.ts";
 import { startServer, type ListeningServer } from "../../../controller/server.ts";
-import { formatSigns, parseEndedSessions, type SessionPhase } from "../../../manifests/signs.ts";
+import { formatSigns, parseEndedSessions, type SessionPhase } from "../../../manifests/own/signs.ts";
 import { databaseKinds, openFarm } from "../in-process.ts";
 import { until } from "../until.ts";
 import { patienceMs } from "../../fixtures/patience.ts";

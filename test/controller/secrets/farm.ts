@@ -37,13 +37,17 @@ export async function openSecretFarm(more = ""): Promise<SecretFarm> {
   return { farm, controller, url: controller.url, key, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
+/** What an interface answers, whose shape the test knows. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export type Json = any;
+
 /** Asks the interface for JSON. */
 export async function call(
   url: string,
   method: string,
   body?: object,
   headers: Record<string, string> = {},
-): Promise<{ status: number; text: string; json: any }> {
+): Promise<{ status: number; text: string; json: Json }> {
   const response = await fetch(url, {
     method,
     headers: { ...headers, ...(body ? { "content-type": "application/json" } : {}) },
@@ -76,7 +80,7 @@ export async function submitAs(
   url: string,
   role: Parameters<typeof bearer>[0],
   changes: object = {},
-): Promise<{ status: number; text: string; json: any }> {
+): Promise<{ status: number; text: string; json: Json }> {
   const body = { name: "hello", repository: "https://example.org/hello.git", ...changes };
   return await call(`${url}/api/v1/builds`, "POST", body, bearer(role));
 }

@@ -8,6 +8,7 @@ import { rawSignature } from "../authentication/proof.ts";
 import { makeKey } from "../authentication/proof.ts";
 import { sendLog, sendResult } from "../farm.ts";
 import {
+  type Json,
   askForTask,
   bearer,
   call,
@@ -64,7 +65,7 @@ describe("who may have secrets in a build", () => {
       assert.equal((await call(`${farm.url}/api/v1/secrets`, "GET", undefined, bearer(role))).status, 403);
     const listed = await call(`${farm.url}/api/v1/secrets`, "GET", undefined, bearer("admin"));
     assert.deepEqual(
-      listed.json.secrets.map(({ name, repository }: any) => [name, repository]),
+      listed.json.secrets.map(({ name, repository }: Json) => [name, repository]),
       [
         ["DEPLOY_KEY", null],
         ["TEAM_KEY", "https://git.example.org/team"],

@@ -44,7 +44,7 @@ const stopped: [way: string, printed: string, telling: string][] = [
   ["JSON", JSON.stringify({ token: quoted }), 'pass\\"word'],
   ["backwards", [...secret].reverse().join(""), [...secret].reverse().join("")],
   ["a letter a line", folded(secret, 1), folded(secret, 1)],
-  ["lines of three letters, with carriage returns", folded(secret, 3).replaceAll("\n", "\r\n"), "\r\net/"],
+  ["lines of three letters, with carriage returns", folded(secret, 3).replaceAll("\n", "\r\n"), "r'e\r\nt/T"],
   ["coloured in the middle", `${secret.slice(0, 5)}\x1b[31m${secret.slice(5)}\x1b[0m`, secret.slice(5)],
   ["all lines of a key", manyLines, "AAAAB3NzaC1yc2EAAAA"],
   ["one line of a key", "Zm9vYmFyYmF6cXV4", "Zm9vYmFyYmF6cXV4"],

@@ -1,7 +1,7 @@
 # --- Secrets of the build, and credentials for its repository ---------------------------------------------------
 
 # What a build is given that nobody else may know comes by the control port, or is got once from the agent; its form stands in
-# manifests/handed-secrets.ts. Credentials are for fetching alone: they are gone before anything of the build's own runs.
+# manifests/own/handed-secrets.ts. Credentials are for fetching alone: they are gone before anything of the build's own runs.
 read_secrets() {
   field secrets || return 0
   [ -s "$state/secrets.manifest" ] || get secrets "$state/secrets.manifest" || fail "cannot get the build's secrets"

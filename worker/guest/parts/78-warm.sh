@@ -1,7 +1,7 @@
 # --- Waiting to be saved, and going on after that --------------------------------------------------------------
 
 # A machine with a port org.croft.control is booted to be saved; its builds begin in copies of it. What goes through the
-# port, and why, stands in agent/performing/control-port.ts. Whatever keeps a machine from being saved leaves the port
+# port, and why, stands in agent/performing/handing/control-port.ts. Whatever keeps a machine from being saved leaves the port
 # without a word.
 await_start() {
   find_port org.croft.control || return 0

@@ -1,7 +1,7 @@
 /** Signs of life: what an agent shows a controller of all sessions that it holds, and what it is told of them. */
-import type { ParseOptions } from "./parse-options.ts";
-import { formatSections, Sections } from "./sections.ts";
-import { text, word } from "./values.ts";
+import type { ParseOptions } from "../parse-options.ts";
+import { formatSections, Sections } from "../sections.ts";
+import { text, word } from "../values.ts";
 
 /** What an agent does about a session: its machine builds; its result is being decided, or is on its way. */
 export type SessionPhase = "building" | "deciding" | "delivering";

@@ -4,13 +4,13 @@
  * exchange that lies nowhere and can be got once. It is no part of the task: spool, `--dump-task`, status and logs have
  * nothing of it.
  */
-import { Failure } from "../../os/failure.ts";
-import { isLoopback } from "../../os/network/listen-address.ts";
-import { withoutSecrets } from "../../os/network/url.ts";
-import { handedSecretsMaxBytes } from "../../manifests/handed-secrets.ts";
-import type { ReceivedTask } from "../task-state/received-task.ts";
-import { Rejection } from "../wire/answers.ts";
-import type { PerformingContext } from "./context.ts";
+import { Failure } from "../../../os/failure.ts";
+import { isLoopback } from "../../../os/network/listen-address.ts";
+import { withoutSecrets } from "../../../os/network/url.ts";
+import { handedSecretsMaxBytes } from "../../../manifests/own/handed-secrets.ts";
+import type { ReceivedTask } from "../../task-state/received-task.ts";
+import { Rejection } from "../../wire/answers.ts";
+import type { PerformingContext } from "../context.ts";
 
 /** Its name in the exchange. */
 export const secretsFile = "secrets";

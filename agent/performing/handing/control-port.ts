@@ -10,7 +10,7 @@
  *     agent    croft-control 2 start HOST:PORT MAC N S   a line; where its TFTP server is; on a bridge, whose interface is
  *                                                  down when it is saved, the address that the copy has there, else "-";
  *                                                  how many disks it is given; how long its secrets are
- *     agent    S bytes: secrets of the build (manifests/handed-secrets.ts)
+ *     agent    S bytes: secrets of the build (manifests/own/handed-secrets.ts)
  *     worker   ?                                   one byte: the next is read at once, however slow the copy is
  *     agent    80 bytes: the time (struct timespec, little-endian) and 64 random bytes
  *     worker   32 bytes, drawn from /dev/urandom
@@ -25,8 +25,8 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
-import { Deadline } from "../../os/deadline.ts";
-import { Failure } from "../../os/failure.ts";
+import { Deadline } from "../../../os/deadline.ts";
+import { Failure } from "../../../os/failure.ts";
 
 const readyLine = "croft-control 2 ready";
 const refusedLine = "croft-control 2 refused kernel";

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { startFarm, type Farm } from "../fixtures/farm.ts";
-import { layAuxiliaryMachine } from "../fixtures/machines/auxiliary-machine.ts";
-import { patienceSeconds } from "../fixtures/patience.ts";
-import { packSource, script } from "../worker/sources.ts";
+import { startFarm, type Farm } from "../../fixtures/farm.ts";
+import { layAuxiliaryMachine } from "../../fixtures/machines/auxiliary-machine.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
+import { packSource, script } from "../../worker/sources.ts";
 
 let farm: Farm;
 

@@ -1,7 +1,7 @@
 /**
  * What a machine is given that nobody else may know: secrets of the build, as variables, and credentials for the repository.
  * A manifest as others are, though never a part of a task: an agent fetches it for a session, keeps it in memory, and hands it
- * to the machine (agent/performing/secrets.ts).
+ * to the machine (agent/performing/handing/secrets.ts).
  *
  *     : 1
  *     variable-NPM_TOKEN: …
@@ -14,7 +14,7 @@
  *     credential-2-key: …
  *     credential-2-known-hosts: …
  */
-import { formatSections, type Entry } from "./sections.ts";
+import { formatSections, type Entry } from "../sections.ts";
 
 /** It goes through a machine's control port, byte by byte. */
 export const handedSecretsMaxBytes = 128 * 1024;

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { shellHolding } from "../machines/shell-holding.ts";
-import { SoakFarm } from "../soak/farm.ts";
-import { buildAtOnce } from "../soak/copies.ts";
+import { shellHolding } from "../../machines/shell-holding.ts";
+import { SoakFarm } from "../../soak/farm.ts";
+import { buildAtOnce } from "../../soak/copies.ts";
 
 test("one machine, 2 instances: 2 builds run at the same time, and a shell that holds M-T.lock holds copy 1 only", async () => {
   await using farm = await SoakFarm.make({

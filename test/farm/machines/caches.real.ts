@@ -6,9 +6,9 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { patienceMs } from "../fixtures/patience.ts";
-import { startFarm, type Farm } from "../fixtures/farm.ts";
-import { packSource, script } from "../worker/sources.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
+import { startFarm, type Farm } from "../../fixtures/farm.ts";
+import { packSource, script } from "../../worker/sources.ts";
 
 /** Passes requests for tasks on, and says of some tasks that they are trusted. */
 async function trusting(url: string, isTrusted: () => boolean): Promise<AsyncDisposable & { url: string }> {
