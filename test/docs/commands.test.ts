@@ -10,6 +10,7 @@ import { describe, test } from "node:test";
 import { readBossFile } from "../../boss/planning/configuration.ts";
 import { effectiveConfiguration } from "../../agent/settings/effective-configuration.ts";
 import { settingsOf } from "../../agent/settings/settings.ts";
+import { readWanted } from "../../controller/source-file/check.ts";
 import { readControllerConfiguration } from "../../controller/configuration.ts";
 import { packageFile, packageVersion } from "../../os/files/package.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
@@ -113,7 +114,7 @@ describe("the documents", () => {
       scripts: Record<string, string>;
     };
     const programs =
-      "apt cat cd chmod cp curl echo git ip ls mkdir nft openssl podman sha256sum sleep ssh sysctl systemctl tee tr vncviewer";
+      "apt cat cd chmod cp curl echo git ip ls mkdir nft openssl podman sha256sum sleep ssh ssh-keyscan sysctl systemctl tee tr vncviewer";
     for (const { place, words } of await shownCommands()) {
       const [program] = words;
       if (program === undefined || /^(bin\/)?croft$/.test(program)) continue;
@@ -150,7 +151,10 @@ describe("the documents", () => {
 });
 
 async function read(place: string, path: string): Promise<void> {
-  if (/^docs\/(controller|forges|team)\.md/.test(place)) {
+  const text = readFileSync(path, "utf8");
+  if (/^docs\/forges\.md/.test(place) && /^(builds|schedule):/m.test(text)) {
+    readWanted(text, { targets: ["debian-12", "debian-13"] }); // a source's .croft.yaml
+  } else if (/^docs\/(controller|forges|team)\.md/.test(place) || /^targets:/m.test(text)) {
     // The files that it names are there where it is used.
     const directory = dirname(path);
     for (const [file] of readFileSync(path, "utf8").matchAll(/(?<=\/etc\/croft\/)hello\.\w+/g))

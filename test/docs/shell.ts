@@ -10,7 +10,7 @@ export interface ShownCommand {
 /** The commands of a script, those in `$(…)` among them; here-documents are left out. */
 export function commandsOf(script: string): ShownCommand[] {
   const lines = script
-    .replace(/(<<'?(\w+)'?.*\n)(?:.*\n)*?\2$/gm, "$1")
+    .replace(/(<< ?'?(\w+)'?.*\n)(?:.*\n)*?\2$/gm, "$1")
     .replace(/\\\n\s*/g, "")
     .split("\n");
   return lines.flatMap(commandsOfLine);
@@ -30,7 +30,7 @@ export function typedIn(session: string): string {
 }
 
 const token =
-  /(?<comment>(?<=^|\s)#.*)|(?<end>&&|\|\|?|;|&(?!\d))|(?<space>\s+)|(?<word>(?:'[^']*'|"(?:\\.|[^"\\])*"|\$\([^)]*\)|\\.|[^\s'"\\;|&])+)/gy;
+  /(?<comment>(?<=^|\s)#.*)|(?<end>&&|\|\|?|;|&(?!\d))|(?<redirect>(?<=\s)<\s\S+)|(?<space>\s+)|(?<word>(?:'[^']*'|"(?:\\.|[^"\\])*"|\$\([^)]*\)|\\.|[^\s'"\\;|&])+)/gy;
 /** They stand where a command does, and another one follows. */
 const keywords = ["while", "until", "do", "done", "if", "then", "fi", "!", "export"];
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { cachePath, ownerOf } from "../../../agent/caches/layout.ts";
 import { performTask } from "../../../agent/performing/task.ts";
 import type { ReceivedTask } from "../../../agent/task-state/received-task.ts";
 import type { LockedMachine } from "../../../machines/enumeration/enumeration.ts";
@@ -68,12 +69,12 @@ test(
     assert.equal(await next(7, {}), 0, "an empty file system begins with zeros");
     assert.equal(await next(8, { isTrusted: true }), 0, "a stranger's build has left nothing");
     assert.equal(await next(9, { isTrusted: true }, "error"), 8);
-    assert.equal(
-      await next(10, { isTrusted: true, secretsUrl: "http://127.0.0.1/s" }),
-      0,
-      "those with secrets begin anew",
-    );
-    assert.equal(await next(11, {}), 8, "neither one that failed nor one with secrets has changed it");
-    assert.equal(await next(12, { secretsUrl: "http://127.0.0.1/s" }), 10);
+    assert.equal(await next(11, {}), 8, "one that failed has not changed it");
   },
 );
+
+test("a build that has secrets has caches apart", () => {
+  const task = { name: "hello", repositoryUrl: "https://example.org/hello.git#v1" };
+  const paths = [false, true].map((isSecret) => cachePath("/caches", "ccache", ownerOf(task, isSecret)));
+  assert.notEqual(paths[0], paths[1]);
+});

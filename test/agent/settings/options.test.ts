@@ -88,7 +88,7 @@ const expected: Record<string, Expected> = {
   tftp: { setting: (s) => s.tftp, byDefault: "/build/tftp", good: ["/x"], bad: [""] },
   "tftp-port": { setting: (s) => s.tftpPort, byDefault: 23401, ...numbers(1024, 55000) },
   // Of instance 1.
-  "machine-uid": { setting: (s) => s.machineUid, byDefault: 70001, ...numbers(0, 2147473648) },
+  "machine-uid": { setting: (s) => s.machineUid, byDefault: 70001, ...numbers(0, 2147383648) },
   network: {
     ...{ setting: (s) => s.network.kind, byDefault: "user", good: ["user", "bridge"], bad: ["", "tap"] },
   },
@@ -102,6 +102,10 @@ const expected: Record<string, Expected> = {
   qemu: { setting: (s) => s.qemu, byDefault: undefined, good: ["qemu-system-x86_64"], bad: [""] },
   cpu: { setting: (s) => s.cpus, byDefault: 1, ...numbers(1, 1024) },
   ram: { setting: (s) => s.ramKiB, byDefault: 1048576, ...numbers(65536, 4294967296) },
+  "auxiliary-ram": {
+    ...{ setting: (s) => s.auxiliaryRam, byDefault: "auto" },
+    ...{ good: ["0", "4294967296", "auto"], bad: ["-1", "4294967297", "", "all"] },
+  },
   "machine-copies": {
     ...{ setting: (s) => s.machineCopies, byDefault: 1 },
     ...{ good: ["1", "99", "auto"], bad: ["0", "100", "", "many", "Auto"] },
@@ -127,6 +131,7 @@ const expected: Record<string, Expected> = {
   "build-timeout": { setting: (s) => s.buildTimeoutSeconds, byDefault: 5400, ...seconds },
   "interactive-timeout": { setting: (s) => s.interactiveTimeoutSeconds, byDefault: 10800, ...seconds },
   "bootstrap-timeout": { setting: (s) => s.bootstrapTimeoutSeconds, byDefault: 3600, ...seconds },
+  "auxiliary-timeout": { setting: (s) => s.auxiliaryTimeoutSeconds, byDefault: 600, ...seconds },
   "startup-timeout": {
     ...{ setting: (s) => s.startupTimeoutSeconds, byDefault: { bootstrap: 300, build: 120 }, ...seconds },
   },

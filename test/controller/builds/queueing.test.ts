@@ -158,7 +158,7 @@ test("a queue is made once, and its name tells its target; everything that is of
   assert.equal(await queue.ensure(key), name);
   assert.deepEqual(
     database.statements.map(({ values }) => values),
-    [[name, "linux gcc", "debian_*", "gcc*", false, null, false]],
+    [[name, "linux gcc", "debian_*", "gcc*", false, null, null, false]],
   );
   const others = [
     { target: "linux_gcc" },
@@ -166,9 +166,10 @@ test("a queue is made once, and its name tells its target; everything that is of
     { toolchain: "gcc" },
     { interactive: true },
     { private: true },
+    { auxiliary: { db: "*-postgresql" } },
   ];
   const names = await Promise.all(others.map((other) => queue.ensure({ ...key, ...other })));
-  assert.equal(new Set([name, ...names]).size, 6);
+  assert.equal(new Set([name, ...names]).size, 7);
 });
 
 const offer: Offer = {
@@ -222,7 +223,7 @@ test("a build goes to an agent whose toolchain and machine fit it; of the machin
   assert.ok(isInTransaction);
   const [token, ...rest] = values;
   assert.match(String(token), /^[A-Za-z0-9_-]{32}$/);
-  assert.deepEqual(rest, [7, 1, "host", "gcc_12", "debian_13", null, null, 660, null]);
+  assert.deepEqual(rest, [7, 1, "host", "gcc_12", "debian_13", null, null, 660, null, null]);
   assert.deepEqual(on.told.take(), [7]);
 });
 
@@ -278,7 +279,7 @@ test("a build is leased for what its target gives it, an interactive one for wha
   ] as const) {
     const on = sessionsOf([{}], {}, false, 60, { specification: { ...specification, ...interactive } });
     await on.sessions.assign(offer, 60);
-    assert.deepEqual(on.opened()[0]!.values.slice(-2), [seconds, 60]);
+    assert.deepEqual(on.opened()[0]!.values.slice(-3, -1), [seconds, 60]);
   }
 });
 

@@ -69,7 +69,7 @@ for (const [key, what] of [
   ["toolchainId", /the toolchain has changed/],
   ["worker", /the worker has changed/],
   ["hypervisor", /QEMU has changed/],
-  ["resources", /processors or memory has changed/],
+  ["resources", /processors, memory or caches has changed/],
 ] as const)
   test(`a state of another ${key} does not count`, async () => {
     await using state = await saved();
