@@ -129,7 +129,9 @@ export async function inspectQemu(qemu: string | undefined, signal?: AbortSignal
     ask("-machine", machine, "-netdev", "help"),
   ]);
   const [, major = "0", minor = "0"] = /version (\d+)\.(\d+)/.exec(said) ?? [];
-  const missing = [...devices, ...own].filter((device) => !deviceHelp.includes(`name "${device}"`));
+  // Some are given with properties.
+  const wanted = [...devices, ...own].map((device) => device.replace(/,.*/, ""));
+  const missing = wanted.filter((device) => !deviceHelp.includes(`name "${device}"`));
   if (!/^user$/m.test(networkHelp)) missing.push("user network");
   const text = firstLine(said).trim();
   return { program, version: { major: Number(major), minor: Number(minor), text }, missing };

@@ -29,7 +29,7 @@ for (const shell of shells)
         "package-config": `'it"s' ""\n--last`,
       },
     });
-    assert.deepEqual(bootstrap.versions, { croft: "1.3.0", gcc: "12.2.0" });
+    assert.deepEqual(bootstrap.versions, { croft: "1.4.0", gcc: "12.2.0" });
     assert.equal(result.status, "success");
     assert.deepEqual(
       statuses(result),
