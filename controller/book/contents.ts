@@ -40,13 +40,11 @@ export function readPages(): ReadonlyMap<string, string> {
   );
 }
 
-/** Files of the manual that are no pages, by their paths in `docs/`: rules and boards for other programs. */
+/** Files of the manual that are no pages, by their paths in `docs/`: rules, boards and a schema for other programs. */
 export function readAttachments(): ReadonlyMap<string, Buffer> {
   const directory = "monitoring";
+  const names = readdirSync(packageFile("docs", directory)).map((name) => join(directory, name));
   return new Map(
-    readdirSync(packageFile("docs", directory)).map((name) => [
-      join(directory, name),
-      readFileSync(packageFile("docs", directory, name)),
-    ]),
+    [...names, "croft-yaml.schema.json"].map((name) => [name, readFileSync(packageFile("docs", name))]),
   );
 }

@@ -90,13 +90,10 @@ describe("an idle agent", () => {
     async () => {
       await using postgres = await startPostgres();
       await using directory = await temporaryDirectory("croft-test-wake-up-");
-      const open = async (name: string) => {
-        const path = join(directory.path, name);
-        await mkdir(path);
-        return await openOn(path, postgres.url, listen);
-      };
-      await using here = await open("here");
-      await using there = await open("there");
+      const path = join(directory.path, "shared");
+      await mkdir(path);
+      await using here = await openOn(path, postgres.url, listen);
+      await using there = await openOn(path, postgres.url, listen);
       await using server = await startServer(here);
       await using home = await AgentHome.make();
       home.start([...rarely, `${server.url}/agent/task`]);
