@@ -58,13 +58,16 @@ describe("an embedded database", () => {
     await assert.rejects(openEmbedded(path), damaged);
   });
 
-  test("of a later version is left alone", async () => {
+  test("of a later version is used only if that says that it may be", async () => {
     await using directory = await temporaryDirectory("croft-test-controller-");
     const data = join(directory.path, "data");
     await layDatabase(data);
     await using first = await open(data);
-    await first.database.query("update croft.schema_version set version = 1000");
+    await first.database.query("update croft.schema_version set version = 1000, oldest = 0");
     await first[Symbol.asyncDispose]();
+    await using second = await open(data);
+    await second.database.query("update croft.schema_version set oldest = 1000");
+    await second[Symbol.asyncDispose]();
     await assert.rejects(open(data), /^Failure: Cannot use the database: a later version of croft made/);
   });
 });
