@@ -24,12 +24,11 @@ perform() {
   read_uptime
   began=$uptime
   {
-    operation=$1
     group_variables
     # A session of its own: "kill 0" in a build must not reach the worker.
     # shellcheck disable=SC2086
     LC_ALL=$build_locale CROFT_OPERATION_MARK=$operation_mark setsid $namespace $with_variables \
-      ${environment:+"$environment" "$target"} "$self" operation "$operation" < /dev/null
+      ${environment:+"$environment" "$target"} "$self" operation "$1" < /dev/null
     echo $? > "$state/status"
     end_leftovers
   } 2>&1 | (trap '' PIPE && exec tee /proc/self/fd/3 3>&1 >&7 2> /dev/null) | capture "$log"
