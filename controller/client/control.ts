@@ -24,6 +24,9 @@ export const placeOptions: readonly OptionDeclaration[] = [
   },
 ];
 
+/** Long enough for an answer to what takes a moment, in milliseconds. */
+export const answerMs = 60_000;
+
 /**
  * Asks the controller that holds the data directory.
  *

@@ -11,9 +11,7 @@ import {
 import { Failure, reasonOf, UsageFailure } from "../../os/failure.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import { askControl, placeOptions } from "./control.ts";
-
-const answerMs = 60_000;
+import { answerMs, askControl, placeOptions } from "./control.ts";
 
 const repositoryOption: OptionDeclaration = {
   name: "repository",

@@ -9,9 +9,7 @@ import {
 } from "../../os/command-line/options.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { roles, type Role } from "../authentication/tokens.ts";
-import { askControl, placeOptions } from "./control.ts";
-
-const answerMs = 60_000;
+import { answerMs, askControl, placeOptions } from "./control.ts";
 
 /** Options of `croft token create`. */
 export const createTokenOptions: readonly OptionDeclaration[] = [

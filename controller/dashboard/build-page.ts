@@ -15,7 +15,7 @@ import type { Session } from "../builds/session.ts";
 import type { Visitor } from "../routes/visitor.ts";
 import { attemptsText } from "../setbacks.ts";
 import { html, type Markup } from "./html.ts";
-import { ago, chip, duration, formToken, page } from "./layout.ts";
+import { ago, chip, duration, formToken, page, tableHead } from "./layout.ts";
 import { logExcerpt, type LogExcerpt, type LogSource } from "./log-excerpt.ts";
 import { positionText } from "./live.ts";
 
@@ -113,15 +113,7 @@ function operationTable(operations: readonly Operation[]): Markup {
     </tr>`;
   return html`<h2>Operations</h2>
     <table>
-      <thead>
-        <tr>
-          <th scope="col">Operation</th>
-          <th scope="col">Status</th>
-          <th scope="col">Errors</th>
-          <th scope="col">Warnings</th>
-          <th scope="col">Log</th>
-        </tr>
-      </thead>
+      ${tableHead("Operation", "Status", "Errors", "Warnings", "Log")}
       <tbody>
         ${operations.map(row)}
       </tbody>
@@ -229,15 +221,7 @@ function artifactList({ build, artifacts, sessions }: BuildDetails): Markup | fa
   const attemptOf = new Map(sessions.map(({ id, attempt }) => [id, attempt]));
   return html`<h2>Artifacts</h2>
     <table class="artifacts">
-      <thead>
-        <tr>
-          <th scope="col">Name</th>
-          <th scope="col">Type</th>
-          <th scope="col">Size</th>
-          <th scope="col">SHA-256</th>
-          <th scope="col">Attempt</th>
-        </tr>
-      </thead>
+      ${tableHead("Name", "Type", "Size", "SHA-256", "Attempt")}
       <tbody>
         ${artifacts.map(
           (one) =>
@@ -261,16 +245,7 @@ function attemptList({ build, sessions }: BuildDetails, shown: Session | undefin
   if (sessions.length < 2) return false;
   return html`<h2>Attempts</h2>
     <table>
-      <thead>
-        <tr>
-          <th scope="col">Attempt</th>
-          <th scope="col">Result</th>
-          <th scope="col">Machine</th>
-          <th scope="col">Agent</th>
-          <th scope="col">Took</th>
-          <th scope="col">Started</th>
-        </tr>
-      </thead>
+      ${tableHead("Attempt", "Result", "Machine", "Agent", "Took", "Started")}
       <tbody>
         ${sessions.map(
           (session) =>

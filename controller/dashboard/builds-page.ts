@@ -3,7 +3,7 @@ import type { Build, BuildState } from "../builds/build.ts";
 import type { BuildFilter } from "../builds/builds.ts";
 import { queueSeconds, secondsBetween } from "../representation.ts";
 import type { Visitor } from "../routes/visitor.ts";
-import { ago, chip, duration, page } from "./layout.ts";
+import { ago, chip, duration, page, tableHead } from "./layout.ts";
 import { html, type Markup } from "./html.ts";
 
 /** What the page shows. */
@@ -69,17 +69,7 @@ function nothing(filter: BuildList["filter"]): Markup {
 
 function table(builds: readonly Build[]): Markup {
   return html`<table class="builds">
-    <thead>
-      <tr>
-        <th scope="col">Build</th>
-        <th scope="col">State</th>
-        <th scope="col">Package</th>
-        <th scope="col">Target</th>
-        <th scope="col">Waited</th>
-        <th scope="col">Built in</th>
-        <th scope="col">Submitted</th>
-      </tr>
-    </thead>
+    ${tableHead("Build", "State", "Package", "Target", "Waited", "Built in", "Submitted")}
     <tbody>
       ${builds.map(row)}
     </tbody>

@@ -5,7 +5,7 @@ import type { EventRow } from "../forges/forge-events.ts";
 import type { LaterBuild } from "../forges/later-builds.ts";
 import type { Visitor } from "../routes/visitor.ts";
 import { html, type Markup } from "./html.ts";
-import { ago, chip, formToken, page } from "./layout.ts";
+import { ago, chip, formToken, page, tableHead } from "./layout.ts";
 
 /** Whether who looks at a page may have a fork's pull request built. */
 export function mayApprove({ person }: Visitor): boolean {
@@ -32,16 +32,7 @@ export function eventsPage(events: readonly EventRow[], visitor: Visitor): strin
         rows.length === 0
           ? html`<p class="empty">No forge has told of anything yet.</p>`
           : html`<table>
-              <thead>
-                <tr>
-                  <th scope="col">Event</th>
-                  <th scope="col">State</th>
-                  <th scope="col">Repository</th>
-                  <th scope="col">What</th>
-                  <th scope="col">Subject</th>
-                  <th scope="col">Came</th>
-                </tr>
-              </thead>
+              ${tableHead("Event", "State", "Repository", "What", "Subject", "Came")}
               <tbody>
                 ${rows}
               </tbody>
@@ -104,14 +95,7 @@ function buildList(builds: readonly Build[], later: readonly LaterBuild[]): Mark
   if (builds.length + waiting.length === 0) return html``;
   return html`<h2>Builds</h2>
     <table>
-      <thead>
-        <tr>
-          <th scope="col">Build</th>
-          <th scope="col">State</th>
-          <th scope="col">Package</th>
-          <th scope="col">Target</th>
-        </tr>
-      </thead>
+      ${tableHead("Build", "State", "Package", "Target")}
       <tbody>
         ${builds.map(
           (build) =>

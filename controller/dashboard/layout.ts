@@ -128,3 +128,12 @@ export function duration(seconds: number | null, since?: Date | null): Markup {
   if (!since) return html`${formatDuration(seconds)}`;
   return html`<span data-since="${since.toISOString()}">${formatDuration(seconds)}</span>`;
 }
+
+/** The head of a table: the names of its columns. */
+export function tableHead(...names: readonly string[]): Markup {
+  return html`<thead>
+    <tr>
+      ${names.map((name) => html`<th scope="col">${name}</th>`)}
+    </tr>
+  </thead>`;
+}

@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { startLoop } from "../../os/loop.ts";
 import type { EmbeddedDatabase } from "./embedded.ts";
 
 /** The tables that change with every request, claim or result, or when old builds are removed. */
@@ -30,14 +31,7 @@ const usual: UpkeepSettings = { changedRows: 10_000, everyMs: 24 * 3_600_000, id
 
 /** Starts to look after a database: at once, as nobody knows what changed before; disposing of it ends that. */
 export function startUpkeep(database: EmbeddedDatabase, log: Log, settings = usual): AsyncDisposable {
-  const ended = new AbortController();
-  const loop = lookAfter(database, log, settings, ended.signal);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      ended.abort();
-      await loop;
-    },
-  };
+  return startLoop((signal) => lookAfter(database, log, settings, signal));
 }
 
 async function lookAfter(

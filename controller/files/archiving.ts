@@ -2,20 +2,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { startLoop } from "../../os/loop.ts";
 import type { SharedLiveLogs } from "./shared-live-logs.ts";
 
 const pauseMs = 60_000;
 
 /** Starts the loop; disposing of it ends and joins it. */
 export function startArchiving(liveLogs: Pick<SharedLiveLogs, "archive">, log: Log): AsyncDisposable {
-  const ended = new AbortController();
-  const loop = keepArchiving(liveLogs, log, ended.signal);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      ended.abort();
-      await loop;
-    },
-  };
+  return startLoop((signal) => keepArchiving(liveLogs, log, signal));
 }
 
 async function keepArchiving(

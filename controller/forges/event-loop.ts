@@ -1,6 +1,7 @@
 /** The loop that reads the files of events, queues what has waited for other builds, and what is built by the clock. */
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { startLoop } from "../../os/loop.ts";
 import { ChangeWaiter } from "../builds/changes.ts";
 import type { Controller } from "../controller.ts";
 import type { LaterBuilds } from "./later-builds.ts";
@@ -15,14 +16,7 @@ const shortestPauseMs = 100;
 export function startEventLoop(controller: Controller): AsyncDisposable {
   const { configuration, log } = controller;
   if (configuration.repositories.length === 0) return { [Symbol.asyncDispose]: async () => {} };
-  const ended = new AbortController();
-  const loop = work(controller, log, ended.signal);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      ended.abort();
-      await loop;
-    },
-  };
+  return startLoop((signal) => work(controller, log, signal));
 }
 
 async function work(controller: Controller, log: Log, signal: AbortSignal): Promise<void> {
@@ -30,12 +24,12 @@ async function work(controller: Controller, log: Log, signal: AbortSignal): Prom
   const { repositories, gitProtocols: protocols } = configuration;
   const reading = new SourceReading({ database, builds, repositories, protocols, log });
   using waiter = new ChangeWaiter(changes, ["state"]);
-  let nudged = Promise.withResolvers<void>();
-  using _listener = forgeEvents.onToRead(() => nudged.resolve());
+  let nudged = new AbortController();
+  using _listener = forgeEvents.onToRead(() => nudged.abort());
   let lookAtAll = true;
   while (!signal.aborted) {
     let pauseMs = longestPauseMs;
-    nudged = Promise.withResolvers();
+    nudged = new AbortController();
     try {
       await advance(laterBuilds, waiter.take(), lookAtAll);
       while (await runDue(database, repositories));
@@ -46,34 +40,11 @@ async function work(controller: Controller, log: Log, signal: AbortSignal): Prom
     } catch (error) {
       log.error({ reason: reasonOf(error) }, "cannot look after what forges told of; trying again");
     }
-    using cut = new AbortOnEither(signal, nudged.promise);
-    lookAtAll = !(await waiter.wait(pauseMs, cut.signal));
+    lookAtAll = !(await waiter.wait(pauseMs, AbortSignal.any([signal, nudged.signal])));
   }
 }
 
 async function advance(later: LaterBuilds, changed: readonly number[], all: boolean): Promise<void> {
   if (all) await later.lookAtAll();
   else await later.afterBuilds(changed);
-}
-
-/** A signal that comes with another one, or when something happens. */
-class AbortOnEither implements Disposable {
-  readonly #controller = new AbortController();
-  readonly #outer: AbortSignal;
-  readonly #abort = () => this.#controller.abort();
-
-  constructor(outer: AbortSignal, happening: Promise<void>) {
-    this.#outer = outer;
-    outer.addEventListener("abort", this.#abort, { once: true });
-    if (outer.aborted) this.#abort();
-    void happening.then(this.#abort);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  [Symbol.dispose](): void {
-    this.#outer.removeEventListener("abort", this.#abort);
-  }
 }

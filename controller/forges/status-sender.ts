@@ -1,6 +1,7 @@
 /** The loop that tells forges what becomes of their commits. */
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { startLoop } from "../../os/loop.ts";
 import { ChangeWaiter, type Changes } from "../builds/changes.ts";
 import type { Controller } from "../controller.ts";
 import { CommitStatuses } from "./commit-statuses.ts";
@@ -19,14 +20,7 @@ export function startStatusSender(controller: Controller, url: string): AsyncDis
   const { repositories, publicUrl } = configuration;
   if (!repositories.some(({ statuses }) => statuses)) return { [Symbol.asyncDispose]: async () => {} };
   const statuses = new CommitStatuses(database, repositories, publicUrl ?? url, log);
-  const ended = new AbortController();
-  const loop = send(statuses, changes, log, ended.signal);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      ended.abort();
-      await loop;
-    },
-  };
+  return startLoop((signal) => send(statuses, changes, log, signal));
 }
 
 async function send(

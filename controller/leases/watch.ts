@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { startLoop } from "../../os/loop.ts";
 import type { Leases } from "./leases.ts";
 
 /** How often a controller says that it is there; also the precision of leases where another controller changes them. */
@@ -10,14 +11,7 @@ const shortestPauseMs = 100;
 
 /** Starts the loop; disposing of it ends and joins it. */
 export function startLeaseWatch(leases: Pick<Leases, "look">, log: Log): AsyncDisposable {
-  const ended = new AbortController();
-  const loop = watch(leases, log, ended.signal);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      ended.abort();
-      await loop;
-    },
-  };
+  return startLoop((signal) => watch(leases, log, signal));
 }
 
 async function watch(leases: Pick<Leases, "look">, log: Log, signal: AbortSignal): Promise<void> {

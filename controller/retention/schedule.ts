@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { startLoop } from "../../os/loop.ts";
 import type { Retention } from "./retention.ts";
 
 /** A start is a busy time; controllers that are started at once do not begin at once. */
@@ -10,14 +11,7 @@ const pauseMs = 3_600_000;
 
 /** Starts the loop; disposing of it ends and joins it. */
 export function startRetention(retention: Retention, log: Log, firstMs = firstPauseMs()): AsyncDisposable {
-  const ended = new AbortController();
-  const loop = keepPruning(retention, log, firstMs, ended.signal);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      ended.abort();
-      await loop;
-    },
-  };
+  return startLoop((signal) => keepPruning(retention, log, firstMs, signal));
 }
 
 async function keepPruning(
