@@ -179,6 +179,8 @@ async function makesTokens(newcomer: Newcomer, { url, data }: FarmInUse): Promis
     await newcomer.types(`croft credential list --data ${data}`),
     /^https:\/\/x\.org\/team +password +ann /,
   );
+  await newcomer.types(`croft secret remove NPM_TOKEN --data ${data}`);
+  await newcomer.types(`croft credential remove https://x.org/team --data ${data}`);
 }
 
 /** What the farm does, and holding it back. */
