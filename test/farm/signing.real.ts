@@ -107,7 +107,7 @@ test("an agent says that it proves if it has a key, and its version in any case"
   for (const [args, header, proof] of [
     [
       ["--auth-key", at("agent.key")],
-      `${packageVersion}; alive, wake, timeout, proof`,
+      `${packageVersion}; alive, wake, timeout, proof, secrets`,
       /^\d{10} [\w-]{22} [\w+/]+=*$/,
     ],
     [[], `${packageVersion}; alive, wake, timeout`, /^undefined$/],
