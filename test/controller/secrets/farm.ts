@@ -38,7 +38,7 @@ export async function openSecretFarm(more = ""): Promise<SecretFarm> {
 }
 
 /** What an interface answers, whose shape the test knows. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
+// oxlint-disable-next-line typescript/no-explicit-any
 export type Json = any;
 
 /** Asks the interface for JSON. */
