@@ -24,6 +24,7 @@ const tests = run({
   files,
   concurrency,
   timeout: timeoutMs,
+  execArgv: ["--import", new URL("processor-time.ts", import.meta.url).href],
   ...(names.length > 0 && { testNamePatterns: names }),
 });
 tests.on("test:summary", ({ success }) => {

@@ -10,7 +10,7 @@ import { killGroup } from "../../os/run.ts";
 import { useModules } from "../setup/in-use.ts";
 import type { InOrderOptions } from "./in-order.ts";
 import { findLeaks, listUnmarked, markVariable, removeLeaks, type Marks } from "./leaks.ts";
-import { readRecords, summary } from "./slowest.ts";
+import { readRecords, summary, timesVariable, type FileTime } from "./slowest.ts";
 
 /** Test files at a time: more than processors, as a test waits for something half of its time. */
 const concurrency = Math.min(6, availableParallelism() + 2);
@@ -74,7 +74,7 @@ async function runNode(
   marks: Marks,
 ): Promise<number> {
   await using directory = await temporaryDirectory("records-", marks.directory);
-  const records = join(directory.path, "records");
+  const [records, times] = [join(directory.path, "records"), join(directory.path, "times")];
   const given: InOrderOptions = {
     ...{ files, concurrency, names, timeoutMs: timeoutSeconds * 1000 },
     records,
@@ -86,6 +86,7 @@ async function runNode(
     // Hundreds of processes start from the sources: each saves two thirds of its start. Not in TMPDIR, as a leak.
     NODE_COMPILE_CACHE: packageFile(".cache", "compiled"),
     [markVariable]: marks.id,
+    [timesVariable]: times,
   };
   // A group of its own, so that an interrupted run is ended as a whole; it does not outlive this process either.
   const child = spawn("setpriv", ["--pdeathsig", "TERM", process.execPath, ...args], {
@@ -107,7 +108,8 @@ async function runNode(
       child.once("error", reject);
       child.once("close", resolve);
     });
-    if (interrupted === 0) process.stdout.write(summary(await readRecords(records)));
+    if (interrupted === 0)
+      process.stdout.write(summary(await readRecords(records), await readRecords<FileTime>(times)));
     return interrupted || (status ?? 1);
   } finally {
     for (const signal of signals) process.off(signal, end);

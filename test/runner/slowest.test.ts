@@ -28,6 +28,17 @@ test("the end of a run names the ten slowest tests, the slowest first, and count
   ]);
 });
 
+test("the files that took the most of the processors are named, the most expensive first, and the sum of all", () => {
+  const times = Array.from({ length: 11 }, (_, index) => ({ file: `test/${index}.ts`, seconds: index }));
+  const lines = summary([passed("t", 1)], times).split("\n");
+  assert.deepEqual(lines.slice(3, 6), [
+    "",
+    "Processor time, 55 s in all, most of it in:",
+    "    10.0 s  test/10.ts",
+  ]);
+  assert.equal(lines.filter((line) => line.includes(" s  test/")).length, 10);
+});
+
 test("a run's tests are recorded as they ended: suites are no tests, and what is skipped says why", async () => {
   await using directory = await temporaryDirectory("croft-test-record-");
   const file = join(directory.path, "some.test.mjs");
