@@ -123,6 +123,7 @@ test("a machine is made once what it asks for is there", async () => {
   await heeding("croft machine create small --minimal");
   assert.match(await newcomer.types("croft machine list"), /^small/m);
   assert.match(await newcomer.types("croft machine show small"), /small-1\.1/);
+  assert.match(await newcomer.types("croft machine update small"), /small-1\.1$/m, "nothing is newer");
   await importsCutImage(newcomer);
 });
 
@@ -142,6 +143,7 @@ test("controller and agent run as services, and build", async () => {
   await newcomer.types("systemctl status --lines=3 'croft-agent@*' croft-controller");
   await newcomer.types("croft agent --config /etc/croft/agent.yaml --print-config");
   await newcomer.types("croft agent rejected list");
+  await newcomer.types("croft agent cache list");
   await newcomer.types("croft doctor --config /etc/croft/agent.yaml", { status: null });
   await usesFarm(newcomer, { url, sources, data: "/var/lib/croft-controller", machine: "small" });
 });

@@ -12,10 +12,16 @@ import { startHosts } from "../boss/ssh-hosts.ts";
 import { tutorialScript } from "../boss/tutorial.ts";
 import { followLines } from "../demo/service.ts";
 import { patienceMs } from "../fixtures/patience.ts";
-import { playedImage } from "../machines/import/played-image.ts";
 import { freePort } from "../fixtures/ports.ts";
 import { serveSources } from "../worker/sources.ts";
-import { completesCommands, looksAtManifests, Newcomer, usesBoss, usesFarm } from "./newcomer.ts";
+import {
+  completesCommands,
+  importsCutImage,
+  looksAtManifests,
+  Newcomer,
+  usesBoss,
+  usesFarm,
+} from "./newcomer.ts";
 import { npm, packPackage, systemEnvironment } from "./pack.ts";
 
 describe("the installed package", () => {
@@ -77,17 +83,8 @@ describe("the installed package", () => {
     const machines = `--machines ${at("machines")}`;
     const runtime = `--runtime ${at("run")}`;
     await newcomer.types(`croft machine create small --minimal ${machines}`);
-    assert.match(
-      await newcomer.types(`croft machine update small ${machines}`),
-      /small-1\.1$/m,
-      "nothing is newer",
-    );
     assert.match(await newcomer.types(`croft machine show small ${machines}`), /small-1\.1/);
-    const { image, args } = await playedImage(at("."), at("machines/default/small/small-1"));
-    const options = [...args("fine"), "--disk-size", "1"].map((word) => `'${word}'`).join(" ");
-    const imported = await newcomer.types(`croft machine import cloud ${image} ${options} ${machines}`);
-    assert.match(imported, /cloud-1\.1$/m);
-    await newcomer.types(`croft machine remove cloud ${machines}`);
+    await importsCutImage(newcomer);
     const places = [machines, runtime, `--tftp ${at("tftp")}`, `--spool ${at("spool")}`];
     assert.match(await newcomer.types(`croft doctor ${places.join(" ")}`), /^ok +Node\.js: croft \S+ on v/m);
     const log = start(resources, "controller", "--listen", "127.0.0.1:0", "--data", at("data"));
@@ -156,5 +153,8 @@ describe("the installed package", () => {
     assert.match(said, /^ {2}npm leaves it out with --omit=optional/m);
   });
 
-  step("has no command whose main path was not gone here", () => newcomer.assertDidEverything());
+  // What makes a machine anew, and boots one more, is typed in the bare root (bare-root.long.ts).
+  step("has no other command whose main path was not gone here", () =>
+    newcomer.assertDidEverything(["croft machine update"]),
+  );
 });

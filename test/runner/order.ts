@@ -24,7 +24,6 @@ export const longest: readonly string[] = [
   "test/worker/builders.real.ts",
   "test/controller/crash.real.ts",
   "test/agent/agent.real.ts",
-  "test/farm/instances.real.ts",
   "test/farm/whole.real.ts",
   "test/machines/network/bridge.real.ts",
   "test/worker/live-log.real.ts",

@@ -12,7 +12,6 @@ import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { parseMachine } from "../../../manifests/machine.ts";
 import { btrfsFileSystem } from "../../fixtures/machines/btrfs.ts";
 import { readRecipe } from "../../../machines/image/recipe.ts";
-import { debianMachine } from "../../fixtures/machines/images.ts";
 import { isRunning } from "../../fixtures/processes.ts";
 import { startGuest } from "../qemu/qemu-guest.ts";
 import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
@@ -174,23 +173,4 @@ test("wrong usage is told", async () => {
     assert.deepEqual(await once(wrong.child, "close"), [2, null]);
     assert.match(wrong.output(), wanted);
   }
-});
-
-test("a Debian machine compiles, has what packages are built with, and boots without a service manager", async () => {
-  await using guest = await startGuest(
-    `
-    printf '#include <stdio.h>\\nint main(void) { return puts("compiled") == EOF; }\\n' > /tmp/hello.c
-    gcc -o /tmp/hello /tmp/hello.c && /tmp/hello > $log
-    for program in make cmake meson autoconf libtoolize pkg-config git curl bison flex g++ xz lz4 ip python3; do
-      command -v $program > /dev/null || echo "missing $program" > $log
-    done
-    test -s /etc/ssl/certs/ca-certificates.crt || echo "missing certificates" > $log
-    test ! -e /etc/apt/apt.conf.d/99mmdebstrap || echo "settings of the host" > $log
-    echo done > $log
-    `,
-    { ramKiB: 512 * 1024 },
-    await debianMachine(),
-  );
-  assert.equal((await guest.machine.wait(patienceSeconds))?.how, "shutdown");
-  assert.equal(guest.log(), "compiled\ndone\n", readFileSync(guest.machine.consoleFile, "utf8"));
 });
