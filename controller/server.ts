@@ -34,6 +34,7 @@ import { addApprovals } from "./forges/approval-routes.ts";
 import { addHooks } from "./forges/hook-routes.ts";
 import { addSecretRoutes } from "./secret-routes/administration.ts";
 import { addHandingOut } from "./secret-routes/handing-out.ts";
+import { boundSlowReaders } from "./slow-readers.ts";
 import { requestFiles } from "../manifests/limits.ts";
 
 /** A server that listens; disposing of it ends all its connections. */
@@ -115,6 +116,7 @@ function makeServer(served: Served): FastifyInstance {
     throwFileSizeLimit: false,
     preservePath: true, // artifacts may lie in directories; the upload route checks their names
   });
+  boundSlowReaders(server);
   server.addHook("onRequest", bodiesInTime());
   server.addHook("onRequest", refuseForeignHosts(served));
   server.addHook("onRequest", refuseForeignPages(served));

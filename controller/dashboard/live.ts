@@ -7,6 +7,7 @@
  * * `state`: the page's other parts have changed;
  * * `end`: the build has ended, and nothing follows.
  */
+import { setImmediate as turn } from "node:timers/promises";
 import type { EventStream } from "../event-stream.ts";
 import type { Controller } from "../controller.ts";
 import { follow } from "../follow.ts";
@@ -58,10 +59,27 @@ export async function sendLive(
       await stream.send("state", { state: event.build.state });
     } else {
       await begin(event.session);
-      const lines = log!.write(event.bytes);
-      if (lines.text !== "")
-        await stream.send("lines", { html: lines.text }, positionText(session, log!.position));
+      for (const piece of inPieces(event.bytes)) {
+        const lines = log!.write(piece);
+        if (lines.text !== "")
+          await stream.send("lines", { html: lines.text }, positionText(session, log!.position));
+        await turn(); // others have theirs, when all is taken as fast as it is made
+        if (stream.signal.aborted) return;
+      }
       await stream.send("tail", { html: log!.tail().text });
     }
+  }
+}
+
+/** Of so many lines at most: each is a hundred bytes of HTML even if it is empty, and one event waits for each slow reader. */
+const linesAtOnce = 500;
+
+function* inPieces(bytes: Buffer): Iterable<Buffer> {
+  for (let start = 0; start < bytes.length;) {
+    let end = start;
+    for (let lines = 0; lines < linesAtOnce && end < bytes.length; lines++)
+      end = bytes.indexOf(0x0a, end) + 1 || bytes.length;
+    yield bytes.subarray(start, end);
+    start = end;
   }
 }

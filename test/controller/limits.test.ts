@@ -11,6 +11,7 @@ import { describe, test } from "node:test";
 import { fastify, type FastifyReply } from "fastify";
 import { logExcerpt } from "../../controller/dashboard/log-excerpt.ts";
 import { EventStream, answerWithEvents } from "../../controller/event-stream.ts";
+import { boundSlowReaders } from "../../controller/slow-readers.ts";
 import { followerLimit } from "../../controller/routes/followers.ts";
 import { addBinaryBodies, RouteBodies, type Refusal } from "../../controller/routes/body.ts";
 import { silentLog } from "../../os/log.ts";
@@ -106,6 +107,57 @@ describe("a stream of events", () => {
     );
     const response = await fetch(`http://127.0.0.1:${server.port}/`);
     assert.equal(await response.text(), "retry: 1000\n\n");
+  });
+});
+
+describe("answers that nobody takes", () => {
+  async function served(mostBytes: number) {
+    const server = fastify({ forceCloseConnections: true });
+    boundSlowReaders(server, mostBytes);
+    const cut: string[] = [];
+    let handled = 0;
+    server.get("/:name", async (request, reply) => {
+      handled++;
+      const { name } = request.params as { name: string };
+      reply.raw.once("close", () => reply.raw.writableFinished || cut.push(name));
+      return "x".repeat(16 << 20); // more than systems keep for a connection
+    });
+    await server.listen({ host: "127.0.0.1", port: 0 });
+    const { port } = server.server.address() as AddressInfo;
+    return {
+      url: `http://127.0.0.1:${port}`,
+      cut,
+      handled: () => handled,
+      ask: (...names: string[]) =>
+        connect(port, "127.0.0.1")
+          .on("error", () => {})
+          .pause()
+          .write(names.map((name) => `GET /${name} HTTP/1.1\r\nHost: x\r\n\r\n`).join("")),
+      [Symbol.asyncDispose]: () => server.close(),
+    };
+  }
+  const turnsUntil = async (holds: () => boolean) => {
+    while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+
+  test("are bounded together: who has stood still for longest is cut off, who reads is served", async () => {
+    await using server = await served(40 << 20);
+    for (const [at, name] of ["first", "second", "third"].entries()) {
+      server.ask(name);
+      await turnsUntil(() => server.handled() > at);
+    }
+    await turnsUntil(() => server.cut.length > 0);
+    const answer = await (await fetch(`${server.url}/reader`)).text();
+    assert.equal(answer.length, 16 << 20);
+    assert.equal(server.cut[0], "first");
+  });
+
+  test("are few on one connection, however many requests are sent at once", async () => {
+    await using server = await served(1 << 30);
+    server.ask(...Array.from({ length: 200 }, (_, at) => `n${at}`));
+    await turnsUntil(() => server.cut.length > 0);
+    await (await fetch(`${server.url}/reader`)).text();
+    assert.ok(server.handled() <= 17, `${server.handled()}`);
   });
 });
 
