@@ -8,10 +8,11 @@ import { dirname, join } from "node:path";
 import { visibleDirectories } from "../machines/layout.ts";
 import { BridgeAddress } from "../machines/network/bridge.ts";
 import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
+import { btrfsMagic } from "../machines/open-storage.ts";
 import { hostArchitecture, installQemuHint, qemuFor } from "../machines/qemu/architecture.ts";
 import { programIdentity } from "../machines/qemu/program.ts";
 import { launcher, machineUser } from "../machines/qemu/user.ts";
-import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { Failure, hasNoRoom, reasonOf } from "../os/failure.ts";
 import { randomTail } from "../os/files/random-tail.ts";
 import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
@@ -58,8 +59,8 @@ export class HostAbility implements AsyncDisposable {
     const address = isUser ? "127.0.0.1" : await this.#bridge.of(network.bridge, stop);
     await this.tftpPort.hold(address, settings.tftpPort);
     for (const path of await places(settings)) {
-      await checkRoom(path);
-      if (!this.#isTried) await tryFile(path);
+      const { type } = await checkRoom(path);
+      if (!this.#isTried || type === btrfsMagic) await tryFile(path);
     }
     await makeRuntimeDirectory(settings.runtime);
     await checkRoom(settings.runtime, leastRuntimeRoom);
@@ -94,8 +95,9 @@ async function places({ spool, tftp, machines, fakeMachine }: Settings): Promise
   return [spool, tftp, ...visibleDirectories(entries).map((volume) => join(machines, volume))];
 }
 
-async function checkRoom(path: string, { bytes, share } = leastRoom): Promise<void> {
-  const { bsize, bavail, blocks, files, ffree } = await statfs(path).catch((error: unknown) => {
+/** @returns the kind of file system, as statfs(2) has it. */
+async function checkRoom(path: string, { bytes, share } = leastRoom): Promise<{ type: number }> {
+  const { type, bsize, bavail, blocks, files, ffree } = await statfs(path).catch((error: unknown) => {
     throw new Failure(`look for room at '${path}'`, reasonOf(error), { cause: error });
   });
   const hintsBy = (measure: string) => ({
@@ -109,7 +111,7 @@ async function checkRoom(path: string, { bytes, share } = leastRoom): Promise<vo
       hintsBy("-x --inodes"),
     );
   const least = Math.min(bytes, blocks * bsize * share);
-  if (bavail * bsize >= least) return;
+  if (bavail * bsize >= least) return { type };
   throw new Failure(
     `build with '${path}'`,
     `only ${formatBytes(bavail * bsize)} are free there, ${formatBytes(least)} are needed`,
@@ -117,13 +119,16 @@ async function checkRoom(path: string, { bytes, share } = leastRoom): Promise<vo
   );
 }
 
-/** A file system may tell of room and have none, such as a btrfs whose metadata is full; tried at first and after faults. */
+/**
+ * A file system may tell of room and have none: tried at first and after faults, and of btrfs, whose metadata may be full,
+ * always.
+ */
 async function tryFile(path: string): Promise<void> {
   const file = join(path, `.croft-${randomTail()}`);
   try {
     await writeFile(file, Buffer.alloc(2048), { flag: "wx", mode: 0o600 });
   } catch (error) {
-    if (!isSystemError(error, "ENOSPC", "EDQUOT")) return; // what is not for the agent to write
+    if (!hasNoRoom(error)) return; // what is not for the agent to write
     throw new Failure(`build with '${path}'`, `no file can be made there: ${reasonOf(error)}`, {
       hints: ["If it is btrfs, its metadata may be full: croft doctor tells."],
     });

@@ -1,10 +1,11 @@
-import { link, mkdir, readdir, rename } from "node:fs/promises";
+import { link, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { syncDirectory } from "../os/files/durable.ts";
-import { Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { Failure, hasNoRoom, isSystemError, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { run } from "../os/run.ts";
 import { withoutUndefined } from "../os/without-undefined.ts";
+import { manifestPath } from "./layout.ts";
 import { isDisk, isRemoved, isSavedState, removedName } from "./names.ts";
 import type { RemoveOptions, Storage } from "./storage.ts";
 
@@ -58,7 +59,10 @@ export class DirectoryStorage implements Storage {
         if (!isTemporary) await syncDirectory(dirname(path));
       } catch (error) {
         if (isSystemError(error, "ENOENT", "ENOTDIR")) return;
-        throw new Failure(`remove '${path}'`, reasonOf(error), { cause: error });
+        if (!hasNoRoom(error)) throw new Failure(`remove '${path}'`, reasonOf(error), { cause: error });
+        // A btrfs whose metadata is full changes no name, and removes files all the same: that of a whole one first.
+        away = path;
+        await rm(manifestPath(path), { force: true });
       }
     }
     await this.#removeTree(away);

@@ -1,9 +1,9 @@
 import { statSync } from "node:fs";
-import { rename } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { entriesIn } from "../os/files/directories.ts";
 import { syncDirectory } from "../os/files/durable.ts";
-import { attempt, Failure, isSystemError, reasonOf } from "../os/failure.ts";
+import { attempt, Failure, hasNoRoom, isSystemError, reasonOf } from "../os/failure.ts";
 import { tryLockFile } from "../os/files/flock.ts";
 import { currentRevision, revisionPath, type MachinePaths } from "./layout.ts";
 import { readHolder } from "./locks.ts";
@@ -23,7 +23,12 @@ export async function removeMachine(storage: Storage, paths: MachinePaths): Prom
   using locks = new DisposableStack();
   const locked = lockAll(locks, paths, paths.directory, action);
   const away = join(dirname(paths.directory), removedName(paths.name));
-  await renameDirectory(paths.directory, away, action);
+  try {
+    await renameDirectory(paths.directory, away, action);
+  } catch (error) {
+    if (!(error instanceof Failure) || !hasNoRoom(error.cause)) throw error;
+    return removeInPlace(storage, paths);
+  }
   try {
     // An agent of a toolchain that never saw this machine may have locked it just before it lost its name.
     lockAll(locks, paths, away, action, locked);
@@ -34,6 +39,15 @@ export async function removeMachine(storage: Storage, paths: MachinePaths): Prom
   // Before anything in it is removed: after a power cut, half a machine must not have its name again.
   await attempt(action, syncDirectory(dirname(away)));
   await removeTreeOfSubvolumes(storage, away);
+}
+
+/**
+ * Where not even a name can be changed, as on a btrfs whose metadata is full, and room is to be made by this very removal.
+ * Without the link to a revision nobody takes the rest for a machine; a removal that is cut short is called again.
+ */
+async function removeInPlace(storage: Storage, paths: MachinePaths): Promise<void> {
+  await rm(paths.current, { force: true });
+  await removeTreeOfSubvolumes(storage, paths.directory);
 }
 
 /**

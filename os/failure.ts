@@ -89,3 +89,8 @@ export function isSystemError(error: unknown, ...codes: string[]): boolean {
   const code = codeOf(error);
   return typeof code === "string" && codes.includes(code);
 }
+
+/** True for a system error that tells of a full file system, or of a quota that is used up. */
+export function hasNoRoom(error: unknown): boolean {
+  return isSystemError(error, "ENOSPC", "EDQUOT");
+}

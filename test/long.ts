@@ -41,6 +41,7 @@ async function main(): Promise<number> {
       process.stdout.write(`${part.name} has passed on this commit; --again runs it again\n`);
       continue;
     }
+    if (values.again) parts.forget(part);
     const ended = await runPart(parts, part, commit);
     if (ended > 128) return ended; // interrupted
     status ||= ended;

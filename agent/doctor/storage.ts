@@ -86,7 +86,7 @@ async function trySnapshot(
     await storage.remove(machine);
   } catch (error) {
     signal.throwIfAborted();
-    return problem("snapshots", reasonOf(error), snapshotFix(place, isBtrfs));
+    return problem("snapshots", reasonOf(error), snapshotFix(place, isBtrfs, error));
   } finally {
     for (const tree of [task, machine]) await storage?.remove(tree).catch(() => {});
     await rm(trial, { recursive: true, force: true });
@@ -103,7 +103,9 @@ async function trySnapshot(
   );
 }
 
-function snapshotFix(place: string, isBtrfs: boolean): string {
+function snapshotFix(place: string, isBtrfs: boolean, error: unknown): string {
+  // Of a program there are only the words.
+  if (/no space left|quota exceeded/i.test(reasonOf(error))) return `Make room at ${place}, as said above`;
   if (!isBtrfs) return `Let the agent's user write to ${place}; apt-get install qemu-utils`;
   return `Let the agent's user write to ${place}; apt-get install btrfs-progs qemu-utils`;
 }

@@ -1,10 +1,9 @@
 /** Faults of the farm: which errors are no machine's fault. */
-import { Failure, isSystemError } from "../../os/failure.ts";
+import { Failure, hasNoRoom, isSystemError } from "../../os/failure.ts";
 
 /** Pauses after faults of the farm grow up to this. */
 export const faultPauseMaxSeconds = 600;
 
-const space = ["ENOSPC", "EDQUOT"];
 const disks = ["EIO", "EROFS"];
 const rights = ["EACCES", "EPERM"];
 const resources = ["EMFILE", "ENFILE", "ENOMEM", "ERR_WORKER_INIT_FAILED"];
@@ -12,5 +11,5 @@ const resources = ["EMFILE", "ENFILE", "ENOMEM", "ERR_WORKER_INIT_FAILED"];
 /** True for such a system error, and for a {@link Failure} because of one. */
 export function isFarmFault(error: unknown): boolean {
   const cause = error instanceof Failure ? error.cause : error;
-  return isSystemError(cause, ...space, ...disks, ...rights, ...resources);
+  return hasNoRoom(cause) || isSystemError(cause, ...disks, ...rights, ...resources);
 }

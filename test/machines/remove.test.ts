@@ -70,3 +70,24 @@ test("removals of a machine that were cut short are finished and counted, and no
   assert.equal(await finishRemovals(farm.storage, volume, "a"), 0);
   assert.equal(await finishRemovals(farm.storage, join(volume, "none"), "a"), 0);
 });
+
+test("a machine is removed where no name can be changed for lack of room, and is none from the first step on", async (t) => {
+  await using farm = await makeFarm();
+  await farm.publish("a");
+  await farm.bootstrapAll();
+  const paths = farm.paths("a");
+  const removed: string[] = [];
+  t.mock.method(fs.promises, "rename", (from: string) => {
+    removed.push(`${from === paths.directory ? "machine" : "part"}: ${existsSync(paths.current)}`);
+    return Promise.reject(Object.assign(new Error("full"), { code: "ENOSPC" }));
+  });
+  syncBuiltinESMExports();
+  try {
+    await removeMachine(farm.storage, paths);
+  } finally {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  }
+  assert.ok(!existsSync(paths.directory));
+  assert.deepEqual([...new Set(removed)], ["machine: true", "part: false", "machine: false"]);
+});

@@ -1,5 +1,5 @@
 /** The parts of the long tests, and how each ended when it was run last, which `.cache/long` remembers. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { formatDuration } from "../../os/text/duration.ts";
 import { UsageFailure } from "../../os/failure.ts";
@@ -55,6 +55,11 @@ export class LongParts {
     const path = join(this.#directory, `${name}.json`);
     writeFileSync(`${path}.new`, JSON.stringify(state));
     renameSync(`${path}.new`, path);
+  }
+
+  /** Removes what a part that is run in several pieces has kept of those before: a directory of its name. */
+  forget({ name }: LongPart): void {
+    rmSync(join(this.#directory, name), { recursive: true, force: true });
   }
 
   /** A line for each part: its name, how it ended last, and its subject. */

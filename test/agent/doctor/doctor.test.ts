@@ -103,11 +103,16 @@ test("space is judged by what is needed", () => {
 test("btrfs is full when its metadata is and nothing is left to allocate", () => {
   const usage = (used: number, unallocated: number) =>
     parseBtrfsUsage(
-      `Overall:\n    Device size:\t\t 268435456\n    Device unallocated:\t\t ${unallocated}\n\n` +
+      `Overall:\n    Device size:\t\t 268435456\n    Device unallocated:\t\t ${unallocated}\n` +
+        `    Global reserve:\t\t   5767168\t(used: 0)\n\n` +
         `Data,single: Size:8388608, Used:8388608 (100.00%)\n   /dev/loop0\t 8388608\n\n` +
         `Metadata,DUP: Size:33554432, Used:${used} (0.39%)\n   /dev/loop0\t 67108864\n`,
     )!;
-  assert.deepEqual(usage(131072, 176160768), { size: 33554432, used: 131072, unallocated: 176160768 });
+  assert.deepEqual(usage(131072, 176160768), {
+    ...{ size: 33554432, used: 131072, reserved: 5767168, unallocated: 176160768 },
+  });
+  // As measured where no file could be made any more: a part is kept for removing.
+  assert.equal(judgeMetadata("/x", usage(24 * MiB, MiB)).level, "problem");
   assert.equal(judgeMetadata("/x", usage(33554432, 0)).level, "problem");
   assert.equal(judgeMetadata("/x", usage(33554432, 100 * MiB)).level, "warning");
   assert.equal(judgeMetadata("/x", usage(33554432, 20 * GiB)).level, "ok");
