@@ -55,7 +55,8 @@ export function judgeMetadata(path: string, { size, used, reserved, unallocated 
   const free = size - used - reserved;
   // Allocated by the chunk, usually 256 MiB to 1 GiB, and twice where it is kept double.
   // A change is refused while it might not fit: some MiB before the end.
-  if ((used > 0.97 * size || free < leastFree) && unallocated < 64 * MiB) return problem(subject, `${found}: it is full`, fix);
+  if ((used > 0.97 * size || free < leastFree) && unallocated < 64 * MiB)
+    return problem(subject, `${found}: it is full`, fix);
   if (used > 0.8 * size && unallocated < GiB) return warning(subject, `${found}: it will soon be full`, fix);
   return ok(subject, found);
 }

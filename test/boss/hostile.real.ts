@@ -81,9 +81,18 @@ test("programs that a repository names for git do not run at the desk", async ()
     join(world.directory, "desk", ".gitconfig"),
     `[filter "evil"]\n${filters}\trequired = true\n`,
   );
-  writeFileSync(join(source, ".gitattributes"), "* filter=evil\n");
+  // What is printed, compared, signed, paged and asked for may name programs, too.
+  for (const [name, value] of [
+    ...["diff.external", "diff.evil.textconv", "diff.evil.command", "merge.evil.driver"],
+    ...["gpg.program", "gpg.ssh.program", "core.pager", "core.editor", "core.sshCommand", "core.askPass"],
+    ...["core.alternateRefsCommand", "credential.helper", "interactive.diffFilter", "pager.log"],
+  ].map((name) => [name, `${monitor}`]))
+    git(source, ["config", name!, value!]);
+  for (const name of ["log.showSignature", "commit.gpgSign", "push.gpgSign", "tag.gpgSign"])
+    git(source, ["config", name, "true"]);
+  writeFileSync(join(source, ".gitattributes"), "* filter=evil diff=evil merge=evil\n");
   git(source, ["add", "."]);
-  git(source, ["commit", "--quiet", "--message=attributes"]);
+  git(source, ["commit", "--quiet", "--no-gpg-sign", "--message=attributes"]);
   writeFileSync(join(source, "new"), "new\n");
   rmSync(ran, { force: true }); // of what the test itself has done
   const { status, stderr } = await build(world, "--uncommitted");

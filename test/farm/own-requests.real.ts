@@ -11,6 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../os/run.ts";
 import { startFarm, type Farm, type FarmOptions } from "../fixtures/farm.ts";
 import { freePort } from "../fixtures/ports.ts";
+import { reachedBy } from "../fixtures/reached.ts";
 import { packSource, script } from "../worker/sources.ts";
 import { patienceSeconds } from "../fixtures/patience.ts";
 
@@ -63,16 +64,6 @@ async function submitHostile(farm: Farm, port: number, statusPort: number): Prom
   return farm.submit({ name: "hello" });
 }
 
-/** What a user of the host can read or write below a directory, besides directories. */
-async function openTo(user: number, directory: string): Promise<{ read: string[]; write: string[] }> {
-  const find = async (what: string) => {
-    const argv = ["find", directory, "!", "-type", "d", "!", "-type", "l", what, "-printf", "%P\\n"];
-    const { stdout } = await run([...as(user), ...argv], { timeoutSeconds: 60, accept: [1] });
-    return stdout.split("\n").filter((line) => line !== "");
-  };
-  return { read: await find("-readable"), write: await find("-writable") };
-}
-
 function as(user: number): string[] {
   return ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", "--"];
 }
@@ -99,16 +90,22 @@ async function agentOf(farm: Farm): Promise<number> {
 /** Tries what users of the host can reach: somebody, and the user of another instance's machine. */
 async function assertClosedToUsers(farm: Farm, { pid }: Running): Promise<void> {
   await chmod(farm.directory, 0o755); // as those of a host are
-  const published = /^machines\/volume\/minimal\/minimal-default\//;
-  const ofTheTest = /^(sources?|data|controller|agent\.log|toolchain\.lock)/;
+  const agent = await agentOf(farm);
+  const published = /^read machines\/volume\/minimal\/minimal-default\//;
+  const ofTheTest = /^read (sources?\/|controller\.|agent\.log)/;
   for (const user of [65_534, 70_099]) {
-    const { read, write } = await openTo(user, farm.directory);
-    assert.deepEqual(write, []);
+    const { reached, sockets } = await reachedBy(user, farm.directory, [pid, agent]);
+    assert.ok(sockets >= 2, "QMP and a port at least");
     assert.deepEqual(
-      read.filter((path) => !published.test(path) && !ofTheTest.test(path)),
+      reached.filter((line) => !published.test(line) && !ofTheTest.test(line)),
       [],
     );
-    for (const attempt of [`kill -0 ${pid}`, `ls /proc/${pid}/fd`, `cat /proc/${pid}/environ`])
+    for (const attempt of [pid, agent].flatMap((one) => [
+      `kill -0 ${one}`,
+      `ls /proc/${one}/fd`,
+      `cat /proc/${one}/environ`,
+      `cat /proc/${one}/mem`,
+    ]))
       await assert.rejects(run([...as(user), "sh", "-c", attempt], { timeoutSeconds: 60 }), /ermi/, attempt);
   }
 }

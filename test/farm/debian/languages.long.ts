@@ -20,7 +20,15 @@ const beginsWithinMs = 22 * 60_000;
 /** What a person would put into a machine for them. */
 const packages = [
   ...["cmake", "meson", "scdoc", "pkg-config", "python3-pip", "python3-setuptools", "python3-wheel"],
-  ...["python3-pytest", "golang-go", "cargo", "r-base-core", "ghc", "libghc-quickcheck2-dev", "cabal-install"],
+  ...[
+    "python3-pytest",
+    "golang-go",
+    "cargo",
+    "r-base-core",
+    "ghc",
+    "libghc-quickcheck2-dev",
+    "cabal-install",
+  ],
   ...["ruby", "rake", "ruby-rspec", "npm"],
 ];
 

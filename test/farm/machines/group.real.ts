@@ -1,11 +1,13 @@
 /** Builds with an auxiliary machine, in real machines: the service is reached by whom it is for, and by nobody else. */
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { run } from "../../../os/run.ts";
 import { startFarm, type Farm } from "../../fixtures/farm.ts";
 import { layAuxiliaryMachine } from "../../fixtures/machines/auxiliary-machine.ts";
 import { patienceSeconds } from "../../fixtures/patience.ts";
+import { reachedBy } from "../../fixtures/reached.ts";
 import { packSource, script } from "../../worker/sources.ts";
 
 let farm: Farm;
@@ -55,6 +57,13 @@ test("a build reaches the service of its auxiliary machine by its variables; a m
   );
   await farm.logUntil(one, 3 * patienceSeconds, /served at 198\.18\.0\.2/);
   assert.match(await farm.log(one), /at 198\.18\.0\.2 port 8080/);
+  // The group's network has no address on the host, and its machines' sockets are closed to users there.
+  const { stdout } = await run(["pgrep", "-f", farm.directory], { timeoutSeconds: 60 });
+  const pids = stdout.trim().split("\n").map(Number);
+  await chmod(farm.directory, 0o755);
+  const { reached, sockets } = await reachedBy(65_534, farm.runtime, pids);
+  assert.ok(sockets >= 4, `${sockets} sockets`);
+  assert.deepEqual(reached, []);
   await farm.startSecondAgent(["--auxiliary-ram", "0"]);
   const stranger = await submit(
     "stranger",
