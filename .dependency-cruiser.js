@@ -41,7 +41,7 @@ const floors = {
     "files",
     "database",
   ],
-  machines: ["commands", "enumeration", "import", "image", "warm", "qemu", "network", "door"],
+  machines: ["commands", "enumeration", "copying", "import", "image", "warm", "qemu", "network", "door"],
 };
 
 const inside = (folder, room) => (room === "door" ? `^${folder}/[^/]+$` : `^${folder}/${room}/`);

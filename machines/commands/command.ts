@@ -12,6 +12,8 @@ import {
   type OptionDeclaration,
 } from "../../os/command-line/options.ts";
 import { createCommand } from "../image/create-command.ts";
+import { copyCommand } from "../copying/copy-command.ts";
+import { receiveCommand } from "../copying/receive-command.ts";
 import { updateCommand } from "../image/update-command.ts";
 import { importCommand } from "../import/import-command.ts";
 import { formatList, formatReport } from "./inventory-text.ts";
@@ -87,12 +89,14 @@ export const removeOptions: readonly OptionDeclaration[] = [
 export function machineCommand(): Command {
   const command = makeCommand(
     "croft machine",
-    "makes, updates, lists, shows and removes build machines; looks into those that run",
+    "makes, updates, copies, lists, shows and removes build machines; looks into those that run",
   );
   command.helpCommand(false);
   command.addCommand(createCommand());
   command.addCommand(updateCommand());
   command.addCommand(importCommand());
+  command.addCommand(copyCommand());
+  command.addCommand(receiveCommand());
   command.addCommand(listCommand());
   command.addCommand(showCommand());
   command.addCommand(removeCommand());

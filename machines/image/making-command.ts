@@ -5,6 +5,7 @@ import { packageFile } from "../../os/files/package.ts";
 import { printable } from "../../os/text/terminal-text.ts";
 import { makeLog } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
+import { currentRevision, listMachines, type MachinePaths } from "../layout.ts";
 import { checkMachineName } from "../names.ts";
 import { openStorage } from "../open-storage.ts";
 import type { StorageKind } from "../storage.ts";
@@ -39,6 +40,30 @@ export const placeOptions: readonly OptionDeclaration[] = [
 export function assertMachineName(action: string, name: string): void {
   const wrong = checkMachineName(name);
   if (wrong !== undefined) throw new UsageFailure(`${action} machine '${name}'`, wrong);
+}
+
+/**
+ * A machine that there is, and its current revision.
+ *
+ * @throws {Failure} if there is none.
+ */
+export function existingMachine(
+  action: string,
+  name: string,
+  values: OptionValues,
+): { paths: MachinePaths; current: string } {
+  assertMachineName(action, name);
+  const machines = String(values["machines"]);
+  const volume = values["volume"] as string | undefined;
+  const paths = listMachines(machines, "none").find(
+    (each) => each.name === name && (volume === undefined || each.volume === volume),
+  );
+  const current = paths && currentRevision(paths);
+  if (!paths || current === undefined)
+    throw new Failure(`${action} machine '${name}'`, `there is none in '${machines}'`, {
+      hints: ["See: croft machine list"],
+    });
+  return { paths, current };
 }
 
 /** The place of a machine, who is told of its making, and what interrupts that. */

@@ -1,10 +1,8 @@
 import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
-import { Failure } from "../../os/failure.ts";
 import { addOptions, givenValues, withDefaults } from "../../os/command-line/options.ts";
-import { currentRevision, listMachines } from "../layout.ts";
 import { readMachineManifest } from "../manifest-files.ts";
-import { assertMachineName, interruptible, makingOptions, placeOptions } from "./making-command.ts";
+import { existingMachine, interruptible, makingOptions, placeOptions } from "./making-command.ts";
 
 /** The `croft machine update` command. */
 export function updateCommand(): Command {
@@ -25,17 +23,7 @@ revision before until this one is complete; then they bootstrap it. Old ones: cr
 
 async function update(name: string, command: Command): Promise<void> {
   const values = withDefaults(givenValues(command, placeOptions), placeOptions);
-  assertMachineName("update", name);
-  const machines = String(values["machines"]);
-  const volume = values["volume"] as string | undefined;
-  const paths = listMachines(machines, "none").find(
-    (each) => each.name === name && (volume === undefined || each.volume === volume),
-  );
-  const current = paths && currentRevision(paths);
-  if (!paths || current === undefined)
-    throw new Failure(`update machine '${name}'`, `there is none in '${machines}'`, {
-      hints: ["See: croft machine list"],
-    });
+  const { paths, current } = existingMachine("update", name, values);
   const { createMachine } = await import("./create-machine.ts");
   const { readRecipe } = await import("./recipe.ts");
   const recipe = readRecipe(name, current);
