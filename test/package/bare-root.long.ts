@@ -19,6 +19,7 @@ import { serveSources, type Sources } from "../worker/sources.ts";
 import {
   buildsFine,
   completesCommands,
+  copiesMachine,
   importsCutImage,
   looksAtManifests,
   Newcomer,
@@ -124,6 +125,7 @@ test("a machine is made once what it asks for is there", async () => {
   assert.match(await newcomer.types("croft machine list"), /^small/m);
   assert.match(await newcomer.types("croft machine show small"), /small-1\.1/);
   assert.match(await newcomer.types("croft machine update small"), /small-1\.1$/m, "nothing is newer");
+  await copiesMachine(newcomer, "small");
   await importsCutImage(newcomer);
 });
 

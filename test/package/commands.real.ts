@@ -16,6 +16,7 @@ import { freePort } from "../fixtures/ports.ts";
 import { serveSources } from "../worker/sources.ts";
 import {
   completesCommands,
+  copiesMachine,
   importsCutImage,
   looksAtManifests,
   Newcomer,
@@ -84,6 +85,7 @@ describe("the installed package", () => {
     const runtime = `--runtime ${at("run")}`;
     await newcomer.types(`croft machine create small --minimal ${machines}`);
     assert.match(await newcomer.types(`croft machine show small ${machines}`), /small-1\.1/);
+    await copiesMachine(newcomer, "small", machines);
     await importsCutImage(newcomer);
     const places = [machines, runtime, `--tftp ${at("tftp")}`, `--spool ${at("spool")}`];
     assert.match(await newcomer.types(`croft doctor ${places.join(" ")}`), /^ok +Node\.js: croft \S+ on v/m);

@@ -113,6 +113,27 @@ export async function importsCutImage(newcomer: Newcomer): Promise<void> {
   assert.match(refused, /Cannot import image 'cut\.qcow2': it is truncated/);
 }
 
+/** Copies a machine to a host that is this one, by an ssh that does but call it. */
+export async function copiesMachine(newcomer: Newcomer, name: string, machines = ""): Promise<void> {
+  const other = await newcomer.types("mktemp -d");
+  const there = other.trim();
+  const ssh = '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nexec sh -c "$3"\n';
+  await newcomer.types(`printf '${ssh}' > ${there}/ssh && chmod 755 ${there}/ssh`);
+  const copy = `PATH=${there}:$PATH croft machine copy ${name} other --to-machines ${there}/m ${machines}`;
+  assert.match(
+    await newcomer.types(copy),
+    new RegExp(`^other:${there}/m/default/${name}/${name}-1\\.1$`, "m"),
+  );
+  assert.match(await newcomer.types(copy), /it was there already/);
+  // What it calls over there is of no use to people.
+  const silent = await newcomer.types(`croft machine receive --machines ${there}/m < /dev/null`, {
+    status: 1,
+  });
+  assert.match(silent, /Cannot receive a machine: of the other end: it ended before its time/);
+  newcomer.did.add("croft machine receive");
+  await newcomer.types(`rm -r ${there}`);
+}
+
 /** Builds in a machine, looks at results, and at a machine that misbehaves. */
 export async function usesFarm(newcomer: Newcomer, farm: FarmInUse): Promise<void> {
   const at = `--controller ${farm.url}`;
