@@ -61,7 +61,8 @@ export class OtherHost implements AsyncDisposable {
   async failureOf(action: string, { message }: Misunderstanding): Promise<Failure> {
     await this[Symbol.asyncDispose]();
     const { exitCode } = this.#child;
-    const said = this.#complaints.findLast((line) => line.startsWith("croft: ")) ?? this.#complaints.at(-1);
+    const itself = this.#complaints.findLast((line) => line.startsWith("croft: "));
+    const said = itself ?? (message.startsWith("it ended") ? this.#complaints.at(-1) : undefined);
     const isWrong = exitCode === noProgram || exitCode === wrongUsage || message.includes("instead of");
     return new Failure(action, said?.replace(/^croft: /, "") ?? message, {
       hints: isWrong

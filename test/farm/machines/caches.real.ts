@@ -1,38 +1,13 @@
 /** Caches of builds, with real guests; that the controller trusts a build is said by what stands between it and the agent. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { createServer, request } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { patienceMs } from "../../fixtures/patience.ts";
 import { startFarm, type Farm } from "../../fixtures/farm.ts";
 import { packSource, script } from "../../worker/sources.ts";
-
-/** Passes requests for tasks on, and says of some tasks that they are trusted. */
-async function trusting(url: string, isTrusted: () => boolean): Promise<AsyncDisposable & { url: string }> {
-  const { host } = new URL(url);
-  const server = createServer((asked, answer) => {
-    const { method, headers } = asked;
-    const passed = request(url + asked.url!, { method: method!, headers: { ...headers, host } }, (got) => {
-      const trust = isTrusted() ? { "croft-trust": "yes" } : {};
-      answer.writeHead(got.statusCode!, { ...got.headers, ...trust });
-      got.pipe(answer);
-    });
-    passed.on("error", () => answer.destroy());
-    asked.pipe(passed);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
-}
+import { trusting } from "./trusting.ts";
 
 const look = 'echo "found $(cat "$CROFT_CACHE_THINGS/word" 2> /dev/null)"';
 const hostile = [

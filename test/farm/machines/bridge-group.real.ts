@@ -1,0 +1,70 @@
+/** Auxiliary machines on a bridge: the group has its own network there, too, and nobody else is reached by the bridge. */
+import assert from "node:assert/strict";
+import { copyFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { startFarm } from "../../fixtures/farm.ts";
+import { layAuxiliaryMachine } from "../../fixtures/machines/auxiliary-machine.ts";
+import { minimalMachine } from "../../fixtures/machines/images.ts";
+import { bootstrappedMachine } from "../../fixtures/machines/ready-machines.ts";
+import { enterNetworkNamespace, outsideAddress, startBridgedHost } from "../../fixtures/network.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
+import { packSource, script } from "../../worker/sources.ts";
+
+const service = `#!/bin/sh
+mkdir -p /tmp/www
+echo "served at $CROFT_ADDRESS" > /tmp/www/index.html
+busybox httpd -p 8080 -h /tmp/www
+echo BRIDGED=$(ip -4 address show scope global | sed -n 's/^ *inet \\(10[0-9.]*\\).*/\\1/p') >> "$CROFT_ENVIRONMENT"
+`;
+
+test("on a bridge a group reaches one another in its own network only, and a stranger reaches none of it", async () => {
+  await minimalMachine(); // made of Debian's packages, if it has to be: not from in there
+  await bootstrappedMachine();
+  await enterNetworkNamespace();
+  await using stack = new AsyncDisposableStack();
+  const host = stack.use(await startBridgedHost());
+  const farm = stack.use(
+    await startFarm({
+      ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024 },
+      controller:
+        "retries: 0\ntargets:\n  - name: alone\n  - name: with-echo\n    auxiliary:\n      echo: '*-echo'\n",
+      agent: ["--machine-copies", "2", "--network", "bridge"],
+    }),
+  );
+  await layAuxiliaryMachine(farm.machines, "linux-echo", service);
+  const outside = `http://${outsideAddress}`;
+  const submit = async (name: string, target: string, ...lines: string[]) => {
+    const archive = `${name}-1.0.tar.gz`;
+    await packSource(farm.sources, { ".croft/test": script(...lines) }, archive);
+    await copyFile(join(farm.sources.directory, archive), join(host.outsideDirectory, archive));
+    return await farm.submit({ name, targets: [target], repository: `${outside}/${archive}` });
+  };
+  await farm.startAgent(["--auxiliary-ram", "300000"]);
+  const group = await submit(
+    "group",
+    "with-echo",
+    'echo "from $(wget -q -O - "http://$ECHO_HOST:8080/")"',
+    '! wget -q -T 3 -O - "http://$ECHO_BRIDGED:8080/" || exit 1',
+    'echo "bridged $ECHO_BRIDGED"',
+    `until wget -q -O /dev/null ${outside}/go; do sleep 1; done`,
+  );
+  await farm.logUntil(
+    group,
+    3 * patienceSeconds,
+    /^from served at 198\.18\.0\.2$[^]*^bridged 10\.7\.0\.\d+$/m,
+  );
+  const [, bridged] = /^bridged (\S+)$/m.exec(await farm.log(group))!;
+  await farm.startSecondAgent(["--auxiliary-ram", "0"]);
+  const stranger = await submit(
+    "stranger",
+    "alone",
+    `for host in 198.18.0.2 198.18.0.1 ${bridged}; do`,
+    '! wget -q -T 3 -O - "http://$host:8080/" || exit 1',
+    "done",
+    "echo nothing is there",
+  );
+  assert.equal((await farm.ended(stranger)).status, "success", await farm.log(stranger));
+  await writeFile(join(host.outsideDirectory, "go"), "");
+  assert.equal((await farm.ended(group)).status, "success", await farm.log(group));
+});

@@ -1,0 +1,84 @@
+/** A real C project built with ccache in a cache of croft's: the second build against the first, and against none */
+import assert from "node:assert/strict";
+import { basename, join } from "node:path";
+import { test } from "node:test";
+import { hostDebianArchitecture } from "../../../machines/image/architectures.ts";
+import { createMachine } from "../../../machines/image/create-machine.ts";
+import { openStorage } from "../../../machines/open-storage.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { silentLog } from "../../../os/log.ts";
+import { run } from "../../../os/run.ts";
+import { upstreamArchive } from "../../fixtures/debian-source.ts";
+import { startFarm, type Farm } from "../../fixtures/farm.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
+import { script, writeTree } from "../../worker/sources.ts";
+import { trusting } from "./trusting.ts";
+
+/** Its own way of building, timed; what is made has to work. */
+const building = [
+  "begin=$(date +%s%N)",
+  "make -j2 linux > /dev/null",
+  'echo "took $(($(date +%s%N) - begin)) ns"',
+  'src/lua -e "print(_VERSION, 6 * 7)"',
+  "ccache --print-stats | grep -E '^(direct_cache_hit|preprocessed_cache_hit|cache_miss)' || :",
+];
+
+async function debianWithCcache(directory: string): Promise<string> {
+  const revision = await createMachine({
+    ...{
+      name: "debian",
+      machines: directory,
+      onStep: () => {},
+      init: packageFile("worker/guest/croft-init"),
+    },
+    recipe: {
+      ...{ kind: "debian", release: "bookworm", architecture: hostDebianArchitecture(), diskGiB: 8 },
+      ...{ include: ["ccache"], summary: "Debian with ccache" },
+    },
+    storage: await openStorage(directory, "directory", silentLog()),
+  });
+  return revision!;
+}
+
+/** Packs the project with a way of building in it. */
+async function pack(farm: Farm, archive: string, version: string, lines: readonly string[]): Promise<void> {
+  await using tree = await temporaryDirectory("croft-test-ccache-");
+  const top = join(tree.path, `lua-${version}`);
+  await run(["mkdir", top], { timeoutSeconds: 60 });
+  await run(["tar", "-xf", archive, "-C", top, "--strip-components=1"], { timeoutSeconds: 300 });
+  await writeTree(join(top, ".croft"), {
+    update: script(...lines),
+    test: script("true"),
+    install: script("true"),
+  });
+  const target = join(farm.sources.directory, `lua-${version}.tar.gz`);
+  await run(["tar", "-czf", target, "-C", tree.path, basename(top)], { timeoutSeconds: 300 });
+}
+
+test("with what the first build has left, the second takes less than a third of its time", async (context) => {
+  await using directory = await temporaryDirectory("croft-test-ccache-");
+  const archive = await upstreamArchive("lua5.4");
+  const revision = await debianWithCcache(directory.path);
+  await using farm = await startFarm({ machine: "debian", revision, cpus: 2 });
+  await using proxy = await trusting(farm.url, () => true);
+  farm.agentUrl = proxy.url;
+  await farm.startAgent(["--caches", "ccache=1GiB", "--cache-directory", join(farm.directory, "caches")]);
+  const build = async (version: string, ...before: string[]) => {
+    await pack(farm, archive, version, [...before, ...building]);
+    const id = await farm.submit({ name: "lua", version });
+    const { status } = await farm.ended(id, 3 * patienceSeconds);
+    const log = await farm.log(id);
+    assert.equal(status, "success", `${log.slice(-3000)}\n${await farm.agentTail()}`);
+    assert.match(log, /^Lua 5\.4\s+42$/m);
+    return { seconds: Number(/^took (\d+) ns$/m.exec(log)![1]) / 1e9, log };
+  };
+  const without = await build("1.0", "export CCACHE_DISABLE=1");
+  const first = await build("1.1");
+  const second = await build("1.2");
+  const told = [without, first, second].map(({ seconds }) => `${seconds.toFixed(1)} s`);
+  context.diagnostic(`without ccache ${told[0]}, first build ${told[1]}, second ${told[2]}`);
+  assert.match(second.log, /^cache_miss\s+0$/m, second.log.slice(-2000));
+  assert.ok(second.seconds * 3 < first.seconds, told.join(", "));
+  assert.ok(second.seconds * 3 < without.seconds, told.join(", "));
+});
