@@ -35,6 +35,8 @@ export interface S3Service extends Disposable {
   readonly client: S3Client;
   readonly place: S3Place;
   readonly silentMs: number;
+  /** For how long a request may take in all that gets no answer. */
+  readonly patienceMs: number;
 }
 
 /** Loads the library and prepares to speak to the service; nothing is asked of it yet. */
@@ -57,10 +59,13 @@ export async function reachS3(place: S3Place, patience = usualPatience): Promise
     requestHandler: {
       connectionTimeout: Math.min(silentMs, 5000),
       requestTimeout: silentMs,
+      // The former ends with the head of an answer
+      socketTimeout: silentMs,
       throwOnRequestTimeout: true,
     },
   });
-  return { library, client, place, silentMs, [Symbol.dispose]: () => client.destroy() };
+  const patienceMs = silentMs * attempts;
+  return { library, client, place, silentMs, patienceMs, [Symbol.dispose]: () => client.destroy() };
 }
 
 /** Services of one's own have none, but a request is signed for one. */

@@ -5,12 +5,15 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ByteBudget, type HeldBytes } from "./byte-budget.ts";
 import { markName, StorageFailure, type BlobStorage, type StoredBlob } from "./blob-storage.ts";
 import { isMissing, s3Name, s3Reason, type S3Service } from "./s3-service.ts";
 
 /** A service wants 5 MiB or more of all parts but the last, and no more than 10,000 of them. */
-const partBytes = 8 << 20;
+const usualPartBytes = 8 << 20;
 const mostParts = 10_000;
+/** So many of them may be on their way, of all who store something: they are in memory, so that they can be sent again. */
+const partsAtOnce = 4;
 /** How often a large blob is begun anew whose parts the service has lost. */
 const mostBeginnings = 3;
 /** How often reading goes on where it broke off without having come any further. */
@@ -18,9 +21,13 @@ const mostBreaks = 5;
 
 export class S3Storage implements BlobStorage {
   readonly #service: S3Service;
+  readonly #partBytes: number;
+  readonly #memory: ByteBudget;
 
-  constructor(service: S3Service) {
+  constructor(service: S3Service, partBytes = usualPartBytes) {
     this.#service = service;
+    this.#partBytes = partBytes;
+    this.#memory = new ByteBudget(partsAtOnce * partBytes);
   }
 
   async put(digest: string, file: string): Promise<void> {
@@ -29,7 +36,7 @@ export class S3Storage implements BlobStorage {
       const { size } = await handle.stat();
       for (let beginning = 1; ; beginning++)
         try {
-          if (size <= partBytes) await this.#putWhole(this.#key(digest), await bytesOf(handle, 0, size));
+          if (size <= this.#partBytes) await this.#putWhole(this.#key(digest), handle, size);
           else await this.#putInParts(this.#key(digest), handle, size);
           return;
         } catch (error) {
@@ -38,7 +45,12 @@ export class S3Storage implements BlobStorage {
     });
   }
 
-  async #putWhole(key: string, content: Buffer): Promise<void> {
+  async #putWhole(key: string, handle: FileHandle, size: number): Promise<void> {
+    using _memory = await this.#turn(size);
+    await this.#putContent(key, await bytesOf(handle, 0, size));
+  }
+
+  async #putContent(key: string, content: Buffer): Promise<void> {
     const { library, client, place } = this.#service;
     await client.send(
       new library.PutObjectCommand({
@@ -46,6 +58,13 @@ export class S3Storage implements BlobStorage {
         ContentType: "application/octet-stream",
       }),
     );
+  }
+
+  /** @throws {Error} if those who came before get no answer. */
+  async #turn(bytes: number): Promise<HeldBytes> {
+    const held = await this.#memory.take(bytes, this.#service.patienceMs);
+    if (!held) throw new Error("it is too slow for all that is to be stored");
+    return held;
   }
 
   async #putInParts(key: string, handle: FileHandle, size: number): Promise<void> {
@@ -56,9 +75,10 @@ export class S3Storage implements BlobStorage {
     );
     const upload = { ...at, UploadId };
     try {
-      const length = Math.max(partBytes, Math.ceil(size / mostParts));
+      const length = Math.max(this.#partBytes, Math.ceil(size / mostParts));
       const parts: { PartNumber: number; ETag: string | undefined }[] = [];
       for (let from = 0; from < size; from += length) {
+        using _memory = await this.#turn(length);
         const content = await bytesOf(handle, from, Math.min(length, size - from));
         const part = { PartNumber: parts.length + 1, Body: content, ContentLength: content.length };
         const { ETag } = await client.send(new library.UploadPartCommand({ ...upload, ...part }));
@@ -179,7 +199,7 @@ export class S3Storage implements BlobStorage {
 
   async mark(name: string): Promise<void> {
     const key = this.#service.place.prefix + markName;
-    await this.#attempt("write its mark", () => this.#putWhole(key, Buffer.from(`${name}\n`)));
+    await this.#attempt("write its mark", () => this.#putContent(key, Buffer.from(`${name}\n`)));
   }
 
   #key(digest: string): string {

@@ -63,8 +63,10 @@ async function removeUnused(sql: Sql, storage: BlobStorage, digests: readonly st
      returning b.digest, b.bytes`,
     [held.map(({ digest }) => digest)],
   );
-  // While the rows are held: whoever stores the same waits, and stores it anew.
-  await Promise.all(gone.map(({ digest }) => storage.remove(digest)));
+  // While the rows are held: whoever stores the same waits, and stores it anew. So all are waited for, also when one fails:
+  // a removal that is still on its way when the rows are let go would take away what was stored anew.
+  const removals = await Promise.allSettled(gone.map(({ digest }) => storage.remove(digest)));
+  for (const removal of removals) if (removal.status === "rejected") throw removal.reason;
   return gone;
 }
 
