@@ -40,10 +40,11 @@ export function readPages(): ReadonlyMap<string, string> {
   );
 }
 
-/** Files of the manual that are no pages, by their paths in `docs/`: rules, boards and a schema for other programs. */
+/** Files of the manual that are no pages, by their paths in `docs/`: rules, boards, configurations and a schema for other programs. */
 export function readAttachments(): ReadonlyMap<string, Buffer> {
-  const directory = "monitoring";
-  const names = readdirSync(packageFile("docs", directory)).map((name) => join(directory, name));
+  const names = ["balancers", "monitoring"].flatMap((directory) =>
+    readdirSync(packageFile("docs", directory)).map((name) => join(directory, name)),
+  );
   return new Map(
     [...names, "croft-yaml.schema.json"].map((name) => [name, readFileSync(packageFile("docs", name))]),
   );

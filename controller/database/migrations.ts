@@ -255,7 +255,8 @@ interface Tables {
   unbearable: readonly number[];
 }
 
-const croftTables: Tables = { steps, unbearable: [] };
+/** Those of this version. */
+export const croftTables: Tables = { steps, unbearable: [] };
 
 /** Up to which step this version knows the tables. */
 export const knownTables = steps.length;

@@ -55,12 +55,17 @@ export async function makeFarm(configuration = "", { freshDatabase = false } = {
   };
 }
 
-/** Starts `croft controller` on a free port and waits until it is ready; throws what it says if it ends instead. */
+/**
+ * Starts `croft controller` on a free port and waits until it is ready; throws what it says if it ends instead.
+ *
+ * @param program of another version.
+ */
 export async function startController(
   options: readonly string[],
   environment: NodeJS.ProcessEnv = {},
+  program = packageFile("bin", "main.ts"),
 ): Promise<RunningController> {
-  const argv = [packageFile("bin", "main.ts"), "controller", "--listen", "127.0.0.1:0", ...options];
+  const argv = [program, "controller", "--listen", "127.0.0.1:0", ...options];
   const env = { ...process.env, ...environment };
   const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"], env });
   let log = "";

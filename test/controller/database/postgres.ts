@@ -12,6 +12,10 @@ import { freePort } from "../../fixtures/ports.ts";
 /** A running server; disposing of it ends it and removes its data. */
 export interface PostgresServer extends AsyncDisposable {
   readonly url: string;
+  /** Ends it at once, as if its host had died, but for the disk. */
+  stop(): Promise<void>;
+  /** Starts it again. */
+  start(): Promise<void>;
 }
 
 const programs = [...globSync("/usr/lib/postgresql/*/bin"), "/usr/local/bin", "/usr/bin"].find(
@@ -30,7 +34,8 @@ export async function startPostgres(): Promise<PostgresServer> {
   const data = join(path, "data");
   const isRoot = process.getuid?.() === 0;
   if (isRoot) await chmod(path, 0o755);
-  const user = isRoot ? ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"] : [];
+  const become = isRoot ? [`--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"] : [];
+  const user = ["setpriv", ...become, "--pdeathsig", "QUIT", "--"];
   const program = (name: string) => join(programs!, name);
   await copyMade("server", digestOf(programs!, `${statSync(program("initdb")).mtimeMs} ${isRoot}`), {
     to: data,
@@ -51,17 +56,26 @@ export async function startPostgres(): Promise<PostgresServer> {
     String(port),
     ...settings.flatMap((one) => ["-c", one]),
   ];
-  const [command, ...args] = [...user, ...serve];
-  const server = spawn(command!, args, { stdio: ["ignore", "ignore", "pipe"] });
-  const ended = once(server, "exit");
-  stack.defer(async () => {
-    server.kill("SIGQUIT");
-    await ended;
-  });
-  for await (const piece of server.stderr) if (String(piece).includes("ready to accept")) break;
+  let stop: () => Promise<void> = async () => {};
+  const start = async () => {
+    stop = await serving([...user, ...serve]);
+  };
+  stack.defer(() => stop());
+  await start();
   const held = stack.move();
   return {
-    url: `postgres://croft@127.0.0.1:${port}/postgres`,
+    ...{ url: `postgres://croft@127.0.0.1:${port}/postgres`, start, stop: () => stop() },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+/** Starts a server and waits until it takes connections; what is returned ends it. It ends with this process, too. */
+async function serving([command, ...args]: string[]): Promise<() => Promise<void>> {
+  const server = spawn(command!, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const ended = once(server, "exit");
+  for await (const piece of server.stderr) if (String(piece).includes("ready to accept")) break;
+  return async () => {
+    server.kill("SIGQUIT");
+    await ended;
   };
 }
