@@ -154,7 +154,7 @@ async function read(place: string, path: string): Promise<void> {
   const text = readFileSync(path, "utf8");
   if (/^docs\/forges\.md/.test(place) && /^(builds|schedule):/m.test(text)) {
     readWanted(text, { targets: ["debian-12", "debian-13"] }); // a source's .croft.yaml
-  } else if (/^docs\/(controller|forges|team)\.md/.test(place) || /^targets:\n {2}- name:/.test(text)) {
+  } else if (/^docs\/(controller|forges|several-controllers|team)\.md/.test(place) || /^targets:\n {2}- name:/.test(text)) {
     // The files that it names are there where it is used.
     const directory = dirname(path);
     for (const [file] of readFileSync(path, "utf8").matchAll(/(?<=\/etc\/croft\/)hello\.\w+/g))
