@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { openServer } from "../../../controller/database/server.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
-import { noPgbouncer, startPgbouncer } from "../../fixtures/pgbouncer.ts";
+import { noPgbouncer, startPgbouncer } from "../../fixtures/services/pgbouncer.ts";
 import { endNext } from "../built.ts";
 import { openOn } from "../in-process.ts";
 import { until } from "../until.ts";

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openServer } from "../../../controller/database/server.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
-import { balancerKinds, startBalancer } from "../../fixtures/balancers.ts";
+import { balancerKinds, startBalancer } from "../../fixtures/services/balancers.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
 import { freePort } from "../../fixtures/ports.ts";
 import { simulateAgent } from "../../fixtures/simulated-agent.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { run } from "../../../os/run.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
-import { balancerKinds, startBalancer } from "../../fixtures/balancers.ts";
+import { balancerKinds, startBalancer } from "../../fixtures/services/balancers.ts";
 import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
 import { freePort } from "../../fixtures/ports.ts";
 import { simulateAgent } from "../../fixtures/simulated-agent.ts";

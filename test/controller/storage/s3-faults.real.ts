@@ -9,9 +9,14 @@ import { StorageFailure } from "../../../controller/files/blob-storage.ts";
 import { reachS3 } from "../../../controller/files/s3-service.ts";
 import { S3Storage } from "../../../controller/files/s3-storage.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
-import { startFaultyProxy, type Asked, type Fault, type FaultyProxy } from "../../fixtures/faulty-proxy.ts";
+import {
+  startFaultyProxy,
+  type Asked,
+  type Fault,
+  type FaultyProxy,
+} from "../../fixtures/services/faulty-proxy.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
-import { startS3Double, type S3Double } from "../../fixtures/s3-double.ts";
+import { startS3Double, type S3Double } from "../../fixtures/services/s3-double.ts";
 
 const small = Buffer.from("a small one");
 const large = randomBytes(270_000);
