@@ -11,7 +11,9 @@ import { readControllerConfiguration, type ControllerConfiguration } from "./con
 import { installCommand } from "./install.ts";
 import { startControl } from "./control.ts";
 import { openController, type Controller } from "./controller.ts";
+import { backupCommand } from "./client/backup.ts";
 import { pruneCommand } from "./client/prune.ts";
+import { restoreCommand } from "./client/restore.ts";
 import { startEventLoop } from "./forges/event-loop.ts";
 import { startStatusSender } from "./forges/status-sender.ts";
 import { startServer } from "./server.ts";
@@ -63,7 +65,9 @@ export function controllerCommand(): Command {
     .enablePositionalOptions()
     .helpCommand(false)
     .addCommand(installCommand())
-    .addCommand(pruneCommand());
+    .addCommand(pruneCommand())
+    .addCommand(backupCommand())
+    .addCommand(restoreCommand());
   return addOptions(command, controllerOptions).action(async () => {
     const given = givenValues(command, controllerOptions);
     const values = withDefaults(given, controllerOptions);

@@ -1,8 +1,8 @@
 /**
  * `control.sock` in the data directory: what the administrator of the controller's host asks of it while it runs and holds
  * the data. JSON over HTTP. The kernel lets only the controller's own user and root connect: the socket has mode 0600, and
- * the directory is closed to others. The commands for it are in client/token.ts and
- * client/prune.ts.
+ * the directory is closed to others. The commands for it are in client/token.ts,
+ * client/prune.ts and client/backup.ts.
  */
 import { lstat, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,10 +11,12 @@ import Type from "typebox";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { assertFailure, Failure, reasonOf } from "../os/failure.ts";
 import { randomTail } from "../os/files/random-tail.ts";
+import { beginBackup } from "./backup/contents.ts";
 import { roles, type Role } from "./authentication/tokens.ts";
 import { name, retentionOf, retentionRules } from "./configuration.ts";
 import type { Controller } from "./controller.ts";
 import { controlPath, socketName } from "./files/control-path.ts";
+import { s3Name } from "./files/s3-service.ts";
 import { addSecretRoutes } from "./secret-routes/administration.ts";
 import { addPauseRoutes } from "./routes/fleet.ts";
 import { refuse } from "./routes/served.ts";
@@ -85,6 +87,14 @@ function makeServer(controller: Controller) {
       "the administrator had removed what is kept no longer",
     );
     return report;
+  });
+  server.post("/backup", async (_request, reply) => {
+    const { storage: place } = controller.configuration;
+    const storage = place === "directory" ? place : s3Name(place);
+    const archive = await beginBackup({ ...controller, storage });
+    archive.once("error", (error) => log.error({ reason: reasonOf(error) }, "a backup was broken off"));
+    archive.once("end", () => log.info({}, "a backup was made"));
+    return reply.type("application/x-tar").send(archive);
   });
   addSecretRoutes(server, controller, "", { by: () => null, onRequest: async () => {} });
   addPauseRoutes(server, controller, "/pauses", { by: () => null, onRequest: async () => {} });

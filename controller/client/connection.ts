@@ -128,13 +128,18 @@ function failureOf(error: unknown, base: string): unknown {
   });
 }
 
+/** An answer that says why nothing was done. */
+interface Refusal {
+  response: { statusCode: number; body: unknown };
+}
+
 /**
  * What a controller refused, in its own words.
  *
  * @param action what was done, if those do not tell, as its answer is none of croft's.
  * @param ownHints if it has none.
  */
-export function refusalOf(error: HTTPError, action: string, ownHints: readonly string[] = []): Failure {
+export function refusalOf(error: Refusal, action: string, ownHints: readonly string[] = []): Failure {
   const { body, statusCode } = error.response;
   const { error: reason, hints = ownHints } = explanation(body);
   const [, said, why] = /^Cannot (.+?): (.+)$/s.exec(reason ?? "") ?? [];

@@ -1,8 +1,10 @@
 /** How commands ask the controller that runs on this host and holds a data directory (../control.ts). */
+import { once } from "node:events";
 import got, { HTTPError } from "got";
 import type { OptionDeclaration, OptionValues } from "../../os/command-line/options.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
-import { readControllerConfiguration } from "../configuration.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
+import { readControllerConfiguration, type ControllerConfiguration } from "../configuration.ts";
 import { controlPath } from "../files/control-path.ts";
 import { refusalOf } from "./connection.ts";
 
@@ -40,21 +42,49 @@ export async function askControl<T>(
   body?: object,
   waitMs?: number,
 ): Promise<T> {
-  const { config, data: given } = values as { config?: string; data?: string };
-  const { data } = readControllerConfiguration({
-    ...(config === undefined ? {} : { config }),
-    ...(given === undefined ? {} : { data: given }),
-  });
-  try {
-    using socket = controlPath(data);
-    return await got(`http://unix:${socket.path}:${path}`, {
+  return await atControl(values, (base) =>
+    got(base + path, {
       method,
       enableUnixSockets: true,
       ...(waitMs === undefined ? {} : { timeout: { response: waitMs } }),
       retry: { limit: 0 },
       ...(body === undefined ? {} : { json: body }),
-    }).json<T>();
+    }).json<T>(),
+  );
+}
+
+/**
+ * Has the controller that holds the data directory send something large.
+ *
+ * @throws {Failure} as {@link askControl}, or what `take` throws.
+ */
+export async function streamFromControl<T>(
+  values: OptionValues,
+  path: string,
+  take: (content: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T> {
+  return await atControl(values, async (base) => {
+    const stream = got.stream(base + path, {
+      ...{ method: "POST", json: {}, enableUnixSockets: true, throwHttpErrors: false, retry: { limit: 0 } },
+    });
+    try {
+      const [{ statusCode }] = (await once(stream, "response")) as [{ statusCode: number }];
+      if (statusCode === 200) return await take(stream);
+      const body = Buffer.concat(await Array.fromAsync(stream as AsyncIterable<Buffer>));
+      throw refusalOf({ response: { statusCode, body } }, "ask the controller");
+    } finally {
+      stream.destroy();
+    }
+  });
+}
+
+async function atControl<T>(values: OptionValues, ask: (base: string) => Promise<T>): Promise<T> {
+  const data = dataDirectoryOf(values);
+  try {
+    using socket = controlPath(data);
+    return await ask(`http://unix:${socket.path}:`);
   } catch (error) {
+    if (error instanceof Failure) throw error;
     if (error instanceof HTTPError) throw refusalOf(error, `ask the controller of '${data}'`);
     const isGone = isSystemError(error, "ENOENT") || isSystemError(error, "ECONNREFUSED");
     throw new Failure(
@@ -66,4 +96,15 @@ export async function askControl<T>(
       },
     );
   }
+}
+
+/** The data directory that is meant. */
+export function dataDirectoryOf(values: OptionValues): string {
+  return configurationOf(values).data;
+}
+
+/** The configuration that is meant. */
+export function configurationOf(values: OptionValues): ControllerConfiguration {
+  const { config, data } = values as { config?: string; data?: string };
+  return readControllerConfiguration(withoutUndefined({ config, data }));
 }

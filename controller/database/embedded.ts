@@ -70,7 +70,18 @@ interface DatabaseUse {
 /** The embedded database. */
 export interface EmbeddedDatabase extends Database {
   readonly use: DatabaseUse;
+
+  /**
+   * Copies its files to a directory that is made: as they are between two statements, which wait meanwhile. An engine that is
+   * started on the copy goes on from there as after a crash: with all that was committed, and nothing else.
+   *
+   * @throws {Failure} if there is no room, for instance.
+   */
+  copyTo(directory: string): Promise<void>;
 }
+
+/** However large it is; where the file system shares extents, it takes a moment. */
+const copySeconds = 3600;
 
 /**
  * Opens the embedded database, which is made first if it is not there.
@@ -101,6 +112,13 @@ export async function openEmbedded(directory: string): Promise<EmbeddedDatabase>
     use,
     ...sqlOf(pglite),
     transaction: (work) => pglite.transaction((connection) => work(sqlOf(connection as never))),
+    copyTo: async (copy) => {
+      await pglite.query("checkpoint"); // so that the copy's log is short
+      await pglite.runExclusive(async () => {
+        const argv = ["cp", "--archive", "--reflink=auto", "--", directory, copy];
+        await run(argv, { timeoutSeconds: copySeconds });
+      });
+    },
     [Symbol.asyncDispose]: async () => {
       if (!open) return;
       open = false;

@@ -41,6 +41,15 @@ export class Retention {
     return await work;
   }
 
+  /** Removes nothing until it is disposed of; what is being removed is waited for. */
+  async hold(): Promise<Disposable> {
+    const held = Promise.withResolvers<void>();
+    const before = this.#last;
+    this.#last = before.then(() => held.promise);
+    await before;
+    return { [Symbol.dispose]: held.resolve };
+  }
+
   async #prune(rules: RetentionRules, signal: AbortSignal | undefined): Promise<PruneReport> {
     const { database, storage, liveLogs, directory } = this.#parts;
     const report = emptyReport();
