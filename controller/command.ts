@@ -12,6 +12,7 @@ import { installCommand } from "./install.ts";
 import { startControl } from "./control.ts";
 import { openController, type Controller } from "./controller.ts";
 import { backupCommand } from "./client/backup.ts";
+import { migrateCommand } from "./client/migrate.ts";
 import { pruneCommand } from "./client/prune.ts";
 import { restoreCommand } from "./client/restore.ts";
 import { startEventLoop } from "./forges/event-loop.ts";
@@ -67,7 +68,8 @@ export function controllerCommand(): Command {
     .addCommand(installCommand())
     .addCommand(pruneCommand())
     .addCommand(backupCommand())
-    .addCommand(restoreCommand());
+    .addCommand(restoreCommand())
+    .addCommand(migrateCommand());
   return addOptions(command, controllerOptions).action(async () => {
     const given = givenValues(command, controllerOptions);
     const values = withDefaults(given, controllerOptions);
