@@ -44,6 +44,7 @@ import { Retention } from "./retention/retention.ts";
 import { startRetention } from "./retention/schedule.ts";
 import { Sessions } from "./builds/sessions.ts";
 import { Agents } from "./fleet/agents.ts";
+import { Estimates } from "./fleet/estimates.ts";
 import { Overview } from "./fleet/overview.ts";
 import { Pauses } from "./fleet/pauses.ts";
 import { WaitingReasons } from "./fleet/waiting.ts";
@@ -66,6 +67,7 @@ export interface Controller {
   readonly overview: Overview;
   readonly metrics: ControllerMetrics;
   readonly waiting: WaitingReasons;
+  readonly estimates: Estimates;
   readonly offers: OfferTokens;
   readonly wakeUps: WakeUps;
   readonly results: Results;
@@ -214,10 +216,11 @@ function fleetOf(
   changes: Changes,
   { targets }: ControllerConfiguration,
   agents: Agents,
-): Pick<Controller, "agents" | "pauses" | "overview" | "waiting"> {
+): Pick<Controller, "agents" | "pauses" | "overview" | "waiting" | "estimates"> {
   const pauses = new Pauses(database, changes);
   const overview = new Overview(database, targets, agents, pauses);
-  return { agents, pauses, overview, waiting: new WaitingReasons(database, { agents, pauses }) };
+  const waiting = new WaitingReasons(database, { agents, pauses });
+  return { agents, pauses, overview, waiting, estimates: new Estimates(database, waiting) };
 }
 
 /** What forges tell of, and what is built for it. */

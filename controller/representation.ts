@@ -4,6 +4,7 @@ import type { Artifact } from "./builds/artifacts.ts";
 import type { Build } from "./builds/build.ts";
 import type { Controller } from "./controller.ts";
 import { croftOnlyReason } from "./builds/tasks.ts";
+import type { Estimate } from "./fleet/estimates.ts";
 import type { Session } from "./builds/session.ts";
 
 /** An operation of an attempt; a row of the operations table. */
@@ -27,6 +28,8 @@ export interface BuildDetails {
   artifacts: Artifact[];
   /** Why it waits, if it is queued. */
   waiting: string | undefined;
+  /** What is to be expected, until it has ended. */
+  estimate: Estimate | undefined;
 }
 
 /** Reads a build with its attempts, operations and artifacts. */
@@ -40,7 +43,8 @@ export async function readDetails(controller: Controller, id: number): Promise<B
   );
   const [sessions, artifacts] = [await controller.sessions.of(id), await controller.artifacts.of(id)];
   const waiting = await controller.waiting.of(build);
-  return { build, sessions, operations, artifacts, waiting };
+  const estimate = await controller.estimates.of(build);
+  return { build, sessions, operations, artifacts, waiting, estimate };
 }
 
 /** The attempt that tells what became of a build: the one that has it, or ended it, else the latest. */
@@ -89,6 +93,7 @@ export function buildJson(build: Build, base: string) {
     pinned: build.pinned,
     submittedBy: build.submitted_by,
     rebuildOf: build.rebuild_of,
+    sameAs: build.same_as ?? null,
     createdAt: build.created_at.toISOString(),
     startedAt: build.started_at?.toISOString() ?? null,
     finishedAt: build.finished_at?.toISOString() ?? null,
@@ -98,7 +103,8 @@ export function buildJson(build: Build, base: string) {
 }
 
 /** One build with everything about it. */
-export function detailsJson({ build, sessions, operations, artifacts, waiting }: BuildDetails, base: string) {
+export function detailsJson(details: BuildDetails, base: string) {
+  const { build, sessions, operations, artifacts, waiting, estimate } = details;
   const api = `${base}/api/v1/builds/${build.id}`;
   const attemptOf = new Map(sessions.map(({ id, attempt }) => [id, attempt]));
   const operationsOf = (session: number | null) =>
@@ -117,6 +123,7 @@ export function detailsJson({ build, sessions, operations, artifacts, waiting }:
   return {
     ...buildJson(build, base),
     waiting: waiting ?? null,
+    estimate: estimate ?? null,
     operations: operationsOf(finished),
     attempts: sessions.map((session) => ({
       attempt: session.attempt,

@@ -42,6 +42,8 @@ export interface Build {
   is_trusted: boolean;
   /** Whether it has secrets, or its repository needs a credential: nobody reads of it without a token. */
   is_private: boolean;
+  /** Of one that was skipped: the build whose result it would have had again. */
+  same_as?: number | null;
   created_at: Date;
   queued_at: Date;
   started_at: Date | null;

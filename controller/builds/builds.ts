@@ -98,11 +98,12 @@ export class Builds {
     return targets.map((target) => specificationFor(submission, target));
   }
 
-  /** Queues the same build again. It is as trusted as before only if the commit is the same: that of a forge's event is. */
+  /** Queues the same build again, to be built whatever has changed. It is as trusted as before only if the commit is the same: that of a forge's event is. */
   async rebuild(build: Build, by: string | null, requester: Requester = anybody): Promise<Build> {
     const { event, on_badge: onBadge, is_trusted: isTrusted } = build;
     const cause = event === null ? undefined : { onBadge, isTrusted, note: async () => event };
-    const [again] = await this.#queueAll([build.specification], by, requester, build.id, cause);
+    const what = { ...build.specification, force: true };
+    const [again] = await this.#queueAll([what], by, requester, build.id, cause);
     return again!;
   }
 

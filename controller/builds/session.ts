@@ -12,6 +12,9 @@ export interface Session {
   agent: string;
   toolchain: string;
   machine: string;
+  /** The machine's revision; absent or null: not known. */
+  machine_id?: string | null;
+  toolchain_version?: string | null;
   /** Auxiliary machines by what the build calls them; absent or null: it has none. */
   auxiliary?: Record<string, string> | null;
   fingerprint: string | null;

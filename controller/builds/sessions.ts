@@ -51,6 +51,13 @@ export interface SessionSettings {
   withChallenge: boolean;
 }
 
+/** With what an agent would build, beside the names in its offer. */
+export interface BuiltWith {
+  /** Revisions of machines by their names. */
+  machineIds: ReadonlyMap<string, string>;
+  toolchainVersion: string;
+}
+
 /** Gives builds to agents and takes them back when their lease is over. */
 export class Sessions {
   readonly #parts: SessionParts;
@@ -92,12 +99,12 @@ export class Sessions {
    *
    * @param signsSeconds how long the lease lasts without a sign of life; absent: the agent gives none
    */
-  async assign(offer: Offer, signsSeconds?: number): Promise<Assignment | undefined> {
+  async assign(offer: Offer, signsSeconds?: number, builtWith?: BuiltWith): Promise<Assignment | undefined> {
     for (const queue of await this.#parts.queue.waiting(offer.isForeign)) {
       const machine = machineFor(queue, offer);
       if (machine === undefined) continue;
       const assignment = await this.#parts.database.transaction((sql) =>
-        this.#take(sql, queue, machine, offer, signsSeconds),
+        this.#take(sql, queue, machine, { offer, signsSeconds, builtWith }),
       );
       if (!assignment) continue;
       this.#parts.changes.announce("state", assignment.build.id);
@@ -110,16 +117,16 @@ export class Sessions {
     sql: Sql,
     queue: WaitingQueue,
     machine: string,
-    offer: Offer,
-    signsSeconds: number | undefined,
+    asking: Asking,
   ): Promise<Assignment | undefined> {
+    const { offer } = asking;
     const { queue: builds, isOfferedElsewhere } = this.#parts;
     const hasAlternative = ({ refused_by, croft_only }: Build) =>
       isOfferedElsewhere(queue, [offer.agent, ...refused_by], croft_only);
     const { agent: host, isForeign = false } = offer;
     const build = await builds.take(sql, queue, { host, isForeign, hasAlternative });
     if (!build) return undefined;
-    const session = await this.#open(sql, build, machine, offer, signsSeconds);
+    const session = await this.#open(sql, build, machine, asking);
     await sql.query("update croft.builds set session = $2 where id = $1", [build.id, session.id]);
     return { build: { ...build, session: session.id }, session };
   }
@@ -134,16 +141,15 @@ export class Sessions {
     sql: Sql,
     build: Build,
     machine: string,
-    offer: Offer,
-    signsSeconds: number | undefined,
+    { offer, signsSeconds, builtWith }: Asking,
   ): Promise<Session> {
     const { auxiliary } = build.specification;
     const lease = this.timeoutSeconds(build) + this.#settings.leaseMarginSeconds;
     const [session] = await sql.query<Session>(
       `insert into croft.sessions (token, build, attempt, agent, toolchain, machine, fingerprint, challenge, state,
-         lease_seconds, expires_at, signs_until, auxiliary)
+         lease_seconds, expires_at, signs_until, auxiliary, machine_id, toolchain_version)
        values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, now() + $9::integer * interval '1 second',
-         now() + $10::integer * interval '1 second', $11::jsonb) returning *`,
+         now() + $10::integer * interval '1 second', $11::jsonb, $12, $13) returning *`,
       [
         randomBytes(24).toString("base64url"),
         build.id,
@@ -156,10 +162,19 @@ export class Sessions {
         lease,
         signsSeconds ?? null,
         auxiliary === undefined ? null : JSON.stringify(auxiliariesFor(auxiliary, offer)),
+        builtWith?.machineIds.get(machine) ?? null,
+        builtWith?.toolchainVersion ?? null,
       ],
     );
     return session!;
   }
+}
+
+/** Who asks for a build. */
+interface Asking {
+  offer: Offer;
+  signsSeconds: number | undefined;
+  builtWith: BuiltWith | undefined;
 }
 
 /** The database would refuse some other text. */

@@ -36,6 +36,8 @@ export interface Submission {
   /** Names of secrets, which its builds have as variables. */
   secrets?: readonly string[];
   priority: number;
+  /** Built, also if nothing has changed since the last time. */
+  force?: boolean;
   /** What tells it from others for the same commit and target, such as `lint` or `lint/1.2`. */
   label?: string;
 }
@@ -61,6 +63,8 @@ export interface Specification {
   secrets?: readonly string[];
   priority: number;
   timeoutSeconds: number;
+  /** Absent: skipped if nothing has changed (unchanged.ts). */
+  force?: boolean;
   label?: string;
 }
 
@@ -88,6 +92,7 @@ export function specificationFor(submission: Submission, target: Target): Specif
     ...(submission.secrets?.length ? { secrets: submission.secrets } : {}),
     priority: submission.priority,
     timeoutSeconds: target.timeoutSeconds,
+    ...(submission.force === true ? { force: true } : {}),
     ...withoutUndefined({ label: submission.label }),
   };
 }

@@ -39,6 +39,14 @@ export interface DetailsAnswer extends Omit<BuildAnswer, "attempts"> {
   submittedBy: string | null;
   /** Whether it is kept whatever its age; older controllers do not say. */
   pinned?: boolean;
+  /** The build that a skipped one would have come to the same as; older controllers do not say. */
+  sameAs?: number | null;
+  /** In seconds, until it has ended; older controllers do not say. */
+  estimate?: {
+    buildSeconds: number | null;
+    startSeconds: number | null;
+    remainingSeconds: number | null;
+  } | null;
   attempts: AttemptAnswer[];
   /** Of the attempt whose result is the build's. */
   operations: OperationAnswer[];

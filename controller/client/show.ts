@@ -5,6 +5,7 @@ import { givenValues, type OptionDeclaration } from "../../os/command-line/optio
 import { formatBytes } from "../../os/text/size.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { printable } from "../../os/text/terminal-text.ts";
+import { estimateText } from "../estimate-words.ts";
 import { attemptsText } from "../setbacks.ts";
 import { addClientOptions, connectionOf } from "./connection.ts";
 import { getDetails, type DetailsAnswer } from "./details.ts";
@@ -75,6 +76,8 @@ function properties(build: DetailsAnswer): [string, string][] {
     ),
     ["state", status === null ? state : `${state}: ${status}`],
     ...(typeof waiting === "string" ? [["it waits", waiting] as [string, string]] : []),
+    ...(build.estimate ? [["estimate", estimateText(state, build.estimate)] as [string, string]] : []),
+    ...(build.sameAs ? [["the same as", `build ${build.sameAs}`] as [string, string]] : []),
     ["submitted", `${minute(build.createdAt)} UTC${submittedBy === null ? "" : ` by ${submittedBy}`}`],
     ["waited", seconds(build.queueSeconds)],
     ["built in", seconds(build.buildSeconds)],

@@ -65,6 +65,7 @@ export const submitOptions: readonly OptionDeclaration[] = [
     value: "BREAKPOINT",
     prose: "stand still there for a person: before an operation, or after an error or warning; or none",
   },
+  { name: "force", kind: "flag", prose: "build it, also if nothing has changed since its last success" },
   { name: "wait", kind: "flag", prose: "wait for the end; exit status 3 if a build fails" },
   { name: "follow", kind: "flag", prose: "as --wait, and print the log as it grows" },
 ];
@@ -115,7 +116,7 @@ function submissionOf(url: string | undefined, values: OptionValues): object {
     name: values["name"] ?? nameFrom(repository),
     ...picked(values, "version", "type", "machine", "environment", "config", "interactive"),
     ...withoutUndefined({ targets: values["target"], auxiliary: auxiliaryOf(values["auxiliary"]) }),
-    ...withoutUndefined({ secrets: values["secret"] }),
+    ...withoutUndefined({ secrets: values["secret"], force: values["force"] }),
     ...(values["priority"] === undefined ? {} : { priority: Number(values["priority"]) }),
   };
 }

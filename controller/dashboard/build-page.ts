@@ -13,6 +13,7 @@ import {
 import type { Build } from "../builds/build.ts";
 import type { Session } from "../builds/session.ts";
 import type { Visitor } from "../routes/visitor.ts";
+import { estimateText } from "../estimate-words.ts";
 import { attemptsText } from "../setbacks.ts";
 import { html, type Markup } from "./html.ts";
 import { ago, chip, duration, formToken, page, tableHead } from "./layout.ts";
@@ -60,7 +61,7 @@ function actions({ id, state, pinned }: Build, visitor: Visitor): Markup {
   </div>`;
 }
 
-function summary({ build, waiting: reason }: BuildDetails, session: Session | undefined): Markup {
+function summary({ build, waiting: reason, estimate }: BuildDetails, session: Session | undefined): Markup {
   const { specification } = build;
   const waiting = build.state === "queued" ? build.queued_at : null;
   const took = build.state === "queued" ? null : secondsBetween(build.started_at, build.finished_at);
@@ -82,8 +83,10 @@ function summary({ build, waiting: reason }: BuildDetails, session: Session | un
       ${fact("Submitted", html`${ago(build.created_at)}${build.submitted_by !== null && html` by ${build.submitted_by}`}`)}
       ${fact("Waited", duration(queueSeconds(build), waiting))}
       ${reason !== undefined && fact("It waits", reason)}
+      ${estimate !== undefined && fact("Expected", estimateText(build.state, estimate))}
       ${fact("Built in", duration(took, build.state === "building" ? build.started_at : null))}
       ${build.attempts > 0 && fact("Attempts", attemptsText(build))}
+      ${typeof build.same_as === "number" && fact("The same as", html`<a href="/builds/${build.same_as}">#${build.same_as}</a>`)}
       ${build.rebuild_of !== null && fact("Again", html`<a href="/builds/${build.rebuild_of}">#${build.rebuild_of}</a>`)}
     </dl>`;
 }

@@ -3,6 +3,7 @@ import { Failure } from "../../os/failure.ts";
 import type { Database, Sql } from "./database.ts";
 import { fleetTables } from "./fleet-tables.ts";
 import { forgeTables } from "./forge-tables.ts";
+import { keepTables } from "./keep-tables.ts";
 import { secretTables } from "./secret-tables.ts";
 import { sourceFileTables } from "./source-file-tables.ts";
 
@@ -244,6 +245,7 @@ const steps: readonly string[] = [
   secretTables,
   fleetTables,
   sourceFileTables,
+  keepTables,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -95,6 +95,17 @@ export class WaitingReasons {
     return (await this.#lackOf(queue, build)) ?? (await this.#placeOf(build, queue));
   }
 
+  /** How many agents wait that would take a build of a queue. */
+  async idleFor(queue: QueueKey, { croft_only, refused_by }: Build): Promise<number> {
+    const { offers } = await this.#asking();
+    return offers.filter(
+      (offer) =>
+        machineFor(queue, offer) !== undefined &&
+        canRead(offer, croft_only) &&
+        !refused_by.includes(offer.agent),
+    ).length;
+  }
+
   /** What the agents lack that would have to take it. */
   async #lackOf(queue: QueueState, build: Build): Promise<string | undefined> {
     const { offers: fresh, paused, silent } = await this.#asking();

@@ -7,7 +7,10 @@ import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request
 import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
 import type { Offer } from "../builds/offer.ts";
 import { auxiliaryOfferOf } from "../builds/auxiliary.ts";
+import type { Assignment, BuiltWith } from "../builds/sessions.ts";
 import { taskFor } from "../builds/tasks.ts";
+import { unchangedSince } from "../builds/unchanged.ts";
+import type { Controller } from "../controller.ts";
 import { leaseSeconds } from "../leases/signs.ts";
 import { forCurrentSession } from "./access.ts";
 import { RouteBodies } from "./body.ts";
@@ -76,7 +79,9 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   const signsSeconds = agentCan(request, "alive") ? leaseSeconds : undefined;
   // Who waits asks once a minute all the same: for a thousand of them that is not to cost a query each.
   const mayBe = !isPaused && (wakeToken === undefined || controller.wakeUps.mayBeFor(offer));
-  const assignment = mayBe ? await controller.sessions.assign(offer, signsSeconds) : undefined;
+  const assignment = mayBe
+    ? await controller.sessions.assign(offer, signsSeconds, builtWith(task))
+    : undefined;
   const wake = wakeToken === undefined ? undefined : { token: wakeToken, host: hostDigest(task.agent) };
   if (wake) controller.wakeUps.came(wake);
   const base = publicUrl(request);
@@ -91,18 +96,7 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   const { build, session } = assignment;
   controller.metrics.given(build);
   controller.log.info({ build: build.id, agent: task.agent, machine: session.machine }, "given to an agent");
-  const response: TaskResponse = {
-    session: session.token,
-    ...withoutUndefined({ challenge: session.challenge ?? undefined }),
-    resultUrl: `${base}/agent/result`,
-    uploadUrls: Object.fromEntries(
-      controller.configuration.uploadTypes.map((type) => [
-        type,
-        `${base}/agent/upload/${session.token}/${type}`,
-      ]),
-    ),
-    task: taskFor(build.specification, session.machine, session.auxiliary ?? {}),
-  };
+  const response = await responseFor(controller, assignment, base);
   reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
   if (build.is_trusted) reply.header("Croft-Trust", "yes");
   if (build.is_private) reply.header("Croft-Secrets-URL", `${base}/agent/secrets/${session.token}`);
@@ -115,6 +109,30 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   // secrets is not there for anybody.
   if (build.aborts > 0 || build.is_private) reply.header("Croft-Suspend", "no");
   return reply.send(Buffer.from(formatTaskResponse(response)));
+}
+
+async function responseFor(
+  { configuration, database }: Controller,
+  { build, session }: Assignment,
+  base: string,
+): Promise<TaskResponse> {
+  const { agentChecksum, ...checksums } = (await unchangedSince(database, build, session)) ?? {};
+  return {
+    session: session.token,
+    ...withoutUndefined({ challenge: session.challenge ?? undefined, agentChecksum }),
+    resultUrl: `${base}/agent/result`,
+    uploadUrls: Object.fromEntries(
+      configuration.uploadTypes.map((type) => [type, `${base}/agent/upload/${session.token}/${type}`]),
+    ),
+    task: { ...taskFor(build.specification, session.machine, session.auxiliary ?? {}), ...checksums },
+  };
+}
+
+function builtWith({ machines, toolchainVersion }: TaskRequest): BuiltWith {
+  const ids = machines
+    .filter(({ role }) => role !== "auxiliary")
+    .map(({ name, id }): [string, string] => [name, id]);
+  return { machineIds: new Map(ids), toolchainVersion };
 }
 
 function readTaskRequest(body: Buffer): TaskRequest {

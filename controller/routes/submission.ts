@@ -42,6 +42,7 @@ export const submissionSchema = Type.Object(
       }),
     ),
     priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
+    force: Type.Optional(Type.Boolean()),
   },
   closed,
 );

@@ -74,7 +74,7 @@ async function submit(
   const { name, version, repository } = source;
   const [program, ...args] = croftCommand(
     ...["submit", "--controller", controller, "--name", name, "--version", version],
-    ...["--repository", repository, "--follow"],
+    ...["--repository", repository, "--force", "--follow"],
   ) as [string, ...string[]];
   const child = spawn(program, args, { detached: true, stdio: ["ignore", "pipe", "inherit"] });
   const onAbort = () => killGroup(child.pid, "SIGTERM");
