@@ -14,7 +14,10 @@ export const subcommands: Record<string, Subcommand> = {
   agent: {
     summary: "poll controllers for tasks and perform each in a clean virtual machine",
     isCompiled: true,
-    load: async () => (await import("../agent/command.ts")).agentCommand(),
+    load: async () => {
+      const { agentKeyCommand } = await import("../controller/client/agent-key.ts");
+      return (await import("../agent/command.ts")).agentCommand().addCommand(agentKeyCommand());
+    },
   },
   controller: {
     summary: "give agents their tasks and people their results: server, queue, dashboard",

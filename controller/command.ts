@@ -125,14 +125,14 @@ async function warnOfPassword(
     log.warn({ file }, `every user of this host may read ${secrets.join(" and ")} in the configuration`);
 }
 
-async function warnIfOpen({ configuration, tokens, log }: Controller): Promise<void> {
-  const { listen, agentKeys } = configuration;
+async function warnIfOpen({ configuration, tokens, agentKeys, log }: Controller): Promise<void> {
+  const { listen } = configuration;
   const hasTokens = await tokens.any();
   if (configuration.private && !hasTokens)
     log.warn({}, "nobody can read what this controller has: there is no token yet (croft token create)");
   if (isLoopback(listen.host)) return;
-  if (agentKeys === undefined)
-    log.warn({}, "any agent that reaches this address is served: agents.keys is not set");
+  if (!agentKeys.isRequired)
+    log.warn({}, "any agent that reaches this address is served: there is no key (croft agent key add)");
   if (!hasTokens)
     log.warn({}, "anyone who reaches this address may submit builds: there is no token (croft token create)");
 }

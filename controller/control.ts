@@ -2,7 +2,7 @@
  * `control.sock` in the data directory: what the administrator of the controller's host asks of it while it runs and holds
  * the data. JSON over HTTP. The kernel lets only the controller's own user and root connect: the socket has mode 0600, and
  * the directory is closed to others. The commands for it are in client/token.ts,
- * client/prune.ts and client/backup.ts.
+ * client/prune.ts, client/backup.ts and client/agent-key.ts.
  */
 import { lstat, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,6 +18,7 @@ import type { Controller } from "./controller.ts";
 import { controlPath, socketName } from "./files/control-path.ts";
 import { s3Name } from "./files/s3-service.ts";
 import { addSecretRoutes } from "./secret-routes/administration.ts";
+import { addKeyRoutes } from "./authentication/key-routes.ts";
 import { addPauseRoutes } from "./routes/fleet.ts";
 import { refuse } from "./routes/served.ts";
 
@@ -77,6 +78,7 @@ function makeServer(controller: Controller) {
       return { revoked: name };
     },
   );
+  addKeyRoutes(server, controller);
   server.post("/prune", { schema: { body: pruneSchema } }, async ({ body: { dryRun, rules } }) => {
     const wanted = { ...retention.rules, ...retentionOf(rules) };
     if (dryRun) return await retention.preview(wanted);

@@ -1,9 +1,9 @@
 /** The parts of a running controller, put together. */
-import { randomUUID, type KeyObject } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { Failure, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
-import { readAgentKeys } from "./authentication/agent-keys.ts";
+import { AgentKeys } from "./authentication/agent-keys.ts";
 import { AgentProofs } from "./authentication/proofs.ts";
 import { SignIns } from "./authentication/sign-ins.ts";
 import { Tokens } from "./authentication/tokens.ts";
@@ -79,8 +79,7 @@ export interface Controller {
   readonly vault: Vault;
   readonly retention: Retention;
   readonly space: FreeSpace;
-  /** Undefined: any agent is served. */
-  readonly agentKeys: ReadonlyMap<string, KeyObject> | undefined;
+  readonly agentKeys: AgentKeys;
   readonly proofs: AgentProofs;
   readonly tokens: Tokens;
   readonly signIns: SignIns;
@@ -101,8 +100,7 @@ export async function openController(
   configuration: ControllerConfiguration,
   log: Log,
 ): Promise<OpenController> {
-  const { agentKeys: keys, targets } = configuration;
-  const agentKeys = keys === undefined ? undefined : readAgentKeys(keys);
+  const { targets } = configuration;
   await using stack = new AsyncDisposableStack();
   const exclusive = configuration.database === "embedded";
   const directory = stack.use(await openDataDirectory(configuration.data, exclusive, log));
@@ -110,6 +108,7 @@ export async function openController(
   const queue = await queueOf(database, configuration);
   const changes = new Changes();
   if (!exclusive) stack.use(exchangeChanges(configuration.database, database, changes, log));
+  const agentKeys = stack.use(await AgentKeys.open(configuration.agentKeys, { database, changes, log }));
   const stored = await storedIn({ directory, database, log }, configuration, stack);
   const { blobs, liveLogs } = stored;
   const vault = await vaultOf(database, configuration);
@@ -118,10 +117,10 @@ export async function openController(
   const faults = new Faults(queue, blobs, log);
   const sessions = new Sessions(
     { database, queue, changes, isOfferedElsewhere: (...what) => fleet.waiting.isOfferedElsewhere(...what) },
-    { ...configuration, withChallenge: agentKeys !== undefined },
+    { ...configuration, withChallenge: () => agentKeys.isRequired },
   );
   const leases = await startLeases({ database, queue, faults, changes, log }, configuration, stack);
-  const clearances = new Clearances(vault, agentKeys !== undefined);
+  const clearances = new Clearances(vault, agentKeys);
   const builds = new Builds(database, queue, targets, changes, clearances);
   const wakeUps = stack.use(new WakeUps(queue, changes, log));
   const parts: Controller = {

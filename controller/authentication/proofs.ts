@@ -9,7 +9,7 @@
 import { createHash, type KeyObject } from "node:crypto";
 import { parseProof, proofPrefix, proofSeconds, proofText } from "../../manifests/own/proof.ts";
 import type { Database } from "../database/database.ts";
-import { signedText } from "./agent-keys.ts";
+import { signedText } from "./signatures.ts";
 
 /** Twice the time that a proof is valid after its own: a statement may wait between looking and writing. */
 const keptSeconds = 2 * proofSeconds;

@@ -6,8 +6,8 @@
  */
 import { EventEmitter } from "node:events";
 
-/** A build's state changed, its live log grew; or what is paused changed, which is told as one of build 0. */
-export type Change = "state" | "log" | "pause";
+/** A build's state changed, its live log grew; or what is paused or which keys agents have, told as one of build 0. */
+export type Change = "state" | "log" | "pause" | "key";
 
 /** Changes of builds, made by this controller or heard of. */
 export class Changes {

@@ -21,11 +21,11 @@ export const anybody: Requester = { isKnown: false, isTrusted: false };
 
 export class Clearances {
   readonly #vault: Pick<Vault, "missing" | "needsCredential">;
-  readonly #hasAgentKeys: boolean;
+  readonly #keys: { isRequired: boolean };
 
-  constructor(vault: Pick<Vault, "missing" | "needsCredential">, hasAgentKeys: boolean) {
+  constructor(vault: Pick<Vault, "missing" | "needsCredential">, keys: { isRequired: boolean }) {
     this.#vault = vault;
-    this.#hasAgentKeys = hasAgentKeys;
+    this.#keys = keys;
   }
 
   /** @throws {Failure} if the build would have what the requester may not have it given. */
@@ -51,10 +51,10 @@ export class Clearances {
     const isPrivate = secrets.length > 0 || needsCredential;
     if (isPrivate && interactive !== undefined)
       throw refuse("whoever reaches the screen of an interactive build would read its secrets");
-    if (isPrivate && !this.#hasAgentKeys)
+    if (isPrivate && !this.#keys.isRequired)
       throw refuse(
-        "it is given only to agents that prove who they are, and none can: agents.keys is not set",
-        "Set agents.keys to a directory with the public key of each agent, and start agents with --auth-key.",
+        "it is given only to agents that prove who they are, and none can: no key of an agent is known",
+        "Make the public key of each agent known (croft agent key add, or agents.keys), and start agents with --auth-key.",
       );
     return { isTrusted, isPrivate };
   }

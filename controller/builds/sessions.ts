@@ -48,7 +48,8 @@ export interface SessionSettings {
   leaseMarginSeconds: number;
   /** Of an interactive build; of others their target says it. */
   interactiveTimeoutSeconds: number;
-  withChallenge: boolean;
+  /** Whether agents are known by keys. */
+  withChallenge: () => boolean;
 }
 
 /** With what an agent would build, beside the names in its offer. */
@@ -158,7 +159,7 @@ export class Sessions {
         offer.toolchain,
         machine,
         offer.fingerprint ?? null,
-        this.#settings.withChallenge ? randomBytes(32).toString("hex") : null,
+        this.#settings.withChallenge() ? randomBytes(32).toString("hex") : null,
         lease,
         signsSeconds ?? null,
         auxiliary === undefined ? null : JSON.stringify(auxiliariesFor(auxiliary, offer)),

@@ -70,7 +70,9 @@ export async function streamFromControl<T>(
     try {
       const [{ statusCode }] = (await once(stream, "response")) as [{ statusCode: number }];
       if (statusCode === 200) return await take(stream);
-      const body = Buffer.concat(await Array.fromAsync(stream as AsyncIterable<Buffer>));
+      const pieces: Buffer[] = [];
+      for await (const piece of stream) pieces.push(piece as Buffer);
+      const body = Buffer.concat(pieces);
       throw refusalOf({ response: { statusCode, body } }, "ask the controller");
     } finally {
       stream.destroy();

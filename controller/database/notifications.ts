@@ -1,6 +1,6 @@
 /**
  * What controllers on one database server tell each other, by `LISTEN` and `NOTIFY`: which builds have changed, and that
- * something was paused. Each keeps one
+ * something was paused, or a key of agents added or revoked. Each keeps one
  * connection to listen on. What it tells is collected: changes of states for a moment, grown logs for a second.
  *
  * A message is `SENDER KIND ID,ID…`, at most some hundred bytes of the 7,999 that a payload may have.
@@ -14,7 +14,7 @@ import type { Sql } from "./database.ts";
 
 const channel = "croft_changes";
 const idsAtOnce = 500;
-const pauseMs = { state: 5, log: 1000, pause: 0 };
+const pauseMs = { state: 5, log: 1000, pause: 0, key: 0 };
 const reconnectMs = 2000;
 
 type Kind = keyof typeof pauseMs;
@@ -85,7 +85,7 @@ class Outbox {
   readonly #sql: Sql;
   readonly #sender: string;
   readonly #log: Log;
-  readonly #waiting = { state: new Set<number>(), log: new Set<number>(), pause: new Set<number>() };
+  readonly #waiting = { state: new Set<number>(), log: new Set<number>(), pause: new Set<number>(), key: new Set<number>() };
   readonly #sending = new Map<Kind, Promise<void>>();
   readonly #ended = new AbortController();
 

@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { isSignatureOf } from "../authentication/agent-keys.ts";
+import { isSignatureOf } from "../authentication/signatures.ts";
 import { mayAct, type Person } from "../authentication/tokens.ts";
 import type { Requester } from "../builds/clearances.ts";
 import { isCurrent, type Session } from "../builds/session.ts";
@@ -111,13 +111,19 @@ function isOwnOrigin(served: Served, { origin, host = "" }: IncomingHttpHeaders)
 }
 
 /** A hook for what has a session in its URL, whose result the build waits for: nothing is read from anybody else. */
-export function forCurrentSession({ sessions }: Controller) {
+export function forCurrentSession(controller: Controller) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
-    const session = await sessions.find((request.params as { session: string }).session);
+    const session = await controller.sessions.find((request.params as { session: string }).session);
     if (!session || !isCurrent(session)) return refuse(reply, 410, "the session is over");
+    if (isRevoked(controller, session)) return refuse(reply, 401, "the agent's key is not known any more");
     request.currentSession = session;
     request.bodyMayTakeLong?.();
   };
+}
+
+/** Whether the key is gone that the agent of a session was known by. */
+export function isRevoked({ agentKeys }: Controller, { challenge, fingerprint }: Session): boolean {
+  return challenge !== null && agentKeys.get(fingerprint ?? "") === undefined;
 }
 
 /** Whether the answer to the session's challenge is right; without keys there was no challenge. */
@@ -127,6 +133,6 @@ export function isAuthentic(
   answer: string | undefined,
 ): boolean {
   if (session.challenge === null) return true;
-  const key = agentKeys?.get(session.fingerprint ?? "");
+  const key = agentKeys.get(session.fingerprint ?? "");
   return key !== undefined && answer !== undefined && isSignatureOf(key, session.challenge, answer);
 }

@@ -166,8 +166,8 @@ function refusalOf(
   fingerprint: string | undefined,
   doubt: string | undefined,
 ): [status: number, reason: string] | undefined {
-  if (!controller.agentKeys) return undefined;
+  if (!controller.agentKeys.isRequired) return undefined;
   if (fingerprint === undefined) return [401, "the request has no fingerprint"];
-  if (!controller.agentKeys.has(fingerprint)) return [403, "the fingerprint is of no key that is known here"];
+  if (!controller.agentKeys.get(fingerprint)) return [403, "the fingerprint is of no key that is known here"];
   return controller.configuration.private && doubt !== undefined ? [401, doubt] : undefined;
 }

@@ -10,7 +10,8 @@ import {
   type SessionSign,
 } from "../../manifests/own/signs.ts";
 import { ChangeWaiter } from "../builds/changes.ts";
-import { isCurrent } from "../builds/session.ts";
+import { isCurrent, type Session } from "../builds/session.ts";
+import { isRevoked } from "./access.ts";
 import { RouteBodies } from "./body.ts";
 import { waitOf } from "./long-poll.ts";
 import { refuseManifest } from "./manifest.ts";
@@ -40,7 +41,8 @@ async function takeSigns({ controller }: Served, request: FastifyRequest, reply:
   const deadline = performance.now() + milliseconds;
   const tokens = signs.map(({ session }) => session);
   const found = await sessions.byToken(tokens);
-  await leases.sign(signs.filter(({ session }) => found.has(session)));
+  const isHeard = (session: Session | undefined) => session !== undefined && !isRevoked(controller, session);
+  await leases.sign(signs.filter(({ session }) => isHeard(found.get(session))));
   using waiter = new ChangeWaiter(changes, ["state"], new Set([...found.values()].map(({ build }) => build)));
   for (let now = await sessions.byToken(tokens); ; now = await sessions.byToken(tokens)) {
     const ended = tokens.flatMap((session): EndedSession[] => {

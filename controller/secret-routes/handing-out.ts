@@ -61,7 +61,7 @@ export async function doubtOf(
   request: FastifyRequest,
   body: Buffer,
 ): Promise<string | undefined> {
-  const key = controller.agentKeys?.get(fingerprint ?? "");
+  const key = controller.agentKeys.get(fingerprint ?? "");
   if (!key || fingerprint === undefined) return "the agent's key is not known here";
   const signed = { method: request.method, urls: proofUrls(request), body };
   const header = request.headers["croft-proof"]?.toString();

@@ -4,7 +4,7 @@ import { createHash, createPublicKey } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readAgentKeys } from "../../controller/authentication/agent-keys.ts";
+import { readAgentKeys } from "../../controller/authentication/key-files.ts";
 import { readControllerConfiguration } from "../../controller/configuration.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { run } from "../../os/run.ts";
@@ -38,7 +38,7 @@ test("the keys of an agent, made as the documents say, are a pair that a control
     assert.equal(at("agent.pem"), half, document);
     mkdirSync(join(directory.path, "keys"));
     writeFileSync(join(directory.path, "keys", "agent.pem"), at("agent.pem"));
-    assert.equal(readAgentKeys(join(directory.path, "keys")).size, 1);
+    assert.equal(readAgentKeys(join(directory.path, "keys")).length, 1);
   }
 });
 

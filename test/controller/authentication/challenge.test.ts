@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { constants, generateKeyPairSync, privateEncrypt } from "node:crypto";
 import { test } from "node:test";
-import { isSignatureOf } from "../../../controller/authentication/agent-keys.ts";
+import { isSignatureOf } from "../../../controller/authentication/signatures.ts";
 
 const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const other = generateKeyPairSync("rsa", { modulusLength: 2048 });
