@@ -1,5 +1,6 @@
 /** Somebody who has installed croft, types commands, and expects what the documents say. */
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { packageVersion } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
 import { abnormalResult } from "../fixtures/abnormal-result.ts";
@@ -145,6 +146,7 @@ export async function usesFarm(newcomer: Newcomer, farm: FarmInUse): Promise<voi
   assert.equal(await newcomer.types(`croft pin ${at} 1`), "build 1: pinned\n");
   const pruned = await newcomer.types(`croft controller prune --days 1 --data ${farm.data}`);
   assert.match(pruned, /^ {2}builds +0 /m);
+  await keepsData(newcomer, farm);
   await looksAfterFarm(newcomer, farm);
   await newcomer.types(`croft rebuild ${at} 1`);
   await newcomer.types(`croft cancel ${at} 2`);
@@ -202,6 +204,21 @@ async function makesTokens(newcomer: Newcomer, { url, data }: FarmInUse): Promis
   );
   await newcomer.types(`croft secret remove NPM_TOKEN --data ${data}`);
   await newcomer.types(`croft credential remove https://x.org/team --data ${data}`);
+}
+
+/** A backup, and what is made of it; there is no database server to move to. */
+async function keepsData(newcomer: Newcomer, { data }: FarmInUse): Promise<void> {
+  const backup = `d="$(mktemp -d)" && croft controller backup "$d/b.tar" --data ${data}`;
+  const restored = `${backup} && croft controller restore "$d/b.tar" --data "$d/data" && ls "$d/data" && rm -r "$d"`;
+  assert.match(await newcomer.types(restored), /^restored .*: \d+ builds, [^]*^database$/m);
+  const refused = await newcomer.types(`croft controller migrate --data ${data}`, { status: 2 });
+  assert.match(refused, /Cannot move to a database server: the configuration names none/);
+  const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const revoke = `croft agent key revoke host --data ${data}`; // at once, as the farm's own agent has none
+  const added = `printf '%s' '${pem}' | croft agent key add host - --data ${data} && ${revoke}`;
+  assert.match(await newcomer.types(added), /^host: [0-9a-f]{64}$/m);
+  assert.equal(await newcomer.types(`croft agent key list --data ${data}`), "");
 }
 
 /** What the farm does, and holding it back. */
