@@ -29,6 +29,7 @@ const description: Block[] = [
 
 const installation: Block[] = [
   "`croft agent install` runs agents as services of systemd on this host; `croft agent install --help` has its options.",
+  "`croft agent key add NAME FILE`, `croft agent key list` and `croft agent key revoke NAME` look after the public keys of agents at a controller that runs on this host (`--data`, `--config`).",
 ];
 
 const configurationFile: Block[] = [
@@ -142,6 +143,7 @@ export const agentPage: ManualPage = {
       blocks: [
         "`croft agent` [OPTIONS] [[PRIORITY=]URL ...]",
         "`croft agent install` [OPTIONS] [[PRIORITY=]URL ...]",
+        "`croft agent key` add|list|revoke [OPTIONS] [NAME] [FILE]",
       ],
     },
     { title: "Description", blocks: [...description, ...installation] },
