@@ -26,35 +26,43 @@ export interface Estimate {
 const lookedAt = 15;
 /** Who waits behind more waits long in any case. */
 const mostBefore = 1000;
+/** Many look at builds of the same packages, which do not take another time each minute. */
+const believedMs = 60_000;
+const mostRemembered = 10_000;
 
-/** Median of the last successes of `asked.name`, for a target that is a parameter. */
-const median = (target: string) => `(
-  select percentile_cont(0.5) within group (order by extract(epoch from last.finished_at - last.started_at))
-  from (select started_at, finished_at from croft.builds
-    where name = asked.name and target = ${target} and state = 'finished' and status in ('success', 'warning')
-    order by id desc limit ${lookedAt}) as last)`;
+interface Kind {
+  name: string;
+  target: string;
+}
 
-interface Running {
+interface Running extends Kind {
   agent: string;
   machine: string;
   toolchain: string;
   elapsed: number;
-  usual: number | null;
 }
 
 export class Estimates {
   readonly #database: Database;
   readonly #waiting: Pick<WaitingReasons, "idleFor">;
+  readonly #now: () => number;
+  readonly #known = new Map<string, { seconds: number | null; atMs: number }>();
 
-  constructor(database: Database, waiting: Pick<WaitingReasons, "idleFor">) {
+  /** @param now a clock that is never set, in milliseconds */
+  constructor(
+    database: Database,
+    waiting: Pick<WaitingReasons, "idleFor">,
+    now: () => number = () => performance.now(),
+  ) {
     this.#database = database;
     this.#waiting = waiting;
+    this.#now = now;
   }
 
   /** Undefined for a build that has ended. */
   async of(build: Build): Promise<Estimate | undefined> {
     if (build.state !== "queued" && build.state !== "building") return undefined;
-    const buildSeconds = await this.#usual(build);
+    const [buildSeconds = null] = await this.#usual([build]);
     const elapsed = build.started_at === null ? 0 : (Date.now() - build.started_at.getTime()) / 1000;
     const isRunning = build.state === "building";
     return {
@@ -62,14 +70,6 @@ export class Estimates {
       startSeconds: isRunning ? null : await this.#start(build),
       remainingSeconds: isRunning && buildSeconds !== null ? Math.max(0, buildSeconds - elapsed) : null,
     };
-  }
-
-  async #usual({ name, target }: Pick<Build, "name" | "target">): Promise<number | null> {
-    const [row] = await this.#database.query<{ seconds: number | null }>(
-      `select ${median("$2")}::double precision as seconds from (values ($1::text)) as asked (name)`,
-      [name, target],
-    );
-    return row!.seconds;
   }
 
   async #start(build: Build): Promise<number | null> {
@@ -81,39 +81,61 @@ export class Estimates {
     const before = await this.#before(build);
     const running = await this.#running(queue, build);
     const idle = await this.#waiting.idleFor(queue, build);
-    const known = [...before, ...running].some(({ usual }) => usual === null);
-    const fallback = known ? await this.#usualOfTarget(build.target) : null;
+    const usual = await this.#usual([...running, ...before]);
+    const fallback = usual.includes(null) ? await this.#usualOfTarget(build.target) : null;
+    if (usual.includes(null) && fallback === null) return null;
+    const seconds = usual.map((one) => one ?? fallback ?? 0);
     const free = [
       ...Array.from({ length: idle }, () => 0),
-      ...running.map(({ usual, elapsed }) => Math.max(0, (usual ?? fallback ?? NaN) - elapsed)),
+      ...running.map(({ elapsed }, at) => Math.max(0, seconds[at]! - elapsed)),
     ].slice(0, queue.running_limit ?? Infinity);
-    const durations = before.flatMap(({ usual, count }) =>
-      Array.from({ length: count }, () => usual ?? fallback ?? NaN),
+    if (free.length === 0) return null;
+    const durations = before.flatMap(({ count }, at) =>
+      Array.from({ length: count }, () => seconds[running.length + at]!),
     );
-    if (free.length === 0 || [...free, ...durations].some(Number.isNaN)) return null;
     return freeAfter(free, durations);
   }
 
+  /** How long each usually takes: the median of its last successes. */
+  async #usual(kinds: readonly Kind[]): Promise<(number | null)[]> {
+    const keyOf = ({ name, target }: Kind) => `${target} ${name}`;
+    const atMs = this.#now();
+    if (this.#known.size > mostRemembered) this.#known.clear();
+    const isNew = (kind: Kind) => atMs - (this.#known.get(keyOf(kind))?.atMs ?? -Infinity) > believedMs;
+    const asked = [...new Map(kinds.filter(isNew).map((kind) => [keyOf(kind), kind])).values()];
+    if (asked.length > 0)
+      for (const { seconds, ...kind } of await this.#database.query<Kind & { seconds: number | null }>(
+        `select asked.name, asked.target, (
+           select percentile_cont(0.5) within group (order by extract(epoch from last.finished_at - last.started_at))
+           from (select started_at, finished_at from croft.builds where name = asked.name and target = asked.target
+             and state = 'finished' and status in ('success', 'warning') order by id desc limit ${lookedAt}) as last
+         )::double precision as seconds from unnest($1::text[], $2::text[]) as asked (name, target)`,
+        [asked.map(({ name }) => name), asked.map(({ target }) => target)],
+      ))
+        this.#known.set(keyOf(kind), { seconds, atMs });
+    return kinds.map((kind) => this.#known.get(keyOf(kind))?.seconds ?? null);
+  }
+
   /** What goes before a build, by package. */
-  async #before(build: Build): Promise<{ count: number; usual: number | null }[]> {
-    return await this.#database.query(
-      `select asked.count::integer as count, ${median("$4")}::double precision as usual from (
-         select first.name, count(*) as count from croft.builds own, (
-           select name, queue_priority, rank, id from croft.builds where queue = $2 and state = 'queued'
-           order by queue_priority desc, rank, id limit $3) as first
-         where own.id = $1
-           and (-first.queue_priority, first.rank, first.id) < (-own.queue_priority, own.rank, own.id)
-         group by first.name) as asked`,
-      [build.id, build.queue, mostBefore, build.target],
+  async #before({ id, queue, target }: Build): Promise<(Kind & { count: number })[]> {
+    const packages = await this.#database.query<{ name: string; count: number }>(
+      `select first.name, count(*)::integer as count from croft.builds own, (
+         select name, queue_priority, rank, id from croft.builds where queue = $2 and state = 'queued'
+         order by queue_priority desc, rank, id limit $3) as first
+       where own.id = $1
+         and (-first.queue_priority, first.rank, first.id) < (-own.queue_priority, own.rank, own.id)
+       group by first.name`,
+      [id, queue, mostBefore],
     );
+    return packages.map((one) => ({ ...one, target }));
   }
 
   /** What is being built by agents that could build it. */
   async #running(queue: WaitingQueue, { refused_by }: Build): Promise<Running[]> {
     const running = await this.#database.query<Running>(
-      `select s.agent, s.machine, s.toolchain, ${median("asked.target")}::double precision as usual,
+      `select b.name, b.target, s.agent, s.machine, s.toolchain,
          extract(epoch from now() - s.created_at)::double precision as elapsed
-       from croft.sessions s join croft.builds asked on asked.id = s.build where s.state = 'active'`,
+       from croft.sessions s join croft.builds b on b.id = s.build where s.state = 'active'`,
     );
     return running.filter(
       ({ agent, machine, toolchain }) =>

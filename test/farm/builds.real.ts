@@ -39,9 +39,9 @@ async function build(name: string, operations: Record<string, string | Buffer>) 
   return { id, view, statuses, log: await farm.log(id) };
 }
 
-test("a good build is a success, with its artifact", async () => {
+test("a good build is a success, with its artifact; the same once more is skipped", async () => {
   const content = "what was built\n";
-  const { view, statuses, log } = await build("good", {
+  const { id, view, statuses, log } = await build("good", {
     configure: script("echo configuring"),
     update: script(
       "echo updating",
@@ -58,6 +58,9 @@ test("a good build is a success, with its artifact", async () => {
     [["artifact", "out.txt", createHash("sha256").update(content).digest("hex")]],
   );
   assert.equal(await (await fetch(view.artifacts[0]!.url)).text(), content);
+  const again = await farm.ended(await farm.submit({ name: "good", force: false }));
+  const { status, operations, artifacts, sameAs } = again as typeof again & { sameAs: number };
+  assert.deepEqual([status, operations, artifacts, sameAs], ["skip", [], [], id], await farm.agentTail());
 });
 
 void inLongPart("a build with warnings is one", async () => {

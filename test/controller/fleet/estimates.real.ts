@@ -1,6 +1,7 @@
 /** How long builds will take and wait, by what others took; on both databases. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Estimates } from "../../../controller/fleet/estimates.ts";
 import type { Offer } from "../../../controller/builds/offer.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
 import { databaseKinds, openFarm } from "../in-process.ts";
@@ -14,7 +15,9 @@ for (const [kind, skip] of databaseKinds)
         kind,
         "targets: [{ name: t, machine: '*' }, { name: u, machine: 'x' }]\n",
       );
-      const { database, estimates } = farm;
+      const { database } = farm;
+      let time = 0;
+      const estimates = new Estimates(database, farm.waiting, () => (time += 60_001)); // nothing is remembered
       const submit = async (name: string, target = "t") => {
         const what = { name, version: "0", repository: "https://x.org/x.git", priority: 0 };
         const [build] = await farm.builds.submit({ ...what, targets: [target] }, null);
