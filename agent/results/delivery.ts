@@ -93,7 +93,10 @@ export class Delivery {
     try {
       if (url !== undefined) {
         const request = await this.#requestAfterArtifacts(entry, log, limits);
-        await this.#client.postManifest(url, request, limits);
+        const sent = await entry.sentArtifacts();
+        // A controller whose data are those of a backup may have lost some.
+        const headers: Record<string, string> = sent > 0 ? { "croft-artifacts": String(sent) } : {};
+        await this.#client.postManifest(url, request, limits, async () => headers);
       }
       await entry.remove();
       this.#forget(entry);

@@ -67,10 +67,12 @@ async function sendFiles(
     const paths = all.slice(from, from + requestFiles.sent);
     const files: UploadedFile[] = [];
     for (const path of paths) files.push({ path, sha256: await digestOf(path) });
-    await orTold(entry, url, log.child({ type, files: files.length }), () =>
+    const isTaken = await orTold(entry, url, log.child({ type, files: files.length }), () =>
       client.postArtifacts(url, { session, challenge }, files, limits),
     );
     for (const path of paths) await attempt(`remove '${path}'`, rm(path, { force: true }));
+    // After they are gone: what is sent once more is not to be counted twice.
+    if (isTaken) await entry.noteSentArtifacts((await entry.sentArtifacts()) + paths.length);
   }
 }
 
@@ -91,16 +93,24 @@ async function sendArchive(
 }
 
 /**
+ * @returns whether the controller took it.
  * @throws {Failure} if it may work another time; a key that is not known may be one that is being exchanged.
  */
-async function orTold(entry: SpoolEntry, url: string, log: Log, send: () => Promise<unknown>): Promise<void> {
+async function orTold(
+  entry: SpoolEntry,
+  url: string,
+  log: Log,
+  send: () => Promise<unknown>,
+): Promise<boolean> {
   try {
     await send();
     log.info("artifacts accepted");
+    return true;
   } catch (error) {
     if (!(error instanceof Rejection) || error.isOfKey) throw error;
     log.error({ reason: reasonOf(error) }, "artifacts refused by the controller");
     await tell(entry, `${withoutSecrets(url)} answered ${error.status}\n${error.answer}\n`, "abort");
+    return false;
   }
 }
 

@@ -4,5 +4,6 @@ export const entryFiles = {
   result: "result.manifest",
   tried: "tried.json",
   looks: "recovery",
+  sent: "sent",
   answer: "answer",
 } as const;

@@ -6,6 +6,7 @@
  *       <entry>/uploads/<type>/…  artifacts not yet accepted
  *       <entry>/tried.json        for how long it has been sent in vain (results/tried.ts)
  *       <entry>/recovery          how often an agent died of looking at its uploads, as the size of the file
+ *       <entry>/sent              how many artifacts its controller has taken, as the size of the file
  *       <entry>/result.manifest   the complete result request; appears by rename, when the task is decided
  *       rejected/<entry>/         refused by the controller for good (or unreadable), with the answer; the newest
  *
@@ -40,10 +41,6 @@ export class SpoolEntry {
 
   get #resultFile(): string {
     return join(this.directory, entryFiles.result);
-  }
-
-  get #looksFile(): string {
-    return join(this.directory, entryFiles.looks);
   }
 
   /** The result request, or undefined while the task is not decided. */
@@ -81,18 +78,38 @@ export class SpoolEntry {
    * So many agents have ended while they looked at the uploads of a crashed agent's task (`recovery`).
    */
   async deadlyLooks(): Promise<number> {
-    return (await stat(this.#looksFile).then(({ size }) => size, absent)) ?? 0;
+    return await this.#noted(entryFiles.looks);
   }
 
-  /** Notes that number; the size of the file is the note, so that it can be taken back on a full disk. */
+  /** Notes that number. */
   async noteDeadlyLooks(count: number): Promise<void> {
+    await this.#note(entryFiles.looks, count);
+  }
+
+  /** So many artifacts its controller has taken, or more: none is counted twice. */
+  async sentArtifacts(): Promise<number> {
+    return await this.#noted(entryFiles.sent);
+  }
+
+  /** Notes that number. */
+  async noteSentArtifacts(count: number): Promise<void> {
+    await this.#note(entryFiles.sent, count);
+  }
+
+  async #noted(name: string): Promise<number> {
+    return (await stat(join(this.directory, name)).then(({ size }) => size, absent)) ?? 0;
+  }
+
+  /** The size of the file is the note, so that it can be taken back on a full disk. */
+  async #note(name: string, count: number): Promise<void> {
+    const path = join(this.directory, name);
     const write = async () => {
-      await using file = await open(this.#looksFile, "a", 0o600);
+      await using file = await open(path, "a", 0o600);
       await file.truncate(count);
       await file.sync();
       await syncDirectory(this.directory);
     };
-    await attempt(`write '${this.#looksFile}'`, write());
+    await attempt(`write '${path}'`, write());
   }
 }
 

@@ -11,7 +11,7 @@ import { tryLockFile } from "../../os/files/flock.ts";
 import { syncFileSystem } from "../../os/files/sync-file-system.ts";
 import type { Database } from "../database/database.ts";
 import { openEmbedded } from "../database/embedded.ts";
-import { knownTables } from "../database/migrations.ts";
+import { knownTables, migrate } from "../database/migrations.ts";
 import { DirectoryStorage } from "../files/directory-storage.ts";
 import { readBackup, type BackupContents } from "./reading.ts";
 
@@ -90,6 +90,8 @@ async function lookAt(directory: string, what: string, { head }: BackupContents)
   const [version] = await database.query<{ version: number }>("select version from croft.schema_version");
   if (version?.version !== head.tables)
     throw new Failure(`use the backup '${what}'`, "its database is not what it says to be");
+  await migrate(database);
+  await database.query("update croft.sessions set restored = true where state in ('active', 'expired')");
   const [row] = await database.query<{ builds: number; last: number }>(
     "select count(*)::integer as builds, coalesce(max(id), 0)::integer as last from croft.builds",
   );

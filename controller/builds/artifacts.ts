@@ -74,6 +74,15 @@ export class Artifacts {
     );
   }
 
+  /** How many a session has brought. */
+  async countOf(session: number): Promise<number> {
+    const [row] = await this.#database.query<{ count: number }>(
+      "select count(*)::integer as count from croft.artifacts where session = $1",
+      [session],
+    );
+    return row!.count;
+  }
+
   /** An artifact of the build with this content, the one of this name if several have it. */
   async find(build: number, digest: string, name: string): Promise<Artifact | undefined> {
     const same = (await this.of(build)).filter((artifact) => artifact.digest === digest);

@@ -15,6 +15,8 @@ export interface Session {
   /** The machine's revision; absent or null: not known. */
   machine_id?: string | null;
   toolchain_version?: string | null;
+  /** Whether it was going on in a backup: what has reached the controller since then is lost. */
+  restored?: boolean;
   /** Auxiliary machines by what the build calls them; absent or null: it has none. */
   auxiliary?: Record<string, string> | null;
   fingerprint: string | null;

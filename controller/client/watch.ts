@@ -3,6 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "../../os/backoff.ts";
 import { Failure } from "../../os/failure.ts";
 import { ConnectionFailure, type BuildAnswer, type Connection } from "./connection.ts";
+import { estimateText } from "../estimate-words.ts";
+import { getDetails } from "./details.ts";
 import { readEvents, type ServerEvent } from "./event-reader.ts";
 import { TerminalText } from "../../os/text/terminal-text.ts";
 
@@ -46,9 +48,14 @@ async function tellReasons(
   let told: string | undefined;
   try {
     for (;;) {
-      const { state, waiting } = await connection.get<BuildAnswer>(`/api/v1/builds/${id}`);
+      const { state, waiting, estimate } = await getDetails(connection, id);
       if (signal.aborted || state !== "queued") return;
-      if (typeof waiting === "string" && waiting !== told) watcher.waiting?.(waiting);
+      if (typeof waiting === "string" && waiting !== told)
+        watcher.waiting?.(
+          typeof estimate?.startSeconds === "number"
+            ? `${waiting}; ${estimateText(state, estimate)}`
+            : waiting,
+        );
       told = waiting ?? told;
       await sleep(waitingPollMs, undefined, { signal });
     }

@@ -2,7 +2,8 @@
 export const keepTables = `
   alter table croft.sessions
     add column machine_id text,         -- the machine's revision
-    add column toolchain_version text;
+    add column toolchain_version text,
+    add column restored boolean not null default false; -- it was going on when a backup was made that was restored
   alter table croft.builds add column same_as integer; -- the build whose result a skipped one would have had again
   -- Public keys of agents that were added while a controller runs
   create table croft.agent_keys (

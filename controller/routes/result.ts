@@ -9,6 +9,7 @@ import {
   type ResultSender,
 } from "../../manifests/result-request.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
+import type { BuildResult } from "../builds/results.ts";
 import { isCurrent, type Session } from "../builds/session.ts";
 import type { Controller } from "../controller.ts";
 import { keepRejected } from "../files/rejected.ts";
@@ -93,11 +94,10 @@ async function takeResult(controller: Controller, request: FastifyRequest, reply
   }
   const session = await provenSession(controller, parsed);
   if ("reason" in session) return refuse(reply, session.status, session.reason);
-  const { version, status, operations, workerChecksum, dependencyChecksum } = parsed.result;
+  const { version, workerChecksum, dependencyChecksum } = parsed.result;
   const outcome = await controller.results.store(session, {
     version,
-    status,
-    operations,
+    ...(await withoutLost(controller, session, parsed, request.headers["croft-artifacts"])),
     ...withoutUndefined({ workerChecksum, dependencyChecksum, agentChecksum: parsed.agentChecksum }),
   });
   if (outcome === "gone") {
@@ -108,6 +108,19 @@ async function takeResult(controller: Controller, request: FastifyRequest, reply
   // Not the same once more; and whatever comes of it, the result is taken.
   if (isCurrent(session)) await measure(controller, session).catch(() => {});
   return reply.code(204).send();
+}
+
+/** A result whose artifacts came after the backup that this controller has its data from tells nothing: it is built again. */
+async function withoutLost(
+  { artifacts }: Controller,
+  { id, restored }: Session,
+  { result: { status, operations } }: ResultRequest,
+  told: string | string[] | undefined,
+): Promise<Pick<BuildResult, "status" | "operations">> {
+  const lost = restored ? Number(told ?? 0) - (await artifacts.countOf(id)) : 0;
+  if (!(lost > 0)) return { status, operations };
+  const log = `${lost} of its artifacts were lost when this controller was restored from a backup\n`;
+  return { status: "abort", operations: [...operations, { name: "controller", status: "abort", log }] };
 }
 
 async function measure(

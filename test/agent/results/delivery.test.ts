@@ -246,6 +246,8 @@ test("many artifacts go in as many requests as their controller takes; what is t
   const counts = uploads().map(({ body }) => body.toString().split("filename=").length - 1);
   assert.deepEqual(counts, [most, most, most, 1]);
   assert.equal(sent(on).status, "success");
+  const told = on.controller.received.find(({ path }) => path === "/result")!.headers["croft-artifacts"];
+  assert.equal(told, String(2 * most + 1), "how many were taken");
 });
 
 test("a controller that does not say it takes files gets one archive at a time, with its kind and digest", async () => {

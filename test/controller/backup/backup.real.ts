@@ -9,6 +9,7 @@ import { describe, test } from "node:test";
 import { restore } from "../../../controller/backup/restore.ts";
 import { startControl } from "../../../controller/control.ts";
 import { startServer } from "../../../controller/server.ts";
+import { formatResultRequest } from "../../../manifests/result-request.ts";
 import { packageFile } from "../../../os/files/package.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { run } from "../../../os/run.ts";
@@ -27,6 +28,11 @@ async function build(url: string): Promise<void> {
   const id = await submit(url);
   await sendResult(await requestTask(url), "success", [["update", "success", `the log of ${id}\n`]]);
 }
+
+const builtOnce = {
+  ...{ name: "hello", version: "1.0", status: "success" as const },
+  operations: [{ name: "update", status: "success" as const, log: "without its artifact\n" }],
+};
 
 /** The same session, at a controller that is elsewhere by now. */
 function movedTo(url: string, task: ReceivedTask): ReceivedTask {
@@ -58,7 +64,7 @@ describe("a backup", { timeout: patienceMs }, () => {
       await using _control = await startControl(farm);
       const { url } = server;
       for (let count = 0; count < 5; count++) await build(url);
-      for (let count = 0; count < 2; count++) {
+      for (let count = 0; count < 3; count++) {
         await submit(url);
         held.push(await requestTask(url));
       }
@@ -87,6 +93,7 @@ describe("a backup", { timeout: patienceMs }, () => {
     const { url } = server;
     const live = await fetch(`${url}/api/v1/builds/6/log`);
     assert.equal(await live.text(), "it builds\n");
+    const withArtifact = held.pop()!;
     for (const task of held) {
       assert.equal(
         (await sendResult(movedTo(url, task), "success", [["update", "success", "held\n"]])).status,
@@ -97,6 +104,12 @@ describe("a backup", { timeout: patienceMs }, () => {
         204,
       );
     }
+    const body = new Uint8Array(formatResultRequest({ session: withArtifact.session, result: builtOnce }));
+    const headers = { "content-type": "text/manifest", "croft-artifacts": "1" };
+    const { resultUrl } = movedTo(url, withArtifact);
+    assert.equal((await fetch(resultUrl!, { method: "POST", headers, body })).status, 204);
+    const lost = await farm.database.query("select aborts, state from croft.builds where aborts > 0");
+    assert.deepEqual(lost, [{ aborts: 1, state: "queued" }], "its artifact came after the backup");
     assert.equal((await sendResult(movedTo(url, late), "success")).status, 410, "given after the backup");
     for (;;) {
       const answer = await requestTask(url);
@@ -105,7 +118,7 @@ describe("a backup", { timeout: patienceMs }, () => {
     }
     const builds = await farm.database.query<{ id: number; state: string; results: number }>(
       `select b.id, b.state, (select count(*)::integer from croft.sessions s
-         where s.build = b.id and s.status is not null) as results from croft.builds b order by b.id`,
+         where s.build = b.id and s.status = 'success') as results from croft.builds b order by b.id`,
     );
     assert.ok(builds.length >= 8);
     for (const [index, { id, ...rest }] of builds.entries())
