@@ -35,9 +35,8 @@ function addCommand(): Command {
   addOptions(command, placeOptions);
   return command.action(async (name: string, file: string) => {
     const values = givenValues(command, placeOptions);
-    const { fingerprint } = await askControl<KeyAnswer>(
-      ...([values, "POST", "/agent-keys", { name, pem: textOf(file) }, answerMs] as const),
-    );
+    const body = { name, pem: textOf(file) };
+    const { fingerprint } = await askControl<KeyAnswer>(values, "POST", "/agent-keys", body, answerMs);
     process.stdout.write(`${name}: ${fingerprint}\n`);
   });
 }

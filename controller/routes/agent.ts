@@ -9,7 +9,7 @@ import type { Offer } from "../builds/offer.ts";
 import { auxiliaryOfferOf } from "../builds/auxiliary.ts";
 import type { Assignment, BuiltWith } from "../builds/sessions.ts";
 import { taskFor } from "../builds/tasks.ts";
-import { unchangedSince } from "../builds/unchanged.ts";
+import { unchangedSince, type Checksums } from "../builds/unchanged.ts";
 import type { Controller } from "../controller.ts";
 import { leaseSeconds } from "../leases/signs.ts";
 import { forCurrentSession } from "./access.ts";
@@ -116,7 +116,8 @@ async function responseFor(
   { build, session }: Assignment,
   base: string,
 ): Promise<TaskResponse> {
-  const { agentChecksum, ...checksums } = (await unchangedSince(database, build, session)) ?? {};
+  const unchanged: Partial<Checksums> = (await unchangedSince(database, build, session)) ?? {};
+  const { agentChecksum, ...checksums } = unchanged;
   return {
     session: session.token,
     ...withoutUndefined({ challenge: session.challenge ?? undefined, agentChecksum }),

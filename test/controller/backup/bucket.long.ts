@@ -15,7 +15,7 @@ import { noSwift, startSwift } from "../../fixtures/swift.ts";
 
 /** A database that knows its storage by a mark, or none. */
 function knowing(...marks: string[]): Sql {
-  const rows = marks.map((mark) => ({ mark }));
+  const rows: unknown[] = marks.map((mark) => ({ mark }));
   return { query: async <Row>() => rows as Row[] };
 }
 
