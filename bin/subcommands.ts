@@ -15,7 +15,7 @@ export const subcommands: Record<string, Subcommand> = {
     summary: "poll controllers for tasks and perform each in a clean virtual machine",
     isCompiled: true,
     load: async () => {
-      const { agentKeyCommand } = await import("../controller/client/agent-key.ts");
+      const { agentKeyCommand } = await import("../controller/authentication/key-command.ts");
       return (await import("../agent/command.ts")).agentCommand().addCommand(agentKeyCommand());
     },
   },

@@ -2,7 +2,7 @@
  * `control.sock` in the data directory: what the administrator of the controller's host asks of it while it runs and holds
  * the data. JSON over HTTP. The kernel lets only the controller's own user and root connect: the socket has mode 0600, and
  * the directory is closed to others. The commands for it are in client/token.ts,
- * client/prune.ts, client/backup.ts and client/agent-key.ts.
+ * client/prune.ts, client/backup.ts and authentication/key-command.ts.
  */
 import { lstat, rename, rm } from "node:fs/promises";
 import { join } from "node:path";

@@ -37,7 +37,7 @@ export async function readBackup(
 ): Promise<BackupContents> {
   const reader = new Reader(take);
   try {
-    await reader.read(archive);
+    await reader.read(unlessBroken(archive, what));
     return reader.contents();
   } catch (error) {
     if (error instanceof Failure) throw error;
@@ -70,7 +70,7 @@ class Reader {
     parser.on("error", failed.reject);
     const ended = once(parser, "end");
     ended.catch(() => {});
-    for await (const piece of unlessBroken(archive))
+    for await (const piece of archive)
       if (!parser.write(piece)) await Promise.race([once(parser, "drain"), failed.promise]);
     parser.end();
     await Promise.race([ended, failed.promise]);
@@ -126,13 +126,13 @@ class Reader {
 }
 
 /** Whoever sends it may break off, which says nothing of what it is. */
-async function* unlessBroken(archive: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* unlessBroken(archive: AsyncIterable<Uint8Array>, what: string): AsyncGenerator<Uint8Array> {
   try {
     yield* archive;
   } catch (error) {
     throw error instanceof Failure
       ? error
-      : new Failure("read the backup", reasonOf(error), { cause: error });
+      : new Failure(`read the backup '${what}'`, reasonOf(error), { cause: error });
   }
 }
 

@@ -86,8 +86,13 @@ async function write(path: string, content: AsyncIterable<Buffer>): Promise<void
 
 /** Opens the database as a controller does, and looks for what it refers to. */
 async function lookAt(directory: string, what: string, { head }: BackupContents) {
-  await using database = await openEmbedded(join(directory, "database"));
-  const [version] = await database.query<{ version: number }>("select version from croft.schema_version");
+  const files = join(directory, "database");
+  if (!existsSync(join(files, "PG_VERSION")))
+    throw new Failure(`use the backup '${what}'`, "there is no database in it");
+  await using database = await openEmbedded(files);
+  const [version] = await database
+    .query<{ version: number }>("select version from croft.schema_version")
+    .catch(() => []);
   if (version?.version !== head.tables)
     throw new Failure(`use the backup '${what}'`, "its database is not what it says to be");
   await migrate(database);

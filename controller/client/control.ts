@@ -1,30 +1,14 @@
 /** How commands ask the controller that runs on this host and holds a data directory (../control.ts). */
 import { once } from "node:events";
 import got, { HTTPError } from "got";
-import type { OptionDeclaration, OptionValues } from "../../os/command-line/options.ts";
+import type { OptionValues } from "../../os/command-line/options.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { readControllerConfiguration, type ControllerConfiguration } from "../configuration.ts";
 import { controlPath } from "../files/control-path.ts";
 import { refusalOf } from "./connection.ts";
 
-/** Which controller is meant. */
-export const placeOptions: readonly OptionDeclaration[] = [
-  {
-    name: "data",
-    kind: "string",
-    value: "DIR",
-    commandLineOnly: true,
-    prose: "the data directory of the controller (default: that of its configuration, or ./croft-data)",
-  },
-  {
-    name: "config",
-    kind: "string",
-    value: "FILE",
-    commandLineOnly: true,
-    prose: "the configuration of the controller",
-  },
-];
+export { placeOptions } from "./place-options.ts";
 
 /** Long enough for an answer to what takes a moment, in milliseconds. */
 export const answerMs = 60_000;

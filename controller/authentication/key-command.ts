@@ -5,7 +5,7 @@ import { makeCommand } from "../../os/command-line/command.ts";
 import { addOptions, givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { formatTable } from "../../os/text/table.ts";
-import { answerMs, askControl, placeOptions } from "./control.ts";
+import { placeOptions } from "../client/place-options.ts";
 
 interface KeyAnswer {
   name: string;
@@ -18,6 +18,9 @@ const listOptions: readonly OptionDeclaration[] = [
   { name: "json", kind: "flag", commandLineOnly: true, prose: "print JSON" },
   ...placeOptions,
 ];
+
+/** An agent that starts needs none of it. */
+const loadControl = () => import("../client/control.ts");
 
 /** The command, a part of `croft agent`, though it is the controller that is asked. */
 export function agentKeyCommand(): Command {
@@ -35,6 +38,7 @@ function addCommand(): Command {
   addOptions(command, placeOptions);
   return command.action(async (name: string, file: string) => {
     const values = givenValues(command, placeOptions);
+    const { answerMs, askControl } = await loadControl();
     const body = { name, pem: textOf(file) };
     const { fingerprint } = await askControl<KeyAnswer>(values, "POST", "/agent-keys", body, answerMs);
     process.stdout.write(`${name}: ${fingerprint}\n`);
@@ -53,6 +57,7 @@ function listCommand(): Command {
   const command = addOptions(makeCommand("list", "lists all keys by name"), listOptions);
   return command.action(async () => {
     const values = givenValues(command, listOptions);
+    const { answerMs, askControl } = await loadControl();
     const answer = await askControl<{ keys: KeyAnswer[] }>(values, "GET", "/agent-keys", undefined, answerMs);
     if (values["json"] === true) return void process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
     const rows = answer.keys.map(({ name, fingerprint, createdAt }) => [
@@ -72,6 +77,7 @@ function revokeCommand(): Command {
   addOptions(command.argument("<name>", "whose it is"), placeOptions);
   return command.action(async (name: string) => {
     const values = givenValues(command, placeOptions);
+    const { answerMs, askControl } = await loadControl();
     await askControl(values, "DELETE", `/agent-keys/${encodeURIComponent(name)}`, undefined, answerMs);
   });
 }
