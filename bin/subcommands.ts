@@ -81,6 +81,10 @@ export const subcommands: Record<string, Subcommand> = {
     summary: "list pull requests of forks that wait for approval; approve or reject one",
     load: async () => (await import("../controller/client/approvals.ts")).approvalsCommand(),
   },
+  deliveries: {
+    summary: "list what was sent of builds to whom, and how that went; send one again",
+    load: async () => (await import("../controller/client/deliveries.ts")).deliveriesCommand(),
+  },
   token: {
     summary: "make, list and revoke tokens of people, at a controller of this host",
     load: async () => (await import("../controller/client/token.ts")).tokenCommand(),

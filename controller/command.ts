@@ -17,6 +17,7 @@ import { pruneCommand } from "./client/prune.ts";
 import { restoreCommand } from "./client/restore.ts";
 import { startEventLoop } from "./forges/event-loop.ts";
 import { startStatusSender } from "./forges/status-sender.ts";
+import { startMessenger } from "./messages/messenger.ts";
 import { startServer } from "./server.ts";
 
 /** The options of `croft controller`. */
@@ -93,6 +94,7 @@ async function serve(configuration: ControllerConfiguration, log: Log): Promise<
   await using server = await startServer(controller);
   await using _statuses = startStatusSender(controller, server.url);
   await using _events = startEventLoop(controller);
+  await using _messages = startMessenger(controller, server.url);
   await using _control = await startControl(controller);
   await warnIfOpen(controller);
   process.stdout.write(`croft controller: ${server.url}/\n`);

@@ -12,6 +12,14 @@ import { auxiliaryNamePattern } from "./builds/auxiliary.ts";
 import type { StoragePlace } from "./files/storage.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
+import {
+  notificationSchema,
+  readNotifications,
+  readSmtp,
+  smtpSchema,
+  type Notification,
+  type Smtp,
+} from "./messages/notifications.ts";
 import { oneOf, readRepositories, repositorySchema, type Repository } from "./forges/repositories.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -90,6 +98,8 @@ const schema = Type.Object(
     "secrets-key": Type.Optional(Type.String({ minLength: 1 })),
     targets: Type.Optional(Type.Array(target, { minItems: 1 })),
     repositories: Type.Optional(Type.Array(repositorySchema)),
+    notifications: Type.Optional(Type.Array(notificationSchema)),
+    smtp: Type.Optional(smtpSchema),
     "git-protocols": Type.Optional(
       Type.Array(oneOf("https", "ssh", "http", "git", "file"), { minItems: 1, uniqueItems: true }),
     ),
@@ -133,6 +143,10 @@ export interface ControllerConfiguration {
   targets: readonly Target[];
   /** What forges may have built by their hooks. */
   repositories: readonly Repository[];
+  /** Who is told of builds. */
+  notifications: readonly Notification[];
+  /** Where mail goes. */
+  smtp?: Smtp;
   /** By which the controller fetches the `.croft.yaml` of repositories. */
   gitProtocols: readonly string[];
   /** How often a build that ended with `abort` is tried again. */
@@ -190,7 +204,8 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     targets,
     storage: storageOf(file),
     drainSeconds: file.drain ?? 0,
-    repositories: read ? readRepositories(file.repositories ?? [], targets, read.failure) : [],
+    repositories: read ? readRepositories(file.repositories ?? [], targets, namesOf(file.notifications), read.failure) : [],
+    ...toldBy(file, read?.failure),
     gitProtocols: file["git-protocols"] ?? ["https", "ssh"],
     retries: file.retries ?? 2,
     interactiveTimeoutSeconds: file["interactive-timeout"] ?? 10_800,
@@ -205,6 +220,22 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     ...(file.retention && { retention: retentionOf(file.retention) }),
     minFreeBytes: bytesOf(file["min-free"] ?? 0),
     trustedProxies: file["trusted-proxies"] ?? [],
+  };
+}
+
+function namesOf(notifications: Static<typeof schema>["notifications"] = []): string[] {
+  return notifications.map(({ name }) => name);
+}
+
+/** Who is told of builds, and by which server. */
+function toldBy(
+  { notifications = [], repositories = [], smtp }: Static<typeof schema>,
+  fail: Parameters<typeof readNotifications>[3] = (_, reason) => new UsageFailure("use it", reason),
+): Pick<ControllerConfiguration, "notifications" | "smtp"> {
+  const used = new Set(repositories.flatMap((one) => one.notifications ?? []));
+  return {
+    notifications: readNotifications(notifications, smtp !== undefined, used, fail),
+    ...(smtp && { smtp: readSmtp(smtp, fail) }),
   };
 }
 

@@ -17,6 +17,7 @@ import { name, retentionOf, retentionRules } from "./configuration.ts";
 import type { Controller } from "./controller.ts";
 import { controlPath, socketName } from "./files/control-path.ts";
 import { s3Name } from "./files/s3-service.ts";
+import { addDeliveryRoutes } from "./messages/routes.ts";
 import { addSecretRoutes } from "./secret-routes/administration.ts";
 import { addKeyRoutes } from "./authentication/key-routes.ts";
 import { addPauseRoutes } from "./routes/fleet.ts";
@@ -100,5 +101,6 @@ function makeServer(controller: Controller) {
   });
   addSecretRoutes(server, controller, "", { by: () => null, onRequest: async () => {} });
   addPauseRoutes(server, controller, "/pauses", { by: () => null, onRequest: async () => {} });
+  addDeliveryRoutes(server, controller, "/deliveries", async () => {});
   return server;
 }

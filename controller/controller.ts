@@ -17,6 +17,9 @@ import { openDataDirectory, type DataDirectory } from "./files/data-directory.ts
 import type { Database } from "./database/database.ts";
 import { ForgeEvents } from "./forges/forge-events.ts";
 import { LaterBuilds } from "./forges/later-builds.ts";
+import { NotedChanges } from "./builds/noted-changes.ts";
+import { Deliveries } from "./messages/deliveries.ts";
+import { notedStates } from "./messages/notifications.ts";
 import { openEmbedded } from "./database/embedded.ts";
 import { migrate } from "./database/migrations.ts";
 import { exchangeChanges } from "./database/notifications.ts";
@@ -86,6 +89,7 @@ export interface Controller {
   readonly forgeEvents: ForgeEvents;
   readonly readiness: { isEnding: boolean };
   readonly laterBuilds: LaterBuilds;
+  readonly deliveries: Deliveries;
 }
 
 /** A controller whose data is open; disposing of it closes everything in order. */
@@ -149,6 +153,7 @@ export async function openController(
     readiness: { isEnding: false },
     agentKeys,
     ...toldByForges(database, builds, configuration),
+    deliveries: new Deliveries(database),
     ...knownBy(database, configuration),
   };
   if (configuration.retention) stack.use(startRetention(stored.retention, log));
@@ -200,11 +205,14 @@ async function vaultOf(database: Database, { secretsKey, data }: ControllerConfi
 }
 
 /** The queue, with the targets' limits. */
-async function queueOf(database: Database, { targets }: ControllerConfiguration): Promise<BuildQueue> {
+async function queueOf(
+  database: Database,
+  { targets, notifications }: ControllerConfiguration,
+): Promise<BuildQueue> {
   const limits = targets.flatMap(({ name, limit }): [string, number][] =>
     limit === undefined ? [] : [[name, limit]],
   );
-  const queue = new BuildQueue(database, new Map(limits));
+  const queue = new BuildQueue(database, new Map(limits), new NotedChanges(notedStates(notifications)));
   await queue.applyLimits();
   return queue;
 }

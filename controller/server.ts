@@ -32,6 +32,7 @@ import { addForms } from "./dashboard/forms.ts";
 import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
 import { addApprovals } from "./forges/approval-routes.ts";
 import { addHooks } from "./forges/hook-routes.ts";
+import { addDeliveryRoutes } from "./messages/routes.ts";
 import { addSecretRoutes } from "./secret-routes/administration.ts";
 import { addHandingOut } from "./secret-routes/handing-out.ts";
 import { boundSlowReaders } from "./slow-readers.ts";
@@ -155,6 +156,7 @@ function addRoutes(server: FastifyInstance, served: Served): void {
     by: (request) => request.submitter ?? null,
     onRequest: mayAdminister(served),
   });
+  addDeliveryRoutes(server, controller, "/api/v1/deliveries", mayAdminister(served));
   addMonitoring(server, served);
   addDashboard(server, served);
   addBadge(server, served);

@@ -22,6 +22,7 @@ import { createHash } from "node:crypto";
 import type { Database, Sql } from "../database/database.ts";
 import type { AuxiliaryPatterns } from "./auxiliary.ts";
 import type { Build, BuildState } from "./build.ts";
+import { NotedChanges } from "./noted-changes.ts";
 import type { Specification } from "./specification.ts";
 import { croftOnlyReason } from "./tasks.ts";
 
@@ -81,12 +82,21 @@ export interface Taker {
 export class BuildQueue {
   readonly #database: Database;
   readonly #limits: ReadonlyMap<string, number>;
+  readonly #noted: Pick<NotedChanges, "note">;
   readonly #known = new Set<string>();
 
-  /** @param limits how many builds of a target may run at once, where that is limited */
-  constructor(database: Database, limits: ReadonlyMap<string, number> = new Map()) {
+  /**
+   * @param limits how many builds of a target may run at once, where that is limited
+   * @param noted told of each build that comes into another state
+   */
+  constructor(
+    database: Database,
+    limits: ReadonlyMap<string, number> = new Map(),
+    noted: Pick<NotedChanges, "note"> = new NotedChanges(new Set()),
+  ) {
     this.#database = database;
     this.#limits = limits;
+    this.#noted = noted;
   }
 
   /** Has the limits hold for queues that are there already; to be called when the controller starts. */
@@ -154,6 +164,7 @@ export class BuildQueue {
         isPrivate,
       ],
     );
+    await this.#noted.note(sql, build!.id, "queued");
     return build!;
   }
 
@@ -220,6 +231,7 @@ export class BuildQueue {
        where id = $1 returning *`,
       [first.id],
     );
+    await this.#noted.note(sql, first.id, "building");
     return taken;
   }
 
@@ -270,8 +282,9 @@ export class BuildQueue {
   }
 
   /** Counts a build by another state; a place that it had is then another one's. Its row is changed by the caller. */
-  async move(sql: Sql, { queue, state }: Build, to: BuildState): Promise<void> {
+  async move(sql: Sql, { id, queue, state }: Build, to: BuildState): Promise<void> {
     if (state === to) return;
+    await this.#noted.note(sql, id, to);
     await sql.query(
       `update croft.queues set ${countOf[state]} = ${countOf[state]} - 1, ${countOf[to]} = ${countOf[to]} + 1
        where name = $1`,

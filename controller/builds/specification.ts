@@ -35,6 +35,8 @@ export interface Submission {
   interactive?: string;
   /** Names of secrets, which its builds have as variables. */
   secrets?: readonly string[];
+  /** Names of notifications that are told of its builds, besides those that are told of its package. */
+  notifications?: readonly string[];
   priority: number;
   /** Built, also if nothing has changed since the last time. */
   force?: boolean;
@@ -61,6 +63,8 @@ export interface Specification {
   interactive?: string;
   /** Names of secrets. */
   secrets?: readonly string[];
+  /** Names of notifications. */
+  notifications?: readonly string[];
   priority: number;
   timeoutSeconds: number;
   /** Absent: skipped if nothing has changed (unchanged.ts). */
@@ -90,6 +94,7 @@ export function specificationFor(submission: Submission, target: Target): Specif
     warnings: target.warnings,
     ...withoutUndefined({ interactive: submission.interactive }),
     ...(submission.secrets?.length ? { secrets: submission.secrets } : {}),
+    ...(submission.notifications?.length ? { notifications: submission.notifications } : {}),
     priority: submission.priority,
     timeoutSeconds: target.timeoutSeconds,
     ...(submission.force === true ? { force: true } : {}),

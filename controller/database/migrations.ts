@@ -4,6 +4,7 @@ import type { Database, Sql } from "./database.ts";
 import { fleetTables } from "./fleet-tables.ts";
 import { forgeTables } from "./forge-tables.ts";
 import { keepTables } from "./keep-tables.ts";
+import { messageTables } from "./message-tables.ts";
 import { secretTables } from "./secret-tables.ts";
 import { sourceFileTables } from "./source-file-tables.ts";
 
@@ -246,6 +247,7 @@ const steps: readonly string[] = [
   fleetTables,
   sourceFileTables,
   keepTables,
+  messageTables,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -223,7 +223,7 @@ export function submitterOf({ name }: Repository): string {
 
 /** What is built for an event: its commit, and nothing that comes to its branch afterwards. */
 export function submissionFor(repository: Repository, event: ForgeEvent): Submission {
-  const { name, url, targets, environment, configuration, secrets, priority } = repository;
+  const { name, url, targets, environment, configuration, secrets, notifications, priority } = repository;
   const reference =
     event.kind === "pull-request" ? repository.forge.pullReference(event.reference) : event.reference;
   // A name that a URL cannot have is left out: the commit is enough, where the server hands it out by its name.
@@ -237,6 +237,7 @@ export function submissionFor(repository: Repository, event: ForgeEvent): Submis
     ...(environment === undefined ? {} : { environment }),
     ...(configuration === undefined ? {} : { configuration }),
     secrets,
+    notifications,
     priority,
   };
 }

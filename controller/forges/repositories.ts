@@ -1,6 +1,4 @@
 /** The key `repositories` of the controller's configuration: what a forge may have built by its hook. */
-import { readFileSync, statSync } from "node:fs";
-import { resolve } from "node:path";
 import Type, { type Static } from "typebox";
 import { isLocalUrl } from "../../manifests/repository.ts";
 import { Failure, reasonOf, type FailureOptions } from "../../os/failure.ts";
@@ -9,6 +7,7 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { matchesPattern } from "../builds/name-pattern.ts";
 import { specificationFor, type Target } from "../builds/specification.ts";
 import { checkSpecification } from "../builds/tasks.ts";
+import { readSecretFile } from "../secrets/secret-file.ts";
 import type { Forge } from "./forge.ts";
 import { gitea, github } from "./github.ts";
 import { gitlab } from "./gitlab.ts";
@@ -39,6 +38,7 @@ export const repositorySchema = Type.Object(
     environment: Type.Optional(Type.String({ minLength: 1 })),
     config: Type.Optional(Type.String()),
     secrets: Type.Optional(Type.Array(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }))),
+    notifications: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { uniqueItems: true })),
     priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
     "source-file": Type.Optional(Type.Boolean()),
   },
@@ -66,6 +66,8 @@ export interface Repository {
   readonly configuration?: string;
   /** Names of those that builds of what is trusted have. */
   readonly secrets: readonly string[];
+  /** Names of those that are told of its builds. */
+  readonly notifications: readonly string[];
   readonly priority: number;
   /** Whether its `.croft.yaml` says what is built. */
   readonly readsFile: boolean;
@@ -81,6 +83,7 @@ type Fail = (path: readonly (string | number)[], reason: string, options?: Failu
 export function readRepositories(
   declared: readonly Static<typeof repositorySchema>[],
   targets: readonly Target[],
+  notifications: readonly string[],
   fail: Fail,
 ): Repository[] {
   const names = new Set<string>();
@@ -91,6 +94,8 @@ export function readRepositories(
     names.add(one.name);
     checkUrl(one.url, failAt);
     checkTargets(one, targets, failAt);
+    const unknown = one.notifications?.find((name) => !notifications.includes(name));
+    if (unknown !== undefined) throw failAt("notifications", `there is no notification '${unknown}'`);
     return {
       name: one.name,
       url: one.url,
@@ -102,6 +107,7 @@ export function readRepositories(
       targets: one.targets ?? ["*"],
       ...withoutUndefined({ environment: one.environment, configuration: one.config }),
       secrets: one.secrets ?? [],
+      notifications: one.notifications ?? [],
       priority: one.priority ?? 0,
       readsFile: one["source-file"] ?? true,
     };
@@ -160,26 +166,8 @@ function statusesOf(
   return { api: forges[forge].statuses.baseOf(`https://${host}`), token };
 }
 
-const shortestSecret = 16;
-
 function readSecret(key: string, file: string, fail: FailAt): string {
-  const place = resolve(file);
-  let secret: string;
-  try {
-    if ((statSync(place).mode & 0o007) !== 0)
-      throw fail(key, `every user of this host may read '${place}'`, {
-        hints: [`chmod 600 ${place}`],
-      });
-    secret = readFileSync(place, "utf8").trim();
-  } catch (error) {
-    if (error instanceof Failure) throw error;
-    throw fail(key, `cannot read '${place}': ${reasonOf(error)}`, { cause: error });
-  }
-  if (secret.length < shortestSecret)
-    throw fail(key, `the secret in '${place}' has fewer than ${shortestSecret} characters`, {
-      hints: ["openssl rand -hex 32 makes one that nobody guesses."],
-    });
-  return secret;
+  return readSecretFile(file, (reason, options) => fail(key, reason, options));
 }
 
 /** Whether a forge's full name of a repository, such as `acme/hello`, is the one that a URL leads to. */

@@ -225,6 +225,7 @@ async function keepsData(newcomer: Newcomer, { data }: FarmInUse): Promise<void>
 async function looksAfterFarm(newcomer: Newcomer, { url, data }: FarmInUse): Promise<void> {
   assert.match(await newcomer.types(`croft agents --controller ${url}`), /^\S+ +(building|idle|silent) /m);
   assert.match(await newcomer.types(`croft approvals --controller ${url}`), /^nothing waits for approval$/m);
+  assert.match(await newcomer.types(`croft deliveries --data ${data}`), /^nothing was sent$/m);
   await newcomer.types(`croft pause target default --reason "for a test" --data ${data}`);
   assert.match(
     await newcomer.types(`croft status --controller ${url}`),
