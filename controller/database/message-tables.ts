@@ -3,7 +3,7 @@ export const messageTables = `
   -- Builds that came into another state, until it is looked up who is to be told (builds/noted-changes.ts)
   create table croft.build_changes (
     id integer generated always as identity primary key,
-    build integer not null references croft.builds on delete cascade,
+    build integer not null,
     state text not null,
     at timestamptz not null default clock_timestamp()
   );
@@ -18,7 +18,7 @@ export const messageTables = `
   create table croft.deliveries (
     id integer generated always as identity primary key,
     notification text not null,   -- its name in the configuration
-    build integer not null references croft.builds on delete cascade,
+    build integer not null,       -- no reference: it would lock the build, which agents then pass over
     event text not null,
     body text not null,           -- the same whenever it is sent
     state text not null check (state in ('open', 'delivered', 'failed')),

@@ -63,6 +63,8 @@ ${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, bui
         [body.build.url, body.build.status],
         [`https://farm.example/builds/${id}`, "error"],
       );
+      // What is being sent when a controller ends is sent once more.
+      await until(async () => (await list("state=open")).length === 0, "the notes of all answers");
     });
 
     test("are sent again after refusals and silence, with the same body; a receiver that stalls holds up nobody else", async () => {
