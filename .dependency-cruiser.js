@@ -35,7 +35,7 @@ const floors = {
   boss: ["door", "bisect", "planning", "results", "dispatch", "hosts", "matrix"],
   controller: [
     ["door", "client", "book", "dashboard", "routes", "secret-routes", "forges", "messages"],
-    ["backup", "fleet", "idle-agents", "leases", "retention", "source-file"],
+    ["backup", "fleet", "idle-agents", "leases", "reports", "retention", "source-file"],
     "builds",
     "secrets",
     "files",

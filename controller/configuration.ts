@@ -204,7 +204,9 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     targets,
     storage: storageOf(file),
     drainSeconds: file.drain ?? 0,
-    repositories: read ? readRepositories(file.repositories ?? [], targets, namesOf(file.notifications), read.failure) : [],
+    repositories: read
+      ? readRepositories(file.repositories ?? [], targets, namesOf(file.notifications), read.failure)
+      : [],
     ...toldBy(file, read?.failure),
     gitProtocols: file["git-protocols"] ?? ["https", "ssh"],
     retries: file.retries ?? 2,
@@ -214,7 +216,7 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
     resultLimitBytes:
       file["result-limit"] === undefined ? resultRequestMaxBytes : bytesOf(file["result-limit"]),
     uploadLimitBytes: bytesOf(file["upload-limit"] ?? "1G"),
-    uploadTypes: file["upload-types"] ?? ["artifact", "package"],
+    uploadTypes: file["upload-types"] ?? ["artifact", "package", "report"],
     mostFollowers: file.followers ?? 2000,
     mostFollowersPerAddress: file["followers-per-address"] ?? 200,
     ...(file.retention && { retention: retentionOf(file.retention) }),

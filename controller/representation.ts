@@ -5,6 +5,7 @@ import type { Build } from "./builds/build.ts";
 import type { Controller } from "./controller.ts";
 import { croftOnlyReason } from "./builds/tasks.ts";
 import type { Estimate } from "./fleet/estimates.ts";
+import { testResultsOf, testsJson, type TestResults } from "./reports/test-reports.ts";
 import type { Session } from "./builds/session.ts";
 
 /** An operation of an attempt; a row of the operations table. */
@@ -26,6 +27,8 @@ export interface BuildDetails {
   sessions: Session[];
   operations: Operation[];
   artifacts: Artifact[];
+  /** What tests said, of all attempts. */
+  tests: TestResults;
   /** Why it waits, if it is queued. */
   waiting: string | undefined;
   /** What is to be expected, until it has ended. */
@@ -44,7 +47,8 @@ export async function readDetails(controller: Controller, id: number): Promise<B
   const [sessions, artifacts] = [await controller.sessions.of(id), await controller.artifacts.of(id)];
   const waiting = await controller.waiting.of(build);
   const estimate = await controller.estimates.of(build);
-  return { build, sessions, operations, artifacts, waiting, estimate };
+  const tests = await testResultsOf(controller.database, id);
+  return { build, sessions, operations, artifacts, tests, waiting, estimate };
 }
 
 /** The attempt that tells what became of a build: the one that has it, or ended it, else the latest. */
@@ -104,7 +108,7 @@ export function buildJson(build: Build, base: string) {
 
 /** One build with everything about it. */
 export function detailsJson(details: BuildDetails, base: string) {
-  const { build, sessions, operations, artifacts, waiting, estimate } = details;
+  const { build, sessions, operations, artifacts, tests, waiting, estimate } = details;
   const api = `${base}/api/v1/builds/${build.id}`;
   const attemptOf = new Map(sessions.map(({ id, attempt }) => [id, attempt]));
   const operationsOf = (session: number | null) =>
@@ -125,6 +129,7 @@ export function detailsJson(details: BuildDetails, base: string) {
     waiting: waiting ?? null,
     estimate: estimate ?? null,
     operations: operationsOf(finished),
+    tests: testsJson(tests, mainSession(details)?.id),
     attempts: sessions.map((session) => ({
       attempt: session.attempt,
       agent: session.agent,

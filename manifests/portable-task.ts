@@ -15,7 +15,8 @@ export function portabilityProblem(task: Task): string | undefined {
     versionProblem(task.version) ??
     repositoryProblem(task.repositoryUrl, task.repositoryType) ??
     (isTriplet(task.target) ? undefined : `'${task.target}' is no target triplet`) ??
-    regexProblem(task.warningRegex)
+    regexProblem(task.warningRegex) ??
+    (task.variables === undefined ? undefined : "it has variables")
   );
 }
 

@@ -47,6 +47,8 @@ export interface Task {
   packageConfig: string[];
   host?: boolean;
   warningRegex: string[];
+  /** What the build has in its environment, by name; of croft's own controllers and workers only (`variable-NAME`). */
+  variables?: Record<string, string>;
   /** See {@link splitInteractive}; a task is interactive if this is there at all, even `none`. */
   interactive?: string;
   workerChecksum?: string;
@@ -82,9 +84,14 @@ export function readTask(fields: Fields): Task {
     packageConfig: fields.optional("package-config", writtenArgumentList) ?? [],
     host: fields.optional("host", boolean),
     warningRegex: fields.optional("warning-regex", argumentList) ?? [],
+    variables: whatThereIs(fields.record(/^variable-([A-Za-z_][A-Za-z0-9_]*)$/, text)),
     interactive: fields.optional("interactive", interactive),
     workerChecksum: fields.optional("worker-checksum", token),
   });
+}
+
+function whatThereIs(values: Record<string, string> | undefined): Record<string, string> | undefined {
+  return values && Object.keys(values).length > 0 ? values : undefined;
 }
 
 /** @throws {ManifestError} */
@@ -119,6 +126,7 @@ export function taskEntries(task: Task): Entry[] {
     ["package-config", written(task.packageConfig)],
     ["host", task.host],
     ["warning-regex", task.warningRegex.length > 0 ? formatArgumentList(task.warningRegex) : undefined],
+    ...tailed("variable", task.variables ?? {}),
     ["interactive", task.interactive],
     ["worker-checksum", task.workerChecksum],
   ];

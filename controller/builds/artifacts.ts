@@ -1,6 +1,6 @@
 /** Files that builds made. */
 import type { BlobStore, Incoming } from "../files/blobs.ts";
-import type { Database } from "../database/database.ts";
+import type { Database, Sql } from "../database/database.ts";
 import { maskedText } from "../files/secret-mask.ts";
 import type { BuildSecrets } from "./secrets.ts";
 import { isCurrent, type Session } from "./session.ts";
@@ -41,9 +41,15 @@ export class Artifacts {
    * Keeps received files as artifacts of a session, all or none; one of the same type and name takes the place of
    * the former.
    *
+   * @param note writes down what is known of them, in the transaction that keeps them.
    * @returns false if the session is over: an upload may take longer than the build stays with its agent.
    */
-  async add(session: Session, type: string, files: readonly ReceivedFile[]): Promise<boolean> {
+  async add(
+    session: Session,
+    type: string,
+    files: readonly ReceivedFile[],
+    note: (sql: Sql) => Promise<void> = async () => {},
+  ): Promise<boolean> {
     const received = files.map(({ incoming }) => incoming);
     await this.#blobs.keep(received);
     const secrets = await this.#secrets.of(session.build);
@@ -61,6 +67,7 @@ export class Artifacts {
            on conflict (session, type, name) do update set digest = excluded.digest, bytes = excluded.bytes`,
           [session.id, type, maskedText(name, secrets), incoming.digest, incoming.bytes],
         );
+      await note(sql);
       return true;
     });
   }

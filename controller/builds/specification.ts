@@ -35,6 +35,8 @@ export interface Submission {
   interactive?: string;
   /** Names of secrets, which its builds have as variables. */
   secrets?: readonly string[];
+  /** What its builds have in their environment; anybody may read it. */
+  variables?: Readonly<Record<string, string>>;
   /** Names of notifications that are told of its builds, besides those that are told of its package. */
   notifications?: readonly string[];
   priority: number;
@@ -63,6 +65,7 @@ export interface Specification {
   interactive?: string;
   /** Names of secrets. */
   secrets?: readonly string[];
+  variables?: Readonly<Record<string, string>>;
   /** Names of notifications. */
   notifications?: readonly string[];
   priority: number;
@@ -94,6 +97,7 @@ export function specificationFor(submission: Submission, target: Target): Specif
     warnings: target.warnings,
     ...withoutUndefined({ interactive: submission.interactive }),
     ...(submission.secrets?.length ? { secrets: submission.secrets } : {}),
+    ...withoutUndefined({ variables: submission.variables }),
     ...(submission.notifications?.length ? { notifications: submission.notifications } : {}),
     priority: submission.priority,
     timeoutSeconds: target.timeoutSeconds,

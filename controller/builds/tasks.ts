@@ -32,6 +32,7 @@ export function taskFor(
     targetConfig: writtenArgumentList(what.targetConfiguration ?? ""),
     packageConfig: writtenArgumentList(what.packageConfiguration ?? ""),
     warningRegex: [...what.warnings],
+    ...(what.variables === undefined ? {} : { variables: { ...what.variables } }),
     ...withoutUndefined({ interactive: what.interactive }),
   };
 }

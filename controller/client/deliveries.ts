@@ -47,14 +47,20 @@ interface WholeDelivery extends DeliveryAnswer {
 
 /** The command, for the table of commands. */
 export function deliveriesCommand(): Command {
-  const command = makeCommand("croft deliveries", "list what was sent of builds to whom; show one, send one again");
+  const command = makeCommand(
+    "croft deliveries",
+    "list what was sent of builds to whom; show one, send one again",
+  );
   command.argument("[show|redeliver]", "what is done with one; absent: they are listed");
   command.argument("[id]", "of the one, as listed");
   return addClientOptions(command, deliveriesOptions).action(async (what?: string, id?: string) => {
     if (what !== undefined && what !== "show" && what !== "redeliver")
       throw new UsageFailure(`do '${what}' with a delivery`, "expected show or redeliver");
     if (what !== undefined && (id === undefined || !/^[1-9][0-9]{0,9}$/.test(id)))
-      throw new UsageFailure(`${what} '${id ?? ""}'`, "expected the number of one, as croft deliveries lists them");
+      throw new UsageFailure(
+        `${what} '${id ?? ""}'`,
+        "expected the number of one, as croft deliveries lists them",
+      );
     const path = what === undefined ? "" : what === "show" ? `/${id}` : `/${id}/redeliver`;
     const answer = await ask(command, what === "redeliver" ? "POST" : "GET", path);
     const json = givenValues(command, deliveriesOptions)["json"] === true;
@@ -73,7 +79,9 @@ async function ask(command: Command, method: "GET" | "POST", path: string): Prom
   const isNamed = "controller" in command.opts() || (process.env["CROFT_CONTROLLER"] ?? "") !== "";
   if (!isNamed || Object.keys(place).length > 0) return await askControl(place, method, asked);
   const connection = connectionOf(command);
-  return method === "GET" ? await connection.get(`/api/v1${asked}`) : await connection.post(`/api/v1${asked}`);
+  return method === "GET"
+    ? await connection.get(`/api/v1${asked}`)
+    : await connection.post(`/api/v1${asked}`);
 }
 
 function text(what: string | undefined, id: string | undefined, answer: unknown): string {

@@ -21,6 +21,24 @@ interface AttemptAnswer {
   seconds: number | null;
 }
 
+interface FailedTestAnswer {
+  suite: string;
+  name: string;
+  kind: string;
+  message: string;
+}
+
+/** What tests of the build said. */
+export interface TestsAnswer {
+  tests: number;
+  failures: number;
+  errors: number;
+  skipped: number;
+  seconds: number;
+  reports: { name: string; trouble: string | null }[];
+  failed: FailedTestAnswer[];
+}
+
 export interface ArtifactAnswer {
   attempt: number;
   type: string;
@@ -50,6 +68,8 @@ export interface DetailsAnswer extends Omit<BuildAnswer, "attempts"> {
   attempts: AttemptAnswer[];
   /** Of the attempt whose result is the build's. */
   operations: OperationAnswer[];
+  /** Of reports among the artifacts; older controllers do not say. */
+  tests?: TestsAnswer | null;
   artifacts: ArtifactAnswer[];
 }
 

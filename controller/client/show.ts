@@ -6,6 +6,7 @@ import { formatBytes } from "../../os/text/size.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { printable } from "../../os/text/terminal-text.ts";
 import { estimateText } from "../estimate-words.ts";
+import { testsText } from "../reports/tests-text.ts";
 import { attemptsText } from "../setbacks.ts";
 import { addClientOptions, connectionOf } from "./connection.ts";
 import { getDetails, type DetailsAnswer } from "./details.ts";
@@ -47,6 +48,7 @@ export function description(build: DetailsAnswer): string {
         ...[name, status, String(errors), String(warnings), `${logLines} line${logLines === 1 ? "" : "s"}`],
       ]),
     ),
+    tests(build),
     section(
       ["ARTIFACT", "ATTEMPT", "SIZE", "SHA-256"],
       artifacts.map(({ name, attempt, bytes, sha256 }) => [
@@ -83,7 +85,30 @@ function properties(build: DetailsAnswer): [string, string][] {
     ["built in", seconds(build.buildSeconds)],
     ...(build.pinned ? [["pinned", "kept whatever its age"] as [string, string]] : []),
     ["attempts", attemptsText({ ...build, attempts: attempts.length })],
+    ...(build.tests ? [["tests", testsText(build.tests)] as [string, string]] : []),
+    ...(build.tests?.reports ?? [])
+      .filter(({ trouble }) => trouble !== null)
+      .map(({ name, trouble }): [string, string] => ["report", `${name} cannot be read: ${trouble}`]),
   ];
+}
+
+const mostFailed = 20;
+
+/** Those that failed; how many there were stands among the properties. */
+function tests({ tests }: DetailsAnswer): string {
+  const failed = tests?.failed ?? [];
+  const rows = failed
+    .slice(0, mostFailed)
+    .map(({ suite, name, kind, message }) => [
+      ...[suite === "" ? name : `${suite} ${name}`, kind, firstLine(message)],
+    ]);
+  const all = (tests?.failures ?? 0) + (tests?.errors ?? 0);
+  const more = all > rows.length ? `and ${all - rows.length} more; its page has them\n` : "";
+  return section(["FAILED TEST", "HOW", "WHY"], rows) + more;
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0]!.slice(0, 100);
 }
 
 function section(heading: string[], rows: readonly string[][]): string {

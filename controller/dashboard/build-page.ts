@@ -19,6 +19,7 @@ import { html, type Markup } from "./html.ts";
 import { ago, chip, duration, formToken, page, tableHead } from "./layout.ts";
 import { logExcerpt, type LogExcerpt, type LogSource } from "./log-excerpt.ts";
 import { positionText } from "./live.ts";
+import { testResults } from "./test-results.ts";
 
 /** The page for one attempt of a build, the one that tells what became of it unless another is asked for. */
 export async function buildPage(
@@ -43,6 +44,7 @@ export async function buildPage(
         ${await Promise.all(operations.map((one) => operationLog(controller, details, session!, one, operations.length)))}
       </div>
       ${await liveLog(controller, details, session, operations.length > 0)}
+      <div id="tests" data-live>${testResults(details.tests, session?.id)}</div>
       <div id="artifacts" data-live>${artifactList(details)}</div>
       <div id="attempts" data-live>${attemptList(details, session)}</div>`,
     visitor,

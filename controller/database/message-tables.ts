@@ -39,4 +39,29 @@ export const messageTables = `
     trouble text                  -- null: it was taken
   );
   create index delivery_attempts_by_delivery on croft.delivery_attempts (delivery, at);
+  -- Reports of tests among the artifacts (reports/)
+  create table croft.test_reports (
+    session integer not null references croft.sessions on delete cascade,
+    name text not null,           -- of the artifact
+    tests integer not null,
+    failures integer not null,
+    errors integer not null,
+    skipped integer not null,
+    seconds double precision not null,
+    trouble text,                 -- why it, or the rest of it, could not be read
+    primary key (session, name)
+  );
+  create table croft.failed_tests (
+    session integer not null,
+    report text not null,
+    ordinal integer not null,
+    suite text not null,
+    name text not null,
+    kind text not null check (kind in ('failure', 'error')),
+    message text not null,
+    details text not null,
+    seconds double precision not null,
+    primary key (session, report, ordinal),
+    foreign key (session, report) references croft.test_reports on delete cascade
+  );
   `;

@@ -20,9 +20,9 @@ export function startEventLoop(controller: Controller): AsyncDisposable {
 }
 
 async function work(controller: Controller, log: Log, signal: AbortSignal): Promise<void> {
-  const { configuration, database, builds, changes, forgeEvents, laterBuilds } = controller;
+  const { configuration, database, builds, vault, changes, forgeEvents, laterBuilds } = controller;
   const { repositories, gitProtocols: protocols } = configuration;
-  const reading = new SourceReading({ database, builds, repositories, protocols, log });
+  const reading = new SourceReading({ database, builds, vault, repositories, protocols, log });
   using waiter = new ChangeWaiter(changes, ["state"]);
   let nudged = new AbortController();
   using _listener = forgeEvents.onToRead(() => nudged.abort());

@@ -1,4 +1,5 @@
 /** From what a `.croft.yaml` wants to what is queued: at once, and when what it needs has succeeded. */
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Submission } from "../builds/specification.ts";
 import type { WantedBuild } from "../source-file/check.ts";
 import type { ForgeEvent } from "./event.ts";
@@ -34,9 +35,10 @@ export function plannedBuilds(
 function submissionOf(
   repository: Repository,
   event: ForgeEvent,
-  { name, targets, versions, environment, config }: WantedBuild,
+  wanted: WantedBuild,
   version: string,
 ): Submission {
+  const { name, targets, versions, environment, config, variables, auxiliary, notifications } = wanted;
   const usual = submissionFor(repository, event);
   const label = [name, versions.length > 1 ? version : undefined].filter((part) => part !== undefined);
   return {
@@ -46,6 +48,8 @@ function submissionOf(
     targets,
     ...(environment === undefined ? {} : { environment }),
     ...(config === undefined ? {} : { configuration: config }),
+    ...withoutUndefined({ variables, auxiliary }),
+    notifications,
     ...(label.length === 0 ? {} : { label: label.join("/") }),
   };
 }

@@ -38,6 +38,7 @@ export const repositorySchema = Type.Object(
     environment: Type.Optional(Type.String({ minLength: 1 })),
     config: Type.Optional(Type.String()),
     secrets: Type.Optional(Type.Array(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }))),
+    auxiliary: Type.Optional(Type.Array(Type.String({ pattern: "^[A-Za-z0-9_+.*?-]{1,100}$" }))),
     notifications: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { uniqueItems: true })),
     priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
     "source-file": Type.Optional(Type.Boolean()),
@@ -66,6 +67,8 @@ export interface Repository {
   readonly configuration?: string;
   /** Names of those that builds of what is trusted have. */
   readonly secrets: readonly string[];
+  /** Names and patterns of auxiliary machines that its file may ask for. */
+  readonly auxiliary: readonly string[];
   /** Names of those that are told of its builds. */
   readonly notifications: readonly string[];
   readonly priority: number;
@@ -107,6 +110,7 @@ export function readRepositories(
       targets: one.targets ?? ["*"],
       ...withoutUndefined({ environment: one.environment, configuration: one.config }),
       secrets: one.secrets ?? [],
+      auxiliary: one.auxiliary ?? [],
       notifications: one.notifications ?? [],
       priority: one.priority ?? 0,
       readsFile: one["source-file"] ?? true,

@@ -12,6 +12,7 @@ import type { Log } from "../../os/log.ts";
 import type { Builds } from "../builds/builds.ts";
 import type { Database, Sql } from "../database/database.ts";
 import { readWanted, sourceFileName, usualWanted, type Wanted } from "../source-file/check.ts";
+import type { Vault } from "../secrets/vault.ts";
 import { fetchFile, FetchFailure, type Fetched } from "../source-file/fetch.ts";
 import { matchesPattern } from "../builds/name-pattern.ts";
 import { isOfFork, type ForgeEvent } from "./event.ts";
@@ -39,6 +40,7 @@ const holdSeconds = 600;
 interface ReadingParts {
   database: Database;
   builds: Pick<Builds, "submitAll" | "targetNames">;
+  vault: Pick<Vault, "credentialFor">;
   repositories: readonly Repository[];
   protocols: readonly string[];
   log: Log;
@@ -97,13 +99,18 @@ export class SourceReading {
     const { protocols } = this.#parts;
     const branch = isOfFork(event) ? event.pull!.base : event.reference;
     const what = isOfFork(event) || event.commit === "" ? `refs/heads/${branch}` : event.commit;
-    return await fetchFile({ url, what, file: sourceFileName, protocols }, signal);
+    const credential = await this.#parts.vault.credentialFor(url);
+    return await fetchFile(
+      { url, what, file: sourceFileName, protocols, ...(credential && { credential }) },
+      signal,
+    );
   }
 
-  #wanted({ targets }: Repository, { text }: Fetched): Wanted {
+  #wanted({ targets, notifications, auxiliary }: Repository, { text }: Fetched): Wanted {
     const names = this.#parts.builds.targetNames;
     const allowed = {
       targets: names.filter((name) => targets.some((pattern) => matchesPattern(pattern, name))),
+      ...{ notifications, auxiliary },
     };
     return text === undefined ? usualWanted(allowed) : readWanted(text, allowed);
   }

@@ -173,7 +173,9 @@ export class Deliveries {
 
   /** One with what was tried, first to last; undefined if there is none. */
   async find(id: number): Promise<{ delivery: Delivery; attempts: Attempt[] } | undefined> {
-    const [delivery] = await this.#database.query<Delivery>("select * from croft.deliveries where id = $1", [id]);
+    const [delivery] = await this.#database.query<Delivery>("select * from croft.deliveries where id = $1", [
+      id,
+    ]);
     if (!delivery) return undefined;
     const attempts = await this.#database.query<Attempt>(
       "select at, seconds, answer, trouble from croft.delivery_attempts where delivery = $1 order by at",

@@ -18,7 +18,12 @@ export async function sendMail(
     ...(user === undefined ? {} : { auth: { user, pass: password } }),
     // What a mail's text says is text, and never a file or an address to read from.
     ...{ disableFileAccess: true, disableUrlAccess: true },
-    ...{ connectionTimeout: answerMs, greetingTimeout: answerMs, socketTimeout: answerMs, dnsTimeout: answerMs },
+    ...{
+      connectionTimeout: answerMs,
+      greetingTimeout: answerMs,
+      socketTimeout: answerMs,
+      dnsTimeout: answerMs,
+    },
   });
   const { subject, text } = JSON.parse(body) as Letter;
   try {
@@ -29,7 +34,11 @@ export async function sendMail(
     });
     const refused = sent.rejected.length;
     const answer = sent.response.slice(0, 3);
-    return { answer, trouble: refused === 0 ? null : `${refused} of ${to.length} receivers were refused`, isFinal: true };
+    return {
+      answer,
+      trouble: refused === 0 ? null : `${refused} of ${to.length} receivers were refused`,
+      isFinal: true,
+    };
   } catch (error) {
     const { responseCode, code, message } = error as Error & { responseCode?: number; code?: string };
     // What the server says may have the receivers in it, who are nobody's business.

@@ -37,7 +37,8 @@ export function startMessenger(
   if (notifications.length === 0) return { [Symbol.asyncDispose]: async () => {} };
   const outbox = new Outbox(controller.database, notifications, publicUrl ?? url);
   const loops = new AsyncDisposableStack();
-  for (const one of notifications) loops.use(startLoop((signal) => sendTo(one, controller, settings, signal)));
+  for (const one of notifications)
+    loops.use(startLoop((signal) => sendTo(one, controller, settings, signal)));
   loops.use(startLoop((signal) => lookUp(outbox, controller, signal)));
   return loops;
 }

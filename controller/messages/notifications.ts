@@ -134,7 +134,8 @@ export function readNotifications(
     const { name, packages = [], private: withPrivate = false } = one;
     const usual = { name, packages, withPrivate };
     if (one.kind !== "mail") return { ...usual, ...httpOf(one, one.kind, failAt) };
-    if (!hasSmtp) throw failAt("kind", "mail needs smtp in this configuration, with the server that takes it");
+    if (!hasSmtp)
+      throw failAt("kind", "mail needs smtp in this configuration, with the server that takes it");
     return { ...usual, kind: "mail", to: one.to!, events: ["changed"] };
   });
 }
@@ -204,7 +205,8 @@ export function readSmtp(declared: Static<typeof smtpSchema>, fail: Fail): Smtp 
     from: declared.from,
     ...withoutUndefined({
       user,
-      password: file && readSecretFile(file, (reason, options) => failAt("password-file", reason, options), 1),
+      password:
+        file && readSecretFile(file, (reason, options) => failAt("password-file", reason, options), 1),
     }),
   };
 }

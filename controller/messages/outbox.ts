@@ -71,7 +71,9 @@ function isToldOf({ name, packages, withPrivate }: Notification, build: Build): 
 
 async function causeOf(sql: Sql, { event }: Build): Promise<Cause | undefined> {
   if (event === null) return undefined;
-  const [row] = await sql.query<{ event: Cause }>("select event from croft.forge_events where id = $1", [event]);
+  const [row] = await sql.query<{ event: Cause }>("select event from croft.forge_events where id = $1", [
+    event,
+  ]);
   if (!row) return undefined;
   const { kind, reference, commit, author, subject } = row.event;
   return { kind, reference, commit, author, subject };

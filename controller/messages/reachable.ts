@@ -47,5 +47,7 @@ export const lookupReachable: LookupFunction = (hostname, options, callback) => 
 };
 
 function refused(address: string): UnreachableError {
-  return new UnreachableError(`the address ${address} is of this host or its own network (local: true allows it)`);
+  return new UnreachableError(
+    `the address ${address} is of this host or its own network (local: true allows it)`,
+  );
 }

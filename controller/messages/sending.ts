@@ -18,7 +18,8 @@ export async function send(
     ...{ at, seconds: (Date.now() - at.getTime()) / 1000 },
     ...outcome,
   });
-  if (notification.kind !== "mail") return timed(await sendHttp(notification, delivery, answerSeconds, signal));
+  if (notification.kind !== "mail")
+    return timed(await sendHttp(notification, delivery, answerSeconds, signal));
   if (!smtp) return timed({ answer: null, trouble: "the configuration has no smtp any more" });
   return timed(await sendMail(smtp, notification, delivery));
 }

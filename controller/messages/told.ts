@@ -27,7 +27,8 @@ export interface Cause {
 /** What is sent for it: of a webhook and a chat the request's body, of mail subject and text as JSON. */
 export function bodyFor(notification: Notification, told: Told, base: string): string {
   if (notification.kind === "webhook") return JSON.stringify(payload(told, base));
-  if (notification.kind === "chat") return JSON.stringify({ text: chatText(told, base, notification.style!) });
+  if (notification.kind === "chat")
+    return JSON.stringify({ text: chatText(told, base, notification.style!) });
   return JSON.stringify({ subject: headline(told), text: mailText(told, base) } satisfies Letter);
 }
 

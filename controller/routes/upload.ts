@@ -3,6 +3,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ReceivedFile } from "../builds/artifacts.ts";
 import type { Controller } from "../controller.ts";
 import { formatSections } from "../../manifests/sections.ts";
+import type { Sql } from "../database/database.ts";
+import { noteReports, readReports, reportType } from "../reports/test-reports.ts";
 import { forCurrentSession } from "./access.ts";
 import { refuse } from "./served.ts";
 import { UploadError, UploadReader } from "./upload-form.ts";
@@ -56,7 +58,11 @@ async function takeUpload(
     }
     upload.finish();
     if (files.length === 0) throw new UploadError(400, "there is no file in it");
-    if (!(await controller.artifacts.add(session, type, files))) throw new UploadError(410, sessionOver);
+    const reports =
+      type === reportType ? await readReports(files, await controller.secrets.of(session.build)) : [];
+    const note = (sql: Sql) => noteReports(sql, session.id, reports);
+    if (!(await controller.artifacts.add(session, type, files, note)))
+      throw new UploadError(410, sessionOver);
   } catch (error) {
     if (error instanceof UploadError) error.ofArchive = upload.isArchive;
     throw error;

@@ -12,6 +12,7 @@ import {
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { Database } from "../database/database.ts";
 import type { SecretsKey } from "./key.ts";
+import { isReserved } from "./reserved-variables.ts";
 import { covers, placeOf, prefixOf } from "./places.ts";
 import { shortestSecret } from "./printed-forms.ts";
 
@@ -52,8 +53,6 @@ export interface Asking {
 }
 
 const longestValue = 32 * 1024;
-/** A build has these from its worker, or could not run with another value. */
-const reserved = /^(?:CROFT_.*|LD_.*|BASH_ENV|CI|DESTDIR|ENV|HOME|IFS|PATH|PWD|SHELL)$/;
 
 export class Vault {
   readonly #database: Database;
@@ -114,7 +113,7 @@ export class Vault {
     const action = `set the secret '${name}'`;
     if (!/^[A-Za-z_][A-Za-z0-9_]{0,99}$/.test(name))
       throw new Failure(action, "that is no name of a variable");
-    if (reserved.test(name)) throw new Failure(action, "a build has a variable of this name already");
+    if (isReserved(name)) throw new Failure(action, "a build has a variable of this name already");
     checkValue(action, value);
     checkHanded(action, { variables: { [name]: value }, credentials: [] });
     const place = repository === "" ? "" : prefixOf(repository, action);
@@ -241,6 +240,16 @@ export class Vault {
       throw new Failure("hand out secrets", `they are longer than ${handedSecretsMaxBytes} bytes together`);
     await this.#note(id, { variables, credentials });
     return text;
+  }
+
+  /**
+   * What the controller itself needs to read of a repository, and of no other one.
+   *
+   * @throws {Failure} if the key is not there any more.
+   */
+  async credentialFor(repository: string): Promise<HandedCredential | undefined> {
+    const [credential] = await this.#credentialsFor(repository, false);
+    return credential;
   }
 
   /** Who is not trusted reaches no other repository with it, by a submodule for instance. */

@@ -2,6 +2,8 @@
 import { checkedText } from "../../os/command-line/checked-configuration.ts";
 import { UsageFailure } from "../../os/failure.ts";
 import { matchesPattern } from "../builds/name-pattern.ts";
+import type { AuxiliaryPatterns } from "../builds/auxiliary.ts";
+import { isReserved } from "../secrets/reserved-variables.ts";
 import { nextTime } from "./clock.ts";
 import { sourceFileSchema, type Schedule, type SourceFile } from "./schema.ts";
 
@@ -12,6 +14,10 @@ export const sourceFileName = ".croft.yaml";
 interface Allowed {
   /** Names of targets. */
   targets: readonly string[];
+  /** Names of notifications. */
+  notifications: readonly string[];
+  /** Names and patterns of auxiliary machines. */
+  auxiliary: readonly string[];
 }
 
 /** A build that a file asks for: for each of its targets, and versions. */
@@ -23,6 +29,9 @@ export interface WantedBuild {
   versions: readonly string[];
   environment?: string;
   config?: string;
+  variables?: Readonly<Record<string, string>>;
+  auxiliary?: AuxiliaryPatterns;
+  notifications: readonly string[];
   keep: boolean;
 }
 
@@ -43,7 +52,7 @@ export function readWanted(text: string, allowed: Allowed): Wanted {
   checks.all();
   const { builds, schedule: schedules = [], ...usual } = value;
   return {
-    builds: builds ? builds.map((one) => wanted({ ...usual, ...one }, allowed)) : [wanted(usual, allowed)],
+    builds: builds ? builds.map((one) => wanted(together(usual, one), allowed)) : [wanted(usual, allowed)],
     schedules,
   };
 }
@@ -75,7 +84,14 @@ function parsed(text: string) {
 
 type DeclaredBuild = Partial<NonNullable<SourceFile["builds"]>[number]>;
 
-function wanted(declared: DeclaredBuild, { targets }: Allowed): WantedBuild {
+/** A build's own keys win over those at the top; of variables and auxiliary machines each by its name. */
+function together(usual: DeclaredBuild, own: DeclaredBuild): DeclaredBuild {
+  const variables = { ...usual.variables, ...own.variables };
+  const auxiliary = { ...usual.auxiliary, ...own.auxiliary };
+  return { ...usual, ...own, variables, auxiliary };
+}
+
+function wanted(declared: DeclaredBuild, { targets, notifications }: Allowed): WantedBuild {
   const { name, needs = [], targets: patterns = ["*"], versions = ["0"], environment, config } = declared;
   return {
     ...(name === undefined ? {} : { name }),
@@ -84,8 +100,15 @@ function wanted(declared: DeclaredBuild, { targets }: Allowed): WantedBuild {
     versions,
     ...(environment === undefined ? {} : { environment }),
     ...(config === undefined ? {} : { config }),
+    ...(isEmpty(declared.variables) ? {} : { variables: declared.variables! }),
+    ...(isEmpty(declared.auxiliary) ? {} : { auxiliary: declared.auxiliary! }),
+    notifications: declared.notifications ?? notifications,
     keep: declared.artifacts?.keep ?? false,
   };
+}
+
+function isEmpty(values: object | undefined): boolean {
+  return values === undefined || Object.keys(values).length === 0;
 }
 
 type Fail = ReturnType<typeof checkedText<typeof sourceFileSchema>>["failure"];
@@ -105,12 +128,14 @@ class Checks {
   all(): void {
     const { builds = [], schedule = [], targets } = this.#file;
     this.#targets(targets, ["targets"]);
+    this.#named(this.#file, []);
     const names = builds.map(({ name }) => name);
     builds.forEach((one, index) => {
       const path = ["builds", index] as const;
       if (names.indexOf(one.name) < index)
         throw this.#fail([...path, "name"], `there are two called '${one.name}'`);
       this.#targets(one.targets, [...path, "targets"]);
+      this.#named(one, path);
       this.#known(one.needs, names, [...path, "needs"]);
     });
     this.#circles();
@@ -126,6 +151,27 @@ class Checks {
         throw this.#fail([...path, index], `there is no target '${pattern}' for this repository`, {
           hints: [`Targets: ${this.#allowed.targets.join(", ")}`],
         });
+  }
+
+  /** What is of the controller's: nobody names a machine or an address here that its administrator has not. */
+  #named({ variables, auxiliary, notifications }: DeclaredBuild, path: readonly (string | number)[]): void {
+    for (const name of Object.keys(variables ?? {}))
+      if (isReserved(name))
+        throw this.#fail([...path, "variables", name], "a build has a variable of this name already");
+    for (const [name, machine] of Object.entries(auxiliary ?? {}))
+      if (!this.#allowed.auxiliary.some((pattern) => isWithin(machine, pattern)))
+        throw this.#fail(
+          [...path, "auxiliary", name],
+          `there is no auxiliary machine '${machine}' for this repository`,
+          { hints: hintOf("Machines", this.#allowed.auxiliary) },
+        );
+    for (const [index, name] of (notifications ?? []).entries())
+      if (!this.#allowed.notifications.includes(name))
+        throw this.#fail(
+          [...path, "notifications", index],
+          `there is no notification '${name}' for this repository`,
+          { hints: hintOf("Notifications", this.#allowed.notifications) },
+        );
   }
 
   #known(
@@ -165,4 +211,13 @@ class Checks {
       throw this.#fail([...path, "zone"], `there is no time zone '${zone}'`, { cause: error });
     }
   }
+}
+
+/** Whether all that one pattern stands for another one does, too. */
+function isWithin(pattern: string, other: string): boolean {
+  return pattern === other || other === "*" || (!/[*?]/.test(pattern) && matchesPattern(other, pattern));
+}
+
+function hintOf(what: string, names: readonly string[]): string[] {
+  return names.length > 0 ? [`${what}: ${names.join(", ")}`] : [];
 }

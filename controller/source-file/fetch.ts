@@ -3,7 +3,9 @@
  * with limits of time and of what it may write, speaks only the protocols that are allowed, follows no redirect, takes nobody's
  * configuration, and runs nothing of the repository.
  */
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { HandedCredential } from "../../manifests/own/handed-secrets.ts";
 import { Failure } from "../../os/failure.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { ProgramFailure, run } from "../../os/run.ts";
@@ -16,6 +18,8 @@ interface Source {
   file: string;
   /** Those that git may speak, such as `https`. */
   protocols: readonly string[];
+  /** What the repository needs. */
+  credential?: HandedCredential;
 }
 
 /** What was found. */
@@ -52,14 +56,17 @@ const settings = {
  * @throws {Failure} if the file is nothing that can be read.
  */
 export async function fetchFile(source: Source, signal?: AbortSignal): Promise<Fetched> {
-  const { url, what, file, protocols } = source;
+  const { url, what, file, protocols, credential } = source;
   await using directory = await temporaryDirectory("croft-source-");
   const repository = join(directory.path, "git");
-  const options = Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
+  const login = credential && (await writeLogin(directory.path, url, credential));
+  const options = [...Object.entries(settings), ...(login?.settings ?? [])].flatMap(([key, value]) => [
+    ...["-c", `${key}=${value}`],
+  ]);
   const git = async (keepBytes: number, ...args: string[]) =>
     await run(["prlimit", `--fsize=${packBytes}`, "--", "git", ...options, ...args], {
       timeoutSeconds: fetchSeconds,
-      env: environmentFor(protocols, directory.path),
+      env: environmentFor(protocols, directory.path, login?.ssh),
       keepBytes,
       ...(signal && { signal }),
     });
@@ -90,19 +97,55 @@ function fileFailure(file: string, reason: string): Failure {
   return new Failure(`use '${file}'`, reason);
 }
 
-function environmentFor(protocols: readonly string[], home: string): NodeJS.ProcessEnv {
+function environmentFor(protocols: readonly string[], home: string, ssh?: string): NodeJS.ProcessEnv {
   const { PATH, SSH_AUTH_SOCK } = process.env;
   return {
     PATH,
-    ...(SSH_AUTH_SOCK === undefined ? {} : { SSH_AUTH_SOCK }),
+    ...(SSH_AUTH_SOCK === undefined || ssh !== undefined ? {} : { SSH_AUTH_SOCK }),
     HOME: home,
     LC_ALL: "C",
     GIT_ALLOW_PROTOCOL: protocols.join(":"),
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_CONFIG_GLOBAL: "/dev/null",
     GIT_TERMINAL_PROMPT: "0",
-    GIT_SSH_COMMAND: "ssh -o BatchMode=yes -o ConnectTimeout=20",
+    GIT_SSH_COMMAND: ssh ?? "ssh -o BatchMode=yes -o ConnectTimeout=20",
   };
+}
+
+/**
+ * Has git log in at this URL, and at no other one: what it needs lies in files of its directory, so that no list of processes shows it.
+ *
+ * @returns settings of git, or the command for ssh.
+ */
+async function writeLogin(
+  directory: string,
+  url: string,
+  { user, password, key, knownHosts }: HandedCredential,
+): Promise<{ settings: [string, string][]; ssh?: string }> {
+  const write = async (name: string, text: string) => {
+    const path = join(directory, name);
+    await writeFile(path, `${text}\n`, { mode: 0o600 });
+    return `'${path.replaceAll("'", `'\\''`)}'`;
+  };
+  if (key === undefined) {
+    const { protocol, host, pathname } = new URL(url);
+    const [name, word] = [user ?? "", password ?? ""].map(encodeURIComponent);
+    const file = await write("login", `${protocol}//${name}:${word}@${host}${pathname}`);
+    return {
+      settings: [
+        ["credential.helper", `store --file ${file}`],
+        ["credential.useHttpPath", "true"],
+      ],
+    };
+  }
+  const hasUser = /^(?:[a-z+]+:\/\/)?[^/@:]+@/i.test(url);
+  const words = [
+    "ssh -F none -o BatchMode=yes -o ConnectTimeout=20 -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes",
+    `-o GlobalKnownHostsFile=/dev/null -o UserKnownHostsFile=${await write("known-hosts", knownHosts ?? "")}`,
+    `-i ${await write("key", key)}`,
+    ...(user === undefined || hasUser ? [] : [`-l '${user.replaceAll("'", "")}'`]),
+  ];
+  return { settings: [], ssh: words.join(" ") };
 }
 
 /** What git says last, in one line. */

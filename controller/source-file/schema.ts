@@ -1,5 +1,6 @@
 /** What a `.croft.yaml` may say. The reader, the schema for editors and the manual's table follow from this. */
 import Type, { type Static, type TSchema } from "typebox";
+import { auxiliaryMaximum, auxiliaryNamePattern } from "../builds/auxiliary.ts";
 
 const closed = { additionalProperties: false } as const;
 const name = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$";
@@ -29,6 +30,38 @@ const buildKeys = {
       pattern: "^[ -~]*$",
       maxLength: 10_000,
       description: "Arguments for the package's configuration",
+    }),
+  ),
+  variables: Type.Optional(
+    Type.Record(
+      Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }),
+      Type.String({ maxLength: 4096, pattern: "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$" }),
+      {
+        ...closed,
+        maxProperties: 100,
+        description:
+          "What builds have in their environment; a build's own come beside those at the top, and win",
+      },
+    ),
+  ),
+  auxiliary: Type.Optional(
+    Type.Record(
+      Type.String({ pattern: auxiliaryNamePattern }),
+      Type.String({ pattern: "^[A-Za-z0-9_+.*?-]{1,100}$" }),
+      {
+        ...closed,
+        maxProperties: auxiliaryMaximum,
+        description:
+          "Auxiliary machines by what the build calls them: names or patterns, of those that the controller has for the repository",
+      },
+    ),
+  ),
+  notifications: Type.Optional(
+    Type.Array(Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$" }), {
+      maxItems: 50,
+      uniqueItems: true,
+      description:
+        "Who is told of the builds: names, of those that the controller has for the repository; default: all of them",
     }),
   ),
   artifacts: Type.Optional(

@@ -44,7 +44,7 @@ describe("a configuration", () => {
     );
     assert.equal(retries, 2);
     assert.equal(logLimitBytes, 64 * 1024 * 1024);
-    assert.deepEqual(uploadTypes, ["artifact", "package"]);
+    assert.deepEqual(uploadTypes, ["artifact", "package", "report"]);
   });
 
   test("gives way to the command line, and reads sizes with units", async () => {

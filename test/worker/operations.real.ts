@@ -6,7 +6,7 @@ import { packSource, script, serveSources } from "./sources.ts";
 
 const everything = {
   ".croft/configure": script('for a in "$@"; do echo "<$a>"; done'),
-  ".croft/update": script("echo building $CROFT_NAME $CROFT_VERSION for $CROFT_TARGET"),
+  ".croft/update": script('echo "building $CROFT_NAME $CROFT_VERSION for $CROFT_TARGET, $GREETING"'),
   ".croft/test": script(
     "echo tested",
     'mkdir -p "$CROFT_UPLOAD/coverage"',
@@ -27,16 +27,17 @@ for (const shell of shells)
         "repository-url": sources.url,
         "target-config": `--host=x "CFLAGS=-O2 -g"`,
         "package-config": `'it"s' ""\n--last`,
+        "variable-GREETING": "$(hi)  there",
       },
     });
-    assert.deepEqual(bootstrap.versions, { croft: "1.4.0", gcc: "12.2.0" });
+    assert.deepEqual(bootstrap.versions, { croft: "1.5.0", gcc: "12.2.0" });
     assert.equal(result.status, "success");
     assert.deepEqual(
       statuses(result),
       ["fetch", "configure", "update", "test", "install"].map((name) => `${name} success`),
     );
     assert.match(logOf(result, "configure"), /<--host=x>\n<CFLAGS=-O2 -g>\n<it"s>\n<>\n<--last>$/);
-    assert.match(logOf(result, "update"), /building hello 1\.0 for x86_64-linux-gnu$/);
+    assert.match(logOf(result, "update"), /building hello 1\.0 for x86_64-linux-gnu, \$\(hi\) {2}there$/);
     assert.match(console, /==> update\r\n/);
     assert.deepEqual([...artifacts.keys()].sort(), [
       "artifact/hello-1.0-x86_64-linux-gnu.tar.gz",

@@ -7,6 +7,7 @@ import { CommitStatuses } from "../../../controller/forges/commit-statuses.ts";
 import { startEventLoop } from "../../../controller/forges/event-loop.ts";
 import { runDue } from "../../../controller/forges/schedules.ts";
 import { SourceReading } from "../../../controller/forges/source-reading.ts";
+import { taskFor } from "../../../controller/builds/tasks.ts";
 import { fetchFile } from "../../../controller/source-file/fetch.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { silentLog } from "../../../os/log.ts";
@@ -46,11 +47,11 @@ for (const [kind, skip] of databaseKinds)
       const { path } = resources.use(await temporaryDirectory("croft-test-source-file-"));
       const file = join(path, "token");
       writeFileSync(file, `${token}\n`, { mode: 0o600 });
-      const more = `branches: [main, work], targets: [one, two], token-file: ${file}, api: "${double.url}/github"`;
+      const more = `branches: [main, work], targets: [one, two], auxiliary: ["mariadb-*"], token-file: ${file}, api: "${double.url}/github"`;
       farm = resources.use(await openGitFarm(kind, more, targets));
-      const { database, builds, configuration } = farm.controller;
+      const { database, builds, vault, configuration } = farm.controller;
       const { repositories, gitProtocols: protocols } = configuration;
-      const parts = { database, builds, repositories, protocols, log: silentLog() };
+      const parts = { database, builds, vault, repositories, protocols, log: silentLog() };
       reading = new SourceReading(parts, { firstPauseSeconds: 0, longestPauseSeconds: 0, mostTries: 2 });
     });
     after(() => resources.disposeAsync());
@@ -195,8 +196,13 @@ for (const [kind, skip] of databaseKinds)
 
     test("is read by itself while the controller runs", async () => {
       await using _loop = startEventLoop(farm.controller);
-      const event = await push(await farm.commit({ ".croft.yaml": "builds: [{ name: own }]\n" }));
+      const asked = "variables: { A: b }\nbuilds: [{ name: own, auxiliary: { db: mariadb-11 } }]\n";
+      const event = await push(await farm.commit({ ".croft.yaml": asked }));
       await until(async () => (await builtFor(event)).length === 2, "the builds");
+      const [build] = await farm.controller.forgeEvents.buildsOf(event);
+      assert.deepEqual(build!.specification.auxiliary, { db: "mariadb-11" });
+      assert.deepEqual(taskFor(build!.specification, "m").variables, { A: "b" });
+      assert.equal(build!.croft_only, true);
     });
   });
 

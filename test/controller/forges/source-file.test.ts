@@ -8,7 +8,11 @@ import { editorSchema } from "../../../controller/source-file/schema.ts";
 import { outlookOf } from "../../../controller/forges/later-builds.ts";
 import { packageFile } from "../../../os/files/package.ts";
 
-const allowed = { targets: ["debian-12", "debian-13", "fedora"] };
+const allowed = {
+  targets: ["debian-12", "debian-13", "fedora"],
+  notifications: ["team", "chat"],
+  auxiliary: ["mariadb-*", "redis"],
+};
 const read = (text: string) => readWanted(text, allowed);
 
 test("an empty file asks for one build for all targets of the repository", () => {
@@ -25,7 +29,39 @@ test("keys at the top hold for all builds that do not say them", () => {
   assert.deepEqual([b?.targets, b?.config, b?.needs], [["fedora"], "-O2", ["a"]]);
 });
 
+test("variables and auxiliary machines of a build come beside those at the top, each by its name", () => {
+  const file = `variables: { A: "1", B: "2" }
+auxiliary: { db: mariadb-11 }
+notifications: [team]
+builds:
+- name: a
+- name: b
+  variables: { B: "3" }
+  auxiliary: { cache: redis }
+  notifications: []
+`;
+  const [a, b] = read(file).builds;
+  assert.deepEqual(
+    [a?.variables, a?.auxiliary, a?.notifications],
+    [{ A: "1", B: "2" }, { db: "mariadb-11" }, ["team"]],
+  );
+  assert.deepEqual(b?.variables, { A: "1", B: "3" });
+  assert.deepEqual([b?.auxiliary, b?.notifications], [{ db: "mariadb-11", cache: "redis" }, []]);
+  assert.deepEqual(read("").builds[0]?.notifications, allowed.notifications);
+});
+
 for (const [what, text, place, reason] of [
+  ["a notification that there is not", "notifications: [team, boss]\n", "1:23", "no notification 'boss'"],
+  ["an address for one", "notifications: [https://x.org/]\n", "1:17", "must match pattern"],
+  ["a machine that there is not", "auxiliary:\n  db: mariadb\n", "2:3", "no auxiliary machine 'mariadb'"],
+  ["a pattern that is too wide", 'auxiliary: { db: "*" }\n', "1:14", "no auxiliary machine '*'"],
+  [
+    "a variable that is the worker's",
+    "builds:\n- name: a\n  variables: { PATH: /x }\n",
+    "3:16",
+    "has a variable of this name",
+  ],
+  ["a variable that is a number", "variables:\n  PORT: 5432\n", "2:3", "must be string"],
   ["an unknown key", "a: 1\nb: 2\n", "1:1", "a: unknown key"],
   ["a target that there is not", "targets: [debian-12, suse]\n", "1:22", "no target 'suse'"],
   ["a name twice", "builds:\n- name: a\n- name: a\n", "3:3", "two called 'a'"],

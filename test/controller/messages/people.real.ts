@@ -65,12 +65,16 @@ notifications:
   after(() => resources.disposeAsync());
 
   const settled = () =>
-    until(async () => (await farm.controller.deliveries.list({ state: "open", limit: 1 })).length === 0, "the end");
+    until(
+      async () => (await farm.controller.deliveries.list({ state: "open", limit: 1 })).length === 0,
+      "the end",
+    );
   const subjects = () => server.mails.map(({ text }) => /^Subject: (.*)\r$/m.exec(text)?.[1]);
 
   test("by mail and chat, once when it breaks and once when it is fixed", async () => {
     await using _sending = farm.start();
-    for (const status of ["success", "error", "abort", "warning", "success"]) await farm.build("hello", status);
+    for (const status of ["success", "error", "abort", "warning", "success"])
+      await farm.build("hello", status);
     await until(async () => server.mails.length === 2 && chat.taken.length === 2, "two messages each");
     await settled();
     assert.deepEqual(subjects(), ["broken: hello for default: error", "fixed: hello for default: warning"]);
@@ -104,7 +108,12 @@ notifications:
     await until(async () => chat.taken.length === 4, "the message that it is broken");
     const { builds, sessions, results } = farm.controller;
     const usual = { version: "0", repository: "https://x.org/a.git", targets: ["*"], priority: 0 };
-    const offer = { agent: "host", toolchain: "default", interactive: "false", machines: ["debian_13"] } as const;
+    const offer = {
+      agent: "host",
+      toolchain: "default",
+      interactive: "false",
+      machines: ["debian_13"],
+    } as const;
     await builds.submit({ name: "other", ...usual }, null);
     const older = (await sessions.assign(offer))!.session;
     await farm.build("other", "success");

@@ -60,6 +60,8 @@ function isSigned({ headers, body }: Received): boolean {
   const { "webhook-id": id, "webhook-timestamp": time, "webhook-signature": signature } = headers;
   if (Math.abs(Date.now() / 1000 - Number(time)) > 300) return false;
   const key = Buffer.from(webhookSecret.replace("whsec_", ""), "base64");
-  const wanted = createHmac("sha256", key).update(`${String(id)}.${String(time)}.${body}`).digest("base64");
+  const wanted = createHmac("sha256", key)
+    .update(`${String(id)}.${String(time)}.${body}`)
+    .digest("base64");
   return signature === `v1,${wanted}`;
 }

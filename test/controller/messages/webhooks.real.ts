@@ -21,7 +21,7 @@ for (const [kind, skip] of databaseKinds)
           `tokens: [{ name: ann, role: admin, sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 }]
 retries: 0
 notifications:
-${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, building, ended, changed]")}${hook("hello", "/signed/hello", "packages: [hello], local: true")}${hook("strict", "/signed/strict", "packages: [strict]")}`,
+${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, building, ended, changed]")}${hook("hello", "/signed/hello", "packages: [hello], local: true")}${hook("strict", "/signed/strict", "packages: [strict]")}${hook("inside", "/signed/inside", "packages: [hidden], private: true, local: true")}`,
         ),
       );
     });
@@ -30,7 +30,10 @@ ${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, bui
     const eventsAt = (path: string) =>
       receiver.taken
         .filter((one) => one.path === path)
-        .map(({ body }) => JSON.parse(body) as { event: string; change?: string; build: { id: number; name: string } });
+        .map(
+          ({ body }) =>
+            JSON.parse(body) as { event: string; change?: string; build: { id: number; name: string } },
+        );
     const api = async (path: string, method = "GET") => {
       const answer = await fetch(`${farm.url}/api/v1/deliveries${path}`, {
         method,
@@ -42,6 +45,7 @@ ${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, bui
       (await api(`?${query}`)).json["deliveries"] as unknown as {
         id: number;
         build: number;
+        notification: string;
         state: string;
         trouble: string | null;
         tries: number;
@@ -59,10 +63,7 @@ ${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, bui
       );
       await until(async () => eventsAt("/signed/hello").length === 1, "the other one's");
       const body = eventsAt("/signed/hello")[0] as unknown as { build: { url: string; status: string } };
-      assert.deepEqual(
-        [body.build.url, body.build.status],
-        [`https://farm.example/builds/${id}`, "error"],
-      );
+      assert.deepEqual([body.build.url, body.build.status], [`https://farm.example/builds/${id}`, "error"]);
       // What is being sent when a controller ends is sent once more.
       await until(async () => (await list("state=open")).length === 0, "the notes of all answers");
     });
@@ -78,7 +79,9 @@ ${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, bui
       const id = await farm.build("slow", "success");
       // Each pause is shortened, and nothing else.
       await until(async () => {
-        await farm.controller.database.query("update croft.deliveries set due_at = now() where state = 'open'");
+        await farm.controller.database.query(
+          "update croft.deliveries set due_at = now() where state = 'open'",
+        );
         farm.controller.deliveries.nudge();
         const all = await list(`build=${id}`);
         return all.length === 3 && all.every(({ state }) => state === "delivered");
@@ -89,7 +92,9 @@ ${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, bui
       for (const tries of byId.values()) assert.equal(new Set(tries.map(({ body }) => body)).size, 1);
       assert.equal(tried.length, byId.size + 3);
       const failed = (await list(`build=${id}`)).filter(({ tries }) => tries > 1);
-      const whole = (await api(`/${failed[0]!.id}`)).json as unknown as { attempts: { trouble: string | null }[] };
+      const whole = (await api(`/${failed[0]!.id}`)).json as unknown as {
+        attempts: { trouble: string | null }[];
+      };
       assert.ok(whole.attempts.length >= 2 && whole.attempts.at(-1)!.trouble === null);
     });
 
@@ -101,8 +106,8 @@ ${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, bui
         const all = await list(`build=${id}`);
         return all.length === 4 && all.every(({ state }) => state !== "open");
       }, "the refusal");
-      const [{ trouble }] = (await list(`build=${id}&notification=strict`)) as [{ trouble: string }];
-      assert.match(trouble, /127\.0\.0\.1 is of this host/);
+      const [refused] = await list(`build=${id}&notification=strict`);
+      assert.match(refused!.trouble!, /127\.0\.0\.1 is of this host/);
       assert.ok(!receiver.received.slice(before).some(({ path }) => path === "/signed/strict"));
       receiver.instead.push((response) =>
         response.writeHead(307, { location: `${receiver.url}/elsewhere` }).end(),
@@ -128,15 +133,18 @@ ${hook("all", "/signed/all", "packages: ['*'], local: true, events: [queued, bui
     });
 
     test("tell of private builds only where that is configured", async () => {
-      await using _sending = farm.start();
-      const { database } = farm.controller;
+      const { database, builds } = farm.controller;
       const usual = { version: "0", repository: "https://x.org/a.git", targets: ["*"], priority: 0 };
-      const [build] = await farm.controller.builds.submit({ name: "hello", ...usual }, null);
+      const [build] = await builds.submit({ name: "hidden", ...usual }, null);
       await database.query("update croft.builds set is_private = true where id = $1", [build!.id]);
-      await farm.controller.builds.cancel(build!.id);
-      const next = await farm.build("hello", "success");
-      await until(async () => (await list(`build=${next}`)).length > 0, "what came after it");
+      await builds.cancel(build!.id);
+      const next = await farm.build("hidden", "success");
+      await using _sending = farm.start();
+      await until(async () => (await list(`build=${next}`)).length === 4, "what came after it");
       const told = await list(`build=${build!.id}`);
-      assert.ok(told.length <= 1, "of what it was before it became private at most");
+      assert.deepEqual(
+        told.map(({ notification }) => notification),
+        ["inside"],
+      );
     });
   });

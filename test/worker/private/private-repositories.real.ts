@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { formatHandedSecrets, type HandedCredential } from "../../../manifests/own/handed-secrets.ts";
+import { fetchFile } from "../../../controller/source-file/fetch.ts";
 import { run } from "../../../os/run.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
 import { makeRepository, serveGit, type GitServer } from "../../fixtures/git-server.ts";
@@ -152,4 +153,40 @@ describe("over ssh", () => {
       const { result } = await build(url(), credential());
       assert.deepEqual(statuses(result), ["fetch error"]);
     });
+});
+
+describe("a controller that reads a file of one", () => {
+  const read = (url: string, protocol: string, credential?: HandedCredential) =>
+    fetchFile({
+      ...{ url, what: "refs/tags/v1.0", file: ".croft/update", protocols: [protocol] },
+      ...(credential && { credential: { ...credential, scope: "exact" } }),
+    });
+
+  test("logs in by password, and is refused without, and tells it to nobody else", async () => {
+    const login = { user: "bot", password: "a%41 b:c@d/e'1234" };
+    await using server = await serveGit(at("repositories"), { login });
+    const url = server.url("team/hello.git");
+    const given = { url, scope: "exact", ...login } as const;
+    assert.match((await read(url, "http", given)).text ?? "", /token has/);
+    const refused = (error: Error) =>
+      /Cannot read/.test(error.message) && !error.message.includes(login.password);
+    await assert.rejects(read(url, "http"), refused);
+    await assert.rejects(read(url, "http", { ...given, password: "another-one" }), refused);
+  });
+
+  test("logs in by key at a server that it knows, and is refused with another key, or by another server", async () => {
+    const url = `ssh://127.0.0.1:${sshPort}${at("repositories")}/team/hello.git`;
+    const pub = (name: string) =>
+      readFileSync(at(`${name}.pub`), "utf8")
+        .split(" ")
+        .slice(0, 2)
+        .join(" ");
+    const given = (key: string, host: string) => ({
+      ...({ url, scope: "exact", user: "root", key: readFileSync(at(key), "utf8").trim() } as const),
+      knownHosts: `[127.0.0.1]:${sshPort} ${pub(host)}`,
+    });
+    assert.match((await read(url, "ssh", given("user", "host"))).text ?? "", /token has/);
+    await assert.rejects(read(url, "ssh", given("stranger", "host")), /Permission denied/);
+    await assert.rejects(read(url, "ssh", given("user", "stranger")), /Host key verification failed/);
+  });
 });

@@ -14,8 +14,9 @@ read_secrets() {
   done
 }
 
+# Those that the task says, and secrets, which win.
 export_variables() {
-  for file in "$state"/secrets/variable-*; do
+  for file in "$task"/variable-* "$state"/secrets/variable-*; do
     [ -f "$file" ] || continue
     read_text "$file"
     export "${file##*/variable-}=$text"
