@@ -161,13 +161,15 @@ async function read(place: string, path: string): Promise<void> {
   const text = readFileSync(path, "utf8");
   if (/^docs\/forges\.md/.test(place) && /^(builds|schedule):/m.test(text)) {
     readWanted(text, allowedInManual); // a source's .croft.yaml
-  } else if (/^docs\/(controller|forges|several-controllers|team)\.md/.test(place) || /^targets:\
- {2}- name:/.test(text)) {
+  } else if (
+    /^docs\/(controller|forges|notifications|several-controllers|team)\.md/.test(place) ||
+    /^targets:\n {2}- name:/.test(text)
+  ) {
     // The files that it names are there where it is used.
     const directory = dirname(path);
-    for (const [file] of readFileSync(path, "utf8").matchAll(/(?<=\/etc\/croft\/)hello\.\w+/g))
+    for (const [file] of readFileSync(path, "utf8").matchAll(/(?<=\/etc\/croft\/)(?:hello|farm)\.\w+/g))
       writeFileSync(join(directory, file), "0123456789abcdef", { mode: 0o600 });
-    writeFileSync(path, readFileSync(path, "utf8").replace(/\/etc\/croft\/(?=hello)/g, `${directory}/`));
+    writeFileSync(path, readFileSync(path, "utf8").replace(/\/etc\/croft\/(?=hello|farm)/g, `${directory}/`));
     readControllerConfiguration({ config: path });
   } else if (/^(docs\/boss\.md|croft-boss)/.test(place)) await readBossFile(path, ".");
   else settingsOf(effectiveConfiguration({}, [], path), { needsControllers: false });
