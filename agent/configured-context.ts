@@ -64,6 +64,7 @@ export async function openConfiguredContext(
       controllers: settings.controllers,
       client,
       signer,
+      takesSecrets: workerVersion !== undefined,
       requestTimeoutSeconds: settings.requestTimeoutSeconds,
       requestRetries: settings.requestRetries,
       log,

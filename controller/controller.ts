@@ -152,7 +152,7 @@ export async function openController(
     vault,
     readiness: { isEnding: false },
     agentKeys,
-    ...toldByForges(database, builds, configuration),
+    ...toldByForges(database, builds, vault, configuration),
     deliveries: new Deliveries(database),
     ...knownBy(database, configuration),
   };
@@ -231,9 +231,14 @@ function fleetOf(
 }
 
 /** What forges tell of, and what is built for it. */
-function toldByForges(database: Database, builds: Builds, { repositories }: ControllerConfiguration) {
+function toldByForges(
+  database: Database,
+  builds: Builds,
+  vault: Vault,
+  { repositories }: ControllerConfiguration,
+) {
   return {
-    forgeEvents: new ForgeEvents(database, builds, repositories),
+    forgeEvents: new ForgeEvents(database, builds, repositories, vault),
     laterBuilds: new LaterBuilds(database, builds, repositories),
   };
 }

@@ -20,50 +20,68 @@ interface Looked {
   readonly pauses: Pick<Pauses, "list">;
 }
 
+/** Kept twice: for whoever may read of private builds, and without these for everybody else. */
 export class ControllerMetrics {
-  readonly #registry = new MetricRegistry();
-  readonly #waits = this.#registry.histogram(
+  readonly #all: Shown;
+  readonly #open: Shown;
+
+  constructor(looked: Looked) {
+    this.#all = new Shown(looked, true);
+    this.#open = new Shown(looked, false);
+  }
+
+  /** A build was given to an agent. */
+  given({ target, queued_at, started_at, is_private }: Build): void {
+    if (!started_at) return;
+    for (const { waits } of this.#showing(is_private)) waits.observe(secondsFrom(queued_at, started_at), { target });
+  }
+
+  /** The result of an attempt was taken. */
+  took({ target, is_private }: Build, { created_at, ended_at, status }: Session): void {
+    if (!ended_at || status === null) return;
+    for (const { attempts } of this.#showing(is_private))
+      attempts.observe(secondsFrom(created_at, ended_at), { target, status });
+  }
+
+  /** The text that is scraped. */
+  async format(withPrivate: boolean): Promise<string> {
+    return await (withPrivate ? this.#all : this.#open).registry.format();
+  }
+
+  #showing(isPrivate: boolean): Shown[] {
+    return isPrivate ? [this.#all] : [this.#all, this.#open];
+  }
+}
+
+/** What somebody is shown. */
+class Shown {
+  readonly registry = new MetricRegistry();
+  readonly waits = this.registry.histogram(
     "croft_build_wait_seconds",
     "How long builds waited that this controller gave to agents.",
     bounds,
     ["target"],
   );
-  readonly #attempts = this.#registry.histogram(
+  readonly attempts = this.registry.histogram(
     "croft_build_attempt_seconds",
     "How long agents had builds whose results this controller took, by the result's status.",
     bounds,
     ["target", "status"],
   );
 
-  constructor(looked: Looked) {
-    const registry = this.#registry;
+  constructor(looked: Looked, withPrivate: boolean) {
+    const { registry } = this;
     registry.gauge("croft_info", "Always 1; the label says which version this is.", ["version"]).set(1, {
       version: packageVersion,
     });
-    addCounts(registry, looked);
-    addTargets(registry, looked);
+    addCounts(registry, looked, withPrivate);
+    addTargets(registry, looked, withPrivate);
     addAgents(registry, looked);
     addProcessMetrics(registry);
   }
-
-  /** A build was given to an agent. */
-  given({ target, queued_at, started_at }: Build): void {
-    if (started_at) this.#waits.observe(secondsFrom(queued_at, started_at), { target });
-  }
-
-  /** The result of an attempt was taken. */
-  took({ target }: Build, { created_at, ended_at, status }: Session): void {
-    if (ended_at && status !== null)
-      this.#attempts.observe(secondsFrom(created_at, ended_at), { target, status });
-  }
-
-  /** The text that is scraped. */
-  async format(): Promise<string> {
-    return await this.#registry.format();
-  }
 }
 
-function addCounts(registry: MetricRegistry, { builds, wakeUps }: Looked): void {
+function addCounts(registry: MetricRegistry, { builds, wakeUps }: Looked, withPrivate: boolean): void {
   const counts = registry.gauge("croft_builds", "Builds by state.", ["state"]);
   const waiting = registry.gauge(
     "croft_waiting_agents",
@@ -71,11 +89,11 @@ function addCounts(registry: MetricRegistry, { builds, wakeUps }: Looked): void 
   );
   registry.onCollect(async () => {
     waiting.set(wakeUps.count);
-    for (const [state, count] of Object.entries(await builds.count())) counts.set(count, { state });
+    for (const [state, count] of Object.entries(await builds.count(withPrivate))) counts.set(count, { state });
   });
 }
 
-function addTargets(registry: MetricRegistry, { overview }: Looked): void {
+function addTargets(registry: MetricRegistry, { overview }: Looked, withPrivate: boolean): void {
   const by = (name: string, help: string) => registry.gauge(name, help, ["target"]);
   const queued = by("croft_target_queued", "Builds that wait.");
   const building = by("croft_target_building", "Builds that agents have.");
@@ -87,7 +105,7 @@ function addTargets(registry: MetricRegistry, { overview }: Looked): void {
   const paused = by("croft_target_paused", "1 while it is paused, or all are.");
   registry.onCollect(async () => {
     for (const gauge of [queued, building, oldest, idle, paused]) gauge.clear();
-    for (const { name: target, ...state } of await overview.targets()) {
+    for (const { name: target, ...state } of await overview.targets(withPrivate)) {
       queued.set(state.queued, { target });
       building.set(state.building, { target });
       oldest.set(state.oldest ? secondsFrom(state.oldest.queuedAt, new Date()) : 0, { target });

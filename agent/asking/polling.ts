@@ -62,6 +62,7 @@ export class Polling {
   readonly #metrics: Pick<AgentMetrics, "pollAnswered" | "pollFailed"> | undefined;
   readonly #random: () => number;
   readonly #signer: Signer | undefined;
+  readonly #takesSecrets: boolean;
   readonly #timeoutSeconds: number;
   readonly #retries: number;
   readonly #backoff: Backoff<string>;
@@ -75,6 +76,8 @@ export class Polling {
     client: Pick<HttpClient, "postManifest">;
     /** Absent without a key. */
     signer: Signer | undefined;
+    /** False if its machines have another worker than croft's, which would not look for any. */
+    takesSecrets?: boolean;
     requestTimeoutSeconds: number;
     requestRetries: number;
     log: Log;
@@ -87,6 +90,7 @@ export class Polling {
     this.#controllers = parts.controllers;
     this.#client = parts.client;
     this.#signer = parts.signer;
+    this.#takesSecrets = parts.takesSecrets ?? true;
     this.#timeoutSeconds = parts.requestTimeoutSeconds;
     this.#retries = parts.requestRetries;
     this.#log = parts.log;
@@ -160,7 +164,8 @@ export class Polling {
       if (!signer) return { "croft-agent": able };
       try {
         const proof = await signer.prove({ method: "POST", url: target, body: manifest }, signal);
-        return { "croft-agent": `${able}, proof, secrets`, "croft-proof": proof };
+        const proven = `${able}, proof${this.#takesSecrets ? ", secrets" : ""}`;
+        return { "croft-agent": proven, "croft-proof": proof };
       } catch (error) {
         throw error instanceof Failure ? new Unsigned(url, error) : error;
       }

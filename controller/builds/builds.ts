@@ -180,11 +180,12 @@ export class Builds {
    * Makes sure that a target is one: configured, or of a build.
    *
    * @param action what is done with it, for the message
+   * @param publicOnly of a build that everybody may read of
    * @throws {Failure} naming those that are configured.
    */
-  async checkTarget(target: string, action = "list builds"): Promise<void> {
+  async checkTarget(target: string, action: string, publicOnly = false): Promise<void> {
     if (this.#targets.some(({ name }) => name === target)) return;
-    if ((await this.list({ target, limit: 1 })).length > 0) return;
+    if ((await this.list({ target, publicOnly, limit: 1 })).length > 0) return;
     throw new Failure(action, `there is no target '${target}'`, {
       hints: [`Targets: ${this.targetNames.join(", ")}`],
     });
@@ -192,13 +193,7 @@ export class Builds {
 
   /** How many builds there are in each state. */
   async count(withPrivate = true): Promise<Record<BuildState, number>> {
-    const counts = await this.#queue.count();
-    if (withPrivate) return counts;
-    const hidden = await this.#database.query<{ state: BuildState; count: number }>(
-      "select state, count(*)::integer as count from croft.builds where is_private group by state",
-    );
-    for (const { state, count } of hidden) counts[state] = Math.max(0, counts[state] - count);
-    return counts;
+    return await this.#queue.count(withPrivate);
   }
 
   /** Keeps a build whatever its age, or no longer; undefined if there is none. */

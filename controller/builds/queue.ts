@@ -292,12 +292,13 @@ export class BuildQueue {
     );
   }
 
-  /** How many builds there are in each state. */
-  async count(): Promise<Record<BuildState, number>> {
+  /** How many builds there are in each state; those that are private have queues of their own. */
+  async count(withPrivate = true): Promise<Record<BuildState, number>> {
     const [counts] = await this.#database.query<Record<BuildState, number>>(
       `select ${Object.entries(countOf)
         .map(([state, column]) => `coalesce(sum(${column}), 0)::integer as ${state}`)
-        .join(", ")} from croft.queues`,
+        .join(", ")} from croft.queues where $1 or not private`,
+      [withPrivate],
     );
     return counts!;
   }

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { BlobStore } from "../files/blobs.ts";
 import type { KeptLiveLogs } from "../files/live-log-chunk.ts";
-import { maskedText, maskSecrets } from "../files/secret-mask.ts";
+import { maskedText, maskWhole } from "../files/secret-mask.ts";
 import { croftChecksum, isAgentAbort, isRefusedHere } from "../../manifests/result.ts";
 import type { Build } from "./build.ts";
 import type { Changes } from "./changes.ts";
@@ -98,7 +98,7 @@ export class Results {
     secrets: readonly string[],
   ): Promise<StoredOperation> {
     const text = Buffer.from(log);
-    maskSecrets(text, secrets);
+    maskWhole(text, secrets);
     const { digest, bytes } = await this.#parts.blobs.store(text);
     return { name: maskedText(name, secrets), status, digest, bytes, ...countDiagnostics(log) };
   }

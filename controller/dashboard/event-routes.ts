@@ -5,6 +5,7 @@ import { mayRead } from "../routes/access.ts";
 import { buildParameters, checkSpace, statusOf } from "../routes/api.ts";
 import type { Served } from "../routes/served.ts";
 import { visitorOf, type Visitor } from "../routes/visitor.ts";
+import { seesPrivate } from "../secret-routes/readers.ts";
 import { eventPage, eventsPage, mayApprove } from "./events-page.ts";
 import { sendPage, sendRefusal } from "./routes.ts";
 
@@ -23,16 +24,19 @@ export function addEventPages(server: FastifyInstance, served: Served, checked: 
   const schema = { params: buildParameters };
   const idOf = (request: FastifyRequest) => (request.params as { id: number }).id;
 
-  server.get("/events", reading, async (request, reply) =>
-    sendPage(reply, eventsPage(await forgeEvents.list(listed), await visitorOf(served, request))),
-  );
+  server.get("/events", reading, async (request, reply) => {
+    const events = await forgeEvents.list(listed, await seesPrivate(served, request));
+    return sendPage(reply, eventsPage(events, await visitorOf(served, request)));
+  });
   server.get("/events/:id", { ...reading, schema }, async (request, reply) => {
     const id = idOf(request);
     const visitor = await visitorOf(served, request);
-    const row = await forgeEvents.find(id);
+    const row = (await isShown(id, visitor)) ? await forgeEvents.find(id) : undefined;
     if (!row) return sendRefusal(reply, 404, "There is no such event", visitor);
     return sendPage(reply, eventPage(row, await forgeEvents.buildsOf(id), await laterBuilds.of(id), visitor));
   });
+
+  const isShown = async (id: number, { person }: Visitor) => person !== undefined || forgeEvents.isPublic(id);
 
   const action = (name: string, needsTrust: boolean, work: (id: number, by: string) => Promise<unknown>) =>
     server.post(`/events/:id/${name}`, { schema }, async (request, reply) => {
@@ -44,7 +48,8 @@ export function addEventPages(server: FastifyInstance, served: Served, checked: 
       const by = visitor.person?.name ?? "somebody";
       try {
         await checkSpace(served.controller);
-        if (!(await work(id, by))) return sendRefusal(reply, 404, "There is no such event", visitor);
+        if (!(await isShown(id, visitor)) || !(await work(id, by)))
+          return sendRefusal(reply, 404, "There is no such event", visitor);
         log.info({ event: id, by, action: name }, "somebody decided on an event");
         return reply.redirect(`/events/${id}`, 303);
       } catch (error) {

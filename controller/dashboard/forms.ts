@@ -104,8 +104,10 @@ function addChanges(server: FastifyInstance, served: Served): void {
     server.post(`/builds/:id/${name}`, { schema: { params: buildParameters } }, async (request, reply) => {
       const visitor = await checkedVisitor(served, request, reply);
       if (!visitor) return reply;
+      const { id: given } = request.params as { id: number };
       try {
-        const id = await work((request.params as { id: number }).id, visitor.person);
+        const isHidden = !visitor.person && (await builds.find(given))?.is_private === true;
+        const id = isHidden ? undefined : await work(given, visitor.person);
         if (id === undefined) return sendRefusal(reply, 404, "There is no such build", visitor);
         return reply.redirect(`/builds/${id}`, 303);
       } catch (error) {

@@ -67,8 +67,9 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
       schema: { params: buildParameters, querystring: liveSchema },
     },
     async (request, reply) => {
+      if (!(await controller.followed.look(request.params.id))) return missing(reply);
       const from = String(request.headers["last-event-id"] ?? request.query.from ?? "");
-      await answerWithEvents(reply, controller.log, (stream) =>
+      return answerWithEvents(reply, controller.log, (stream) =>
         sendLive(controller, request.params.id, from, stream),
       );
     },

@@ -2,7 +2,7 @@
  * Live logs: what a machine prints while it builds, as raw bytes.
  *
  * Secrets of the build's are masked before they are written. A secret may be cut by the end of a chunk: what may be the
- * beginning of one is held back until the next chunk comes, or the session ends.
+ * beginning of one is held back until the next chunk comes, or the session ends; what is held back then is masked.
  *
  * Invariant: what is written, with what is held back, is as long as the offset of the next chunk. A chunk that was sent
  * before is skipped as far as it is known, so an agent that missed an answer sends again; a chunk beyond the end is refused
@@ -11,7 +11,7 @@
  * Where one controller has the data they are files (live-logs.ts), else they are in the database (shared-live-logs.ts).
  */
 import type { Readable } from "node:stream";
-import { maskSecrets } from "./secret-mask.ts";
+import { maskBeginning, maskSecrets } from "./secret-mask.ts";
 
 /** Live logs, wherever they are; one that is not there is empty. */
 export interface KeptLiveLogs {
@@ -23,7 +23,7 @@ export interface KeptLiveLogs {
   source(session: number): LiveLogSource;
   /** Adds a chunk at an offset in bytes. */
   append(session: number, offset: number, chunk: Uint8Array, secrets?: readonly string[]): Promise<Appended>;
-  /** No more comes: what was held back was no secret. */
+  /** No more comes: what was held back may be most of a secret. */
   finish(session: number): Promise<void>;
   /** Those that have a log. */
   sessions(): Promise<number[]>;
@@ -74,6 +74,7 @@ export function takeChunk(
   const bytes = Buffer.concat([held, news]);
   const open = maskSecrets(bytes, secrets);
   if (news.length > room) {
+    maskBeginning(bytes, open);
     const write = Buffer.concat([bytes.subarray(0, held.length + room), Buffer.from(cut)]);
     return { appended: room + cut.length, write, held: Buffer.alloc(0) };
   }
@@ -82,4 +83,10 @@ export function takeChunk(
     write: bytes.subarray(0, bytes.length - open),
     held: Buffer.from(bytes.subarray(bytes.length - open)),
   };
+}
+
+/** What is written of what was held back when no more comes. */
+export function lastOf(held: Buffer): Buffer {
+  maskBeginning(held, held.length);
+  return held;
 }

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { appendFile, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { DataDirectory } from "./data-directory.ts";
-import { takeChunk, type Appended, type KeptLiveLogs } from "./live-log-chunk.ts";
+import { lastOf, takeChunk, type Appended, type KeptLiveLogs } from "./live-log-chunk.ts";
 
 /** The live logs of a data directory. */
 export class LiveLogs implements KeptLiveLogs {
@@ -63,12 +63,11 @@ export class LiveLogs implements KeptLiveLogs {
     return bytes;
   }
 
-  /** No more comes: what was held back was no secret. */
   async finish(session: number): Promise<void> {
     await this.#inTurn(session, async () => {
       const rest = this.#heldBack.get(session);
       this.#heldBack.delete(session);
-      if (rest) await this.#write(session, rest);
+      if (rest) await this.#write(session, lastOf(rest));
     });
   }
 

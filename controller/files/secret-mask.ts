@@ -21,11 +21,26 @@ export function maskSecrets(bytes: Buffer, secrets: readonly string[]): number {
   return Math.max(open, bytes.length - openPlace);
 }
 
+/** As {@link maskSecrets}, of bytes that nothing comes after: neither is the beginning of a secret at their end left. */
+export function maskWhole(bytes: Buffer, secrets: readonly string[]): void {
+  maskBeginning(bytes, maskSecrets(bytes, secrets));
+}
+
+/** So many bytes at the end of a log may be the beginning of a secret without telling much of it: logs end with words, too. */
+const untelling = 3;
+
+/** Masks what {@link maskSecrets} found at the end, when nothing comes after it. */
+export function maskBeginning(bytes: Buffer, open: number): void {
+  const { text, places } = withoutBreaks(bytes.subarray(bytes.length - open));
+  if (text.length <= untelling) return;
+  for (const place of places) bytes[bytes.length - open + place] = star;
+}
+
 /** A text without its secrets. */
 export function maskedText(text: string, secrets: readonly string[]): string {
   if (secrets.length === 0) return text;
   const bytes = Buffer.from(text);
-  maskSecrets(bytes, secrets);
+  maskWhole(bytes, secrets);
   return bytes.toString();
 }
 

@@ -9,7 +9,7 @@
 import { Readable } from "node:stream";
 import type { Database, Sql } from "../database/database.ts";
 import type { BlobStore } from "./blobs.ts";
-import { takeChunk, type Appended, type KeptLiveLogs, type LiveLogSource } from "./live-log-chunk.ts";
+import { lastOf, takeChunk, type Appended, type KeptLiveLogs, type LiveLogSource } from "./live-log-chunk.ts";
 
 const pieceBytes = 64 * 1024;
 const archivedAtOnce = 20;
@@ -79,7 +79,7 @@ export class SharedLiveLogs implements KeptLiveLogs {
   async finish(session: number): Promise<void> {
     await this.#database.transaction(async (sql) => {
       const row = await this.#row(sql, session, "for update");
-      if (row && row.held.length > 0) await write(sql, session, row.bytes, row.held, Buffer.alloc(0));
+      if (row && row.held.length > 0) await write(sql, session, row.bytes, lastOf(row.held), Buffer.alloc(0));
     });
   }
 

@@ -57,8 +57,8 @@ export class Overview {
   }
 
   /** Targets that are configured, in that order, then others of which there are builds. */
-  async targets(): Promise<TargetState[]> {
-    const rows = new Map((await targetRows(this.#database)).map((row) => [row.target, row]));
+  async targets(withPrivate = true): Promise<TargetState[]> {
+    const rows = new Map((await targetRows(this.#database, withPrivate)).map((row) => [row.target, row]));
     const paused = (await this.#pauses.list()).filter(({ kind }) => kind === "agent").map(({ name }) => name);
     const idle = (await this.#agents.list()).filter(({ name, waits }) => waits && !paused.includes(name));
     const names = new Set([...this.#configured.map(({ name }) => name), ...rows.keys()]);
@@ -116,15 +116,17 @@ function countsIn({ queued, building, finished, cancelled }: Omit<Row, "id" | "q
   return { queued, building, finished, cancelled };
 }
 
-async function targetRows(database: Database): Promise<Row[]> {
+async function targetRows(database: Database, withPrivate: boolean): Promise<Row[]> {
   return await database.query<Row>(
     `select summed.*, oldest.id, oldest.queued_at from (
        select target, sum(queued)::integer as queued, sum(running)::integer as building,
          sum(finished)::integer as finished, sum(cancelled)::integer as cancelled
-       from croft.queues group by target
+       from croft.queues where $1 or not private group by target
      ) as summed left join lateral (
-       select id, queued_at from croft.builds where target = summed.target and state = 'queued' order by id limit 1
+       select id, queued_at from croft.builds where target = summed.target and state = 'queued'
+         and ($1 or not is_private) order by id limit 1
      ) as oldest on summed.queued > 0 order by target`,
+    [withPrivate],
   );
 }
 

@@ -7,6 +7,7 @@ import { buildJson } from "../representation.ts";
 import { mayRead } from "../routes/access.ts";
 import { buildParameters, statusOf } from "../routes/api.ts";
 import { refuse, type Served } from "../routes/served.ts";
+import { seesPrivate } from "../secret-routes/readers.ts";
 import type { EventRow } from "./forge-events.ts";
 
 declare module "fastify" {
@@ -20,9 +21,10 @@ declare module "fastify" {
 export function addApprovals(untyped: FastifyInstance, served: Served): void {
   const server = untyped.withTypeProvider<TypeBoxTypeProvider>();
   const { forgeEvents, log } = served.controller;
-  server.get("/api/v1/approvals", { onRequest: mayRead(served) }, async () => ({
-    approvals: (await forgeEvents.waiting()).map(approvalJson),
-  }));
+  server.get("/api/v1/approvals", { onRequest: mayRead(served) }, async (request) => {
+    const events = await forgeEvents.waiting(await seesPrivate(served, request));
+    return { approvals: events.map(approvalJson) };
+  });
 
   const deciding = { onRequest: mayApprove(served), schema: { params: buildParameters } };
   const missing = (reply: FastifyReply) => refuse(reply, 404, "there is no such pull request");

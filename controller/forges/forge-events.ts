@@ -10,7 +10,9 @@ import { ConflictFailure, type Builds } from "../builds/builds.ts";
 import { matchesPattern } from "../builds/name-pattern.ts";
 import type { Submission } from "../builds/specification.ts";
 import type { Database, Sql } from "../database/database.ts";
+import type { Vault } from "../secrets/vault.ts";
 import { isOfFork, type ForgeEvent } from "./event.ts";
+import { publicEvents } from "./event-privacy.ts";
 import type { Repository } from "./repositories.ts";
 
 /** A row of the table of events. */
@@ -51,9 +53,16 @@ export class ForgeEvents {
   readonly #database: Database;
   readonly #builds: Pick<Builds, "submitAll">;
   readonly #repositories: readonly Repository[];
+  readonly #vault: Pick<Vault, "needingCredential">;
   readonly #emitter = new EventEmitter<{ toRead: [] }>();
 
-  constructor(database: Database, builds: Pick<Builds, "submitAll">, repositories: readonly Repository[]) {
+  constructor(
+    database: Database,
+    builds: Pick<Builds, "submitAll">,
+    repositories: readonly Repository[],
+    vault: Pick<Vault, "needingCredential">,
+  ) {
+    this.#vault = vault;
     this.#database = database;
     this.#builds = builds;
     this.#repositories = repositories;
@@ -94,16 +103,30 @@ export class ForgeEvents {
   }
 
   /** The newest first; those that wait for approval before all. */
-  async list(limit: number): Promise<EventRow[]> {
-    return await this.#database.query<EventRow>(
-      `select * from croft.forge_events order by (state = 'waiting') desc, id desc limit ${Math.trunc(limit)}`,
+  async list(limit: number, withPrivate: boolean): Promise<EventRow[]> {
+    return await this.#select(
+      withPrivate,
+      `order by (state = 'waiting') desc, id desc limit ${Math.trunc(limit)}`,
     );
   }
 
   /** Those that wait for approval, the oldest first. */
-  async waiting(): Promise<EventRow[]> {
+  async waiting(withPrivate: boolean): Promise<EventRow[]> {
+    return await this.#select(withPrivate, "and state = 'waiting' order by id limit 500");
+  }
+
+  /** Whether everybody may read of an event. */
+  async isPublic(id: number): Promise<boolean> {
+    return (await this.#select(false, `and id = ${Math.trunc(id)}`)).length > 0;
+  }
+
+  async #select(withPrivate: boolean, rest: string): Promise<EventRow[]> {
+    const { sql, values } = withPrivate
+      ? { sql: "true", values: [] }
+      : await publicEvents(this.#vault, this.#repositories);
     return await this.#database.query<EventRow>(
-      "select * from croft.forge_events where state = 'waiting' order by id limit 500",
+      `select e.* from croft.forge_events e where ${sql} ${rest}`,
+      values,
     );
   }
 

@@ -8,7 +8,7 @@ import { ConflictFailure } from "../builds/builds.ts";
 import type { Controller } from "../controller.ts";
 import { buildJson, detailsJson, readDetails } from "../representation.ts";
 import { mayChange, mayRead } from "./access.ts";
-import { mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
+import { mayChangeBuild, mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
 import { refuse, type Served } from "./served.ts";
 import { oneOf, readSubmission, submissionSchema, word } from "./submission.ts";
 
@@ -62,8 +62,8 @@ function addReading(server: Server, served: Served): void {
   server.get("/api/v1/builds", { ...reading, schema: { querystring: listSchema } }, (request, reply) =>
     answer(reply, 200, async () => {
       const { limit = 50, ...filter } = request.query;
-      if (filter.target !== undefined) await builds.checkTarget(filter.target);
       const publicOnly = !(await seesPrivate(served, request));
+      if (filter.target !== undefined) await builds.checkTarget(filter.target, "list builds", publicOnly);
       const found = await builds.list({ ...filter, publicOnly, limit: limit + 1 });
       const page = found.slice(0, limit);
       const next = found.length > limit ? page.at(-1)!.id : null;
@@ -84,7 +84,7 @@ function addReading(server: Server, served: Served): void {
 
 function addChanges(server: Server, served: Served): void {
   const { builds } = served.controller;
-  const changing = { onRequest: mayChange(served) };
+  const changing = { onRequest: mayChangeBuild(served) };
   for (const [name, pinned] of [
     ["pin", true],
     ["unpin", false],

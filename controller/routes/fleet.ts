@@ -43,8 +43,8 @@ export function addFleetRoutes(untyped: FastifyInstance, served: Served): void {
   server.get("/api/v1/targets", reading, async (request) => {
     const withPrivate = await seesPrivate(served, request);
     const targets = [];
-    for (const state of await overview.targets())
-      targets.push(await targetJson(served.controller, state, withPrivate));
+    for (const state of await overview.targets(withPrivate))
+      targets.push(await targetJson(served.controller, state));
     return { targets };
   });
   server.get("/api/v1/queue", { ...reading, schema: { querystring: queueSchema } }, async (request) => {
@@ -77,8 +77,9 @@ export function addMonitoring(server: FastifyInstance, served: Served): void {
     return reply.type("text/plain").send("ok\n");
   });
 
-  server.get("/metrics", { onRequest: mayRead(served) }, async (_request, reply) => {
-    return reply.type(metricsContentType).send(await metrics.format());
+  server.get("/metrics", { onRequest: mayRead(served) }, async (request, reply) => {
+    const withPrivate = await seesPrivate(served, request);
+    return reply.type(metricsContentType).send(await metrics.format(withPrivate));
   });
 }
 
@@ -146,7 +147,7 @@ function agentJson(
   };
 }
 
-async function targetJson({ builds, waiting }: Controller, state: TargetState, withPrivate: boolean) {
+async function targetJson({ builds, waiting }: Controller, state: TargetState) {
   const { name, target, queued, building, finished, cancelled, oldest, pause, idleAgents } = state;
   const first = oldest && (await builds.find(oldest.id));
   return {
@@ -157,10 +158,7 @@ async function targetJson({ builds, waiting }: Controller, state: TargetState, w
     limit: target?.limit ?? null,
     paused: pause ? pauseJson(pause) : null,
     ...{ queued, building, finished, cancelled, idleAgents },
-    oldest:
-      oldest && (withPrivate || !first?.is_private)
-        ? { id: oldest.id, queuedAt: oldest.queuedAt.toISOString() }
-        : null,
+    oldest: oldest ? { id: oldest.id, queuedAt: oldest.queuedAt.toISOString() } : null,
     waiting: (first && (await waiting.of(first))) ?? null,
   };
 }

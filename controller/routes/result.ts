@@ -13,7 +13,7 @@ import type { BuildResult } from "../builds/results.ts";
 import { isCurrent, type Session } from "../builds/session.ts";
 import type { Controller } from "../controller.ts";
 import { keepRejected } from "../files/rejected.ts";
-import { maskSecrets } from "../files/secret-mask.ts";
+import { maskWhole } from "../files/secret-mask.ts";
 import { isAuthentic } from "./access.ts";
 import { RouteBodies, type Refusal } from "./body.ts";
 import { checkLength, refuseManifest, TooMuch } from "./manifest.ts";
@@ -140,7 +140,7 @@ async function keep(
   const sender = readResultSender(body.subarray(0, longestHeaderBytes), false);
   const session = sender && (await sessions.find(sender.session));
   if (!session) return;
-  maskSecrets(body, await secrets.of(session.build));
+  maskWhole(body, await secrets.of(session.build));
   const file = await keepRejected(directory, session, body);
   const { build, agent } = session;
   log.warn({ build, agent, file, reason: error.message }, "a result cannot be read; it is kept for a look");

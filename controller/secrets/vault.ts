@@ -201,8 +201,13 @@ export class Vault {
 
   /** Whether a repository is one that needs a credential here. */
   async needsCredential(repository: string): Promise<boolean> {
+    return (await this.needingCredential([repository])).length > 0;
+  }
+
+  /** Of several repositories those that need one. */
+  async needingCredential(repositories: readonly string[]): Promise<string[]> {
     const known = await this.#database.query<{ url: string }>("select url from croft.credentials");
-    return known.some(({ url }) => covers(url, repository));
+    return repositories.filter((repository) => known.some(({ url }) => covers(url, repository)));
   }
 
   /** The names of secrets that a repository does not have. */

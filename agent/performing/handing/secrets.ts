@@ -21,6 +21,11 @@ const body = Buffer.from("secrets\n");
 /** The controller does not give them, or this agent does not fetch them: another attempt here would end the same. */
 export class RefusedSecrets extends Failure {}
 
+/** What fetching needs of a running agent. */
+interface Fetching extends Pick<PerformingContext, "signer" | "workerVersion"> {
+  client: Pick<PerformingContext["client"], "postManifest">;
+}
+
 /**
  * Fetches what the machine of a task is given.
  *
@@ -28,7 +33,7 @@ export class RefusedSecrets extends Failure {}
  * @throws {@link RefusedSecrets}; {@link Failure} if the controller cannot be reached; the signal's reason if aborted.
  */
 export async function fetchSecrets(
-  { client, signer }: Pick<PerformingContext, "client" | "signer">,
+  { client, signer, workerVersion }: Fetching,
   { secretsUrl }: Pick<ReceivedTask, "secretsUrl">,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
@@ -37,6 +42,8 @@ export async function fetchSecrets(
     new RefusedSecrets(`fetch the secrets of ${withoutSecrets(new URL("/", secretsUrl).href)}`, reason, {
       cause,
     });
+  // Another worker would build without them, and say nothing of it.
+  if (workerVersion === undefined) throw refuse("the worker of the machine is not croft's, and takes none");
   if (!signer) throw refuse("there is no key to prove with who asks (--auth-key)");
   try {
     const answer = await client.postManifest(secretsUrl, body, { signal }, async (url) => {

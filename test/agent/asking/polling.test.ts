@@ -8,6 +8,7 @@ import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { makeKey } from "../../controller/authentication/proof.ts";
 import { Unreachable, type Answer } from "../../../agent/wire/answers.ts";
 import { HttpClient } from "../../../agent/wire/http.ts";
+import { fetchSecrets } from "../../../agent/performing/handing/secrets.ts";
 import { Polling } from "../../../agent/asking/polling.ts";
 import { Failure } from "../../../os/failure.ts";
 import { silentLog } from "../../../os/log.ts";
@@ -22,6 +23,8 @@ const request: TaskRequest = {
   toolchainVersion: "1.0.0",
   machines: [{ id: "m-1", name: "m", summary: "a machine" }],
 };
+
+const never = new AbortController().signal;
 
 /** A controller that fails after so many seconds; when it is asked, in seconds of a clock of our own. */
 async function timesAsked(failsAfterSeconds: number, untilSeconds: number): Promise<number[]> {
@@ -97,6 +100,37 @@ test("each attempt of a signed request has a proof of its own: the controller wo
   assert.equal(new Set(proofs.map((proof) => proof.split(" ")[1])).size, 2, proofs.join("\n"));
 });
 
+test("an agent whose machines have another worker than croft's does not ask for builds with secrets, and refuses one", async () => {
+  const asked: Record<string, string>[] = [];
+  const client = {
+    postManifest: async (
+      url: string,
+      _body: unknown,
+      _limits: unknown,
+      headers?: (url: string) => Promise<object>,
+    ) => {
+      asked.push({ ...(await headers?.(url)) });
+      throw new Unreachable("ask", "it is down");
+    },
+  };
+  const signer = { fingerprint: "f", sign: async () => "s", prove: async () => "p" };
+  const polling = new Polling({
+    controllers: [{ url: "http://controller.example/task", priority: 0 }],
+    ...{ client, signer, takesSecrets: false, log: silentLog() },
+    ...{ requestTimeoutSeconds: 60, requestRetries: 4 },
+  });
+  assert.equal(await polling.ask(() => request, never), undefined);
+  assert.deepEqual(asked, [
+    { "croft-agent": `${packageVersion}; alive, wake, timeout, proof`, "croft-proof": "p" },
+  ]);
+  const given = { secretsUrl: "https://controller.example/agent/secrets/s" };
+  await assert.rejects(
+    fetchSecrets({ client, signer, workerVersion: undefined }, given, never),
+    /^Failure: Cannot fetch the secrets of https:\/\/controller\.example\/: the worker of the machine is not croft's/,
+  );
+  assert.equal(asked.length, 1);
+});
+
 test("no controller gets a proof signed as its challenge", async () => {
   await using directory = await temporaryDirectory("croft-test-");
   const file = join(directory.path, "agent.key");
@@ -109,7 +143,6 @@ test("no controller gets a proof signed as its challenge", async () => {
   await signer.sign("croft");
 });
 
-const never = new AbortController().signal;
 const noTask = ": 1\nsession:\n";
 const resultUrl = "result-url: http://c0.example/r\n";
 const taskResponse = (header = resultUrl, task = "") =>

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { lastOf, takeChunk } from "../../../controller/files/live-log-chunk.ts";
 import { maskedText, maskSecrets } from "../../../controller/files/secret-mask.ts";
 import { printedForms, shortestSecret } from "../../../controller/secrets/printed-forms.ts";
 
@@ -63,7 +64,7 @@ const passing: [way: string, printed: string][] = [
   ],
   ["base64 twice", base64(base64(secret))],
   ["compressed", gzipSync(secret).toString("latin1")],
-  ["half of it", secret.slice(0, secret.length / 2)],
+  ["half of it, and something else after it", `${secret.slice(0, secret.length / 2)} `],
   ["its length and checksum", `${secret.length} characters`],
 ];
 
@@ -98,6 +99,24 @@ test("stopped: split over pieces of any length, at any place, also in base64 and
       assert.ok(!/[A-Za-z0-9]/.test(shown.slice(7, -6)), `${size}: ${shown}`);
     }
   }
+});
+
+test("stopped: a secret that the end of the log cuts, whether the build ended it or the controller's limit", () => {
+  const beginning = secret.slice(0, -2);
+  for (const printed of [beginning, `${beginning}\n`, base64(secret).slice(0, 12), folded(beginning, 4)]) {
+    const end = { written: 0, held: Buffer.alloc(0) };
+    const chunk = Buffer.from(`key ${printed}`);
+    const taken = takeChunk(end, { offset: 0, chunk, secrets: forms }, 1000);
+    assert.ok("write" in taken && taken.held.length > 0);
+    const shown = Buffer.concat([taken.write, lastOf(taken.held)]).toString();
+    assert.match(shown, /^key [*\n]+$/);
+    assert.equal(Buffer.byteLength(shown), chunk.length);
+    assert.match(maskedText(`key ${printed}`, forms), /^key [*\n]+$/);
+    const cut = takeChunk(end, { offset: 0, chunk, secrets: forms }, chunk.length - 3);
+    assert.match("write" in cut ? cut.write.toString() : "", /^key [*\n]+\[croft: the log is longer/);
+  }
+  // Logs end with words, too: what may be the beginning of any secret is left.
+  assert.equal(maskedText("make check: S3c", forms), "make check: S3c");
 });
 
 test("what is no secret stays as it is; what is too short to be told from a word is none", () => {
