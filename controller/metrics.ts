@@ -33,7 +33,8 @@ export class ControllerMetrics {
   /** A build was given to an agent. */
   given({ target, queued_at, started_at, is_private }: Build): void {
     if (!started_at) return;
-    for (const { waits } of this.#showing(is_private)) waits.observe(secondsFrom(queued_at, started_at), { target });
+    for (const { waits } of this.#showing(is_private))
+      waits.observe(secondsFrom(queued_at, started_at), { target });
   }
 
   /** The result of an attempt was taken. */
@@ -89,7 +90,8 @@ function addCounts(registry: MetricRegistry, { builds, wakeUps }: Looked, withPr
   );
   registry.onCollect(async () => {
     waiting.set(wakeUps.count);
-    for (const [state, count] of Object.entries(await builds.count(withPrivate))) counts.set(count, { state });
+    for (const [state, count] of Object.entries(await builds.count(withPrivate)))
+      counts.set(count, { state });
   });
 }
 

@@ -98,6 +98,7 @@ export function buildJson(build: Build, base: string) {
     submittedBy: build.submitted_by,
     rebuildOf: build.rebuild_of,
     sameAs: build.same_as ?? null,
+    submission: build.submission ?? build.id,
     createdAt: build.created_at.toISOString(),
     startedAt: build.started_at?.toISOString() ?? null,
     finishedAt: build.finished_at?.toISOString() ?? null,

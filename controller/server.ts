@@ -16,6 +16,7 @@ import { addAgentRoutes } from "./routes/agent.ts";
 import { addApiRoutes } from "./routes/api.ts";
 import { addBinaryBodies } from "./routes/body.ts";
 import { followerLimit } from "./routes/followers.ts";
+import { compressAnswers } from "./compression.ts";
 import { addFleetRoutes, addMonitoring } from "./routes/fleet.ts";
 import { addLogRoutes } from "./routes/log.ts";
 import { inWords } from "./routes/in-words.ts";
@@ -29,7 +30,9 @@ import { addBook } from "./book/routes.ts";
 import { addBadge } from "./dashboard/badge-route.ts";
 import { stayBelow } from "./dashboard/below-path.ts";
 import { addForms } from "./dashboard/forms.ts";
-import { addDashboard, sendRefusal } from "./dashboard/routes.ts";
+import { addDashboard } from "./dashboard/routes.ts";
+import { sendRefusal } from "./dashboard/sending.ts";
+import { addFarmPages } from "./dashboard/farm/routes.ts";
 import { addApprovals } from "./forges/approval-routes.ts";
 import { addHooks } from "./forges/hook-routes.ts";
 import { addDeliveryRoutes } from "./messages/routes.ts";
@@ -122,6 +125,7 @@ function makeServer(served: Served): FastifyInstance {
   server.addHook("onRequest", refuseForeignHosts(served));
   server.addHook("onRequest", refuseForeignPages(served));
   stayBelow(server, controller.configuration.publicUrl);
+  compressAnswers(server);
   server.setNotFoundHandler((request, reply) => refuseAsAsked(request, reply, 404, "There is no such page"));
   server.setErrorHandler<FastifyError>((error, request, reply) => {
     const status = error.statusCode ?? 500;
@@ -158,6 +162,7 @@ function addRoutes(server: FastifyInstance, served: Served): void {
   });
   addDeliveryRoutes(server, controller, "/api/v1/deliveries", mayAdminister(served));
   addMonitoring(server, served);
+  addFarmPages(server, served);
   addDashboard(server, served);
   addBadge(server, served);
   addBook(server, served);

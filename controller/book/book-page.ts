@@ -30,7 +30,7 @@ export function bookPage({ name, page, parts }: Shown, visitor: Visitor): string
       </nav>
     </article>
   </div>`;
-  return wholePage(name === "README" ? "Manual" : `${page.title} · Manual`, content, visitor);
+  return wholePage(name === "README" ? "Manual" : `${page.title} · Manual`, content, visitor, "docs");
 }
 
 function partList({ title, chapters }: Part, name: string, page: Rendered): Markup {

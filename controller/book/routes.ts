@@ -5,7 +5,7 @@ import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { packageFile } from "../../os/files/package.ts";
 import { securityHeaders } from "../dashboard/layout.ts";
-import { sendPage, sendRefusal } from "../dashboard/routes.ts";
+import { sendPage, sendRefusal } from "../dashboard/sending.ts";
 import { mayRead } from "../routes/access.ts";
 import type { Served } from "../routes/served.ts";
 import { visitorOf } from "../routes/visitor.ts";

@@ -30,6 +30,8 @@ export interface Build {
   refused_by: readonly string[];
   submitted_by: string | null;
   rebuild_of: number | null;
+  /** The first build of those that were asked for together; null: it is the only one. */
+  submission: number | null;
   /** Whether other agents than croft's cannot read its task. */
   croft_only: boolean;
   /** Whether it is kept whatever its age. */

@@ -5,22 +5,10 @@ import type { Database, Sql } from "../database/database.ts";
 import type { Build, BuildState } from "./build.ts";
 import { anybody, type Clearances, type Requester } from "./clearances.ts";
 import { matchesPattern } from "./name-pattern.ts";
+import { countBuilds, listBuilds, type BuildFilter } from "./listed.ts";
 import type { BuildQueue, Clearance } from "./queue.ts";
 import { specificationFor, type Specification, type Submission, type Target } from "./specification.ts";
 import { checkSpecification } from "./tasks.ts";
-
-/** What a list may be narrowed to. */
-export interface BuildFilter {
-  state?: string;
-  status?: string;
-  target?: string;
-  name?: string;
-  /** Only builds with a lower id: the last one of the previous page. */
-  before?: number;
-  /** Not those that are private. */
-  publicOnly?: boolean;
-  limit: number;
-}
 
 /** What builds are made for, if nobody submitted them. */
 export interface Cause {
@@ -132,6 +120,7 @@ export class Builds {
       for (const { what, clearance, queue } of cleared)
         made.push(await this.#queue.add(sql, queue, what, by, of, clearance));
       if (cause && event !== undefined) await assign(sql, made, event, cause);
+      if (made.length > 1 || event !== undefined) await group(sql, made, event);
       return made;
     });
     for (const { id } of builds) this.#changes.announce("state", id);
@@ -155,25 +144,12 @@ export class Builds {
 
   /** Newest first. */
   async list(filter: BuildFilter): Promise<Build[]> {
-    const conditions: string[] = [];
-    const values: unknown[] = [];
-    const add = (condition: string, value: unknown) => {
-      if (value === undefined || value === "") return;
-      values.push(value);
-      conditions.push(condition.replace("?", `$${values.length}`));
-    };
-    add("state = ?", filter.state);
-    add("status = ?", filter.status);
-    add("target = ?", filter.target);
-    add("name = ?", filter.name);
-    add("id < ?", filter.before);
-    if (filter.publicOnly) conditions.push("not is_private");
-    values.push(filter.limit);
-    return await this.#database.query<Build>(
-      `select * from croft.builds ${conditions.length ? `where ${conditions.join(" and ")}` : ""}
-       order by id desc limit $${values.length}`,
-      values,
-    );
+    return await listBuilds(this.#database, filter);
+  }
+
+  /** How many a list has in each state, whatever state it is narrowed to; more than {@link mostCounted} are not told apart. */
+  async countListed(filter: BuildFilter): Promise<Record<BuildState, number>> {
+    return await countBuilds(this.#database, filter);
   }
 
   /**
@@ -226,6 +202,16 @@ export class Builds {
     });
     this.#changes.announce("state", id);
   }
+}
+
+/** Has builds be shown together that were asked for together; those of a forge's event, also if they come later. */
+async function group(sql: Sql, made: readonly Build[], event: number | undefined): Promise<void> {
+  const [first] = await sql.query<{ id: number }>(
+    `update croft.builds set submission = least($2::integer, (select min(id) from croft.builds where event = $3))
+     where id = any($1::integer[]) returning submission as id`,
+    [made.map(({ id }) => id), made[0]?.id ?? null, event ?? null],
+  );
+  for (const build of made) Object.assign(build, { submission: first?.id ?? null });
 }
 
 /** A stranger's commit is built all the same. */

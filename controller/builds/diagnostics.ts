@@ -9,7 +9,9 @@ const warningLine =
 
 /** What a line reports, if anything. */
 export function severityOf(line: string): Severity | undefined {
-  const text = line.length > 2000 ? line.slice(0, 2000) : line;
+  const start = line.length > 2000 ? line.slice(0, 2000) : line;
+  // Compilers colour the word itself.
+  const text = start.includes("\x1b") ? start.replace(/\x1b\[[0-9;:]*[mK]/g, "") : start;
   if (errorLine.test(text)) return "error";
   if (warningLine.test(text)) return "warning";
   return undefined;

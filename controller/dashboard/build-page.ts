@@ -1,5 +1,6 @@
 /** One build: what it is, its operations, its log, its artifacts. */
 import { maskCredentials } from "../../os/text/credentials.ts";
+import { formatDuration } from "../../os/text/duration.ts";
 import { formatBytes } from "../../os/text/size.ts";
 import { visible } from "../../os/text/visible.ts";
 import type { Controller } from "../controller.ts";
@@ -15,6 +16,7 @@ import type { Session } from "../builds/session.ts";
 import type { Visitor } from "../routes/visitor.ts";
 import { estimateText } from "../estimate-words.ts";
 import { attemptsText } from "../setbacks.ts";
+import { timeline, type Stretch } from "./charts.ts";
 import { html, type Markup } from "./html.ts";
 import { ago, chip, duration, formToken, page, tableHead } from "./layout.ts";
 import { logExcerpt, type LogExcerpt, type LogSource } from "./log-excerpt.ts";
@@ -37,7 +39,7 @@ export async function buildPage(
   return page(
     `${build.name} #${build.id}`,
     html`<div id="summary" data-live>
-        ${summary(details, session)} ${visitor.mayChange && actions(build, visitor)}
+        ${summary(details, session)} ${whenWhat(details)} ${visitor.mayChange && actions(build, visitor)}
       </div>
       <div id="operations" data-live>
         ${operations.length > 0 && operationTable(operations)}
@@ -48,6 +50,7 @@ export async function buildPage(
       <div id="artifacts" data-live>${artifactList(details)}</div>
       <div id="attempts" data-live>${attemptList(details, session)}</div>`,
     visitor,
+    "builds",
   );
 }
 
@@ -67,21 +70,26 @@ function summary({ build, waiting: reason, estimate }: BuildDetails, session: Se
   const { specification } = build;
   const waiting = build.state === "queued" ? build.queued_at : null;
   const took = build.state === "queued" ? null : secondsBetween(build.started_at, build.finished_at);
-  const fact = (name: string, value: Markup | string) =>
-    html`<div>
+  const fact = (name: string, value: Markup | string, isWide = false) =>
+    html`<div ${isWide && html`class="wide"`}>
       <dt>${name}</dt>
       <dd>${value}</dd>
     </div>`;
-  return html`<p class="path"><a href="/builds">Builds</a> / #${build.id}</p>
+  return html`<p class="path">
+      <a href="/builds">Builds</a> /
+      ${build.submission !== null && html`<a href="/builds?submission=${build.submission}">Submission #${build.submission}</a> /`}
+      #${build.id}
+    </p>
     <h1>
-      ${build.name} <span class="quiet">${build.version}</span>
+      <a class="plain" href="/packages/${encodeURIComponent(build.name)}">${build.name}</a>
+      <span class="quiet">${build.version}</span>
       <span id="state" data-state="${build.state}">${chip(build.status ?? build.state)}</span>
     </h1>
     <dl class="facts">
       ${fact("Target", html`<a href="/builds?target=${encodeURIComponent(build.target)}">${build.target}</a>`)}
       ${fact("Machine", session ? html`${session.machine} <span class="quiet">at ${session.agent}</span>` : specification.machine)}
       ${specification.auxiliary !== undefined && fact("With", auxiliaryMachines(session?.auxiliary ?? specification.auxiliary))}
-      ${fact("Repository", repository(maskCredentials(build.repository)))}
+      ${fact("Repository", repository(maskCredentials(build.repository)), true)}
       ${fact("Submitted", html`${ago(build.created_at)}${build.submitted_by !== null && html` by ${build.submitted_by}`}`)}
       ${fact("Waited", duration(queueSeconds(build), waiting))}
       ${reason !== undefined && fact("It waits", reason)}
@@ -93,6 +101,33 @@ function summary({ build, waiting: reason, estimate }: BuildDetails, session: Se
     </dl>`;
 }
 
+/** When it waited, and when who built it. */
+function whenWhat({ build, sessions }: BuildDetails): Markup | false {
+  if (sessions.length === 0) return false;
+  const end = (build.finished_at ?? new Date()).getTime();
+  const stretches: Stretch[] = [];
+  let from = build.created_at.getTime();
+  const waits = (to: number) =>
+    to > from &&
+    stretches.push({ from, to, kind: "waits", title: `waited ${formatDuration((to - from) / 1000)}` });
+  for (const { attempt, agent, machine, state, status, created_at, ended_at } of sessions) {
+    waits(created_at.getTime());
+    const to = Math.max(created_at.getTime(), (ended_at ?? new Date(end)).getTime());
+    const what = `${status ?? state} after ${formatDuration((to - created_at.getTime()) / 1000)}`;
+    const title = `attempt ${attempt} on ${machine} at ${agent}: ${what}`;
+    stretches.push({ from: created_at.getTime(), to, kind: kindOf(status, state), title });
+    from = Math.max(from, to);
+  }
+  if (build.state === "queued") waits(end);
+  return timeline(stretches, stretches.map(({ title }) => title).join(", then "));
+}
+
+function kindOf(status: string | null, state: string): Stretch["kind"] {
+  if (state === "active") return "runs";
+  if (status === "success" || status === "skip") return "good";
+  return status === "warning" ? "doubtful" : "bad";
+}
+
 /** Names of machines, or their patterns, by what the build calls them. */
 function auxiliaryMachines(machines: Readonly<Record<string, string>>): string {
   return Object.entries(machines)
@@ -102,7 +137,9 @@ function auxiliaryMachines(machines: Readonly<Record<string, string>>): string {
 
 /** Only web addresses become links, and only whole ones; anything may be submitted. */
 function repository(url: string): Markup {
-  return /^https?:\/\/(?!\*)/i.test(url) ? html`<a href="${url}" rel="noreferrer">${url}</a>` : html`${url}`;
+  const text = url.replace(/\b([0-9a-f]{12})[0-9a-f]{28,52}\b/g, "$1…");
+  if (!/^https?:\/\/(?!\*)/i.test(url)) return html`<span title="${url}">${text}</span>`;
+  return html`<a href="${url}" title="${url}" rel="noreferrer">${text}</a>`;
 }
 
 function operationTable(operations: readonly Operation[]): Markup {

@@ -7,7 +7,7 @@ import type { Served } from "../routes/served.ts";
 import { visitorOf, type Visitor } from "../routes/visitor.ts";
 import { seesPrivate } from "../secret-routes/readers.ts";
 import { eventPage, eventsPage, mayApprove } from "./events-page.ts";
-import { sendPage, sendRefusal } from "./routes.ts";
+import { sendPage, sendRefusal } from "./sending.ts";
 
 const listed = 100;
 

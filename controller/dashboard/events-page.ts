@@ -39,6 +39,7 @@ export function eventsPage(events: readonly EventRow[], visitor: Visitor): strin
             </table>`
       }`,
     visitor,
+    "events",
   );
 }
 
@@ -70,6 +71,7 @@ export function eventPage(
       ${row.trouble !== null && row.state !== "built" && html`<p class="error-text" role="status">${row.trouble}</p>`}
       ${buttons(row, visitor)} ${buildList(builds, later)}`,
     visitor,
+    "events",
   );
 }
 

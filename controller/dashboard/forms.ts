@@ -10,7 +10,8 @@ import { networkOf } from "../routes/followers.ts";
 import type { Served } from "../routes/served.ts";
 import { isOwnForm, reasonAgainstSignIn, sessionOf, setSession, visitorOf } from "../routes/visitor.ts";
 import { addEventPages } from "./event-routes.ts";
-import { sendPage, sendRefusal } from "./routes.ts";
+import { addFleetForms } from "./farm/routes.ts";
+import { sendPage, sendRefusal } from "./sending.ts";
 import { signInPage } from "./sign-in-page.ts";
 import { submitFrom } from "./submit.ts";
 import { submitPage } from "./submit-page.ts";
@@ -28,7 +29,9 @@ export async function addForms(server: FastifyInstance, served: Served): Promise
   addSignIn(server, served);
   addSubmit(server, served);
   addChanges(server, served);
-  addEventPages(server, served, (request, reply) => checkedVisitor(served, request, reply));
+  const checked = (request: FastifyRequest, reply: FastifyReply) => checkedVisitor(served, request, reply);
+  addEventPages(server, served, checked);
+  addFleetForms(server, served, checked);
 }
 
 function addSignIn(server: FastifyInstance, served: Served): void {

@@ -59,9 +59,14 @@ function visitorLinks(visitor: Visitor): Markup {
   }`;
 }
 
-/** A whole page. */
-export function page(title: string, content: Markup, visitor?: Visitor): string {
+/** What the head of each page leads to. */
+type Section = "overview" | "builds" | "agents" | "events" | "submit" | "docs";
+
+/** A whole page; `section` is the one that it belongs to. */
+export function page(title: string, content: Markup, visitor?: Visitor, section?: Section): string {
   const url = (name: string) => staticFiles.get(name)!.url;
+  const way = (name: Section, path: string, text: string) =>
+    html`<a href="${path}" ${section === name && html`aria-current="page"`}>${text}</a>`;
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -78,10 +83,9 @@ export function page(title: string, content: Markup, visitor?: Visitor): string 
         <header>
           <nav aria-label="Main">
             <a class="brand" href="/"><img src="${url("icon.svg")}" alt="" width="22" height="22" />croft</a>
-            <a href="/builds">Builds</a>
-            <a href="/events">Events</a>
-            ${visitor?.mayChange && html`<a href="/submit">Submit</a>`}
-            <a href="/docs">Manual</a>
+            ${way("overview", "/", "Overview")} ${way("builds", "/builds", "Builds")}
+            ${way("agents", "/agents", "Agents")} ${way("events", "/events", "Events")}
+            ${visitor?.mayChange && way("submit", "/submit", "Submit")} ${way("docs", "/docs", "Manual")}
           </nav>
           <span id="connection" role="status"></span>
           <div class="visitor">${visitor && visitorLinks(visitor)}</div>
@@ -111,6 +115,27 @@ export function chip(status: string): Markup {
   return html`<span class="chip ${symbol ? status : ""}"
     ><span aria-hidden="true">${symbol ?? "?"}</span> ${status}</span
   >`;
+}
+
+/** The same for a table of many: the word is for who does not see it. */
+export function shortChip(status: string): Markup {
+  const symbol = symbols[status];
+  return html`<span class="chip short ${symbol ? status : ""}" title="${status}"
+    ><span aria-hidden="true">${symbol ?? "?"}</span></span
+  >`;
+}
+
+/** A package's name, which leads to its history. */
+export function packageLink({ name }: { name: string }): Markup {
+  return html`<a href="/packages/${encodeURIComponent(name)}"><b>${name}</b></a>`;
+}
+
+/** What a farm shows that has built nothing yet. */
+export function emptyFarm(): Markup {
+  return html`<div class="empty">
+    <p>No build yet. Submit the first one:</p>
+    <pre>croft submit https://example.org/hello.git --follow</pre>
+  </div>`;
 }
 
 /** A time as people say it, with the exact one to hover over. */

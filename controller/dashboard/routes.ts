@@ -1,25 +1,34 @@
 /** The pages for people. */
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
-import type { FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
-import { maskCredentials } from "../../os/text/credentials.ts";
 import { answerWithEvents } from "../event-stream.ts";
 import { readDetails } from "../representation.ts";
 import { mayRead } from "../routes/access.ts";
 import { buildParameters, listSchema } from "../routes/api.ts";
 import { mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
 import type { Served } from "../routes/served.ts";
-import { visitorOf, type Visitor } from "../routes/visitor.ts";
+import { visitorOf } from "../routes/visitor.ts";
 import { buildPage } from "./build-page.ts";
 import { buildsPage } from "./builds-page.ts";
-import { html } from "./html.ts";
-import { page, securityHeaders, staticFiles } from "./layout.ts";
+import { buildsOfPackage } from "./history/package-builds.ts";
+import { packagePage } from "./history/package-page.ts";
+import { securityHeaders, staticFiles } from "./layout.ts";
 import { sendLive } from "./live.ts";
+import { sendPage, sendRefusal } from "./sending.ts";
 
 const pageLength = 50;
 
 const attemptSchema = Type.Object({ attempt: Type.Optional(Type.Integer({ minimum: 1 })) });
 const liveSchema = Type.Object({ from: Type.Optional(Type.String({ maxLength: 200 })) });
+
+const packageParameters = Type.Object({ name: Type.String({ minLength: 1, maxLength: 300 }) });
+
+/** A form sends what nobody filled in, too. */
+async function leaveOutEmpty({ query }: FastifyRequest): Promise<void> {
+  const given = query as Record<string, unknown>;
+  for (const [name, value] of Object.entries(given)) if (value === "") delete given[name];
+}
 
 /** Adds the pages and their files. */
 export function addDashboard(untyped: FastifyInstance, served: Served): void {
@@ -29,20 +38,37 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
   const missing = (reply: FastifyReply) => sendRefusal(reply, 404, "There is no such build");
   addStaticFiles(untyped);
 
-  // With the query: the list says what it does not know of it.
-  server.get("/", reading, ({ url }, reply) => reply.redirect(`/builds${/\?.+$/.exec(url)?.[0] ?? ""}`));
-
-  server.get("/builds", { ...reading, schema: { querystring: listSchema } }, async (request, reply) => {
+  const listing = { ...reading, schema: { querystring: listSchema }, preValidation: leaveOutEmpty };
+  server.get("/builds", listing, async (request, reply) => {
     const { limit = pageLength, ...filter } = request.query;
     const withPrivate = await seesPrivate(served, request);
-    const found = await controller.builds.list({ ...filter, publicOnly: !withPrivate, limit: limit + 1 });
-    const counts = await controller.builds.count(withPrivate);
+    const listed = { ...filter, publicOnly: !withPrivate, limit: limit + 1 };
+    const found = await controller.builds.list(listed);
+    const { state: _, before: _before, ...narrowed } = filter;
+    const isWhole = Object.values(narrowed).every((value) => value === undefined);
+    const counts = await (isWhole
+      ? controller.builds.count(withPrivate)
+      : controller.builds.countListed(listed));
     const visitor = await visitorOf(served, request);
+    const more = found.length > limit;
+    const targets = controller.builds.targetNames;
     return sendPage(
       reply,
-      buildsPage({ builds: found.slice(0, limit), counts, filter, more: found.length > limit }, visitor),
+      buildsPage({ builds: found.slice(0, limit), counts, filter, targets, more }, visitor),
     );
   });
+
+  server.get(
+    "/packages/:name",
+    { ...reading, schema: { params: packageParameters } },
+    async (request, reply) => {
+      const { name } = request.params;
+      const builds = await buildsOfPackage(controller.database, name, await seesPrivate(served, request));
+      const visitor = await visitorOf(served, request);
+      if (builds.length === 0) return sendRefusal(reply, 404, "There is no build of such a package", visitor);
+      return sendPage(reply, packagePage(name, builds, visitor));
+    },
+  );
 
   server.get(
     "/builds/:id",
@@ -84,19 +110,4 @@ function addStaticFiles(server: FastifyInstance): void {
         .type(type)
         .send(content),
     );
-}
-
-/** A page for a person who asked for what cannot be. */
-export function sendRefusal(reply: FastifyReply, status: number, reason: string, visitor?: Visitor) {
-  const content = html`<h1>${maskCredentials(reason)}</h1>
-    <p><a href="/builds">All builds</a></p>`;
-  return sendPage(reply.code(status), page(status === 404 ? "Not found" : "Refused", content, visitor));
-}
-
-/** Sends a page, which nobody keeps. */
-export function sendPage(reply: FastifyReply, text: string) {
-  return reply
-    .headers({ ...securityHeaders, "cache-control": "no-store" })
-    .type("text/html; charset=utf-8")
-    .send(text);
 }

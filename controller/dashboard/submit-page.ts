@@ -44,6 +44,7 @@ export function submitPage({ visitor, targets, fields, trouble }: SubmitForm): s
         <p class="buttons"><button class="main">Submit</button></p>
       </form>`,
     visitor,
+    "submit",
   );
 }
 

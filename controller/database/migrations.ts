@@ -5,6 +5,7 @@ import { fleetTables } from "./fleet-tables.ts";
 import { forgeTables } from "./forge-tables.ts";
 import { keepTables } from "./keep-tables.ts";
 import { messageTables } from "./message-tables.ts";
+import { pageTables } from "./page-tables.ts";
 import { secretTables } from "./secret-tables.ts";
 import { sourceFileTables } from "./source-file-tables.ts";
 
@@ -248,6 +249,7 @@ const steps: readonly string[] = [
   sourceFileTables,
   keepTables,
   messageTables,
+  pageTables,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -14,6 +14,8 @@ import { oneOf, readSubmission, submissionSchema, word } from "./submission.ts";
 
 const closed = { additionalProperties: false } as const;
 const id = Type.Integer({ minimum: 1, maximum: 2_147_483_647 });
+/** Such as `2026-01-31`. */
+const day = Type.String({ pattern: "^20\\d\\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\\d|3[01])$" });
 export const buildParameters = Type.Object({ id });
 
 export const listSchema = Type.Object(
@@ -22,6 +24,11 @@ export const listSchema = Type.Object(
     status: Type.Optional(oneOf(...resultStatuses)),
     target: Type.Optional(word(100)),
     name: Type.Optional(word(200)),
+    agent: Type.Optional(word(200)),
+    submission: Type.Optional(id),
+    text: Type.Optional(Type.String({ pattern: "^[^\\u0000-\\u001f\\u007f]*$", maxLength: 200 })),
+    since: Type.Optional(day),
+    until: Type.Optional(day),
     before: Type.Optional(id),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })),
   },

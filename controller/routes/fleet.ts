@@ -23,7 +23,9 @@ const text = (maxLength: number) => Type.String({ pattern: "^[^\\u0000-\\u001f\\
 
 const pausedSchema = { kind: oneOf(...pauseKinds), name: Type.Optional(text(200)) };
 const pauseSchema = Type.Object({ ...pausedSchema, reason: Type.Optional(text(500)) }, closed);
-const resumeSchema = Type.Object(pausedSchema, closed);
+export const resumeSchema = Type.Object(pausedSchema, closed);
+/** What somebody wants paused or resumed. */
+export type AskedPause = Static<typeof resumeSchema> & { reason?: string };
 const queueSchema = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })) }, closed);
 
 const typed = (server: FastifyInstance) => server.withTypeProvider<TypeBoxTypeProvider>();
@@ -86,33 +88,48 @@ export function addMonitoring(server: FastifyInstance, served: Served): void {
 /** Adds the routes that make and end pauses; `by` tells who asks. */
 export function addPauseRoutes(
   untyped: FastifyInstance,
-  { agents, builds, pauses, log }: Controller,
+  controller: Controller,
   path: string,
   { by, onRequest }: { by: (request: FastifyRequest) => string | null; onRequest: onRequestAsyncHookHandler },
 ): void {
   const server = typed(untyped);
   server.post(path, { onRequest, schema: { body: pauseSchema } }, (request, reply) =>
     answer(reply, 201, async () => {
-      const { reason = null } = request.body;
-      const paused = pausedIn("pause", request.body);
-      if (paused.kind === "target") await builds.checkTarget(paused.name, `pause ${inWords(paused)}`);
-      if (paused.kind === "agent" && !(await agents.list()).some(({ name }) => name === paused.name))
-        throw new Failure(`pause ${inWords(paused)}`, "no agent of this name has been heard of here", {
-          hints: ["See: croft agents"],
-        });
-      await pauses.pause(paused, reason, by(request));
-      log.info({ ...paused, reason, by: by(request) }, "paused");
-      return { paused };
+      return { paused: await makePause(controller, "pause", request.body, by(request)) };
     }),
   );
   server.delete(path, { onRequest, schema: { querystring: resumeSchema } }, (request, reply) =>
     answer(reply, 200, async () => {
-      const resumed = pausedIn("resume", request.query);
-      await pauses.resume(resumed);
-      log.info({ ...resumed, by: by(request) }, "resumed");
-      return { resumed };
+      return { resumed: await makePause(controller, "resume", request.query, by(request)) };
     }),
   );
+}
+
+/**
+ * Pauses or resumes what somebody asked for.
+ *
+ * @throws {Failure} if there is no such thing, or it is not paused.
+ */
+export async function makePause(
+  { agents, builds, pauses, log }: Controller,
+  verb: "pause" | "resume",
+  { reason = null, ...asked }: Omit<AskedPause, "reason"> & { reason?: string | null },
+  by: string | null,
+): Promise<Paused> {
+  const paused = pausedIn(verb, asked);
+  if (verb === "resume") {
+    await pauses.resume(paused);
+    log.info({ ...paused, by }, "resumed");
+    return paused;
+  }
+  if (paused.kind === "target") await builds.checkTarget(paused.name, `pause ${inWords(paused)}`);
+  if (paused.kind === "agent" && !(await agents.list()).some(({ name }) => name === paused.name))
+    throw new Failure(`pause ${inWords(paused)}`, "no agent of this name has been heard of here", {
+      hints: ["See: croft agents"],
+    });
+  await pauses.pause(paused, reason, by);
+  log.info({ ...paused, reason, by }, "paused");
+  return paused;
 }
 
 function pausedIn(verb: string, { kind, name = "" }: Static<typeof resumeSchema>): Paused {

@@ -1,5 +1,5 @@
 /** Who looks at the pages, and what they may do there. */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { isLoopback } from "../../os/network/listen-address.ts";
 import { signInSeconds } from "../authentication/sign-ins.ts";
@@ -15,8 +15,10 @@ export interface Visitor {
   /** Forms that change something are shown, and taken. */
   mayChange: boolean;
   maySignIn: boolean;
-  /** Comes with each form, and is known to our own pages alone. */
+  /** Comes with each form, and is known to our own pages alone. It is another one each time: pages are compressed. */
   formToken: string;
+  /** What it is made of. */
+  formKey: string;
 }
 
 declare module "fastify" {
@@ -43,10 +45,13 @@ async function findVisitor({ controller }: Served, request: FastifyRequest): Pro
     isSignedIn: signedIn !== undefined,
     mayChange: person ? mayAct(person, "submit") : isOpen,
     maySignIn: !person && !isOpen && reasonAgainstSignIn(configuration) === undefined,
-    formToken: createHash("sha256")
-      .update(`form ${secret ?? ""}`)
-      .digest("base64url"),
+    formToken: formTokenOf(secret ?? "", randomBytes(9).toString("base64url")),
+    formKey: secret ?? "",
   };
+}
+
+function formTokenOf(key: string, nonce: string): string {
+  return nonce + createHash("sha256").update(`form ${nonce} ${key}`).digest("base64url");
 }
 
 /**
@@ -54,12 +59,14 @@ async function findVisitor({ controller }: Served, request: FastifyRequest): Pro
  * here (whoever says something else was refused before).
  */
 export function isOwnForm(
-  { formToken }: Visitor,
+  { formToken, formKey }: Visitor,
   { headers }: FastifyRequest,
   given: string | undefined,
 ): boolean {
   if (headers.origin === undefined || given?.length !== formToken.length) return false;
-  return timingSafeEqual(Buffer.from(given), Buffer.from(formToken));
+  const expected = Buffer.from(formTokenOf(formKey, given.slice(0, 12)));
+  const bytes = Buffer.from(given);
+  return bytes.length === expected.length && timingSafeEqual(bytes, expected);
 }
 
 /** Why nobody may sign in here: the token would go over the network for all to read. */

@@ -9,7 +9,11 @@ type Whom = "anybody" | "reader" | "submitter" | "truster" | "administrator" | "
 /** Every route that the router has, which a test compares. */
 export const routes: Record<string, Whom> = {
   "GET /": "reader",
+  "GET /agents": "reader",
+  "POST /agents/pause": "form",
+  "POST /agents/resume": "form",
   "GET /builds": "reader",
+  "GET /packages/:name": "reader",
   "GET /builds/:id": "reader",
   "GET /builds/:id/live": "reader",
   "GET /docs": "reader",

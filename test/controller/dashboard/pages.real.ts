@@ -1,0 +1,209 @@
+/** Every page that there is, as people see it: by axe-core, on a phone, in the dark, without script; and who may do what there. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import axe from "axe-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { launchBrowser } from "../../fixtures/browser.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
+import { routes } from "../authentication/route-table.ts";
+import { shownTexts } from "../shown-texts.js";
+import { openShownFarm, type ShownFarm } from "./shown-farm.ts";
+import { Visitor } from "./visitor.ts";
+
+/** What is no page: for programs, or files that pages use. */
+const noPages = /^GET \/(?:api\/|agent\/|badge\/|static\/|metrics|healthz|readyz|builds\/:id\/live)/;
+
+let farm: ShownFarm;
+let browser: Browser;
+/** By route, addresses of it. */
+let pages: Record<string, string[]>;
+before(async () => {
+  [farm, browser] = await Promise.all([openShownFarm(), launchBrowser()]);
+  pages = {
+    "GET /": ["/"],
+    "GET /agents": ["/agents"],
+    "GET /builds": [
+      "/builds",
+      "/builds?submission=1",
+      "/builds?text=greet&status=error",
+      "/builds?name=nothing",
+    ],
+    "GET /builds/:id": [`/builds/${farm.failed}`, `/builds/${farm.building}`, "/builds/987"],
+    "GET /packages/:name": ["/packages/greeter", "/packages/libcroft", "/packages/nothing"],
+    "GET /events": ["/events"],
+    "GET /events/:id": [`/events/${farm.event}`],
+    "GET /docs": ["/docs"],
+    "GET /docs/*": ["/docs/first-farm"],
+    "GET /sign-in": ["/sign-in"],
+    "GET /submit": ["/submit"],
+  };
+});
+after(async () => {
+  await browser?.close();
+  await farm?.[Symbol.asyncDispose]();
+});
+
+async function openPage(options: BrowserContextOptions, isSignedIn: boolean): Promise<Page> {
+  const page = await browser.newPage(options);
+  page.setDefaultTimeout(patienceMs);
+  if (isSignedIn) {
+    await page.goto(`${farm.url}/sign-in`);
+    await page.getByLabel("Token").fill(farm.token);
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/builds$/);
+  }
+  return page;
+}
+
+test("no page is forgotten here", () => {
+  const known = Object.keys(routes).filter((route) => route.startsWith("GET ") && !noPages.test(route));
+  assert.deepEqual(known.sort(), Object.keys(pages).sort());
+});
+
+describe("each page", () => {
+  const ways: [string, BrowserContextOptions, boolean][] = [
+    ["at a desk", { viewport: { width: 1280, height: 800 } }, true],
+    ["in the dark, to a stranger", { viewport: { width: 1280, height: 800 }, colorScheme: "dark" }, false],
+    ["on a phone", { viewport: { width: 360, height: 700 } }, true],
+  ];
+  for (const [way, options, isSignedIn] of ways)
+    test(`is clean to axe-core, can be read and fits, ${way}`, async () => {
+      const page = await openPage(options, isSignedIn);
+      const complaints: string[] = [];
+      page.on("console", (message) => void (message.type() === "error" && complaints.push(message.text())));
+      page.on("pageerror", (error) => void complaints.push(error.message));
+      for (const path of Object.values(pages).flat()) {
+        const answer = await page.goto(farm.url + path);
+        await page.evaluate(axe.source);
+        const { violations } = (await page.evaluate("axe.run()")) as axe.AxeResults;
+        const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+        assert.deepEqual(found, [], path);
+        const texts = await page.evaluate(shownTexts);
+        const poor = texts.filter(({ ratio }) => ratio < 4.5);
+        assert.deepEqual(poor, [], path);
+        const wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
+        assert.ok((wide as number) <= 0, `${path} is ${String(wide)} too wide`);
+        if (answer!.status() === 200) assert.deepEqual(complaints, [], path);
+        complaints.length = 0;
+      }
+      await page.context().close();
+    });
+
+  test("says the same without script, and is printed without what only a screen needs", async () => {
+    const [plain, scripted] = [
+      await openPage({ javaScriptEnabled: false }, false),
+      await openPage({ viewport: { width: 1280, height: 800 } }, false),
+    ];
+    const textOf = async (page: Page) =>
+      (await page.locator("main").innerText()).replace(/\b[\dhms]+s( ago)?\b/g, "T").replace(/\s+/g, " ");
+    for (const path of Object.values(pages).flat()) {
+      for (const page of [plain, scripted]) await page.goto(farm.url + path);
+      const text = await textOf(plain);
+      assert.ok(text.length > 10, path);
+      assert.equal(await textOf(scripted), text, path);
+    }
+    await scripted.emulateMedia({ media: "print" });
+    await scripted.goto(`${farm.url}/builds`);
+    assert.equal(await scripted.getByRole("search").count(), 0);
+    for (const page of [plain, scripted]) await page.context().close();
+  });
+});
+
+describe("the pages of the farm", () => {
+  test("show at one look what runs, waits, failed, and how the week was", async () => {
+    const visitor = new Visitor(farm.url);
+    const { text } = await visitor.get("/");
+    assert.match(text, /<b>1<\/b> building/);
+    assert.match(text, /77 %/);
+    assert.match(text, /The target debian-13-arm64 is paused by ann: its board is being repaired/);
+    assert.match(text, /is given to the next agent that asks/);
+    assert.match(text, new RegExp(`href="/builds/${farm.failed}">#${farm.failed}<`));
+    assert.match(text, /<title>\d{4}-\d\d-\d\d: 7 good, 3 with warnings, 3 failed/);
+  });
+
+  test("tell of a package since when it fails, and by which commit", async () => {
+    const { text } = await new Visitor(farm.url).get("/packages/greeter");
+    assert.match(
+      text.replace(/\s+/g, " "),
+      /<b>debian-13-arm64<\/b> has failed since <a href="\/builds\/6">#6<\/a> 1\.1 <code>main@222222222222<\/code>/,
+    );
+    assert.match(text, /aria-label="#9, debian-13-arm64: error"/);
+    assert.match(text, /<svg\s+class="chart line"/);
+  });
+
+  test("find builds by text, day, agent and submission, with counts that agree", async () => {
+    const visitor = new Visitor(farm.url);
+    const found = async (query: string) => {
+      const { text, status } = await visitor.get(`/builds?${query}`);
+      assert.equal(status, 200, query);
+      const rows = [...text.matchAll(/class="row" href="\/builds\/(\d+)"/g)].map(([, id]) => Number(id));
+      return { rows, all: Number(/>All\s*<span class="count">(\d+)/.exec(text)![1]) };
+    };
+    assert.deepEqual(await found("text=GREET&state=finished"), {
+      rows: [9, 8, 7, 6, 5, 4, 3, 2, 1],
+      all: 12,
+    });
+    assert.deepEqual(await found("text=%239"), { rows: [9], all: 1 });
+    assert.deepEqual(await found("text=ffffffff"), { rows: [21], all: 1 });
+    assert.deepEqual(await found("submission=4&status=&agent="), { rows: [6, 5, 4], all: 3 });
+    assert.equal((await found("agent=forge-1&state=building")).rows.length, 1);
+    assert.equal((await found("agent=nobody")).all, 0);
+    assert.equal((await found("until=2025-01-01")).all, 0);
+    assert.equal((await found("since=2025-02-31&status=abort")).rows.length, 0);
+    assert.equal((await visitor.get("/builds?since=yesterday")).status, 400);
+  });
+
+  test("pause and resume for administrators, and show nobody else a button", async () => {
+    const admin = new Visitor(farm.url);
+    await admin.signIn(farm.token);
+    const other = new Visitor(farm.url);
+    await other.signIn(await farm.controller.tokens.create("bob", "trusted"));
+    assert.doesNotMatch((await other.get("/agents")).text, /<form method="post" action="\/agents/);
+    const refused = await other.send("/agents/pause", { form: await other.form("/submit"), kind: "all" });
+    assert.equal(refused.status, 403);
+    const form = await admin.form("/agents");
+    for (const [fields, status] of [
+      [{ kind: "agent", name: "forge-2", reason: "a fan" }, 303],
+      [{ kind: "agent", name: "unheard-of" }, 400],
+      [{ kind: "target" }, 400],
+      [{ kind: "everything" }, 400],
+    ] as const)
+      assert.equal(
+        (await admin.send("/agents/pause", { form, ...fields })).status,
+        status,
+        JSON.stringify(fields),
+      );
+    assert.equal((await admin.send("/agents/pause", { kind: "all" })).status, 403, "without a form's value");
+    const paused = await farm.controller.pauses.ofAgent("forge-2");
+    assert.deepEqual([paused?.reason, paused?.paused_by], ["a fan", "ann"]);
+    assert.match((await other.get("/")).text, /The agent forge-2 is paused by ann: a fan/);
+    assert.equal(
+      (await admin.send("/agents/resume", { form, kind: "agent", name: "forge-2" })).to,
+      "/agents",
+    );
+    assert.equal(await farm.controller.pauses.ofAgent("forge-2"), undefined);
+  });
+
+  test("have another value in each form, and come compressed to who takes it, but no stream does", async () => {
+    const visitor = new Visitor(farm.url);
+    await visitor.signIn(farm.token);
+    assert.notEqual(await visitor.form("/submit"), await visitor.form("/submit"));
+    for (const [accepted, encoding] of [
+      ["gzip, deflate, br", "br"],
+      ["gzip;q=0.5", "gzip"],
+      ["br;q=0, gzip", "gzip"],
+      ["identity", null],
+    ] as const) {
+      const answer = await fetch(`${farm.url}/builds`, { headers: { "accept-encoding": accepted } });
+      assert.equal(answer.headers.get("content-encoding"), encoding);
+      assert.match(await answer.text(), /<\/html>/);
+    }
+    const abort = new AbortController();
+    const stream = await fetch(`${farm.url}/api/v1/events`, {
+      headers: { "accept-encoding": "br" },
+      signal: abort.signal,
+    });
+    assert.equal(stream.headers.get("content-encoding"), null);
+    abort.abort();
+  });
+});
