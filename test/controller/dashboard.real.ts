@@ -42,7 +42,7 @@ describe("the dashboard", () => {
   }
 
   test("shows a build as it is submitted, taken and finished, without being loaded again", async () => {
-    const page = await open("/");
+    const page = await open("/builds");
     await page.getByText("No build yet").waitFor();
     await submit(url, { name: "greeter" });
     const row = page.locator("tr", { hasText: "greeter" });
