@@ -124,9 +124,9 @@ async function end(
 }
 
 function failedLog(): string {
-  const lines = Array.from({ length: 400 }, (_, line) => `[${line}/400] cc -c -O2 src/part-${line}.c`);
-  lines[120] = "src/part-120.c:12:3: \x1b[1;35mwarning:\x1b[0m unused variable 'x'";
-  lines[390] = "src/part-390.c:7:1: \x1b[1;31merror:\x1b[0m expected ';' before '}' token";
-  lines[399] = "make: *** [Makefile:12: all] Error 2";
+  const lines = Array.from({ length: 60 }, (_, line) => `[${line}/60] cc -c -O2 src/part-${line}.c`);
+  lines[20] = "src/part-20.c:12:3: \x1b[1;35mwarning:\x1b[0m unused variable 'x'";
+  lines[50] = "src/part-50.c:7:1: \x1b[1;31merror:\x1b[0m expected ';' before '}' token";
+  lines[59] = "make: *** [Makefile:12: all] Error 2";
   return `${lines.join("\n")}\n`;
 }
