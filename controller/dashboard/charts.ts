@@ -2,7 +2,7 @@
 import { html, type Markup } from "./html.ts";
 
 /** One bar, from the bottom up. */
-export interface Bar {
+interface Bar {
   /** What stands below it. */
   label: string;
   good: number;
@@ -48,11 +48,10 @@ export function barChart(bars: readonly Bar[], summary: string): Markup {
 }
 
 /** A point of a line. */
-export interface Point {
+interface Point {
   value: number;
   kind: "good" | "doubtful" | "bad";
   title: string;
-  href?: string;
 }
 
 const lineWidth = 300;

@@ -32,12 +32,18 @@ async function leaveOutEmpty({ query }: FastifyRequest): Promise<void> {
 
 /** Adds the pages and their files. */
 export function addDashboard(untyped: FastifyInstance, served: Served): void {
-  const server = untyped.withTypeProvider<TypeBoxTypeProvider>();
+  const server = typed(untyped);
+  addStaticFiles(untyped);
+  addLists(server, served);
+  addBuildPages(server, served);
+}
+
+const typed = (server: FastifyInstance) => server.withTypeProvider<TypeBoxTypeProvider>();
+type Server = ReturnType<typeof typed>;
+
+function addLists(server: Server, served: Served): void {
   const { controller } = served;
   const reading = { onRequest: mayRead(served) };
-  const missing = (reply: FastifyReply) => sendRefusal(reply, 404, "There is no such build");
-  addStaticFiles(untyped);
-
   const listing = { ...reading, schema: { querystring: listSchema }, preValidation: leaveOutEmpty };
   server.get("/builds", listing, async (request, reply) => {
     const { limit = pageLength, ...filter } = request.query;
@@ -69,7 +75,11 @@ export function addDashboard(untyped: FastifyInstance, served: Served): void {
       return sendPage(reply, packagePage(name, builds, visitor));
     },
   );
+}
 
+function addBuildPages(server: Server, served: Served): void {
+  const { controller } = served;
+  const missing = (reply: FastifyReply) => sendRefusal(reply, 404, "There is no such build");
   server.get(
     "/builds/:id",
     {

@@ -9,7 +9,7 @@ import { ago, duration, formToken, page, tableHead } from "../layout.ts";
 import { pauseText } from "./overview-page.ts";
 
 /** What the page shows. */
-export interface FleetLook {
+interface FleetLook {
   agents: readonly KnownAgent[];
   targets: readonly TargetState[];
   machines: Awaited<ReturnType<Overview["machines"]>>;

@@ -11,7 +11,7 @@ import { ago, chip, duration, emptyFarm, packageLink, page, tableHead } from "..
 import type { Day } from "./week.ts";
 
 /** What the page shows. */
-export interface Look {
+interface Look {
   counts: Record<BuildState, number>;
   building: readonly Build[];
   /** Those that are given out next, and why they wait. */

@@ -16,7 +16,7 @@ export interface SubmissionRow {
 }
 
 /** How a target stands that does not end well any more. */
-export interface Break {
+interface Break {
   target: string;
   /** The first that failed, and all since. */
   first: Build;
