@@ -19,7 +19,8 @@ import { attemptsText } from "../setbacks.ts";
 import { timeline, type Stretch } from "./charts.ts";
 import { html, type Markup } from "./html.ts";
 import { ago, chip, duration, formToken, page, tableHead } from "./layout.ts";
-import { logExcerpt, type LogExcerpt, type LogSource } from "./log-excerpt.ts";
+import { logAddress } from "./log/log-page.ts";
+import { logExcerpt, logOf, type LogExcerpt } from "./log-excerpt.ts";
 import { positionText } from "./live.ts";
 import { testResults } from "./test-results.ts";
 
@@ -169,12 +170,10 @@ async function operationLog(
   operation: Operation,
   logs: number,
 ): Promise<Markup> {
-  const log: LogSource = {
-    size: () => Promise.resolve(operation.log_bytes),
-    read: (start, end) => controller.blobs.read(operation.log_digest, start, end),
-  };
+  const log = logOf(controller.blobs, operation);
   const excerpt = await logExcerpt(log, `o${operation.ordinal}`, logs);
   const address = `/api/v1/builds/${build.id}/log?attempt=${attempt}&operation=${encodeURIComponent(operation.name)}`;
+  const whole = logAddress(build.id, attempt, operation.ordinal);
   const open = !["success", "skip"].includes(operation.status);
   return html`<details class="log-box" id="operation-${operation.ordinal}" ${open && html`open`}>
     <summary>
@@ -182,7 +181,8 @@ async function operationLog(
       <span class="counts">${counts(operation.errors, operation.warnings)}</span>
     </summary>
     <p class="tools">
-      <a href="${address}">Whole log</a> <a href="${address}" download="${operation.name}.log">Download</a>
+      <a href="${whole}">Whole log</a> <a href="${address}">As text</a>
+      <a href="${address}" download="${operation.name}.log">Download</a>
     </p>
     ${problemList(excerpt)} ${skippedNote(excerpt)}
     <div class="log" tabindex="0" role="region" aria-label="Log of ${operation.name}">

@@ -16,6 +16,17 @@ export interface LogSource {
   read(start: number, end: number): AsyncIterable<Uint8Array>;
 }
 
+/** What an operation printed, where it is stored. */
+export function logOf(
+  blobs: { read(digest: string, start: number, end: number): AsyncIterable<Uint8Array> },
+  { log_bytes, log_digest }: { log_bytes: number; log_digest: string },
+): LogSource {
+  return {
+    size: () => Promise.resolve(log_bytes),
+    read: (start, end) => blobs.read(log_digest, start, end),
+  };
+}
+
 /** A rendered end of a log. */
 export interface LogExcerpt {
   lines: Markup;

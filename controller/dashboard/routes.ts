@@ -8,6 +8,7 @@ import { mayRead } from "../routes/access.ts";
 import { buildParameters, listSchema } from "../routes/api.ts";
 import { mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
 import type { Served } from "../routes/served.ts";
+import { oneOf } from "../routes/submission.ts";
 import { visitorOf } from "../routes/visitor.ts";
 import { buildPage } from "./build-page.ts";
 import { buildsPage } from "./builds-page.ts";
@@ -15,6 +16,9 @@ import { buildsOfPackage } from "./history/package-builds.ts";
 import { packagePage } from "./history/package-page.ts";
 import { securityHeaders, staticFiles } from "./layout.ts";
 import { sendLive } from "./live.ts";
+import { logPage } from "./log/log-page.ts";
+import { readPart } from "./log/whole-log.ts";
+import { logOf } from "./log-excerpt.ts";
 import { sendPage, sendRefusal } from "./sending.ts";
 
 const pageLength = 50;
@@ -22,6 +26,19 @@ const pageLength = 50;
 const attemptSchema = Type.Object({ attempt: Type.Optional(Type.Integer({ minimum: 1 })) });
 const liveSchema = Type.Object({ from: Type.Optional(Type.String({ maxLength: 200 })) });
 
+const logParameters = Type.Object({
+  id: buildParameters.properties.id,
+  attempt: Type.Integer({ minimum: 1 }),
+  ordinal: Type.Integer({ minimum: 0 }),
+});
+const logSchema = Type.Object(
+  {
+    from: Type.Optional(Type.Integer({ minimum: 1 })),
+    text: Type.Optional(Type.String({ maxLength: 200 })),
+    severity: Type.Optional(oneOf("error", "warning")),
+  },
+  { additionalProperties: false },
+);
 const packageParameters = Type.Object({ name: Type.String({ minLength: 1, maxLength: 300 }) });
 
 /** A form sends what nobody filled in, too. */
@@ -92,6 +109,34 @@ function addBuildPages(server: Server, served: Served): void {
       if (!details || (attempt ?? 0) > details.sessions.length) return missing(reply);
       const visitor = await visitorOf(served, request);
       return sendPage(reply, await buildPage(controller, details, visitor, attempt));
+    },
+  );
+
+  server.get(
+    "/builds/:id/logs/:attempt/:ordinal",
+    {
+      onRequest: mayReadBuild(served, missing),
+      schema: { params: logParameters, querystring: logSchema },
+      preValidation: leaveOutEmpty,
+    },
+    async (request, reply) => {
+      const { id, attempt, ordinal } = request.params;
+      const details = await readDetails(controller, id);
+      const session = details?.sessions.find((one) => one.attempt === attempt);
+      const operation = details?.operations.find(
+        (one) => one.session === session?.id && one.ordinal === ordinal,
+      );
+      if (!details || !session || !operation) return missing(reply);
+      const { from = 1, ...sought } = request.query;
+      const log = logOf(controller.blobs, operation);
+      const part = await readPart(
+        log,
+        `o${ordinal}`,
+        Math.min(from, Math.max(1, operation.log_lines)),
+        sought,
+      );
+      const visitor = await visitorOf(served, request);
+      return sendPage(reply, logPage({ details, attempt, operation, part, sought }, visitor));
     },
   );
 

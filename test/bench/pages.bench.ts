@@ -32,6 +32,8 @@ export default async function bench(): Promise<void> {
       "/packages/name-7",
       "/agents",
       `/builds/${long}`,
+      `/builds/${long}/logs/1/0?from=50000`,
+      `/builds/${long}/logs/1/0?severity=warning`,
       "/events",
       "/submit",
       "/docs/first-farm",

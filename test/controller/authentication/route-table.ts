@@ -16,6 +16,7 @@ export const routes: Record<string, Whom> = {
   "GET /packages/:name": "reader",
   "GET /builds/:id": "reader",
   "GET /builds/:id/live": "reader",
+  "GET /builds/:id/logs/:attempt/:ordinal": "reader",
   "GET /docs": "reader",
   "GET /docs/*": "reader",
   "GET /events": "reader",

@@ -60,6 +60,7 @@ for (const [kind, configurationWith] of Object.entries(controllers))
       const [method, path] = route.split(" ") as [string, string];
       const filled = path
         .replace(":id", "1")
+        .replace(":attempt/:ordinal", "1/0")
         .replace(":file", "hello.svg")
         .replace(":digest/*", `${"0".repeat(64)}/x`)
         .replace(":session", "s".repeat(32))

@@ -5,6 +5,7 @@ import axe from "axe-core";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { launchBrowser } from "../../fixtures/browser.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
+import { takeNext } from "../built.ts";
 import { routes } from "../authentication/route-table.ts";
 import { openShownFarm, type ShownFarm } from "./shown-farm.ts";
 import { Visitor } from "./visitor.ts";
@@ -27,6 +28,7 @@ before(async () => {
       "/builds?name=nothing",
     ],
     "GET /builds/:id": [`/builds/${farm.failed}`, `/builds/${farm.building}`],
+    "GET /builds/:id/logs/:attempt/:ordinal": [`/builds/${farm.failed}/logs/1/1?severity=error`],
     "GET /packages/:name": ["/packages/greeter", "/packages/nothing"],
     "GET /events": ["/events"],
     "GET /events/:id": [`/events/${farm.event}`],
@@ -85,6 +87,41 @@ describe("the pages of the farm", () => {
     assert.equal((await found("until=2025-01-01")).all, 0);
     assert.equal((await found("since=2025-02-31&status=abort")).rows.length, 0);
     assert.equal((await visitor.get("/builds?since=yesterday")).status, 400);
+  });
+
+  test("show a whole log by its lines, and list what is looked for in all of it", async () => {
+    const visitor = new Visitor(farm.url);
+    const { controller } = farm;
+    await controller.builds.submit(
+      {
+        name: "wordy",
+        version: "1",
+        repository: "https://x.org/w.git",
+        targets: ["debian-12-amd64"],
+        priority: 5,
+      },
+      null,
+    );
+    const lines = Array.from({ length: 5000 }, (_, line) => `line ${line + 1}`);
+    [lines[2499], lines[4998]] = ["a.c:1: \x1b[31merror:\x1b[0m in the middle", "the END is near"];
+    const session = await takeNext(controller);
+    const operations = [{ name: "update", status: "error" as const, log: lines.join("\n") }];
+    await controller.results.store(session, { version: "1", status: "error", operations });
+    const at = `/builds/${session.build}/logs/1/0`;
+    const shown = async (query: string) => {
+      const { text } = await visitor.get(`${at}?${query}`);
+      const numbers = [...text.matchAll(/<div id="o0-L(\d+)"/g)].map(([, number]) => Number(number));
+      const found = [...text.matchAll(/<li value="(\d+)"/g)].map(([, number]) => Number(number));
+      return [numbers[0], numbers.at(-1), ...found];
+    };
+    assert.match((await visitor.get(`/builds/${session.build}`)).text, new RegExp(`href="${at}"`));
+    assert.deepEqual(await shown(""), [1, 2000]);
+    assert.deepEqual(await shown("from=4001"), [4001, 5000]);
+    assert.deepEqual(await shown("from=9999"), [5000, 5000]);
+    assert.deepEqual(await shown("severity=error"), [1, 2000, 2500]);
+    assert.deepEqual(await shown("text=end+IS"), [1, 2000, 4999]);
+    assert.equal((await visitor.get(`/builds/${session.build}/logs/1/1`)).status, 404);
+    assert.equal((await visitor.get(`/builds/${session.build}/logs/2/0`)).status, 404);
   });
 
   test("pause and resume for administrators, and show nobody else a button", async () => {

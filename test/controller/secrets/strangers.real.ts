@@ -49,6 +49,7 @@ describe("a controller that anybody may use, with private builds", () => {
       .replace("/events/:id", `/events/${number === id ? event : 987}`)
       .replace("/approvals/:id", `/approvals/${number === id ? event : 987}`)
       .replace(":id", String(number))
+      .replace(":attempt/:ordinal", "1/0")
       .replace(":file", "quietly.svg")
       .replace(":digest/*", `${"0".repeat(64)}/x`)
       .replace("/docs/*", "/docs/concepts");
