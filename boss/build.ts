@@ -10,8 +10,7 @@ import { Durations } from "./dispatch/durations.ts";
 import { EventLog } from "./results/event-log.ts";
 import type { Host } from "./hosts/hosts.ts";
 import { Matrix, type Target } from "./matrix/matrix.ts";
-import { filledRefs, isPartialClone, outgoingRepository } from "./matrix/outgoing.ts";
-import { fillSubmodules } from "./matrix/submodules.ts";
+import { whatHostsGet, type Outgoing } from "./matrix/what-hosts-get.ts";
 import { combineObservers, type PartialObserver } from "./dispatch/observers.ts";
 import type { Plan } from "./planning/plan.ts";
 import { Pool } from "./dispatch/pool.ts";
@@ -20,7 +19,7 @@ import { changesSince, driftOf, type Compilers } from "./hosts/compilers.ts";
 import { compilersSeen, noteCompilers } from "./results/compilers-seen.ts";
 import { noteArchitectures } from "./results/architectures.ts";
 import { IncomingOutputs } from "./results/incoming-outputs.ts";
-import { startWorker, type Outgoing, type StartedWorker } from "./hosts/start.ts";
+import { startWorker, type StartedWorker } from "./hosts/start.ts";
 import type { BuildOutcome } from "./results/outcome.ts";
 import { CellMemory } from "./results/cell-memory.ts";
 import { ResultStore } from "./results/store.ts";
@@ -58,7 +57,11 @@ export interface BuildSettings {
 /** @throws {Failure} if results cannot be written, or another boss writes there. */
 export async function build(plan: Plan, settings: BuildSettings): Promise<BuildOutcome> {
   using _lock = await lockOutput(plan.output);
-  await using outgoing = await whatHostsGet(plan);
+  await using outgoing = await whatHostsGet({
+    ...plan,
+    source: plan.project.source,
+    commits: plan.commits.flatMap(({ hash }) => hash ?? []),
+  });
   const store = new ResultStore(plan.output, plan.commits);
   noteArchitectures(plan.output, plan.targets);
   const { matrix, stale } = missingIn(store, plan, settings);
@@ -145,25 +148,6 @@ function compareCompilers(output: string, compilers: ReadonlyMap<string, Compile
   return { drift: driftOf(compilers), changedCompilers };
 }
 
-/** @throws {UsageFailure} if a submodule is not here. */
-async function whatHostsGet(plan: Plan): Promise<Outgoing & AsyncDisposable> {
-  const { source } = plan.project;
-  await using stack = new AsyncDisposableStack();
-  const repository = stack.use(await outgoingRepository(plan.repository));
-  const commits = [...plan.commits.flatMap(({ hash }) => hash ?? []), ...plan.tips];
-  const [filled, isPartial] = await Promise.all([
-    plan.submodules ? fillSubmodules(source, repository, commits) : 0,
-    isPartialClone(source),
-  ]);
-  const owned = stack.move();
-  return {
-    // Only there does git know where what is missing can be had.
-    gitOptions: filled === 0 && isPartial ? ["-C", source] : [`--git-dir=${repository.directory}`],
-    refspecs: filled > 0 ? [`${filledRefs}/*:refs/replace/*`] : [],
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
-}
-
 function startSettings(
   plan: Plan,
   settings: BuildSettings,
@@ -181,7 +165,6 @@ function startSettings(
     ssh: { controlDirectory, connectTimeoutSeconds },
     outgoing,
     repository: plan.repository,
-    tips: plan.tips,
     toolchains: plan.toolchains,
     architectures: new Set(plan.targets.map(({ arch }) => arch)),
     mostLoadPercent: settings.mostLoadPercent,

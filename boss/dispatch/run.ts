@@ -6,7 +6,7 @@
  * life within the build timeout. One that is lost, however, is dropped once, and its host may start another.
  */
 import { Deadline } from "../../os/deadline.ts";
-import { Failure, reasonOf } from "../../os/failure.ts";
+import { Failure, reasonOf, UsageFailure } from "../../os/failure.ts";
 import { isDiskFull } from "../../worker/disk-full.ts";
 import type { BuildOutputPiece, BuildResult, Response } from "../../worker/protocol.ts";
 import { Dispatch } from "./dispatch.ts";
@@ -174,7 +174,8 @@ export class Run {
     } catch (error) {
       this.#dispatch.forgetWorker();
       if (this.#ended.signal.aborted) return;
-      if (!(error instanceof Failure)) return this.#fail(error);
+      // What is wrong with the source is wrong with it for all hosts.
+      if (!(error instanceof Failure) || error instanceof UsageFailure) return this.#fail(error);
       observer.notStarted(host, reasonOf(error), error instanceof BusyFailure);
       return this.#settle();
     }

@@ -5,27 +5,26 @@
  */
 import { Deadline } from "../../os/deadline.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
-import { ProgramFailure, run } from "../../os/run.ts";
-import { gitEnvironment, withoutPrograms, type SourceRepository } from "../matrix/git.ts";
+import type { SourceRepository } from "../matrix/git.ts";
+import type { Outgoing } from "../matrix/what-hosts-get.ts";
 import type { Response } from "../../worker/protocol.ts";
 import type { Host } from "./hosts.ts";
 import { provideWorker } from "./provide-worker.ts";
-import { checkoutScript, execScript, prepareScript, receivePack } from "./scripts.ts";
+import { push } from "./push.ts";
+import { checkoutScript, execScript, prepareScript } from "./scripts.ts";
 import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
 import { readVersions, type Compilers } from "./compilers.ts";
 import { strainOf, tooBusy, type HostState } from "./strain.ts";
 import { HostConnection, type WorkerListener } from "./connection.ts";
 import { quote } from "../../os/text/shell-word.ts";
-import { sshArguments, type SshSettings } from "./ssh.ts";
+import type { SshSettings } from "./ssh.ts";
 import { hostArchitecture } from "../matrix/matrix.ts";
 import { TrafficLog } from "./traffic-log.ts";
 
 export interface StartSettings {
   ssh: SshSettings;
   repository: SourceRepository;
-  /** Commits to push, the first as the branch `work`. */
-  tips: readonly string[];
-  /** What is pushed from, and with it what else than the tips goes to hosts. */
+  /** What is pushed. */
   outgoing: Outgoing;
   /** Architecture to compiler. */
   toolchains: Readonly<Record<string, string>>;
@@ -45,14 +44,6 @@ export interface StartSettings {
   /** Standard error of workers. */
   onComplaint: (host: Host, line: string) => void;
   signal: AbortSignal;
-}
-
-/** Where a push begins. */
-export interface Outgoing {
-  /** Which repository it is from, as git is told. */
-  gitOptions: readonly string[];
-  /** What goes along with the commits. */
-  refspecs: readonly string[];
 }
 
 /** Another boss has the work directory. */
@@ -122,7 +113,7 @@ export async function startWorker(
   // What is there is looked at while commits travel; they are checked out when the host's shell is free again.
   const [{ toolchains, compilers, command }] = await Promise.all([
     lookAround(connection, prepared.workDirectory, settings),
-    push(connection, prepared, settings),
+    push(connection.host, prepared.workDirectory, settings),
   ]);
   await checkOut(connection, settings);
   const worker = await launchWorker(connection, command, toolchains, settings);
@@ -195,38 +186,6 @@ async function prepare(
   };
 }
 
-async function push(connection: HostConnection, prepared: Prepared, settings: StartSettings): Promise<void> {
-  const { host } = connection;
-  const { destination } = host;
-  const url = destination === undefined ? prepared.workDirectory : `${destination}:${prepared.workDirectory}`;
-  const refs = settings.tips.map((tip, position) =>
-    position === 0 ? `${tip}:refs/heads/work` : `${tip}:refs/croft/tip-${position}`,
-  );
-  const { gitOptions, refspecs } = settings.outgoing;
-  const ssh = sshArguments(host, settings.ssh, "shared").map(quote).join(" ");
-  try {
-    // Whatever is set here for pushes to others: what submodules have goes nowhere, and no tag comes along.
-    const plain = ["--no-verify", "--no-signed", "--recurse-submodules=no", "--no-follow-tags"];
-    const flags = ["--quiet", "--force", ...plain, `--receive-pack=${receivePack}`];
-    const git = ["git", ...gitOptions, ...withoutPrograms];
-    await run([...git, "push", ...flags, url, ...refs, ...refspecs], {
-      timeoutSeconds: settings.pushTimeoutSeconds,
-      env: {
-        ...gitEnvironment(),
-        GIT_SSH_COMMAND: ssh,
-        GIT_SSH_VARIANT: "ssh",
-        GIT_ALLOW_PROTOCOL: "file:ssh",
-      },
-      signal: settings.signal,
-    });
-  } catch (error) {
-    settings.signal.throwIfAborted();
-    if (!(error instanceof ProgramFailure)) throw error;
-    const said = pushComplaint(error.output) || reasonOf(error);
-    throw new Failure(`push the commits to host ${host.name}`, said, { cause: error });
-  }
-}
-
 async function checkOut(connection: HostConnection, settings: StartSettings): Promise<void> {
   const [answer = ""] = await connection.evaluate(
     checkoutScript(settings.outgoing.refspecs.length > 0),
@@ -238,15 +197,6 @@ async function checkOut(connection: HostConnection, settings: StartSettings): Pr
       `check out the commits on host ${connection.host.name}`,
       answer.replace(/^failed /, ""),
     );
-}
-
-/** Why git could not push: what the other side and git say of it; the last lines only that it was so. */
-function pushComplaint(output: string): string {
-  const lines = output.split("\n").map((line) => line.trim());
-  const telling = lines.filter((line) => /^(?:remote: .*\w|fatal: |! |ssh: )/.test(line));
-  return (telling.length > 0 ? telling.slice(0, 3) : lines.filter((line) => line !== "").slice(-1)).join(
-    "; ",
-  );
 }
 
 /**

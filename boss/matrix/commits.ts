@@ -38,17 +38,18 @@ export async function selectCommits(source: string, selection: CommitSelection):
   if (named.startsWith("-")) throw new UsageFailure(`build '${named}'`, "it is no name of commits");
   const { revisions, limit, notes, tips } = await meaningOf(source, named, selection);
   const parents = selection.firstParent ? ["--first-parent"] : [];
-  const args = [
-    ...logOfCommits,
-    "--reverse",
-    "--topo-order",
-    ...parents,
-    ...(limit === undefined ? [] : [`-${limit}`]),
-  ];
-  const text = await git(source, [...args, revisions, "--"]).catch((error: unknown) => {
+  const limited = limit === undefined ? [] : [`-${limit}`];
+  const log = (...order: string[]) =>
+    git(source, [...logOfCommits, "--reverse", ...order, ...parents, ...limited, revisions, "--"]);
+  const text = await log("--topo-order").catch(async (error: unknown) => {
     if (!(error instanceof ProgramFailure)) throw error;
+    // That order is only known at the end of the history.
+    const inOrderOfDates =
+      missingCommit(error) === undefined ? undefined : await log().catch(() => undefined);
+    if (inOrderOfDates !== undefined) return inOrderOfDates;
     throw new UsageFailure(`find commits '${revisions}' in '${source}'`, complaintOf(error), {
       cause: error,
+      hints: hintsOn(error),
     });
   });
   const commits = readCommits(text);
@@ -90,7 +91,22 @@ async function upstreamOf(source: string, branch: string): Promise<string | unde
   return (await tryGit(source, [...args, `${branch}@{upstream}`])) || undefined;
 }
 
+/** What can be done about a history that ends where nobody has said so. */
+function hintsOn(error: ProgramFailure): string[] {
+  if (missingCommit(error) === undefined) return [];
+  return [
+    "Get what is missing from where the source was cloned: git fetch --refetch",
+    "Or choose fewer commits: those before the last ones are not here.",
+  ];
+}
+
+function missingCommit({ output }: ProgramFailure): string | undefined {
+  return /^error: Could not read ([0-9a-f]+)/m.exec(output)?.[1];
+}
+
 function complaintOf(error: ProgramFailure): string {
+  const missing = missingCommit(error);
+  if (missing !== undefined) return `commit ${missing} of its history is not here`;
   const last = error.output.trim().split("\n").at(-1);
   return last?.replace(/^fatal: /, "") ?? error.message;
 }

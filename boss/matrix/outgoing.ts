@@ -3,7 +3,7 @@
  * So nothing that the source's configuration says of pushes (programs, other addresses, hooks) has a part in them, and
  * what hosts get beside the commits as they are, their submodules, lies nowhere in the source.
  */
-import { appendFile, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, isSystemError } from "../../os/failure.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
@@ -57,9 +57,7 @@ export async function outgoingRepository({
   shallow,
 }: DeskRepository): Promise<OutgoingRepository> {
   await using stack = new AsyncDisposableStack();
-  const own = stack.use(
-    await attempt("make a directory for what hosts get", temporaryDirectory("croft-push-")),
-  );
+  const own = stack.use(await ownDirectory());
   const { path } = own;
   await mkdir(join(path, "objects/info"), { recursive: true });
   await mkdir(join(path, "refs"));
@@ -75,6 +73,44 @@ export async function outgoingRepository({
   stack.move();
   return repository;
 }
+
+/**
+ * The same, in which some commits have no parents.
+ *
+ * @param commits that are needed of it.
+ * @param roots of these.
+ * @returns with a commit that comes after all others: a host that is told of several roots at a time takes them only so.
+ */
+export async function withRoots(
+  from: OutgoingRepository,
+  commits: readonly string[],
+  roots: readonly string[],
+): Promise<OutgoingRepository & { joined: string }> {
+  await using stack = new AsyncDisposableStack();
+  const own = stack.use(await ownDirectory());
+  const { path } = own;
+  await cp(from.directory, path, { recursive: true });
+  const refs = (await from.git(["for-each-ref", "--format=%(objectname) %(refname)", filledRefs])).stdout;
+  const filled = refs.split("\n").flatMap((line) => {
+    const [hash = "", ref] = line.split(" ");
+    return ref === undefined ? [] : [{ hash, of: ref.slice(filledRefs.length + 1) }];
+  });
+  // A commit with the files of its submodules has the parents of the one that it stands for.
+  const filledRoots = filled.filter(({ of }) => roots.includes(of)).map(({ hash }) => hash);
+  const shallow = new Set([...from.shallow, ...roots, ...filledRoots]);
+  await writeFile(join(path, "shallow"), [...shallow].map((hash) => `${hash}\n`).join(""));
+  const repository = new OutgoingRepository(path, shallow, own);
+  const parents = [...commits, ...filled.map(({ hash }) => hash)].flatMap((hash) => ["-p", hash]);
+  const joined = (await repository.git([...someone, "commit-tree", `${commits[0]}^{tree}`, ...parents]))
+    .stdout;
+  stack.move();
+  return Object.assign(repository, { joined: joined.trim() });
+}
+
+/** For a commit that nobody sees. */
+const someone = ["-c", "user.name=croft", "-c", "user.email=croft@localhost", "-c", "commit.gpgSign=false"];
+
+const ownDirectory = () => attempt("make a directory for what hosts get", temporaryDirectory("croft-push-"));
 
 async function copyShallow(from: string, to: string): Promise<Set<string>> {
   try {

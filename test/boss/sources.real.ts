@@ -1,6 +1,6 @@
 /** Repositories of all kinds, built by croft's own worker on this machine: what arrives there is what was asked for. */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
@@ -64,6 +64,35 @@ test("a shallow clone is built, and then the history that it lacked, in the same
     assert.equal(whole.status, 0, whole.stderr);
     assert.deepEqual(built(whole.boss.events), hashes.slice(0, 2));
     assert.match(printed(output, hashes[0]!), /^\.\/x\.txt:a$/m);
+  });
+});
+
+/** Takes an object out of a repository. */
+function lose(source: string, name: string): void {
+  const hash = git(source, ["rev-parse", name]).trim();
+  rmSync(join(source, ".git/objects", hash.slice(0, 2), hash.slice(2)));
+}
+
+test("of a history that lacks objects the commits that are whole are built, and one that is not is named", async () => {
+  await inPlace(async ({ directory, output, build }) => {
+    const [source, library] = [join(directory, "project"), join(directory, "library")];
+    git(directory, ["init", "--quiet", library]);
+    commit(library, "lib.txt", "of the submodule");
+    git(directory, ["init", "--quiet", source]);
+    git(source, ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", library, "library"]);
+    const hashes = ["a", "b", "c", "d", "e"].map((text) => commit(source, "x.txt", text));
+    lose(source, `${hashes[0]}:x.txt`);
+    // One between those that are built, too.
+    lose(source, `${hashes[2]}:x.txt`);
+    const some = await build(source, "--count", "4", "--step", "3");
+    assert.equal(some.status, 0, some.stdout + some.stderr);
+    assert.deepEqual(built(some.boss.events), [hashes[1], hashes[4]]);
+    assert.equal(printed(output, hashes[4]!), "./library/lib.txt:of the submodule\n./x.txt:e\n");
+    const lacking = await build(source, "--count", "3");
+    assert.equal(lacking.status, 2);
+    const named = `Cannot build commit ${hashes[2]!.slice(0, 12)}: its file 'x\\.txt' \\(\\w+\\) is not in `;
+    assert.match(lacking.stderr, new RegExp(`^croft: ${named}`, "m"));
+    assert.match(lacking.stderr, /git fetch --refetch/);
   });
 });
 

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { describeCommits, selectCommits } from "../../../boss/matrix/commits.ts";
+import { UsageFailure } from "../../../os/failure.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { git, makeSourceHistory } from "../../fixtures/source-history.ts";
 
@@ -97,4 +99,19 @@ test("commits of SHA-256 repositories have their whole names", async () => {
   const expected = [{ hash, subject: "One: two" }];
   assert.deepEqual((await selectCommits(source, { count: 1 })).commits, expected);
   assert.deepEqual(await describeCommits(source, [hash]), expected);
+});
+
+test("of a history that ends without a word, the missing commit is named, and what can be done", async () => {
+  await history(4, async (source, [first, second, ...last]) => {
+    rmSync(join(source, ".git/objects", first!.slice(0, 2), first!.slice(2)));
+    await assert.rejects(selectCommits(source, { count: 3 }), (error) => {
+      assert.ok(error instanceof UsageFailure);
+      assert.match(error.message, new RegExp(`: commit ${first} of its history is not here$`));
+      assert.match(error.hints.join("\n"), /git fetch --refetch/);
+      return true;
+    });
+    assert.deepEqual(hashes((await selectCommits(source, { count: 2 })).commits), last);
+    writeFileSync(join(source, ".git/shallow"), `${second}\n`);
+    assert.deepEqual(hashes((await selectCommits(source, { count: 4 })).commits), [second, ...last]);
+  });
 });
