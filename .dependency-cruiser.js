@@ -32,7 +32,7 @@ const floors = {
     "wire",
     "settings",
   ],
-  boss: ["door", "bisect", "planning", "results", "dispatch", "hosts", "matrix"],
+  boss: ["door", "bisect", "planning", "farm", "results", "dispatch", "hosts", "matrix"],
   controller: [
     ["door", "client", "book", "dashboard", "routes", "secret-routes", "forges", "messages"],
     ["backup", "fleet", "idle-agents", "leases", "reports", "retention", "source-file"],

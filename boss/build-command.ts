@@ -2,6 +2,7 @@ import { UsageFailure } from "../os/failure.ts";
 import type { OptionValues } from "../os/command-line/options.ts";
 import { build } from "./build.ts";
 import type { BuildOutcome } from "./results/outcome.ts";
+import { farmOf } from "./farm/farm-options.ts";
 import { jsonEvents } from "./json-events.ts";
 import type { Host } from "./hosts/hosts.ts";
 import { temporaryDirectory } from "../os/files/temporary.ts";
@@ -26,6 +27,7 @@ export async function runBuild(
   const say = (text: string) => process.stderr.write(`${printable(text)}\n`);
   const plan = await makePlan(values, names, signal, say);
   for (const note of plan.notes) say(note);
+  const farm = await farmOf(values, { ...plan, source: plan.project.source }, say);
   const local =
     values["no-local"] === true ? [] : [localHost(plan.project, values["max-builds"] as number | undefined)];
   if (values["local-only"] === true && values["no-local"] === true)
@@ -46,7 +48,7 @@ export async function runBuild(
     connectTimeoutSeconds: values["connect-timeout"] as number,
     mostLoadPercent: values["load"] as number | undefined,
     signal,
-    ...withoutUndefined({ filter: told.filter }),
+    ...withoutUndefined({ filter: told.filter, farm }),
     onComplaint: (host: Host, line: string) => {
       if (values["verbose"] !== true) return;
       const text = `[${host.name}] ${line}`;

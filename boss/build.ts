@@ -1,6 +1,6 @@
 /** Builds a planned matrix, stores what comes, and says what became of it. */
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { attempt, Failure } from "../os/failure.ts";
 import { tryLockFile } from "../os/files/flock.ts";
 import { temporaryDirectory } from "../os/files/temporary.ts";
@@ -14,7 +14,8 @@ import { whatHostsGet, type Outgoing } from "./matrix/what-hosts-get.ts";
 import { combineObservers, type PartialObserver } from "./dispatch/observers.ts";
 import type { Plan } from "./planning/plan.ts";
 import { Pool } from "./dispatch/pool.ts";
-import { Run } from "./dispatch/run.ts";
+import { Run, type RunOptions } from "./dispatch/run.ts";
+import { runThroughController, type FarmRunOptions } from "./farm/farm-run.ts";
 import { changesSince, driftOf, type Compilers } from "./hosts/compilers.ts";
 import { compilersSeen, noteCompilers } from "./results/compilers-seen.ts";
 import { noteArchitectures } from "./results/architectures.ts";
@@ -51,17 +52,19 @@ export interface BuildSettings {
   mostLoadPercent?: number | undefined;
   /** Takes out of standard error what the summary is not to tell. */
   filter?: WarningFilter;
+  /** Builds on the machines of a controller, and not on the hosts. */
+  farm?: Farm;
   signal: AbortSignal;
 }
+
+/** What is needed to build through a controller. */
+export type Farm = Pick<FarmRunOptions, "controller" | "target" | "repository" | "how" | "say">;
 
 /** @throws {Failure} if results cannot be written, or another boss writes there. */
 export async function build(plan: Plan, settings: BuildSettings): Promise<BuildOutcome> {
   using _lock = await lockOutput(plan.output);
-  await using outgoing = await whatHostsGet({
-    ...plan,
-    source: plan.project.source,
-    commits: plan.commits.flatMap(({ hash }) => hash ?? []),
-  });
+  const { farm } = settings;
+  await using outgoing = farm ? undefined : await outgoingOf(plan);
   const store = new ResultStore(plan.output, plan.commits);
   noteArchitectures(plan.output, plan.targets);
   const { matrix, stale } = missingIn(store, plan, settings);
@@ -86,7 +89,7 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   const start = async (host: Host, signal: AbortSignal, replaced?: number): Promise<StartedWorker> => {
     const worker = await startWorker(
       host,
-      startSettings(plan, settings, control.path, outgoing, signal),
+      startSettings(plan, settings, control.path, outgoing!, signal),
       replaced,
     );
     for (const architecture of worker.architectures) architectures.add(architecture);
@@ -96,20 +99,40 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
     if (stale.length > 0) await (forgotten ??= store.forget(stale));
     return worker;
   };
-  const missing = matrix.targets
-    .keys()
-    .filter((target) => matrix.missingOf(target) > 0)
-    .toArray();
-  const pool = new Pool(matrix.targets, missing, (target) => durations.of(target));
-  const { hosts, batch, signal } = settings;
-  const run = new Run({ hosts, matrix, pool, batch, ...timeoutsOf(settings), start, observer, signal });
-  const ended = await run.run().finally(() => store.settle());
+  const work = { matrix, observer, signal: settings.signal };
+  const running = farm
+    ? runThroughController({ ...farm, ...work, ...placeOf(plan) })
+    : runOnHosts(work, settings, durations, start);
+  const ended = await running.finally(() => store.settle());
   durations.save();
   const withoutToolchain = ended.remaining.filter((at) => !architectures.has(matrix.targetAt(at).arch));
   return {
     ...{ ...outcome, ...ended, ...compareCompilers(plan.output, outcome.compilers) },
-    withoutToolchain: ended.workers === 0 ? [] : withoutToolchain,
+    withoutToolchain: farm || ended.workers === 0 ? [] : withoutToolchain,
   };
+}
+
+function runOnHosts(
+  work: Pick<RunOptions, "matrix" | "observer" | "signal">,
+  settings: BuildSettings,
+  durations: Durations,
+  start: RunOptions["start"],
+) {
+  const { matrix } = work;
+  const { hosts, batch } = settings;
+  const missing = [...matrix.targets.keys()].filter((target) => matrix.missingOf(target) > 0);
+  const pool = new Pool(matrix.targets, missing, (target) => durations.of(target));
+  return new Run({ hosts, pool, batch, ...work, ...timeoutsOf(settings), start }).run();
+}
+
+function outgoingOf(plan: Plan) {
+  const commits = plan.commits.flatMap(({ hash }) => hash ?? []);
+  return whatHostsGet({ ...plan, source: plan.project.source, commits });
+}
+
+/** What a controller is told of where the builds are from. */
+function placeOf(plan: Plan) {
+  return { project: basename(plan.project.source) || "root", currentCommit: plan.tips[0]! };
 }
 
 /** What has no result that counts, and the results that are there and do not. */

@@ -156,6 +156,38 @@ const running: readonly OptionDeclaration[] = [
   { name: "worker-command", kind: "string", value: "COMMAND", prose: "start another worker on the hosts" },
 ];
 
+/** Builds on the machines of a controller. */
+const farmOptions: readonly OptionDeclaration[] = [
+  {
+    name: "controller",
+    kind: "string",
+    value: "URL",
+    commandLineOnly: true,
+    prose: "build on the machines of this controller, and not on hosts",
+  },
+  {
+    name: "token",
+    kind: "string",
+    value: "TOKEN",
+    commandLineOnly: true,
+    prose: "with --controller: shows who is asking (default: $CROFT_TOKEN)",
+  },
+  {
+    name: "repository",
+    kind: "string",
+    value: "URL",
+    commandLineOnly: true,
+    prose: "with --controller: where machines fetch the commits (default: where the source was cloned)",
+  },
+  {
+    name: "on",
+    kind: "string",
+    value: "TARGET",
+    commandLineOnly: true,
+    prose: "with --controller: which of its targets has the machines (default: the only one)",
+  },
+];
+
 const listTargets: OptionDeclaration = {
   name: "list-targets",
   kind: "flag",
@@ -187,6 +219,7 @@ export const buildOptions: readonly OptionDeclaration[] = [
   ...grouped("Hosts", hostOptions),
   ...grouped("What is built", [...selection, ...matrix]),
   ...grouped("How it is built", [...settingOptions, ...running]),
+  ...grouped("Through a controller", farmOptions),
   ...grouped("Results", output),
 ];
 

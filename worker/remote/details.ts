@@ -43,11 +43,25 @@ export async function configurationOf({
   for (const path of recipe.config ?? []) {
     const text = await beginningOf(join(output, path));
     if (text === undefined) continue;
-    const name = basename(path);
-    const stage = path.split("/")[0]!;
-    files[Object.hasOwn(files, name) ? name.replace(/(?=\.[^.]*$)|$/, `-${stage}`) : name] = text;
+    files[Object.hasOwn(files, basename(path)) ? nameWithStage(path) : basename(path)] = text;
   }
   return files;
+}
+
+function nameWithStage(path: string): string {
+  return basename(path).replace(/(?=\.[^.]*$)|$/, `-${path.split("/")[0]!}`);
+}
+
+/** The names of all of them, for whoever cannot see which there are. */
+export function configurationNames({
+  config = [],
+}: Pick<Recipe, "config">): { path: string; name: string }[] {
+  const taken = new Set<string>();
+  return config.map((path) => {
+    const name = taken.has(basename(path)) ? nameWithStage(path) : basename(path);
+    taken.add(name);
+    return { path, name };
+  });
 }
 
 /** `uboot.env`: words `NAME=VALUE`, each with a NUL at its end. */

@@ -26,6 +26,13 @@ export function buildEnvironment(settings: Settings, toolchain: Toolchain): Node
   return {
     ...cleanEnvironment(),
     ...(toolchain.cross && { CROSS_COMPILE: toolchain.cross }),
+    ...changedEnvironment(settings),
+  };
+}
+
+/** Only what the settings ask for. */
+export function changedEnvironment(settings: Settings): Record<string, string> {
+  return {
     ...(settings.verbose_build && { V: "1", VERBOSE: "1" }),
     ...(settings.warnings_as_errors && { KCFLAGS: "-Werror", HOSTCFLAGS: "-Werror" }),
     ...(settings.no_lto && { NO_LTO: "1" }),

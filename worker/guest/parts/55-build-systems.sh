@@ -98,9 +98,17 @@ find_own_operation() {
   esac
 }
 
+# Whether the submission says itself how to build: its arguments are "croft-run" and a shell command, which is the operation
+# update, in place of all that the source has (boss/farm/build-command.ts).
+has_command() {
+  field package-config
+  case $value in 'croft-run '*) ;; *) return 1 ;; esac
+}
+
 # Whether the source has no operation $1, as build_step finds, too: to see it here saves dozens of programs that are started
 # for each. What only the environment shows is left to that.
 is_absent() {
+  if has_command; then case $1 in fetch | update) return 1 ;; *) return 0 ;; esac; fi
   if [ "$1" = fetch ] || [ ! -d "$source" ] || [ -e "$source/.croft/$1" ] || [ -L "$source/.croft/$1" ]; then return 1; fi
   find_system
   [ -z "$system" ] || return
