@@ -8,7 +8,7 @@ import {
   type OptionDeclaration,
   type OptionValues,
 } from "../os/command-line/options.ts";
-import { bisectOptions, buildOptions, hostOptions, reportOptions } from "./options.ts";
+import { bisectOptions, buildOptions, hostOptions, reportOptions, toolchainOptions } from "./options.ts";
 
 /** A second Ctrl-C ends the boss at once. */
 const interruptedStatus = 130;
@@ -20,6 +20,7 @@ export function bossCommand(): Command {
   command.addCommand(buildCommand());
   command.addCommand(bisectCommand());
   command.addCommand(hostsCommand());
+  command.addCommand(toolchainsCommand());
   command.addCommand(killCommand());
   command.addCommand(reportCommand());
   return command;
@@ -77,6 +78,18 @@ function hostsCommand(): Command {
       valuesOf(command, hostOptions),
       command.getOptionValue("json") === true,
     );
+  });
+}
+
+function toolchainsCommand(): Command {
+  const command = makeCommand(
+    "toolchains",
+    "shows the compilers of hosts, and where missing ones can be had",
+  );
+  addOptions(command, toolchainOptions);
+  return command.action(async () => {
+    const { showToolchains } = await import("./toolchains-command.ts");
+    process.exitCode = await showToolchains(valuesOf(command, toolchainOptions));
   });
 }
 

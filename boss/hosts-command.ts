@@ -25,14 +25,16 @@ export async function killAll(values: OptionValues): Promise<number> {
   return ended.some(({ ok }) => !ok) ? 1 : 0;
 }
 
-function hostsOf({ hosts }: Project): Host[] {
+/** @throws {UsageFailure} without any. */
+export function hostsOf({ hosts }: Project): Host[] {
   if (hosts.length > 0) return hosts;
   throw new UsageFailure("find hosts", "there are none", {
     hints: ["Name some with --hosts, or under `hosts:` in croft.yaml."],
   });
 }
 
-async function sshSettings(values: OptionValues): Promise<SshSettings & AsyncDisposable> {
+/** For short questions. */
+export async function sshSettings(values: OptionValues): Promise<SshSettings & AsyncDisposable> {
   const directory = await temporaryDirectory("cb-");
   return {
     controlDirectory: directory.path,

@@ -6,8 +6,9 @@ import { buildOptions } from "./options.ts";
 const description: Block[] = [
   "`croft boss build` builds targets at commits on this machine and on hosts that ssh reaches, all at once, and leaves the results in a directory here. A target is named as NAME or NAME:ARCH; its architecture decides on the compiler and on the hosts that can build it. In trees of U-Boot and Linux, other words are terms: regular expressions that fit from the first character on of a board's target, architecture, cpu, board, vendor, SoC or configuration; `&` joins some that must all fit, several terms are alternatives. U-Boot's boards are listed by the tree's own tools/buildman, which is run here. Without targets, all that are configured are built; without `--commits`, `--count` or `--branch`, the current source is.",
   "What has a result already is not built again (of the current source: a result of the same files), so a run that was interrupted goes on where it was. Work of a worker that dies, hangs or loses its connection is done elsewhere, without the commits whose results have arrived.",
+  "With `--controller` the matrix is built on the machines of a controller: each result that is missing is submitted as a build of its own, whose machine fetches the commit from `--repository` and builds it by the recipe. The results come back to the same directory.",
   "`croft boss bisect` finds the first commit after GOOD, along first parents, that breaks a target. All hosts build at a time, and the last commits more than once, as builds may fail by chance: a commit is told when chance is no explanation, and else which two it is between.",
-  "`croft boss hosts` shows what the hosts are like, `croft boss kill` ends workers that still run there, and `croft boss report` sums up the results that are there and writes them as a page (`--html`). Each explains itself with `--help`.",
+  "`croft boss hosts` shows what the hosts are like, `croft boss toolchains` their compilers and where missing ones can be had (`--fetch-toolchains` gets them), `croft boss kill` ends workers that still run there, and `croft boss report` sums up the results that are there and writes them as a page (`--html`). Each explains itself with `--help`.",
 ];
 
 const configurationFile: Block[] = [
@@ -91,6 +92,7 @@ export const bossPage: ManualPage = {
         "`croft boss build` [OPTIONS] [TARGET[:ARCH] ...]",
         "`croft boss bisect` [OPTIONS] GOOD..BAD TARGET[:ARCH] ...",
         "`croft boss hosts` [OPTIONS]",
+        "`croft boss toolchains` [OPTIONS]",
         "`croft boss kill` [OPTIONS]",
         "`croft boss report` [OPTIONS] [TARGET ...]",
       ],

@@ -251,3 +251,24 @@ export const reportOptions: readonly OptionDeclaration[] = [
     prose: "write the matrix as a page that needs nothing else",
   },
 ];
+
+/** Of `croft boss toolchains`. */
+export const toolchainOptions: readonly OptionDeclaration[] = [
+  ...hostOptions,
+  {
+    name: "fetch-toolchains",
+    kind: "string",
+    value: "ARCHS",
+    repeat: true,
+    prose:
+      "fetch compilers for these architectures, separated by commas, to hosts that have none, from kernel.org",
+  },
+  {
+    name: "toolchain-mirror",
+    kind: "string",
+    value: "URL",
+    check: (text) => (/^https?:\/\//.test(text) ? undefined : "expected an http or https URL"),
+    prose: "where they are fetched, laid out as kernel.org's",
+  },
+  { name: "json", kind: "flag", prose: "print JSON" },
+];

@@ -7,7 +7,7 @@ import type { Recipe, Settings } from "../../worker/protocol.ts";
 import { changedEnvironment } from "../../worker/remote/environment.ts";
 import { configurationNames } from "../../worker/remote/details.ts";
 import { fillIn, outputDirectory, temporaryDirectory } from "../../worker/remote/recipes.ts";
-import { compilersFor } from "../hosts/toolchains.ts";
+import { compilersFor } from "../hosts/known-toolchains.ts";
 import { quotePath } from "../hosts/ssh.ts";
 import { hostArchitecture, type Target } from "../matrix/matrix.ts";
 

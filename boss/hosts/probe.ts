@@ -1,11 +1,14 @@
 /** What `croft boss hosts` and `croft boss kill` ask of hosts: all at once, one short connection each. */
 import { reasonOf } from "../../os/failure.ts";
 import { firstLine } from "../../os/text/lines.ts";
+import { hostArchitecture } from "../matrix/matrix.ts";
+import { readVersions, type Compilers } from "./compilers.ts";
 import type { Host } from "./hosts.ts";
 import { killScript, probeScript } from "./scripts.ts";
 import { HostConnection } from "./connection.ts";
 import type { SshSettings } from "./ssh.ts";
-import { compilersFor, readToolchains, toolchainScript } from "./toolchains.ts";
+import { compilersFor } from "./known-toolchains.ts";
+import { readToolchains, toolchainScript } from "./toolchains.ts";
 
 const answerTimeoutSeconds = 30;
 
@@ -55,6 +58,37 @@ export function killWorkers(
         return { host: host.name, text, ok: false };
       } catch (error) {
         return { host: host.name, text: oneLine(error), ok: false };
+      }
+    }),
+  );
+}
+
+/** The compilers of a host; `problem` if it could not be asked. */
+export interface ToolchainReport {
+  host: string;
+  problem?: string;
+  /** Architecture to compiler. */
+  toolchains: Readonly<Record<string, string>>;
+  /** What they say of themselves. */
+  versions: Compilers;
+}
+
+/** Asks all hosts at once which compilers they have. */
+export function probeToolchains(
+  hosts: readonly Host[],
+  ssh: SshSettings,
+  configured: Readonly<Record<string, string>>,
+): Promise<ToolchainReport[]> {
+  const compilers = compilersFor(configured);
+  const script = toolchainScript(compilers, new Set([hostArchitecture, ...Object.keys(compilers)]));
+  return Promise.all(
+    hosts.map(async (host) => {
+      try {
+        const answers = await ask(host, ssh, script);
+        const toolchains = readToolchains(answers);
+        return { host: host.name, toolchains, versions: readVersions(answers) };
+      } catch (error) {
+        return { host: host.name, problem: oneLine(error), toolchains: {}, versions: {} };
       }
     }),
   );

@@ -168,10 +168,11 @@ function doubtedLines({ doubted }: RunEvents): string[] {
 
 function groupByArchitecture({ matrix, withoutToolchain }: RunEvents): string[] {
   const groups = Map.groupBy(withoutToolchain, (target) => matrix.targetAt(target).arch);
-  return [...groups].map(
+  const lines = [...groups].map(
     ([arch, targets]) =>
       `left out, as no host has a toolchain for ${arch}: ${nameSome(targets.map((at) => matrix.targetAt(at).name))}`,
   );
+  return lines.length > 0 ? [...lines, "croft boss toolchains says where compilers can be had."] : [];
 }
 
 function remainingLines({ matrix, remaining, givenUp, withoutToolchain, interrupted }: RunEvents): string[] {

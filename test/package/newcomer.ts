@@ -260,6 +260,7 @@ export async function usesBoss(newcomer: Newcomer, tutorial: string, source: str
   await newcomer.types(tutorial);
   const boss = `cd ${source} && croft boss`;
   assert.match(await newcomer.types(`${boss} hosts`), /^beta .* idle$/m);
+  assert.match(await newcomer.types(`${boss} toolchains`), /^local +sandbox +cc /m);
   await newcomer.types(`${boss} kill`);
   assert.match(await newcomer.types(`${boss} report`), /Return two/);
   const bisected = await newcomer.types(`${boss} bisect HEAD~1..HEAD debug`);
