@@ -114,6 +114,13 @@ const matrix: readonly OptionDeclaration[] = [
     check: (text) => (/^[\w.-]+=.+$/s.test(text) ? undefined : "expected ARCH=PATH of a compiler"),
     prose: "compiler for an architecture",
   },
+  {
+    name: "override-toolchain",
+    kind: "string",
+    short: "O",
+    value: "COMPILER",
+    prose: "compiler for sandbox, such as clang or clang-19",
+  },
   { name: "recipe", kind: "string", value: "NAME", prose: "how a target is built: u-boot, linux or make" },
 ];
 

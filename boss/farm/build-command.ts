@@ -100,5 +100,6 @@ function compilerFor({ arch }: Target, toolchains: Readonly<Record<string, strin
     `[ -n "$cc" ] || { echo 10 > "$r-done"; echo ${quote(`this machine has no compiler for ${arch}`)}; exit 1; }`,
     "case $cc in *-gcc) CROSS_COMPILE=${cc%gcc} ;; *-) CROSS_COMPILE=$cc ;; *) CROSS_COMPILE= ;; esac",
     "export CROSS_COMPILE",
+    'case ${cc##*/} in clang | clang-[0-9]*) export MAKEFLAGS=" -- CC=$cc HOSTCC=$cc" ;; esac',
   ];
 }

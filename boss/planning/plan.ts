@@ -23,7 +23,7 @@ import {
   type DeskRepository,
 } from "../matrix/git.ts";
 import { localName, parseHosts, type Host } from "../hosts/hosts.ts";
-import type { MatrixCommit, Target } from "../matrix/matrix.ts";
+import { hostArchitecture, type MatrixCommit, type Target } from "../matrix/matrix.ts";
 
 /** What all commands know. */
 export interface Project {
@@ -141,7 +141,12 @@ export async function makePlan(
   const project = await readTrustedProject(values, allKeys, signal);
   const { file, source } = project;
   const branch = values["branch"] as string | undefined;
-  const toolchains = { ...file.toolchains, ...parseToolchains(values["toolchain"] as string[]) };
+  const sandbox = values["override-toolchain"] as string | undefined;
+  const toolchains = {
+    ...file.toolchains,
+    ...(sandbox === undefined ? {} : { [hostArchitecture]: sandbox }),
+    ...parseToolchains(values["toolchain"] as string[]),
+  };
   const chosen = await chooseCommits(values, source);
   const recipe = (values["recipe"] as string | undefined) ?? file.recipe;
   const workerCommand = (values["worker-command"] as string | undefined) ?? file["worker-command"];

@@ -26,6 +26,8 @@ export function buildEnvironment(settings: Settings, toolchain: Toolchain): Node
   return {
     ...cleanEnvironment(),
     ...(toolchain.cross && { CROSS_COMPILE: toolchain.cross }),
+    // As from the command line: makefiles that set the compiler themselves overrule the environment.
+    ...(toolchain.clang && { MAKEFLAGS: ` -- CC=${toolchain.clang} HOSTCC=${toolchain.clang}` }),
     ...changedEnvironment(settings),
   };
 }

@@ -5,6 +5,8 @@ import { basename, delimiter, dirname, join } from "node:path";
 /** A compiler as builds take it: the prefix of its programs, empty for the host's own. */
 export interface Toolchain {
   cross: string;
+  /** In place of gcc, for the host's own programs, too. */
+  clang?: string;
 }
 
 /**
@@ -28,7 +30,8 @@ export async function findToolchain(
   const path = expandHome(configured);
   const cross = crossPrefix(path);
   const compiler = path.endsWith("-") ? `${path}gcc` : path;
-  if (await isProgram(compiler)) return { cross };
+  const clang = cross === "" && /^clang(?:-[\d.]+)?$/.test(basename(path)) ? { clang: path } : {};
+  if (await isProgram(compiler)) return { cross, ...clang };
   return `Cannot build for '${name}': there is no compiler '${compiler}' on this host`;
 }
 

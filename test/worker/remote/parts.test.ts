@@ -1,14 +1,17 @@
 /** The worker's parts that need neither git nor processes. */
 import assert from "node:assert/strict";
+import { symlink, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { namedFiles } from "../../../worker/remote/diagnostics.ts";
-import { cleanEnvironment } from "../../../worker/remote/environment.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { run } from "../../../os/run.ts";
+import { buildEnvironment, cleanEnvironment } from "../../../worker/remote/environment.ts";
 import { JobPool } from "../../../worker/remote/job-pool.ts";
 import { BoundedOutput } from "../../../worker/remote/output.ts";
 import { fillIn, recipeNames, recipeOf } from "../../../worker/remote/recipes.ts";
-import { crossPrefix, expandHome, findToolchain } from "../../../worker/remote/toolchain.ts";
+import { crossPrefix, expandHome, findToolchain, type Toolchain } from "../../../worker/remote/toolchain.ts";
 
 describe("jobs", () => {
   it("are shared fairly, to the last thread", async () => {
@@ -99,6 +102,18 @@ describe("toolchains", () => {
       /no compiler '.*\/no\/such-gcc'/,
     );
     assert.deepEqual(await findToolchain("x86", { x86: process.execPath }), { cross: "" });
+  });
+
+  it("of clang are told to make as from its command line, which makefiles do not overrule", async () => {
+    await using directory = await temporaryDirectory("croft-test-clang-");
+    const clang = join(directory.path, "clang-19");
+    await symlink(process.execPath, clang);
+    const found = await findToolchain("sandbox", { sandbox: clang });
+    assert.deepEqual(found, { cross: "", clang });
+    await writeFile(join(directory.path, "Makefile"), "CC := gcc\nall: ; @echo $(CC) $(HOSTCC)\n");
+    const env = buildEnvironment({}, found as Toolchain);
+    const argv = ["make", "-s", "-j2", "-C", directory.path];
+    assert.equal((await run(argv, { timeoutSeconds: 60, env })).stdout, `${clang} ${clang}\n`);
   });
 });
 
