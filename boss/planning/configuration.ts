@@ -36,7 +36,7 @@ export async function readBossFile(file: string | undefined, source: string): Pr
   const path = file ?? foundConfiguration(source);
   if (path === undefined) return {};
   const { readCheckedBossFile } = await import("./boss-file.ts");
-  return readCheckedBossFile(path);
+  return await readCheckedBossFile(path);
 }
 
 /**
