@@ -86,6 +86,8 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   ]);
   await using control = await attempt("make a directory for control sockets", temporaryDirectory("cb-"));
   let forgotten: Promise<void> | undefined;
+  // So that a run that is interrupted leaves none of the old results among the new; not before there is somebody who builds.
+  const forget = () => (stale.length > 0 ? (forgotten ??= store.forget(stale)) : Promise.resolve());
   const start = async (host: Host, signal: AbortSignal, replaced?: number): Promise<StartedWorker> => {
     const worker = await startWorker(
       host,
@@ -95,13 +97,12 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
     for (const architecture of worker.architectures) architectures.add(architecture);
     outcome.compilers.set(host.name, worker.compilers ?? {});
     if (worker.strain !== undefined) outcome.strained.set(host.name, worker.strain);
-    // So that a run that is interrupted leaves none of the old results among the new; not before there is a worker.
-    if (stale.length > 0) await (forgotten ??= store.forget(stale));
+    await forget();
     return worker;
   };
   const work = { matrix, observer, signal: settings.signal };
   const running = farm
-    ? runThroughController({ ...farm, ...work, ...placeOf(plan) })
+    ? runThroughController({ ...farm, ...work, ...placeOf(plan), begin: forget })
     : runOnHosts(work, settings, durations, start);
   const ended = await running.finally(() => store.settle());
   durations.save();

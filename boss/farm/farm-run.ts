@@ -21,11 +21,13 @@ import {
 const windowSize = 200;
 const shortestPauseMs = 250;
 const longestPauseMs = 2000;
+/** How often a build that waits is asked for its reason. */
+const waitingPollMs = 15_000;
 /** Of each file of a result. */
 const keptBytes = 2 * 1024 * 1024;
 
 export interface FarmRunOptions {
-  controller: FarmController;
+  controller: Pick<FarmController, "base" | "targets" | "submit" | "list" | "details" | "cancel" | "text">;
   /** Of the controller's; undefined: the only one that it has. */
   target: string | undefined;
   /** Where machines fetch the source. */
@@ -37,6 +39,8 @@ export interface FarmRunOptions {
   currentCommit: string;
   how: CommandSettings;
   observer: RunObserver;
+  /** Called once, when the controller has answered. */
+  begin: () => Promise<void>;
   /** Tells of what keeps it waiting. */
   say: (text: string) => void;
   signal: AbortSignal;
@@ -49,13 +53,16 @@ interface Cell {
 
 /** Runs to the end. @throws {Failure} if the controller refuses a build; what has been submitted is cancelled. */
 export async function runThroughController(options: FarmRunOptions): Promise<RunOutcome> {
+  const { matrix, signal } = options;
+  if (matrix.missingCount === 0)
+    return { remaining: [], interrupted: signal.aborted, workers: 0, traffic: [] };
   const run = new FarmRun(options, await chosenTarget(options));
+  await options.begin();
   try {
     await run.run();
   } finally {
     await run.cancelAll();
   }
-  const { matrix, signal } = options;
   return {
     remaining: [...matrix.targets.keys()].filter((target) => matrix.missingOf(target) > 0),
     interrupted: signal.aborted,
@@ -83,6 +90,8 @@ class FarmRun {
   readonly #queue: Cell[];
   readonly #open = new Map<number, Cell>();
   #unreachable = false;
+  #askedAt = performance.now();
+  #told = "";
 
   constructor(options: FarmRunOptions, target: string) {
     const { matrix, project } = options;
@@ -103,6 +112,7 @@ class FarmRun {
       const before = this.#open.size + this.#queue.length;
       await this.#patiently(() => this.#submitSome());
       await this.#patiently(() => this.#collectSome());
+      await this.#patiently(() => this.#tellReason());
       const isMoving = this.#open.size + this.#queue.length < before;
       pause = isMoving ? shortestPauseMs : Math.min(longestPauseMs, pause * 1.5);
       if (this.#open.size > 0) await sleep(pause, undefined, { signal }).catch(() => {});
@@ -142,6 +152,16 @@ class FarmRun {
       if (!build || more.length > 0)
         throw new Failure("submit a build", `the controller made ${more.length + (build ? 1 : 0)} of one`);
     }
+  }
+
+  /** Why the build that was submitted first waits, if it does. */
+  async #tellReason(): Promise<void> {
+    const [id] = this.#open.keys();
+    if (id === undefined || performance.now() < this.#askedAt + waitingPollMs) return;
+    this.#askedAt = performance.now();
+    const { waiting, url } = await this.#options.controller.details(id);
+    if (waiting && waiting !== this.#told) this.#options.say(`${url} waits: ${waiting}`);
+    this.#told = waiting ?? this.#told;
   }
 
   #submissionOf({ target, commit }: Cell): object {
