@@ -58,7 +58,7 @@ export interface BuildSettings {
 }
 
 /** What is needed to build through a controller. */
-export type Farm = Pick<FarmRunOptions, "controller" | "target" | "repository" | "how" | "say">;
+type Farm = Pick<FarmRunOptions, "controller" | "target" | "repository" | "how" | "say">;
 
 /** @throws {Failure} if results cannot be written, or another boss writes there. */
 export async function build(plan: Plan, settings: BuildSettings): Promise<BuildOutcome> {

@@ -12,7 +12,7 @@ export interface FarmBuild {
   status: string | null;
 }
 
-export interface FarmArtifact {
+interface FarmArtifact {
   attempt: number;
   name: string;
   sha256: string;

@@ -8,7 +8,7 @@ import type { Host } from "./hosts.ts";
 import { receivePack } from "./scripts.ts";
 import { sshArguments, type SshSettings } from "./ssh.ts";
 
-export interface PushSettings {
+interface PushSettings {
   ssh: SshSettings;
   outgoing: Outgoing;
   pushTimeoutSeconds: number;
