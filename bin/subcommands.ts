@@ -103,7 +103,8 @@ export const subcommands: Record<string, Subcommand> = {
     load: async () => (await import("../boss/command.ts")).bossCommand(),
   },
   machine: {
-    summary: "make, update, copy, list, show and remove build machines; look into those that run or are suspended",
+    summary:
+      "make, update, copy, list, show and remove build machines; look into those that run or are suspended",
     isCompiled: true,
     load: async () => (await import("../machines/commands/command.ts")).machineCommand(),
   },

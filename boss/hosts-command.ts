@@ -26,7 +26,7 @@ export async function killAll(values: OptionValues): Promise<number> {
 }
 
 /** @throws {UsageFailure} without any. */
-export function hostsOf({ hosts }: Project): Host[] {
+function hostsOf({ hosts }: Project): Host[] {
   if (hosts.length > 0) return hosts;
   throw new UsageFailure("find hosts", "there are none", {
     hints: ["Name some with --hosts, or under `hosts:` in croft.yaml."],

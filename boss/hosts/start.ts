@@ -4,7 +4,7 @@
  * as soon as its connection is closed.
  */
 import { Deadline } from "../../os/deadline.ts";
-import { Failure, reasonOf } from "../../os/failure.ts";
+import { Failure } from "../../os/failure.ts";
 import type { SourceRepository } from "../matrix/git.ts";
 import type { Outgoing } from "../matrix/what-hosts-get.ts";
 import type { Response } from "../../worker/protocol.ts";

@@ -1,4 +1,5 @@
 /** What may stand in `croft.yaml`. */
+import type { TSchema } from "typebox";
 import { readConfiguration } from "../../os/command-line/configuration.ts";
 import { fitsSchema, type PlainSchema } from "../../os/command-line/plain-schema.ts";
 
@@ -60,5 +61,5 @@ export async function readCheckedBossFile(path: string): Promise<BossFile> {
   const { value } = readConfiguration(path);
   if (fitsSchema(value, bossFileSchema)) return value as BossFile;
   const { readCheckedConfiguration } = await import("../../os/command-line/checked-configuration.ts");
-  return readCheckedConfiguration(path, bossFileSchema) as BossFile;
+  return readCheckedConfiguration<TSchema>(path, bossFileSchema) as BossFile;
 }

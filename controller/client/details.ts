@@ -29,7 +29,7 @@ interface FailedTestAnswer {
 }
 
 /** What tests of the build said. */
-export interface TestsAnswer {
+interface TestsAnswer {
   tests: number;
   failures: number;
   errors: number;

@@ -85,7 +85,12 @@ class Outbox {
   readonly #sql: Sql;
   readonly #sender: string;
   readonly #log: Log;
-  readonly #waiting = { state: new Set<number>(), log: new Set<number>(), pause: new Set<number>(), key: new Set<number>() };
+  readonly #waiting = {
+    state: new Set<number>(),
+    log: new Set<number>(),
+    pause: new Set<number>(),
+    key: new Set<number>(),
+  };
   readonly #sending = new Map<Kind, Promise<void>>();
   readonly #ended = new AbortController();
 

@@ -4,7 +4,6 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonOf } from "../../os/failure.ts";
-import type { Log } from "../../os/log.ts";
 import { startLoop } from "../../os/loop.ts";
 import { ChangeWaiter } from "../builds/changes.ts";
 import type { Controller } from "../controller.ts";

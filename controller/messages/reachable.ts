@@ -20,7 +20,7 @@ for (const [network, prefix, family] of [
   local.addSubnet(network, prefix, family);
 
 /** Whether an address is of this host, or reached on its own network only; IPv4 within IPv6 counts as what it stands for. */
-export function isLocalAddress(address: string): boolean {
+function isLocalAddress(address: string): boolean {
   const plain = address.replace(/%.*$/, "");
   const within = /^(?:64:ff9b::|::)(\d+\.\d+\.\d+\.\d+)$/i.exec(plain)?.[1] ?? plain;
   return local.check(within, isIP(within) === 6 ? "ipv6" : "ipv4");

@@ -32,7 +32,7 @@ export interface FailedTest {
   seconds: number;
 }
 
-export const longestReportBytes = 8 << 20;
+const longestReportBytes = 8 << 20;
 const mostTests = 100_000;
 const mostKept = 200;
 const mostNesting = 100;

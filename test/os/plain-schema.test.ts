@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 import { bossFileSchema } from "../../boss/planning/boss-file.ts";
 import { fitsSchema } from "../../os/command-line/plain-schema.ts";
@@ -32,7 +33,7 @@ const values: [unknown, boolean][] = [
 ];
 
 test("values fit a plain schema if, and only if, the library that knows all of JSON Schema says so", () => {
-  const library = Compile(bossFileSchema);
+  const library = Compile<TSchema>(bossFileSchema);
   for (const [value, fits] of values) {
     assert.equal(fitsSchema(value, bossFileSchema), fits, JSON.stringify(value));
     assert.equal(library.Check(value), fits, JSON.stringify(value));

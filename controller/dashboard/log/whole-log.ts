@@ -17,7 +17,7 @@ export interface Sought {
 }
 
 /** A line that has it. */
-export interface FoundLine {
+interface FoundLine {
   line: number;
   text: string;
 }

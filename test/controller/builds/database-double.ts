@@ -80,7 +80,7 @@ export function buildRow(more: Partial<Build> = {}): Build {
       refused_by: [],
       submitted_by: null,
       rebuild_of: null,
-    submission: null,
+      submission: null,
       croft_only: false,
       pinned: false,
       event: null,

@@ -199,7 +199,11 @@ function sessionsOf(
     take: async (_sql: unknown, { name }: Pick<WaitingQueue, "name">) =>
       name === "empty" ? undefined : buildRow({ queue: name, session: 70, ...build }),
   };
-  const settings = { leaseMarginSeconds, withChallenge: () => withChallenge, interactiveTimeoutSeconds: 9000 };
+  const settings = {
+    leaseMarginSeconds,
+    withChallenge: () => withChallenge,
+    interactiveTimeoutSeconds: 9000,
+  };
   const isOfferedElsewhere = () => false;
   const sessions = new Sessions({ database, queue, changes, isOfferedElsewhere }, settings);
   const opened = () =>
