@@ -82,12 +82,12 @@ test("programs that a repository names for git do not run at the desk", async ()
     `[filter "evil"]\n${filters}\trequired = true\n`,
   );
   // What is printed, compared, signed, paged and asked for may name programs, too.
-  for (const [name, value] of [
+  for (const name of [
     ...["diff.external", "diff.evil.textconv", "diff.evil.command", "merge.evil.driver"],
     ...["gpg.program", "gpg.ssh.program", "core.pager", "core.editor", "core.sshCommand", "core.askPass"],
     ...["core.alternateRefsCommand", "credential.helper", "interactive.diffFilter", "pager.log"],
-  ].map((name) => [name, `${monitor}`]))
-    git(source, ["config", name!, value!]);
+  ])
+    git(source, ["config", name, monitor]);
   for (const name of ["log.showSignature", "commit.gpgSign", "push.gpgSign", "tag.gpgSign"])
     git(source, ["config", name, "true"]);
   writeFileSync(join(source, ".gitattributes"), "* filter=evil diff=evil merge=evil\n");

@@ -115,7 +115,7 @@ for (const { source, by, operations, status = "success", log } of projects)
     const id = await farm.submit({ name: source, repository: farm.guestUrl(`/${basename(archive)}`) });
     const view = await farm.ended(id, 3600);
     const text = await farm.log(id);
-    const done = view.operations.map(({ name, status }) => `${name} ${status}`).join(", ");
+    const done = view.operations.map((one) => `${one.name} ${one.status}`).join(", ");
     const line = `${source} (${by}): ${view.status}: ${done}\n`;
     process.stdout.write(line);
     const isRight = view.status === status || (status === "success" && view.status === "warning");
