@@ -95,7 +95,7 @@ async function assertClosedToUsers(farm: Farm, { pid }: Running): Promise<void> 
   const ofTheTest = /^read (sources?\/|controller\.|agent\.log)/;
   for (const user of [65_534, 70_099]) {
     const { reached, sockets } = await reachedBy(user, farm.directory, [pid, agent]);
-    assert.ok(sockets >= 2, "QMP and a port at least");
+    assert.ok(sockets >= 1, "that of operators at least");
     assert.deepEqual(
       reached.filter((line) => !published.test(line) && !ofTheTest.test(line)),
       [],

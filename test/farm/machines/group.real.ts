@@ -62,7 +62,7 @@ test("a build reaches the service of its auxiliary machine by its variables; a m
   const pids = stdout.trim().split("\n").map(Number);
   await chmod(farm.directory, 0o755);
   const { reached, sockets } = await reachedBy(65_534, farm.runtime, pids);
-  assert.ok(sockets >= 4, `${sockets} sockets`);
+  assert.ok(sockets >= 2, `${sockets} sockets of two machines`);
   assert.deepEqual(reached, []);
   await farm.startSecondAgent(["--auxiliary-ram", "0"]);
   const stranger = await submit(
