@@ -76,6 +76,7 @@ export class OtherHost implements AsyncDisposable {
   /** Ends it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.stdin?.end();
+    this.#child.stdout?.destroy(); // it may say anything, for ever
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), endMilliseconds);
     await this.#closed;
     clearTimeout(timer);
