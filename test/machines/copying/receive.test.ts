@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { blockBytes } from "../../../machines/copying/blocks.ts";
 import { Conversation } from "../../../machines/copying/conversation.ts";
 import { receiveRevision } from "../../../machines/copying/receive.ts";
-import { openFiles } from "../../../machines/copying/files.ts";
+import { openFiles, wrongDisk } from "../../../machines/copying/files.ts";
 import { sendRevision } from "../../../machines/copying/send.ts";
 import { DirectoryStorage } from "../../../machines/directory-storage.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
@@ -120,4 +120,48 @@ test("blocks that are there are not sent, wherever they are; holes stay holes", 
   assert.equal(sent.newBytes, 3 * blockBytes); // the manifest, the new one, and the end
   assert.ok(conversation.bytesSent < 3003 * 20 + 4 * blockBytes, String(conversation.bytesSent));
   assert.ok(statSync(join(path, "disk.img")).blocks * 512 < 3100 * blockBytes, "holes are written");
+});
+
+test("a host that says something else than croft does is not believed", async () => {
+  await using directory = await temporaryDirectory("croft-test-receive-");
+  writeFileSync(join(directory.path, "manifest"), manifest);
+  const greeting = (version: number) => `{"croft-machine-receive":${version},"croft":"9"}\n`;
+  for (const [said, expected] of [
+    ["root:x:0:0:root:/root:/bin/bash\n", /it says 'root:.*' instead of a greeting of croft/],
+    ["y".repeat(100_000), /it says 'y+…' instead of a greeting/],
+    [greeting(2), /it has croft 9, whose copies are of another kind/],
+    [greeting(1), /it ended before its time/],
+    [`${greeting(1)}{"there":1}\n`, /instead of an answer/],
+    [`${greeting(1)}{}\n`, /it ended before its time/],
+    [`${greeting(1)}{}\n\x01{}\n`, /it says '{}' instead of the path of the revision/],
+  ] as const) {
+    const [fromIt, toIt] = [new PassThrough(), new PassThrough()];
+    toIt.resume();
+    fromIt.end(said);
+    using opened = new DisposableStack();
+    const files = openFiles(directory.path, "send", opened);
+    const sending = sendRevision(new Conversation(fromIt, toIt), {
+      ...{ name: "m", id: "m-1", files, signal },
+      onStep: () => {},
+    });
+    await assert.rejects(sending, expected);
+  }
+});
+
+test("a disk that is a part of something else, a link and a directory are not sent", async () => {
+  await using directory = await temporaryDirectory("croft-test-receive-");
+  const path = join(directory.path, "disk.qcow2");
+  const header = Buffer.alloc(65536);
+  header.write("QFI\xfb", "latin1");
+  header.writeUInt32BE(2, 4);
+  header.writeBigUInt64BE(512n, 8); // where the name of its backing file is
+  header.writeUInt32BE(11, 16);
+  header.writeUInt32BE(16, 20);
+  header.writeBigUInt64BE(65536n, 24);
+  writeFileSync(path, header);
+  using opened = new DisposableStack();
+  const [disk] = openFiles(directory.path, "send", opened);
+  assert.match(wrongDisk(disk!)!, /disk 'disk\.qcow2' cannot be used elsewhere: it has a backing file/);
+  symlinkSync("/etc/passwd", join(directory.path, "kernel"));
+  assert.throws(() => openFiles(directory.path, "send", opened), /kernel' is no plain file/);
 });
