@@ -65,8 +65,9 @@ async function removeUnused(sql: Sql, storage: BlobStorage, digests: readonly st
   );
   // While the rows are held: whoever stores the same waits, and stores it anew. So all are waited for, also when one fails:
   // a removal that is still on its way when the rows are let go would take away what was stored anew.
-  const removals = await Promise.allSettled(gone.map(({ digest }) => storage.remove(digest)));
-  for (const removal of removals) if (removal.status === "rejected") throw removal.reason;
+  const removals = gone.map(({ digest }) => storage.remove(digest));
+  await Promise.allSettled(removals);
+  await Promise.all(removals); // throws what one of them has thrown
   return gone;
 }
 
