@@ -18,7 +18,11 @@ import { until } from "../until.ts";
 import { Reader } from "./reader.ts";
 
 const builds = Number(process.env["CROFT_BALANCED_BUILDS"] ?? 100);
+/** Each of what can die does so at least so often. */
+const rounds = Number(process.env["CROFT_BALANCED_ROUNDS"] ?? 2);
 const agents = 8;
+/** Builds that wait or are built, at most: the last ones are submitted when everything has died. */
+const mostOpen = 2 * agents;
 const [haproxy] = balancerKinds;
 
 /** Something that can die, and comes back. */
@@ -83,14 +87,17 @@ async function mortalController(farm: Farm, address: string): Promise<Mortal> {
   };
 }
 
-/** By chance one dies, or two at a time, and is back after a moment; then all are there for as long as that took. */
-async function kill(mortals: readonly Mortal[], signal: AbortSignal): Promise<string[]> {
-  const deaths: string[] = [];
+/**
+ * One dies, or two at a time, in an order that chance gives, all of them before the first dies again; they are back after a moment, and
+ * then all are there for as long as that took.
+ */
+async function kill(mortals: readonly Mortal[], deaths: string[], signal: AbortSignal): Promise<void> {
+  let next: Mortal[] = [];
   while (!signal.aborted) {
     const began = performance.now();
-    const shuffled = mortals.toSorted(() => Math.random() - 0.5);
-    const victims = shuffled.slice(0, Math.random() < 1 / 3 ? 2 : 1);
-    deaths.push(victims.map(({ name }) => name).join(" and "));
+    if (next.length === 0) next = mortals.toSorted(() => Math.random() - 0.5);
+    const victims = next.splice(0, Math.random() < 1 / 3 ? 2 : 1);
+    deaths.push(...victims.map(({ name }) => name));
     await Promise.all(
       victims.map(async ({ die, comeBack }) => {
         await die();
@@ -101,7 +108,6 @@ async function kill(mortals: readonly Mortal[], signal: AbortSignal): Promise<st
     const pauseMs = Math.max(1000 + Math.random() * 3000, performance.now() - began);
     await sleep(pauseMs, undefined, { signal }).catch(() => {});
   }
-  return deaths;
 }
 
 /** Asks again until it is answered; what was submitted twice by that is built twice. */
@@ -156,17 +162,19 @@ describe(
           over.signal,
         ),
       );
-      const killing = kill(whole.mortals, peace.signal);
-      for (let count = 0; count < builds; count++) {
-        const id = await insist(() => submit(url, { name: `build-${count}` }));
-        readers.set(id, new Reader(url, id, over.signal));
-      }
-      let deaths: string[] = [];
+      const deaths: string[] = [];
+      const killing = kill(whole.mortals, deaths, peace.signal);
+      const open = () => [...readers.values()].filter(({ status }) => status === null).length;
       try {
+        for (let count = 0; count < builds || deaths.length < rounds * whole.mortals.length; count++) {
+          await until(async () => open() < mostOpen, "an end of a build");
+          const id = await insist(() => submit(url, { name: `build-${count}` }));
+          readers.set(id, new Reader(url, id, over.signal));
+        }
         const all = Promise.all([...readers.values()].map(({ done }) => done));
         await Promise.race([all, Promise.all(working)]);
         peace.abort();
-        deaths = await killing;
+        await killing;
         await until(
           async () => (await fetch(`${url}/readyz`).catch(() => undefined))?.status === 200,
           "peace",
