@@ -37,7 +37,7 @@ export async function beginBackup(parts: BackupParts): Promise<Readable> {
   const { directory, database } = parts;
   if (!isEmbedded(database))
     throw new Failure("back up the controller", "its database is that of a PostgreSQL server", {
-      hints: ["Use pg_dump, and copy the storage: the manual's chapter 'Backup' says in which order."],
+      hints: ["Use pg_dump, and copy the storage: docs/backup.md says in which order."],
     });
   await using stack = new AsyncDisposableStack();
   stack.use(await parts.retention.hold());

@@ -12,7 +12,7 @@ import { tellReason, type Faults } from "./faults.ts";
 import { counted, type BuildQueue, type Setback } from "./queue.ts";
 import type { BuildSecrets } from "./secrets.ts";
 import { isCurrent, supersedeOthers, type Session } from "./session.ts";
-import { sameAs } from "./unchanged.ts";
+import { noteSame } from "./unchanged.ts";
 import type { Log } from "../../os/log.ts";
 
 /** The result of an attempt, as its manifest says. */
@@ -163,12 +163,10 @@ export class Results {
     await supersedeOthers(sql, session);
     await sql.query(
       `update croft.builds set state = 'finished', status = $2, aborts = $3, faulty_host = null, finished_at = now(),
-         version = case when version = '0' then $4 else version end, session = $5, same_as = $6 where id = $1`,
-      [
-        ...[build.id, status, counters.aborts, version, session.id],
-        status === "skip" ? await sameAs(sql, build, result) : null,
-      ],
+         version = case when version = '0' then $4 else version end, session = $5 where id = $1`,
+      [build.id, status, counters.aborts, version, session.id],
     );
+    if (status === "skip") await noteSame(sql, build, result);
     this.#log.info({ build: build.id, agent: session.agent, status }, "finished");
   }
 }

@@ -72,19 +72,20 @@ function mayBeSkipped({ force, secrets = [], auxiliary = {}, interactive }: Spec
   );
 }
 
-/** The last build that a skipped one would have come to the same as. */
-export async function sameAs(
+/** Writes down the last build that a skipped one would have come to the same as. */
+export async function noteSame(
   sql: Sql,
   { name, target, id }: Pick<Build, "name" | "target" | "id">,
   { workerChecksum, dependencyChecksum }: Partial<Checksums>,
-): Promise<number | null> {
-  const [same] = await sql.query<{ id: number }>(
-    `select b.id from (
-       select id, session from croft.builds where name = $1 and target = $2 and state = 'finished'
-         and status in ('success', 'warning') and id < $3 order by id desc limit ${lookedAt}
-     ) as b join croft.sessions s on s.id = b.session
-     where s.worker_checksum = $4 and s.dependency_checksum = $5 order by b.id desc limit 1`,
+): Promise<void> {
+  await sql.query(
+    `update croft.builds set same_as = (
+       select b.id from (
+         select id, session from croft.builds where name = $1 and target = $2 and state = 'finished'
+           and status in ('success', 'warning') and id < $3 order by id desc limit ${lookedAt}
+       ) as b join croft.sessions s on s.id = b.session
+       where s.worker_checksum = $4 and s.dependency_checksum = $5 order by b.id desc limit 1
+     ) where id = $3`,
     [name, target, id, workerChecksum ?? null, dependencyChecksum ?? null],
   );
-  return same?.id ?? null;
 }
