@@ -114,7 +114,7 @@ describe("the documents", () => {
       scripts: Record<string, string>;
     };
     const programs =
-      "apt cat cd chmod cp curl echo git ip ls mkdir nft openssl podman sha256sum sleep ssh ssh-keyscan sysctl systemctl tee tr vncviewer";
+      "apt cat cd chmod cp curl echo git ip ls mkdir nft openssl pg_dump podman sha256sum sleep ssh ssh-keyscan sysctl systemctl tee tr vncviewer";
     for (const { place, words } of await shownCommands()) {
       const [program] = words;
       if (program === undefined || /^(bin\/)?croft$/.test(program)) continue;
