@@ -1,15 +1,19 @@
 /** Mail, by a library that is loaded when there is some to send. */
+import { Deadline } from "../../os/deadline.ts";
 import type { Letter } from "./told.ts";
 import type { MailNotification, Smtp } from "./notifications.ts";
 import type { Delivery, Outcome } from "./deliveries.ts";
 
 const answerMs = 30_000;
+/** For all of it, so that nobody else begins with it meanwhile. */
+const wholeSeconds = 60;
 
 /** Sends a mail, to all of its receivers at once. */
 export async function sendMail(
   smtp: Smtp,
   { name, to }: MailNotification,
   { id, body, created_at }: Delivery,
+  signal: AbortSignal,
 ): Promise<Pick<Outcome, "answer" | "trouble" | "isFinal">> {
   const { createTransport } = await import("nodemailer");
   const { host, port, isSecure, needsTls, user, password, from } = smtp;
@@ -26,12 +30,18 @@ export async function sendMail(
     },
   });
   const { subject, text } = JSON.parse(body) as Letter;
+  using deadline = new Deadline(wholeSeconds, signal);
   try {
-    const sent = await transport.sendMail({
+    const sending = transport.sendMail({
       ...{ from: { name: "croft", address: from }, to: [...to], subject, text, date: created_at },
       messageId: `<croft-${id}-${created_at.getTime()}@${from.split("@")[1]}>`, // the same if it is sent twice
       headers: { "auto-submitted": "auto-generated", "x-croft-notification": name },
     });
+    const sent = await Promise.race([sending, deadline.passed]);
+    if (sent === "late") {
+      sending.catch(() => {});
+      return { answer: null, trouble: `the server did not take it within ${wholeSeconds} s` };
+    }
     const refused = sent.rejected.length;
     const answer = sent.response.slice(0, 3);
     return {
@@ -43,7 +53,8 @@ export async function sendMail(
     const { responseCode, code, message } = error as Error & { responseCode?: number; code?: string };
     // What the server says may have the receivers in it, who are nobody's business.
     const reason = responseCode === undefined ? (code ?? message) : `the server answered ${responseCode}`;
-    return { answer: responseCode === undefined ? null : String(responseCode), trouble: reason };
+    const answer = responseCode === undefined ? null : String(responseCode);
+    return { answer, trouble: reason, isFinal: (responseCode ?? 0) >= 500 && code !== "EAUTH" };
   } finally {
     transport.close();
   }

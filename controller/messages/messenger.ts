@@ -49,8 +49,11 @@ async function lookUp(outbox: Outbox, controller: Controller, signal: AbortSigna
   while (!signal.aborted) {
     try {
       waiter.take();
-      while (await outbox.empty());
-      deliveries.nudge();
+      for (let hasMore = true; hasMore;) {
+        const looked = await outbox.empty();
+        if (looked.hasMade) deliveries.nudge();
+        hasMore = looked.hasMore;
+      }
       if (Date.now() - prunedAt > pruneMs) {
         await deliveries.prune(configuration.notifications.map(({ name }) => name));
         prunedAt = Date.now();

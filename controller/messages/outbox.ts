@@ -25,31 +25,35 @@ export class Outbox {
     this.#baseUrl = baseUrl;
   }
 
-  /** Looks some up. @returns whether there may be more. */
-  async empty(): Promise<boolean> {
+  /** Looks some up. @returns whether there may be more, and whether something is to be sent. */
+  async empty(): Promise<{ hasMore: boolean; hasMade: boolean }> {
     return await this.#database.transaction(async (sql) => {
       const changes = await sql.query<NotedChange>(
         `delete from croft.build_changes where id in
            (select id from croft.build_changes order by id limit ${batch} for update skip locked) returning *`,
       );
       changes.sort((one, other) => one.id - other.id);
-      for (const change of changes) await this.#note(sql, change);
-      return changes.length === batch;
+      let made = 0;
+      for (const change of changes) made += await this.#note(sql, change);
+      return { hasMore: changes.length === batch, hasMade: made > 0 };
     });
   }
 
-  async #note(sql: Sql, { build: id, state, at }: NotedChange): Promise<void> {
+  /** @returns how much is to be sent for it. */
+  async #note(sql: Sql, { build: id, state, at }: NotedChange): Promise<number> {
     const [build] = await sql.query<Build>("select * from croft.builds where id = $1", [id]);
-    if (!build) return;
+    if (!build) return 0;
     const isOver = state === "finished" || state === "cancelled";
     const change = isOver ? await changeBy(sql, build) : undefined;
     const happened: EventKind[] = isOver ? ["ended", ...(change ? (["changed"] as const) : [])] : [state];
     const receivers = this.#notifications.filter((one) => isToldOf(one, build));
-    if (receivers.length === 0) return;
+    if (receivers.length === 0) return 0;
+    let made = 0;
     const cause = await causeOf(sql, build);
     for (const event of happened)
       for (const receiver of receivers) {
         if (!receiver.events.includes(event)) continue;
+        made++;
         const told: Told = { event, at, build, cause, ...(event === "changed" && change ? { change } : {}) };
         const body = bodyFor(receiver, told, this.#baseUrl);
         await sql.query(
@@ -60,6 +64,7 @@ export class Outbox {
           [receiver.name, id, change && event === "changed" ? change : event, body],
         );
       }
+    return made;
   }
 }
 

@@ -20,10 +20,19 @@ for (const [network, prefix, family] of [
   local.addSubnet(network, prefix, family);
 
 /** Whether an address is of this host, or reached on its own network only; IPv4 within IPv6 counts as what it stands for. */
-function isLocalAddress(address: string): boolean {
-  const plain = address.replace(/%.*$/, "");
-  const within = /^(?:64:ff9b::|::)(\d+\.\d+\.\d+\.\d+)$/i.exec(plain)?.[1] ?? plain;
-  return local.check(within, isIP(within) === 6 ? "ipv6" : "ipv4");
+export function isLocalAddress(address: string): boolean {
+  const plain = withinOf(address.replace(/%.*$/, ""));
+  return local.check(plain, isIP(plain) === 6 ? "ipv6" : "ipv4");
+}
+
+/** The IPv4 address that gateways (RFC 6052) or old ways of writing take an IPv6 address for. */
+function withinOf(address: string): string {
+  const [, dotted, high, low] =
+    /^(?:64:ff9b::|::)(?:(\d+\.\d+\.\d+\.\d+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i.exec(address) ?? [];
+  if (dotted !== undefined) return dotted;
+  if (high === undefined || low === undefined) return address;
+  const [upper, lower] = [parseInt(high, 16), parseInt(low, 16)];
+  return [upper >> 8, upper & 255, lower >> 8, lower & 255].join(".");
 }
 
 /** Why no request is made. */

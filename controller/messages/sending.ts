@@ -21,7 +21,7 @@ export async function send(
   if (notification.kind !== "mail")
     return timed(await sendHttp(notification, delivery, answerSeconds, signal));
   if (!smtp) return timed({ answer: null, trouble: "the configuration has no smtp any more" });
-  return timed(await sendMail(smtp, notification, delivery));
+  return timed(await sendMail(smtp, notification, delivery, signal));
 }
 
 async function sendHttp(

@@ -16,6 +16,8 @@ const mostReports = 50;
 /** Read at a time: between two of them other work is done. */
 const pieceBytes = 32 << 10;
 const mostShown = 500;
+/** Of all reports of one request; what is beyond stays an artifact. */
+const mostBytes = 32 << 20;
 
 interface NamedReport extends JunitReport {
   name: string;
@@ -27,7 +29,10 @@ export async function readReports(
   secrets: readonly string[],
 ): Promise<NamedReport[]> {
   const reports: NamedReport[] = [];
+  let bytes = 0;
   for (const { name, incoming } of files.filter((file) => /\.xml$/i.test(file.name)).slice(0, mostReports)) {
+    bytes += incoming.bytes;
+    if (bytes > mostBytes) break;
     const content = createReadStream(incoming.file, { highWaterMark: pieceBytes });
     const report = await readJunit(content);
     const { trouble } = report;
