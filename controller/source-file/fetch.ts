@@ -154,5 +154,8 @@ function reasonIn({ reason, output }: ProgramFailure): string {
     .split("\n")
     .map((line) => line.replace(/^(fatal|error|remote): /, "").trim())
     .filter((line) => line !== "");
-  return said.length === 0 ? reason : said.slice(0, 2).join("; ").slice(0, 500);
+  // Of a server's other key ssh tells at length, and at last what it comes to.
+  const first = said.findIndex((line) => /^Host key verification failed/.test(line));
+  const from = Math.max(0, first);
+  return said.length === 0 ? reason : said.slice(from, from + 2).join("; ").slice(0, 500);
 }
