@@ -157,5 +157,10 @@ function reasonIn({ reason, output }: ProgramFailure): string {
   // Of a server's other key ssh tells at length, and at last what it comes to.
   const first = said.findIndex((line) => /^Host key verification failed/.test(line));
   const from = Math.max(0, first);
-  return said.length === 0 ? reason : said.slice(from, from + 2).join("; ").slice(0, 500);
+  return said.length === 0
+    ? reason
+    : said
+        .slice(from, from + 2)
+        .join("; ")
+        .slice(0, 500);
 }
