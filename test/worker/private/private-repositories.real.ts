@@ -83,7 +83,7 @@ async function startSshd(): Promise<ChildProcess> {
   })();
   await Promise.race([
     listening,
-    delay(patienceMs).then(() => Promise.reject(new Error("sshd is not ready"))),
+    delay(patienceMs, undefined, { ref: false }).then(() => Promise.reject(new Error("sshd is not ready"))),
   ]);
   child.stderr.resume();
   return child;
