@@ -38,9 +38,10 @@ const mostNames = 200;
 
 /** Newest first. */
 export async function listBuilds(sql: Sql, filter: BuildFilter): Promise<Build[]> {
-  const { where, values } = await conditionsOf(sql, filter);
+  const { conditions, values } = await conditionsOf(sql, filter);
+  const where = conditions.length > 0 ? `where ${conditions.join(" and ")} ` : "";
   return await sql.query<Build>(
-    `select * from croft.builds where ${where} order by id desc limit $${values.length + 1}`,
+    `select * from croft.builds ${where}order by id desc limit $${values.length + 1}`,
     [...values, filter.limit],
   );
 }
@@ -50,16 +51,19 @@ export async function countBuilds(
   sql: Sql,
   { state: _, before: _before, ...filter }: BuildFilter,
 ): Promise<Record<BuildState, number>> {
-  const { where, values } = await conditionsOf(sql, filter);
+  const { conditions, values } = await conditionsOf(sql, filter);
   const counted = (state: BuildState) =>
     `(select count(*)::integer from (select 1 from croft.builds
-        where state = '${state}' and ${where} limit ${mostCounted + 1}) as counted) as ${state}`;
+        where ${[`state = '${state}'`, ...conditions].join(" and ")} limit ${mostCounted + 1}) as counted) as ${state}`;
   const states = (["queued", "building", "finished", "cancelled"] as const).map(counted);
   const [counts] = await sql.query<Record<BuildState, number>>(`select ${states.join(", ")}`, values);
   return counts!;
 }
 
-async function conditionsOf(sql: Sql, filter: BuildFilter): Promise<{ where: string; values: unknown[] }> {
+async function conditionsOf(
+  sql: Sql,
+  filter: BuildFilter,
+): Promise<{ conditions: string[]; values: unknown[] }> {
   const conditions: string[] = [];
   const values: unknown[] = [];
   const add = (condition: string, value: unknown) => {
@@ -79,7 +83,7 @@ async function conditionsOf(sql: Sql, filter: BuildFilter): Promise<{ where: str
   add(`id < ${firstSince}`, filter.until && startOf(filter.until, 1));
   if (filter.text !== undefined && filter.text !== "") await addText(sql, filter.text, add);
   if (filter.publicOnly) conditions.push("not is_private");
-  return { where: conditions.length > 0 ? conditions.join(" and ") : "true", values };
+  return { conditions, values };
 }
 
 const firstSince =
