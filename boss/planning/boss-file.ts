@@ -61,5 +61,5 @@ export async function readCheckedBossFile(path: string): Promise<BossFile> {
   const { value } = readConfiguration(path);
   if (fitsSchema(value, bossFileSchema)) return value as BossFile;
   const { readCheckedConfiguration } = await import("../../os/command-line/checked-configuration.ts");
-  return readCheckedConfiguration<TSchema>(path, bossFileSchema) as BossFile;
+  return readCheckedConfiguration(path, bossFileSchema as TSchema) as BossFile;
 }

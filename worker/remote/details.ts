@@ -83,7 +83,8 @@ async function symbolsOf({ recipe, output, shell }: BuiltTarget): Promise<Record
     const functions = await shell(`{cross}nm --size-sort ${path}`, keptSymbolsBytes);
     if (functions) files[`${name}.sizes`] = functions;
     const sections = await shell(`{cross}objdump -h ${path}`, keptFileBytes);
-    if (sections) files[`${name}.objdump`] = sections;
+    // The image by its own name, as if it were looked at where it lies.
+    if (sections) files[`${name}.objdump`] = sections.replaceAll(`${outputDirectory}/`, "");
   }
   return files;
 }
