@@ -11,10 +11,10 @@ import { readControllerConfiguration, type ControllerConfiguration } from "./con
 import { installCommand } from "./install.ts";
 import { startControl } from "./control.ts";
 import { openController, type Controller } from "./controller.ts";
-import { backupCommand } from "./client/backup.ts";
-import { migrateCommand } from "./client/migrate.ts";
-import { pruneCommand } from "./client/prune.ts";
-import { restoreCommand } from "./client/restore.ts";
+import { backupCommand } from "./client/upkeep/backup.ts";
+import { migrateCommand } from "./client/upkeep/migrate.ts";
+import { pruneCommand } from "./client/upkeep/prune.ts";
+import { restoreCommand } from "./client/upkeep/restore.ts";
 import { startEventLoop } from "./forges/event-loop.ts";
 import { startStatusSender } from "./forges/status-sender.ts";
 import { startMessenger } from "./messages/messenger.ts";

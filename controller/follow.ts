@@ -1,6 +1,6 @@
 /** Follows a build: its live log as it grows, attempt by attempt, and its state, until it has ended. */
 import type { Build } from "./builds/build.ts";
-import { ChangeWaiter } from "./builds/changes.ts";
+import { ChangeWaiter } from "./builds/noting/changes.ts";
 import type { Controller } from "./controller.ts";
 import type { Session } from "./builds/session.ts";
 

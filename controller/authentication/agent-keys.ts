@@ -11,7 +11,7 @@ import { statSync } from "node:fs";
 import { assertFailure, Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { startLoop } from "../../os/loop.ts";
-import type { Changes } from "../builds/changes.ts";
+import type { Changes } from "../builds/noting/changes.ts";
 import type { Database } from "../database/database.ts";
 import { fingerprintOf, publicKeyIn, readAgentKeys, type NamedKey } from "./key-files.ts";
 

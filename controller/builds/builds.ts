@@ -1,6 +1,6 @@
 /** Builds as people and programs see them: submitted, listed, cancelled, built again. */
 import { Failure } from "../../os/failure.ts";
-import type { Changes } from "./changes.ts";
+import type { Changes } from "./noting/changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import type { Build, BuildState } from "./build.ts";
 import { anybody, type Clearances, type Requester } from "./clearances.ts";

@@ -22,7 +22,7 @@ import { createHash } from "node:crypto";
 import type { Database, Sql } from "../database/database.ts";
 import type { AuxiliaryPatterns } from "./auxiliary.ts";
 import type { Build, BuildState } from "./build.ts";
-import { NotedChanges } from "./noted-changes.ts";
+import { NotedChanges } from "./noting/noted-changes.ts";
 import type { Specification } from "./specification.ts";
 import { croftOnlyReason } from "./tasks.ts";
 

@@ -5,7 +5,7 @@ import type { KeptLiveLogs } from "../files/live-log-chunk.ts";
 import { maskedText, maskWhole } from "../files/secret-mask.ts";
 import { croftChecksum, isAgentAbort, isRefusedHere } from "../../manifests/result.ts";
 import type { Build } from "./build.ts";
-import type { Changes } from "./changes.ts";
+import type { Changes } from "./noting/changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import { countDiagnostics } from "./diagnostics.ts";
 import { tellReason, type Faults } from "./faults.ts";

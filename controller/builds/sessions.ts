@@ -23,7 +23,7 @@
 import { randomBytes } from "node:crypto";
 import { auxiliariesFor } from "./auxiliary.ts";
 import type { Build } from "./build.ts";
-import type { Changes } from "./changes.ts";
+import type { Changes } from "./noting/changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import type { Session } from "./session.ts";
 import { machineFor, type Offer } from "./offer.ts";

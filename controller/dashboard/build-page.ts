@@ -20,7 +20,7 @@ import { timeline, type Stretch } from "./charts.ts";
 import { html, type Markup } from "./html.ts";
 import { ago, chip, duration, formToken, page, tableHead } from "./layout.ts";
 import { logAddress } from "./log/log-page.ts";
-import { logExcerpt, logOf, type LogExcerpt } from "./log-excerpt.ts";
+import { logExcerpt, logOf, type LogExcerpt } from "./log/log-excerpt.ts";
 import { positionText } from "./live.ts";
 import { testResults } from "./test-results.ts";
 

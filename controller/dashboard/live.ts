@@ -13,7 +13,7 @@ import type { Controller } from "../controller.ts";
 import { follow } from "../follow.ts";
 import type { Session } from "../builds/session.ts";
 import { html } from "./html.ts";
-import { LogLines, type LinePosition } from "./log-lines.ts";
+import { LogLines, type LinePosition } from "./log/log-lines.ts";
 
 /** A place in the logs of a build, as the id of an event: `SESSION:OFFSET:LINE:STYLE`. */
 export function positionText(session: number, { offset, line, style }: LinePosition): string {

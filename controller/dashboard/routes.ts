@@ -18,7 +18,7 @@ import { securityHeaders, staticFiles } from "./layout.ts";
 import { sendLive } from "./live.ts";
 import { logPage } from "./log/log-page.ts";
 import { readPart } from "./log/whole-log.ts";
-import { logOf } from "./log-excerpt.ts";
+import { logOf } from "./log/log-excerpt.ts";
 import { sendPage, sendRefusal } from "./sending.ts";
 
 const pageLength = 50;

@@ -5,7 +5,7 @@
  * in what this controller remembers of the table until it hears of a change.
  */
 import { Failure } from "../../os/failure.ts";
-import type { Changes } from "../builds/changes.ts";
+import type { Changes } from "../builds/noting/changes.ts";
 import { coversTarget } from "../builds/queue.ts";
 import type { Database, Sql } from "../database/database.ts";
 

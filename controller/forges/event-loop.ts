@@ -2,7 +2,7 @@
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { startLoop } from "../../os/loop.ts";
-import { ChangeWaiter } from "../builds/changes.ts";
+import { ChangeWaiter } from "../builds/noting/changes.ts";
 import type { Controller } from "../controller.ts";
 import type { LaterBuilds } from "./later-builds.ts";
 import { nextSchedule, runDue } from "./schedules.ts";

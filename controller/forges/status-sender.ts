@@ -2,7 +2,7 @@
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { startLoop } from "../../os/loop.ts";
-import { ChangeWaiter, type Changes } from "../builds/changes.ts";
+import { ChangeWaiter, type Changes } from "../builds/noting/changes.ts";
 import type { Controller } from "../controller.ts";
 import { CommitStatuses } from "./commit-statuses.ts";
 

@@ -8,7 +8,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import type { Changes } from "../builds/changes.ts";
+import type { Changes } from "../builds/noting/changes.ts";
 import { machineFor, type AnonymousOffer } from "../builds/offer.ts";
 import type { BuildQueue, WaitingQueue } from "../builds/queue.ts";
 

@@ -21,7 +21,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Build } from "../builds/build.ts";
-import type { Changes } from "../builds/changes.ts";
+import type { Changes } from "../builds/noting/changes.ts";
 import type { Faults } from "../builds/faults.ts";
 import type { BuildQueue } from "../builds/queue.ts";
 import type { Session } from "../builds/session.ts";

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonOf } from "../../os/failure.ts";
 import { startLoop } from "../../os/loop.ts";
-import { ChangeWaiter } from "../builds/changes.ts";
+import { ChangeWaiter } from "../builds/noting/changes.ts";
 import type { Controller } from "../controller.ts";
 import type { Notification } from "./notifications.ts";
 import { Outbox } from "./outbox.ts";

@@ -1,7 +1,7 @@
 /** From builds that came into another state to what is to be sent: each once, in the transaction that forgets the change. */
 import { matchesPattern } from "../builds/name-pattern.ts";
 import type { Build } from "../builds/build.ts";
-import type { NotedChange } from "../builds/noted-changes.ts";
+import type { NotedChange } from "../builds/noting/noted-changes.ts";
 import type { Database, Sql } from "../database/database.ts";
 import type { EventKind, Notification } from "./notifications.ts";
 import { changeBy } from "./standings.ts";

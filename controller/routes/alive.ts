@@ -9,7 +9,7 @@ import {
   type EndedSession,
   type SessionSign,
 } from "../../manifests/own/signs.ts";
-import { ChangeWaiter } from "../builds/changes.ts";
+import { ChangeWaiter } from "../builds/noting/changes.ts";
 import { isCurrent, type Session } from "../builds/session.ts";
 import { isRevoked } from "./access.ts";
 import { RouteBodies } from "./body.ts";

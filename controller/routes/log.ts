@@ -5,7 +5,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import Type from "typebox";
 import type { Controller } from "../controller.ts";
-import { ChangeWaiter } from "../builds/changes.ts";
+import { ChangeWaiter } from "../builds/noting/changes.ts";
 import { answerWithEvents, type EventStream } from "../event-stream.ts";
 import { follow, type LogPosition } from "../follow.ts";
 import { buildJson, mainSession, readDetails, type BuildDetails } from "../representation.ts";

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { fastify, type FastifyReply } from "fastify";
-import { logExcerpt } from "../../controller/dashboard/log-excerpt.ts";
+import { logExcerpt } from "../../controller/dashboard/log/log-excerpt.ts";
 import { EventStream, answerWithEvents } from "../../controller/event-stream.ts";
 import { boundSlowReaders } from "../../controller/slow-readers.ts";
 import { followerLimit } from "../../controller/routes/followers.ts";

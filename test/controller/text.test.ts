@@ -9,7 +9,7 @@ import { TerminalText } from "../../os/text/terminal-text.ts";
 import { AnsiRenderer } from "../../controller/dashboard/ansi.ts";
 import { html } from "../../controller/dashboard/html.ts";
 import { staticFiles } from "../../controller/dashboard/layout.ts";
-import { LogLines } from "../../controller/dashboard/log-lines.ts";
+import { LogLines } from "../../controller/dashboard/log/log-lines.ts";
 import { countDiagnostics, severityOf } from "../../controller/builds/diagnostics.ts";
 import { matchesPattern } from "../../controller/builds/name-pattern.ts";
 import { wholeCharacters } from "../../controller/utf8.ts";

@@ -1,8 +1,8 @@
 /** A log by its lines: some of them to read, and those of the whole that have something in them. */
 import { severityOf } from "../../builds/diagnostics.ts";
 import type { Markup } from "../html.ts";
-import type { LogSource } from "../log-excerpt.ts";
-import { LogLines } from "../log-lines.ts";
+import type { LogSource } from "./log-excerpt.ts";
+import { LogLines } from "./log-lines.ts";
 
 /** So many lines are shown at once. */
 export const linesShown = 2000;

@@ -11,7 +11,7 @@ import { reachS3 } from "../../../controller/files/s3-service.ts";
 import { S3Storage } from "../../../controller/files/s3-storage.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
-import { noSwift, startSwift } from "../../fixtures/swift.ts";
+import { noSwift, startSwift } from "../../fixtures/services/swift.ts";
 
 /** A database that knows its storage by a mark, or none. */
 function knowing(...marks: string[]): Sql {

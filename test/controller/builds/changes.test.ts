@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { mock, test } from "node:test";
-import { Changes, ChangeWaiter } from "../../../controller/builds/changes.ts";
+import { Changes, ChangeWaiter } from "../../../controller/builds/noting/changes.ts";
 
 const never = new AbortController().signal;
 

@@ -6,7 +6,10 @@ import { WaitingReasons } from "../../../controller/fleet/waiting.ts";
 import { buildRow, DatabaseDouble, specification } from "./database-double.ts";
 
 test("agents of other makes pass over builds that they cannot read; a build knows that from its beginning", async () => {
-  const database = new DatabaseDouble({ "with turn as": () => [buildRow()] });
+  const database = new DatabaseDouble({
+    "with turn as": () => [buildRow()],
+    "with counted as": () => [buildRow()],
+  });
   const queue = new BuildQueue(database);
   await queue.add(database, "q", { ...specification, version: "1.0~rc1" }, null, null);
   assert.equal(database.statements.splice(0)[0]!.values.at(-3), true);

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Artifacts } from "../../../controller/builds/artifacts.ts";
 import type { Build } from "../../../controller/builds/build.ts";
 import { Builds, ConflictFailure } from "../../../controller/builds/builds.ts";
-import { Changes, ChangeWaiter } from "../../../controller/builds/changes.ts";
+import { Changes, ChangeWaiter } from "../../../controller/builds/noting/changes.ts";
 import { BuildQueue, type Setback, type WaitingQueue } from "../../../controller/builds/queue.ts";
 import { Results, type BuildResult } from "../../../controller/builds/results.ts";
 import type { Offer } from "../../../controller/builds/offer.ts";

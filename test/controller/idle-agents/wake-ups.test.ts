@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { Changes } from "../../../controller/builds/changes.ts";
+import { Changes } from "../../../controller/builds/noting/changes.ts";
 import type { AnonymousOffer } from "../../../controller/builds/offer.ts";
 import { WakeUps, type WakeUp } from "../../../controller/idle-agents/wake-ups.ts";
 import { silentLog } from "../../../os/log.ts";

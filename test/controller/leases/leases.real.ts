@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { Assignment } from "../../../controller/builds/sessions.ts";
 import type { Database } from "../../../controller/database/database.ts";
-import { ChangeWaiter } from "../../../controller/builds/changes.ts";
+import { ChangeWaiter } from "../../../controller/builds/noting/changes.ts";
 import { Leases } from "../../../controller/leases/leases.ts";
 import { silentLog } from "../../../os/log.ts";
 import type { OpenController } from "../../../controller/controller.ts";

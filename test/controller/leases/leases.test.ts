@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Build } from "../../../controller/builds/build.ts";
-import { Changes, ChangeWaiter } from "../../../controller/builds/changes.ts";
+import { Changes, ChangeWaiter } from "../../../controller/builds/noting/changes.ts";
 import type { Session } from "../../../controller/builds/session.ts";
 import { Leases } from "../../../controller/leases/leases.ts";
 import { silentLog } from "../../../os/log.ts";

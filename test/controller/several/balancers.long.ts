@@ -11,7 +11,7 @@ import { patienceMs } from "../../fixtures/patience.ts";
 import { freePort } from "../../fixtures/ports.ts";
 import { simulateAgent } from "../../fixtures/simulated-agent.ts";
 import { sendArtifact, sendLiveLog } from "../../fixtures/simulated-work.ts";
-import { noSwift, startSwift } from "../../fixtures/swift.ts";
+import { noSwift, startSwift } from "../../fixtures/services/swift.ts";
 import { noPostgres, startPostgres, type PostgresServer } from "../database/postgres.ts";
 import { makeFarm, readBuild, submit, type BuildAnswer, type Farm, type RunningController } from "../farm.ts";
 import { until } from "../until.ts";

@@ -10,7 +10,7 @@ import { S3Storage } from "../../../controller/files/s3-storage.ts";
 import { packageFile } from "../../../os/files/package.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
 import { isRunning } from "../../fixtures/processes.ts";
-import { noSwift, startSwift } from "../../fixtures/swift.ts";
+import { noSwift, startSwift } from "../../fixtures/services/swift.ts";
 import { noPostgres } from "../database/postgres.ts";
 import { until } from "../until.ts";
 import { testStorage } from "./same.ts";

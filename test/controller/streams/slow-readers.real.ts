@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { makeFarm, readBuild, requestTask, sendLog, sendResult, submit } from "./farm.ts";
+import { makeFarm, readBuild, requestTask, sendLog, sendResult, submit } from "../farm.ts";
 
 const eachKind = 16;
 

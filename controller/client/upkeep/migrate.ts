@@ -1,11 +1,11 @@
 /** `croft controller migrate`: moves a controller from its embedded database to a PostgreSQL server. */
 import type { Command } from "commander";
-import { makeCommand } from "../../os/command-line/command.ts";
-import { addOptions, givenValues } from "../../os/command-line/options.ts";
-import { UsageFailure } from "../../os/failure.ts";
-import { makeLog } from "../../os/log.ts";
-import { moveToServer } from "../backup/move-to-server.ts";
-import { configurationOf, placeOptions } from "./control.ts";
+import { makeCommand } from "../../../os/command-line/command.ts";
+import { addOptions, givenValues } from "../../../os/command-line/options.ts";
+import { UsageFailure } from "../../../os/failure.ts";
+import { makeLog } from "../../../os/log.ts";
+import { moveToServer } from "../../backup/move-to-server.ts";
+import { configurationOf, placeOptions } from "../control.ts";
 
 /** The command, a part of `croft controller`. */
 export function migrateCommand(): Command {

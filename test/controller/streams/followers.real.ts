@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, mock, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { OpenController } from "../../controller/controller.ts";
-import { follow, type FollowEvent } from "../../controller/follow.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { databaseKinds, openFarm, openOn } from "./in-process.ts";
-import { noPostgres, startPostgres } from "./database/postgres.ts";
-import { until } from "./until.ts";
-import { patienceMs } from "../fixtures/patience.ts";
+import type { OpenController } from "../../../controller/controller.ts";
+import { follow, type FollowEvent } from "../../../controller/follow.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { databaseKinds, openFarm, openOn } from "../in-process.ts";
+import { noPostgres, startPostgres } from "../database/postgres.ts";
+import { until } from "../until.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 
 const what = { name: "x", version: "0", repository: "https://x.org/x.git", targets: ["*"], priority: 0 };
 const offer = { agent: "host", toolchain: "default", interactive: "false", machines: ["debian"] } as const;

@@ -2,11 +2,11 @@
  * What followers of a build look at, read once for all of them, and again only after the build has changed: who follows a
  * build in which nothing happens costs the database nothing.
  */
-import type { Build } from "./build.ts";
-import type { Builds } from "./builds.ts";
+import type { Build } from "../build.ts";
+import type { Builds } from "../builds.ts";
 import type { Changes } from "./changes.ts";
-import type { Session } from "./session.ts";
-import type { Sessions } from "./sessions.ts";
+import type { Session } from "../session.ts";
+import type { Sessions } from "../sessions.ts";
 
 /** A build and the attempts at it. */
 export interface FollowedBuild {

@@ -1,5 +1,5 @@
 /** The end of a log, as much of it as fits into a page. */
-import type { Markup } from "./html.ts";
+import type { Markup } from "../html.ts";
 import { LogLines, type LinePosition, type Problem } from "./log-lines.ts";
 
 const shownBytes = 256 * 1024;

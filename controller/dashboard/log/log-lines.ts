@@ -1,8 +1,8 @@
 /** Pieces of a log as numbered HTML lines. */
-import { escapeHtml } from "../../os/text/html.ts";
-import { severityOf, type Severity } from "../builds/diagnostics.ts";
-import { AnsiRenderer } from "./ansi.ts";
-import { Markup } from "./html.ts";
+import { escapeHtml } from "../../../os/text/html.ts";
+import { severityOf, type Severity } from "../../builds/diagnostics.ts";
+import { AnsiRenderer } from "../ansi.ts";
+import { Markup } from "../html.ts";
 
 /** A line that never ends is broken here, in bytes. */
 const longestLineBytes = 64 * 1024;

@@ -1,10 +1,10 @@
 /** `croft controller prune`: removes what is kept no longer, at a controller that runs on this host. */
 import type { Command } from "commander";
-import { makeCommand } from "../../os/command-line/command.ts";
-import { addOptions, givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
-import { formatBytes } from "../../os/text/size.ts";
-import type { Amount, PruneReport, Reason } from "../retention/rules.ts";
-import { askControl, placeOptions } from "./control.ts";
+import { makeCommand } from "../../../os/command-line/command.ts";
+import { addOptions, givenValues, type OptionDeclaration } from "../../../os/command-line/options.ts";
+import { formatBytes } from "../../../os/text/size.ts";
+import type { Amount, PruneReport, Reason } from "../../retention/rules.ts";
+import { askControl, placeOptions } from "../control.ts";
 
 const limits = { kind: "integer", minimum: 1, commandLineOnly: true } as const;
 

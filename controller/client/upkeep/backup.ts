@@ -3,13 +3,13 @@ import { existsSync, statSync } from "node:fs";
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
-import { makeCommand } from "../../os/command-line/command.ts";
-import { addOptions, givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
-import { attempt, Failure } from "../../os/failure.ts";
-import { syncDirectory } from "../../os/files/durable.ts";
-import { formatBytes } from "../../os/text/size.ts";
-import { readBackup, type BackupContents } from "../backup/reading.ts";
-import { placeOptions, streamFromControl } from "./control.ts";
+import { makeCommand } from "../../../os/command-line/command.ts";
+import { addOptions, givenValues, type OptionDeclaration } from "../../../os/command-line/options.ts";
+import { attempt, Failure } from "../../../os/failure.ts";
+import { syncDirectory } from "../../../os/files/durable.ts";
+import { formatBytes } from "../../../os/text/size.ts";
+import { readBackup, type BackupContents } from "../../backup/reading.ts";
+import { placeOptions, streamFromControl } from "../control.ts";
 
 /** Options of `croft controller backup`. */
 const backupOptions: readonly OptionDeclaration[] = placeOptions;

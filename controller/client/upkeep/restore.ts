@@ -1,12 +1,12 @@
 /** `croft controller restore`: makes a data directory of a backup. */
 import { createReadStream } from "node:fs";
 import type { Command } from "commander";
-import { makeCommand } from "../../os/command-line/command.ts";
-import { addOptions, givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
-import { formatBytes } from "../../os/text/size.ts";
-import { restore } from "../backup/restore.ts";
-import { configurationOf, placeOptions } from "./control.ts";
-import { secretsKeyFile } from "../secrets/key.ts";
+import { makeCommand } from "../../../os/command-line/command.ts";
+import { addOptions, givenValues, type OptionDeclaration } from "../../../os/command-line/options.ts";
+import { formatBytes } from "../../../os/text/size.ts";
+import { restore } from "../../backup/restore.ts";
+import { configurationOf, placeOptions } from "../control.ts";
+import { secretsKeyFile } from "../../secrets/key.ts";
 
 /** Options of `croft controller restore`. */
 const restoreOptions: readonly OptionDeclaration[] = placeOptions;

@@ -2,8 +2,8 @@
  * Builds that came into another state, written down in the transaction that brings them there: whoever is to be told of them is told,
  * whatever ends in between. Only states that somebody is told of are.
  */
-import type { Sql } from "../database/database.ts";
-import type { BuildState } from "./build.ts";
+import type { Sql } from "../../database/database.ts";
+import type { BuildState } from "../build.ts";
 
 /** A row of `croft.build_changes`. */
 export interface NotedChange {
