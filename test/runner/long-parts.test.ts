@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { globSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { packageRoot } from "../../os/files/package.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { LongParts } from "./long-parts.ts";
 
@@ -42,4 +44,15 @@ test("a part that passed is remembered for that commit only; one that failed is 
   const again = made.open();
   assert.deepEqual([again.hasPassed(a, first), again.hasPassed(b, first)], [true, false]);
   assert.deepEqual([again.hasPassed(a, second), again.hasPassed(a, undefined)], [false, false]);
+});
+
+test("each part of this project has a name of its own, and says what it is about", () => {
+  const files = globSync("test/**/*.long.ts", { cwd: packageRoot });
+  const { all } = new LongParts(packageRoot, files);
+  assert.ok(all.length > 20);
+  assert.equal(new Set(all.map(({ name }) => name)).size, all.length);
+  assert.deepEqual(
+    all.filter(({ subject }) => subject === "").map(({ file }) => file),
+    [],
+  );
 });

@@ -1,3 +1,3 @@
-// The boss is killed 50 times at random while it builds a matrix.
+/** The boss killed 50 times at random while it builds a matrix */
 process.env["CROFT_TEST_KILLS"] = "50";
 await import("./killed.real.ts");

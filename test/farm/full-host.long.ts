@@ -1,4 +1,4 @@
-/** A host whose runtime directory, and then the metadata of whose machines' btrfs, is full while an agent runs. */
+/** A host whose runtime directory, and then the metadata of whose machines' btrfs, is full while an agent runs */
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
