@@ -9,6 +9,7 @@ import { resultRequestMaxBytes } from "../manifests/limits.ts";
 import { roles, type Person, type Role } from "./authentication/tokens.ts";
 import type { RetentionRules } from "./retention/rules.ts";
 import { auxiliaryNamePattern } from "./builds/auxiliary.ts";
+import { defaultData } from "./files/control-path.ts";
 import type { StoragePlace } from "./files/storage.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
@@ -195,7 +196,7 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
   return {
     listen: parseListen(given.listen ?? file.listen ?? "127.0.0.1:8420"),
     ...withoutUndefined({ publicUrl: publicUrl?.replace(/\/+$/, "") }),
-    data: resolve(given.data ?? file.data ?? "croft-data"),
+    data: resolve(given.data ?? file.data ?? defaultData),
     database: file.database ?? "embedded",
     ...(keys === undefined ? {} : { agentKeys: resolve(keys) }),
     ...(secretsKey === undefined ? {} : { secretsKey: resolve(secretsKey) }),

@@ -1,11 +1,12 @@
 /** How commands ask the controller that runs on this host and holds a data directory (../control.ts). */
 import { once } from "node:events";
+import { resolve } from "node:path";
 import got, { HTTPError } from "got";
 import type { OptionValues } from "../../os/command-line/options.ts";
 import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import { readControllerConfiguration, type ControllerConfiguration } from "../configuration.ts";
-import { controlPath } from "../files/control-path.ts";
+import type { ControllerConfiguration } from "../configuration.ts";
+import { controlPath, defaultData } from "../files/control-path.ts";
 import { refusalOf } from "./connection.ts";
 
 export { placeOptions } from "./place-options.ts";
@@ -65,7 +66,7 @@ export async function streamFromControl<T>(
 }
 
 async function atControl<T>(values: OptionValues, ask: (base: string) => Promise<T>): Promise<T> {
-  const data = dataDirectoryOf(values);
+  const data = await dataDirectoryOf(values);
   try {
     using socket = controlPath(data);
     return await ask(`http://unix:${socket.path}:`);
@@ -84,13 +85,15 @@ async function atControl<T>(values: OptionValues, ask: (base: string) => Promise
   }
 }
 
-/** The data directory that is meant. */
-export function dataDirectoryOf(values: OptionValues): string {
-  return configurationOf(values).data;
+/** The data directory that is meant. Without a configuration none is read: what reads it takes longer to load than the rest. */
+async function dataDirectoryOf(values: OptionValues): Promise<string> {
+  const { config, data } = values as { config?: string; data?: string };
+  return config === undefined ? resolve(data ?? defaultData) : (await configurationOf(values)).data;
 }
 
 /** The configuration that is meant. */
-export function configurationOf(values: OptionValues): ControllerConfiguration {
+export async function configurationOf(values: OptionValues): Promise<ControllerConfiguration> {
+  const { readControllerConfiguration } = await import("../configuration.ts");
   const { config, data } = values as { config?: string; data?: string };
   return readControllerConfiguration(withoutUndefined({ config, data }));
 }

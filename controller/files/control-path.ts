@@ -3,6 +3,9 @@ import { closeSync, openSync } from "node:fs";
 
 export const socketName = "control.sock";
 
+/** The data directory of who names none, in the working directory. */
+export const defaultData = "croft-data";
+
 /** A path to the socket that is short enough for the kernel, however long that of the directory is. */
 export interface ControlPath extends Disposable {
   readonly path: string;

@@ -2,15 +2,11 @@
  * What a machine is made of: `recipe.yaml` in its revision, so that it can be made again with newer packages. What it says
  * is what `croft machine create` was told.
  */
-import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Type } from "typebox";
 import { stringify } from "yaml";
-import { readCheckedConfiguration } from "../../os/command-line/checked-configuration.ts";
-import { Failure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import { debianArchitectures, type DebianArchitecture } from "./architectures.ts";
+import type { DebianArchitecture } from "./architectures.ts";
 
 /** `minimal`: a kernel and busybox; `debian`: a Debian with what packages are built with. */
 export type ImageKind = "minimal" | "debian";
@@ -31,7 +27,7 @@ export interface Recipe {
   script?: string;
 }
 
-const fileName = "recipe.yaml";
+export const recipeName = "recipe.yaml";
 
 const packageName = "[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?";
 
@@ -40,23 +36,9 @@ export const packagePattern = new RegExp(`^${packageName}$`);
 export const releasePattern = /^[a-z]+$/;
 export const diskMaximumGiB = 1024;
 
-const schema = Type.Object(
-  {
-    kind: Type.Enum(["minimal", "debian"]),
-    release: Type.String({ pattern: releasePattern.source }),
-    architecture: Type.Enum(debianArchitectures),
-    include: Type.Optional(Type.Array(Type.String({ pattern: packagePattern.source }))),
-    "disk-size": Type.Integer({ minimum: 1, maximum: diskMaximumGiB }),
-    summary: Type.String(),
-    role: Type.Optional(Type.Literal("auxiliary")),
-    script: Type.Optional(Type.String()),
-  },
-  { additionalProperties: false },
-);
-
 /** Writes the recipe into a revision that is being made. */
 export async function writeRecipe(revision: string, recipe: Recipe): Promise<void> {
-  await writeFile(join(revision, fileName), formatRecipe(recipe), { mode: 0o644 });
+  await writeFile(join(revision, recipeName), formatRecipe(recipe), { mode: 0o644 });
 }
 
 function formatRecipe({ diskGiB, ...recipe }: Recipe): string {
@@ -65,27 +47,4 @@ function formatRecipe({ diskGiB, ...recipe }: Recipe): string {
   const remark =
     "# What this machine was made of; `croft machine update` makes it again with newer packages.\n";
   return remark + stringify({ ...values, ...withoutUndefined({ role, script }) }, { lineWidth: 0 });
-}
-
-/**
- * Reads the recipe of a revision.
- *
- * @throws {Failure} if it has none, or one that is not understood.
- */
-export function readRecipe(name: string, revision: string): Recipe {
-  const file = join(revision, fileName);
-  if (!existsSync(file))
-    throw new Failure(`update machine '${name}'`, `'${revision}' has no ${fileName}`, {
-      hints: [
-        "Only machines made by 'croft machine create' have one, and of earlier versions of croft none: make it anew.",
-      ],
-    });
-  const {
-    "disk-size": diskGiB,
-    include = [],
-    role,
-    script,
-    ...rest
-  } = readCheckedConfiguration(file, schema);
-  return { ...rest, diskGiB, include, ...withoutUndefined({ role, script }) } as Recipe;
 }

@@ -25,7 +25,7 @@ async function update(name: string, command: Command): Promise<void> {
   const values = withDefaults(givenValues(command, placeOptions), placeOptions);
   const { paths, current } = existingMachine("update", name, values);
   const { createMachine } = await import("./create-machine.ts");
-  const { readRecipe } = await import("./recipe.ts");
+  const { readRecipe } = await import("./read-recipe.ts");
   const recipe = readRecipe(name, current);
   const exceptId = readMachineManifest(paths, current)?.id;
   using interruption = interruptible(`make machine '${name}'`);

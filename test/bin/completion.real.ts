@@ -28,7 +28,7 @@ const lines: [line: string, words: string[]][] = [
   ["croft machine cr", ["create"]],
   ["croft machine create --inc", ["--include", "--include-file"]],
   ["croft machine create --include make --stor", ["--storage"]],
-  ["croft agent ", ["cache", "install", "rejected"]],
+  ["croft agent ", ["cache", "install", "key", "rejected"]],
   ["croft agent rejected s", ["send", "show"]],
   ["croft agent --net", ["--network"]],
   ["croft agent --network ", ["bridge", "user"]],

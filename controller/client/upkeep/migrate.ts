@@ -15,7 +15,7 @@ export function migrateCommand(): Command {
   );
   return addOptions(command, placeOptions).action(async () => {
     process.umask(0o077);
-    const configuration = configurationOf(givenValues(command, placeOptions));
+    const configuration = await configurationOf(givenValues(command, placeOptions));
     if (configuration.database === "embedded")
       throw new UsageFailure("move to a database server", "the configuration names none", {
         hints: ["Set 'database: postgres://…' in the configuration first, and name that with --config."],

@@ -20,7 +20,7 @@ export function restoreCommand(): Command {
   command.argument("<file>", "the backup; - for standard input");
   return addOptions(command, restoreOptions).action(async (file: string) => {
     process.umask(0o077);
-    const { data, secretsKey } = configurationOf(givenValues(command, restoreOptions));
+    const { data, secretsKey } = await configurationOf(givenValues(command, restoreOptions));
     const archive = file === "-" ? process.stdin : createReadStream(file);
     const { head, files, bytes, builds, missing } = await restore(archive, file, data);
     const storage = head.storage === "directory" ? "" : `; logs and artifacts are in ${head.storage}`;

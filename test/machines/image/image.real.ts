@@ -11,7 +11,7 @@ import { run as runProgram } from "../../../os/run.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { parseMachine } from "../../../manifests/machine.ts";
 import { btrfsFileSystem } from "../../fixtures/machines/btrfs.ts";
-import { readRecipe } from "../../../machines/image/recipe.ts";
+import { readRecipe } from "../../../machines/image/read-recipe.ts";
 import { isRunning } from "../../fixtures/processes.ts";
 import { startGuest } from "../qemu/qemu-guest.ts";
 import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";

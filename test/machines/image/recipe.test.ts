@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { checkSpace } from "../../../machines/image/free-space.ts";
 import { kernelPackages } from "../../../machines/image/packages.ts";
-import { readRecipe, writeRecipe, type Recipe } from "../../../machines/image/recipe.ts";
+import { readRecipe } from "../../../machines/image/read-recipe.ts";
+import { writeRecipe, type Recipe } from "../../../machines/image/recipe.ts";
 import { Failure } from "../../../os/failure.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
