@@ -24,9 +24,17 @@ async function controller(...args: string[]): Promise<string> {
   return (await run([...croft, ...args], { timeoutSeconds: patienceSeconds })).stdout;
 }
 
-async function build(url: string): Promise<void> {
+/** @returns sends the result of a build that was submitted and given, to a controller at this address. */
+async function begin(url: string): Promise<(url: string) => Promise<unknown>> {
   const id = await submit(url);
-  await sendResult(await requestTask(url), "success", [["update", "success", `the log of ${id}\n`]]);
+  const task = await requestTask(url);
+  return (to) => sendResult(movedTo(to, task), "success", [["update", "success", `the log of ${id}\n`]]);
+}
+
+async function build(url: string): Promise<void> {
+  await (
+    await begin(url)
+  )(url);
 }
 
 const builtOnce = {
@@ -57,6 +65,7 @@ describe("a backup", { timeout: patienceMs }, () => {
     for (const directory of [backups, elsewhere]) await mkdir(directory);
     const data = join(elsewhere, "data");
     const held: ReceivedTask[] = [];
+    const sent: Awaited<ReturnType<typeof begin>>[] = [];
     let late: ReceivedTask;
     {
       await using farm = await openFarm("embedded", "listen: 127.0.0.1:0\n");
@@ -72,7 +81,11 @@ describe("a backup", { timeout: patienceMs }, () => {
       await submit(url); // queued
       let isMade = false;
       const coming = (async () => {
-        while (!isMade) await build(url);
+        while (!isMade) {
+          const send = await begin(url);
+          sent.push(send);
+          await send(url);
+        }
       })();
       await controller("backup", backups, "--data", farm.directory.path);
       isMade = true;
@@ -91,6 +104,8 @@ describe("a backup", { timeout: patienceMs }, () => {
     await using farm = await openOn(elsewhere, "embedded", "listen: 127.0.0.1:0\n");
     await using server = await startServer(farm);
     const { url } = server;
+    // One of them may have been with its agent when the backup was made.
+    for (const send of sent) await send(url);
     const live = await fetch(`${url}/api/v1/builds/6/log`);
     assert.equal(await live.text(), "it builds\n");
     const withArtifact = held.pop()!;
