@@ -27,7 +27,7 @@ describe("two controllers behind a balancer", { skip: noPostgres, timeout: patie
     port = await freePort();
     url = `http://127.0.0.1:${port}`;
     for (const index of [0, 1]) addresses[index] = `127.0.0.1:${await freePort()}`;
-    const settings = ["trusted-proxies: [127.0.0.1]", `public-url: ${url}`, "drain: 2"];
+    const settings = ["trusted-proxies: [127.0.0.1]", `public-url: ${url}`, "drain: 4"];
     farm = stack.use(await makeFarm([`database: ${database}`, ...settings, ""].join("\n")));
     controllers = await Promise.all(addresses.map((address) => farm.start("--listen", address)));
   });
