@@ -66,6 +66,7 @@ run_operation() {
 run_command() {
   [ "$operation" = update ] || absent
   read_words package-config || fail "package-config: a quote is not closed"
+  set --
   eval "set -- $words"
   tell "as the submission says"
   LC_ALL=$build_locale sh -c "$2" 7>&-
