@@ -110,7 +110,10 @@ export async function looksAtManifests(newcomer: Newcomer): Promise<void> {
 /** Has an image refused that is not all there. */
 export async function importsCutImage(newcomer: Newcomer): Promise<void> {
   const cut = `cd "$(mktemp -d)" && printf 'QFI\\373' > cut.qcow2`;
-  const refused = await newcomer.types(`${cut} && croft machine import cut cut.qcow2`, { status: 1 });
+  const cleared = `status=$?; rm -r "$PWD"; exit $status`;
+  const refused = await newcomer.types(`${cut} && croft machine import cut cut.qcow2; ${cleared}`, {
+    status: 1,
+  });
   assert.match(refused, /Cannot import image 'cut\.qcow2': it is truncated/);
 }
 
