@@ -46,3 +46,31 @@ export class Backoff<Key> {
     return failure ? Math.max(0, (failure.until - this.#now()) / 1000) : 0;
   }
 }
+
+/** How patiently something is tried again whose count of tries is kept elsewhere, as in a database. */
+export interface Patience {
+  firstPauseSeconds: number;
+  longestPauseSeconds: number;
+  /** Then it is given up. */
+  mostTries: number;
+}
+
+/**
+ * The pause after a failed try, in seconds.
+ *
+ * @param tries that have failed, with this one.
+ * @param afterSeconds how long the other end wants not to be asked.
+ */
+export function pauseAfter(
+  tries: number,
+  { firstPauseSeconds, longestPauseSeconds }: Omit<Patience, "mostTries">,
+  afterSeconds = 0,
+): number {
+  return Math.min(longestPauseSeconds, Math.max(firstPauseSeconds * 2 ** (tries - 1), afterSeconds));
+}
+
+/** The seconds of a `Retry-After` header (RFC 9110, 10.2.3); 0 if there is none, or it is a date. */
+export function retryAfterSeconds(header: string | null | undefined): number {
+  const seconds = Number(header ?? 0);
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : 0;
+}

@@ -6,6 +6,7 @@
  * meanwhile makes it due once more. So the forge is told by one controller at a time, the last word is the right one whatever
  * is lost between, and states that were over before they could be told are left out.
  */
+import { pauseAfter, retryAfterSeconds, type Patience } from "../../os/backoff.ts";
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import type { BuildState } from "../builds/build.ts";
@@ -15,14 +16,11 @@ import type { Repository } from "./repositories.ts";
 import type { CommitStatus } from "./status-apis.ts";
 
 /** How patiently a forge is told. */
-interface StatusPatience {
-  firstPauseSeconds: number;
-  longestPauseSeconds: number;
-  /** Then it is given up, and the log says so: with the others, after a day. */
-  mostTries: number;
+interface StatusPatience extends Patience {
   answerSeconds: number;
 }
 
+/** After a day it is given up, and the log says so. */
 const usualPatience: StatusPatience = {
   firstPauseSeconds: 10,
   longestPauseSeconds: 7200,
@@ -131,11 +129,7 @@ export class CommitStatuses {
       return this.#close(row, trouble.reason, tries);
     }
     this.#log.warn(about, "cannot tell a forge what became of a commit; trying again");
-    const { firstPauseSeconds, longestPauseSeconds } = this.#patience;
-    const pause = Math.min(
-      longestPauseSeconds,
-      Math.max(firstPauseSeconds * 2 ** (tries - 1), trouble.afterSeconds),
-    );
+    const pause = pauseAfter(tries, this.#patience, trouble.afterSeconds);
     await this.#database.query(
       `update croft.commit_statuses set held_until = null, tries = $2, trouble = $3,
          due_at = clock_timestamp() + make_interval(secs => $4::double precision) where id = $1`,
@@ -181,10 +175,9 @@ export class CommitStatuses {
       });
       const text = await beginningOf(answer);
       if (answer.ok || forge.statuses.hasIt?.(answer.status, text)) return undefined;
-      const after = Number(answer.headers.get("retry-after") ?? 0);
       return {
         reason: `the forge answered ${answer.status}`,
-        afterSeconds: Number.isFinite(after) ? after : 0,
+        afterSeconds: retryAfterSeconds(answer.headers.get("retry-after")),
       };
     } catch (error) {
       const { cause } = error as Error;

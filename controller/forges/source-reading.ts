@@ -7,6 +7,7 @@
  * Which file: that of the commit itself, but for a fork's pull request that of the branch that it is to go into, as it is when somebody
  * has approved it: a stranger does not say what is built here.
  */
+import { pauseAfter, type Patience } from "../../os/backoff.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import type { Builds } from "../builds/builds.ts";
@@ -22,15 +23,8 @@ import { plannedBuilds } from "./planned.ts";
 import type { Repository } from "./repositories.ts";
 import { setSchedules } from "./schedules.ts";
 
-/** How patiently a server is asked. */
-interface ReadingPatience {
-  firstPauseSeconds: number;
-  longestPauseSeconds: number;
-  /** Then it is given up: with these, after three hours. */
-  mostTries: number;
-}
-
-const usualPatience: ReadingPatience = { firstPauseSeconds: 10, longestPauseSeconds: 3600, mostTries: 10 };
+/** After three hours it is given up. */
+const usualPatience: Patience = { firstPauseSeconds: 10, longestPauseSeconds: 3600, mostTries: 10 };
 
 /** Read at a time. */
 const batch = 4;
@@ -49,7 +43,7 @@ interface ReadingParts {
 /** Events whose files are to be read. */
 export class SourceReading {
   readonly #parts: ReadingParts;
-  readonly #patience: ReadingPatience;
+  readonly #patience: Patience;
 
   constructor(parts: ReadingParts, patience = usualPatience) {
     this.#parts = parts;
@@ -147,15 +141,14 @@ export class SourceReading {
 
   async #note(row: EventRow, error: Failure): Promise<void> {
     const { database, log } = this.#parts;
-    const { firstPauseSeconds, longestPauseSeconds, mostTries } = this.#patience;
     const tries = row.tries + 1;
-    const isOver = !(error instanceof FetchFailure) || tries >= mostTries;
+    const isOver = !(error instanceof FetchFailure) || tries >= this.#patience.mostTries;
     const about = { event: row.id, repository: row.repository, reason: reasonOf(error), tries };
     log.warn(
       about,
       isOver ? "nothing is built for an event" : "cannot read a repository's file; trying again",
     );
-    const pause = Math.min(longestPauseSeconds, firstPauseSeconds * 2 ** (tries - 1));
+    const pause = pauseAfter(tries, this.#patience);
     await database.transaction(async (sql) => {
       await sql.query(
         `update croft.forge_events set held_until = null, tries = $2, trouble = $3, state = $4,

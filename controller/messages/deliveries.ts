@@ -4,6 +4,7 @@
  * it twice, if its answer was lost or its sender killed, and tells so by the delivery's number.
  */
 import { EventEmitter } from "node:events";
+import { pauseAfter, type Patience } from "../../os/backoff.ts";
 import type { Database } from "../database/database.ts";
 import { ConflictFailure } from "../builds/builds.ts";
 
@@ -44,15 +45,8 @@ export interface Outcome extends Attempt {
   afterSeconds?: number;
 }
 
-/** How patiently a receiver is asked. */
-interface DeliveryPatience {
-  firstPauseSeconds: number;
-  longestPauseSeconds: number;
-  /** Then it is given up: with these, after a day. */
-  mostTries: number;
-}
-
-const usualPatience: DeliveryPatience = {
+/** After a day it is given up. */
+const usualPatience: Patience = {
   firstPauseSeconds: 10,
   longestPauseSeconds: 7200,
   mostTries: 20,
@@ -76,7 +70,7 @@ export interface DeliveryFilter {
 
 export class Deliveries {
   readonly #database: Database;
-  readonly #patience: DeliveryPatience;
+  readonly #patience: Patience;
   readonly #emitter = new EventEmitter<{ nudge: [] }>().setMaxListeners(0);
 
   constructor(database: Database, patience = usualPatience) {
@@ -120,13 +114,9 @@ export class Deliveries {
   /** Notes how a try went, and what comes next. @returns what it is now. */
   async settle({ id, tries: before }: Delivery, outcome: Outcome): Promise<Delivery["state"]> {
     const tries = before + 1;
-    const { firstPauseSeconds, longestPauseSeconds, mostTries } = this.#patience;
-    const isOver = outcome.isFinal === true || tries >= mostTries;
+    const isOver = outcome.isFinal === true || tries >= this.#patience.mostTries;
     const state = outcome.trouble === null ? "delivered" : isOver ? "failed" : "open";
-    const pause = Math.min(
-      longestPauseSeconds,
-      Math.max(firstPauseSeconds * 2 ** Math.min(tries - 1, 30), outcome.afterSeconds ?? 0),
-    );
+    const pause = pauseAfter(tries, this.#patience, outcome.afterSeconds);
     await this.#database.transaction(async (sql) => {
       await sql.query(
         `update croft.deliveries set held_until = null, tries = $2, state = $3,

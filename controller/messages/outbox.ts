@@ -47,24 +47,23 @@ export class Outbox {
     const change = isOver ? await changeBy(sql, build) : undefined;
     const happened: EventKind[] = isOver ? ["ended", ...(change ? (["changed"] as const) : [])] : [state];
     const receivers = this.#notifications.filter((one) => isToldOf(one, build));
-    if (receivers.length === 0) return 0;
-    let made = 0;
+    const tellings = happened.flatMap((event) =>
+      receivers.filter(({ events }) => events.includes(event)).map((receiver) => ({ event, receiver })),
+    );
+    if (tellings.length === 0) return 0;
     const cause = await causeOf(sql, build);
-    for (const event of happened)
-      for (const receiver of receivers) {
-        if (!receiver.events.includes(event)) continue;
-        made++;
-        const told: Told = { event, at, build, cause, ...(event === "changed" && change ? { change } : {}) };
-        const body = bodyFor(receiver, told, this.#baseUrl);
-        await sql.query(
-          `insert into croft.deliveries (notification, build, event, body, state, ended_at)
+    for (const { event, receiver } of tellings) {
+      const told: Told = { event, at, build, cause, ...(event === "changed" && change ? { change } : {}) };
+      const body = bodyFor(receiver, told, this.#baseUrl);
+      await sql.query(
+        `insert into croft.deliveries (notification, build, event, body, state, ended_at)
            select $1, $2, $3, $4, case when waiting.count < ${mostOpen} then 'open' else 'failed' end,
              case when waiting.count < ${mostOpen} then null else now() end
            from (select count(*) from croft.deliveries where notification = $1 and state = 'open') as waiting`,
-          [receiver.name, id, change && event === "changed" ? change : event, body],
-        );
-      }
-    return made;
+        [receiver.name, id, change && event === "changed" ? change : event, body],
+      );
+    }
+    return tellings.length;
   }
 }
 

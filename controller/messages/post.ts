@@ -1,4 +1,5 @@
 /** Posts a message, and reads of the answer what it says of itself. */
+import { retryAfterSeconds } from "../../os/backoff.ts";
 import { request as plainRequest, type RequestOptions } from "node:http";
 import { request as secureRequest } from "node:https";
 import { checkHost, lookupReachable } from "./reachable.ts";
@@ -37,10 +38,9 @@ export function post({ url, headers, body, isLocal, signal }: Post): Promise<Pos
     const request = (url.protocol === "https:" ? secureRequest : plainRequest)(url, options);
     request.on("error", reject);
     request.on("response", (response) => {
-      const after = Number(response.headers["retry-after"] ?? 0);
       const answer = {
         status: response.statusCode ?? 0,
-        retryAfterSeconds: Number.isFinite(after) ? Math.max(0, after) : 0,
+        retryAfterSeconds: retryAfterSeconds(response.headers["retry-after"]),
       };
       let bytes = 0;
       response.on("data", (piece: Buffer) => {

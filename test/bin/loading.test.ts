@@ -20,7 +20,10 @@ process.on("exit", () => writeSync(2, "\\nloaded: " + [...packages].join(" ") + 
 `;
 
 /** Hundreds of modules, which only a controller that runs, or a configuration that is read, has a use for. */
-const heavy = ["typebox", "fastify", "markdown-it", "prom-client", "@aws-sdk/client-s3", "nodemailer"];
+const heavy = [
+  ...["typebox", "fastify", "markdown-it", "prom-client", "@aws-sdk/client-s3", "nodemailer"],
+  ...["pg", "@electric-sql/pglite", "tar"],
+];
 
 const nowhere = "/nonexistent";
 const commands = [

@@ -8,7 +8,7 @@ import { addOptions, givenValues, type OptionDeclaration } from "../../../os/com
 import { attempt, Failure } from "../../../os/failure.ts";
 import { syncDirectory } from "../../../os/files/durable.ts";
 import { formatBytes } from "../../../os/text/size.ts";
-import { readBackup, type BackupContents } from "../../backup/reading.ts";
+import type { BackupContents } from "../../backup/reading.ts";
 import { placeOptions, streamFromControl } from "../control.ts";
 
 /** Options of `croft controller backup`. */
@@ -54,6 +54,7 @@ async function keep(archive: AsyncIterable<Uint8Array>, path: string): Promise<B
   await rm(unfinished, { force: true });
   const file = stack.use(await attempt(action, open(unfinished, "wx", 0o600)));
   stack.defer(() => rm(unfinished, { force: true }));
+  const { readBackup } = await import("../../backup/reading.ts");
   const contents = await readBackup(written(archive, file, action), path, async () => {});
   await attempt(action, file.sync());
   await attempt(action, rename(unfinished, path));
@@ -73,6 +74,7 @@ async function* written(
 }
 
 async function print(archive: AsyncIterable<Uint8Array>): Promise<BackupContents> {
+  const { readBackup } = await import("../../backup/reading.ts");
   return await readBackup(printed(archive), "-", async () => {});
 }
 

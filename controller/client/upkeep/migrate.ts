@@ -4,7 +4,6 @@ import { makeCommand } from "../../../os/command-line/command.ts";
 import { addOptions, givenValues } from "../../../os/command-line/options.ts";
 import { UsageFailure } from "../../../os/failure.ts";
 import { makeLog } from "../../../os/log.ts";
-import { moveToServer } from "../../backup/move-to-server.ts";
 import { configurationOf, placeOptions } from "../control.ts";
 
 /** The command, a part of `croft controller`. */
@@ -20,6 +19,7 @@ export function migrateCommand(): Command {
       throw new UsageFailure("move to a database server", "the configuration names none", {
         hints: ["Set 'database: postgres://…' in the configuration first, and name that with --config."],
       });
+    const { moveToServer } = await import("../../backup/move-to-server.ts");
     const { rows, liveLogs, blobs } = await moveToServer(
       configuration,
       makeLog({ format: "terminal", verbosity: 1 }),

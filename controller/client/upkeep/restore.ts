@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import { makeCommand } from "../../../os/command-line/command.ts";
 import { addOptions, givenValues, type OptionDeclaration } from "../../../os/command-line/options.ts";
 import { formatBytes } from "../../../os/text/size.ts";
-import { restore } from "../../backup/restore.ts";
 import { configurationOf, placeOptions } from "../control.ts";
 import { secretsKeyFile } from "../../secrets/key.ts";
 
@@ -21,6 +20,7 @@ export function restoreCommand(): Command {
   return addOptions(command, restoreOptions).action(async (file: string) => {
     process.umask(0o077);
     const { data, secretsKey } = await configurationOf(givenValues(command, restoreOptions));
+    const { restore } = await import("../../backup/restore.ts");
     const archive = file === "-" ? process.stdin : createReadStream(file);
     const { head, files, bytes, builds, missing } = await restore(archive, file, data);
     const storage = head.storage === "directory" ? "" : `; logs and artifacts are in ${head.storage}`;
