@@ -15,7 +15,7 @@ import { combineObservers, type PartialObserver } from "./dispatch/observers.ts"
 import type { Plan } from "./planning/plan.ts";
 import { Pool } from "./dispatch/pool.ts";
 import { Run, type RunOptions } from "./dispatch/run.ts";
-import { runThroughController, type FarmRunOptions } from "./farm/farm-run.ts";
+import type { FarmRunOptions } from "./farm/farm-run.ts";
 import { changesSince, driftOf, type Compilers } from "./hosts/compilers.ts";
 import { compilersSeen, noteCompilers } from "./results/compilers-seen.ts";
 import { noteArchitectures } from "./results/architectures.ts";
@@ -102,7 +102,9 @@ export async function build(plan: Plan, settings: BuildSettings): Promise<BuildO
   };
   const work = { matrix, observer, signal: settings.signal };
   const running = farm
-    ? runThroughController({ ...farm, ...work, ...placeOf(plan), begin: forget })
+    ? import("./farm/farm-run.ts").then(({ runThroughController }) =>
+        runThroughController({ ...farm, ...work, ...placeOf(plan), begin: forget }),
+      )
     : runOnHosts(work, settings, durations, start);
   const ended = await running.finally(() => store.settle());
   durations.save();

@@ -46,9 +46,10 @@ export async function farmOf(
   const wrong = notThere.find(given) ?? (workerCommand === undefined ? undefined : "worker-command");
   if (wrong !== undefined)
     throw new UsageFailure(`build with --${wrong}`, "it is not for builds through a controller");
-  const token = (values["token"] as string | undefined) ?? process.env["CROFT_TOKEN"];
+  // Loaded when it is used: a desk with hosts of its own starts without it.
+  const { connect } = await import("../../controller/client/connection.ts");
   return {
-    controller: new FarmController(url, token),
+    controller: new FarmController(connect(url, values["token"] as string | undefined)),
     target: values["on"] as string | undefined,
     repository: (values["repository"] as string | undefined) ?? (await originOf(source)),
     how: { recipe: recipeOf(settings), settings, toolchains },

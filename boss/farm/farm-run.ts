@@ -4,18 +4,14 @@
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ConnectionFailure } from "../../controller/client/connection.ts";
 import { Failure, UsageFailure } from "../../os/failure.ts";
 import { returnCodes, type BuildResult } from "../../worker/protocol.ts";
 import type { RunObserver, RunOutcome } from "../dispatch/run.ts";
 import type { Host } from "../hosts/hosts.ts";
 import type { Matrix } from "../matrix/matrix.ts";
 import { artifactPrefix, buildArguments, configPrefix, type CommandSettings } from "./build-command.ts";
-import {
-  UnreachableFailure,
-  type FarmBuild,
-  type FarmBuildDetails,
-  type FarmController,
-} from "./controller.ts";
+import type { FarmBuild, FarmBuildDetails, FarmController } from "./controller.ts";
 
 /** Builds that wait or run at a time. */
 const windowSize = 200;
@@ -136,7 +132,7 @@ class FarmRun {
       await work();
       this.#unreachable = false;
     } catch (error) {
-      if (!(error instanceof UnreachableFailure)) throw error;
+      if (!(error instanceof ConnectionFailure)) throw error;
       if (!this.#unreachable) this.#options.say(`${error.message}; trying again`);
       this.#unreachable = true;
     }

@@ -48,6 +48,8 @@ export interface Connection {
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body?: object): Promise<T>;
   delete<T>(path: string): Promise<T>;
+  /** A whole body, within a minute. */
+  bytes(path: string): Promise<Uint8Array>;
   /** A response's body as it comes. */
   stream(path: string, headers?: Record<string, string>): AsyncIterable<Buffer>;
 }
@@ -64,17 +66,22 @@ export function addClientOptions(command: Command, options: readonly OptionDecla
  */
 export function connectionOf(command: Command): Connection {
   const given = givenValues(command, connectionOptions);
-  const base = String(given["controller"] ?? process.env["CROFT_CONTROLLER"] ?? "http://127.0.0.1:8420");
-  if (!/^https?:$/.test(URL.parse(base)?.protocol ?? ""))
-    throw new UsageFailure("use controller", `'${base}' is no http or https URL`);
-  const token = given["token"] ?? process.env["CROFT_TOKEN"];
-  return connect(base.replace(/\/+$/, ""), token === undefined || token === "" ? undefined : String(token));
+  const url = given["controller"] ?? process.env["CROFT_CONTROLLER"] ?? "http://127.0.0.1:8420";
+  return connect(String(url), given["token"] as string | undefined);
 }
 
-/** Connects to a controller at a URL without a slash at the end; nothing is sent yet. */
-function connect(base: string, token?: string): Connection {
+/**
+ * Connects to a controller; nothing is sent yet.
+ *
+ * @param token `$CROFT_TOKEN` if it is not given.
+ * @throws {UsageFailure} if the URL is none.
+ */
+export function connect(url: string, token = process.env["CROFT_TOKEN"]): Connection {
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ""))
+    throw new UsageFailure("use controller", `'${url}' is no http or https URL`);
+  const base = url.replace(/\/+$/, "");
   const client: Got = got.extend({
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    headers: token ? { authorization: `Bearer ${token}` } : {},
     timeout: { lookup: 10_000, connect: 10_000, response: 60_000 },
     retry: { limit: 0 },
     followRedirect: false,
@@ -92,6 +99,7 @@ function connect(base: string, token?: string): Connection {
     post: <T>(path: string, body?: object) =>
       asked(client.post(base + path, body === undefined ? {} : { json: body }).json<T>()),
     delete: <T>(path: string) => asked(client.delete(base + path).json<T>()),
+    bytes: (path) => asked(client.get(base + path, { timeout: { request: 60_000 } }).buffer()),
     stream: (path, headers = {}) => pieces(client, base, path, headers),
   };
 }
@@ -112,14 +120,15 @@ async function* pieces(
   }
 }
 
-/** The controller cannot be reached, or went away: asking again may help. */
+/** The controller cannot be reached, went away or has trouble: asking again may help. */
 export class ConnectionFailure extends Failure {}
 
 function failureOf(error: unknown, base: string): unknown {
   if (error instanceof HTTPError) {
     const { statusCode, requestUrl } = error.response;
     const hints = statusCode === 401 ? ["Give a token with --token or $CROFT_TOKEN."] : [];
-    return refusalOf(error, `ask ${requestUrl.origin}`, hints);
+    const mayPass = statusCode >= 500 || statusCode === 429;
+    return refusalOf(error, `ask ${requestUrl.origin}`, hints, mayPass ? ConnectionFailure : Failure);
   }
   if (!(error instanceof RequestError)) return error;
   return new ConnectionFailure(`reach the controller at ${base}`, reasonOf(error), {
@@ -139,11 +148,16 @@ interface Refusal {
  * @param action what was done, if those do not tell, as its answer is none of croft's.
  * @param ownHints if it has none.
  */
-export function refusalOf(error: Refusal, action: string, ownHints: readonly string[] = []): Failure {
+export function refusalOf(
+  error: Refusal,
+  action: string,
+  ownHints: readonly string[] = [],
+  Kind: typeof Failure = Failure,
+): Failure {
   const { body, statusCode } = error.response;
   const { error: reason, hints = ownHints } = explanation(body);
   const [, said, why] = /^Cannot (.+?): (.+)$/s.exec(reason ?? "") ?? [];
-  return new Failure(said ?? action, why ?? reason ?? `it answers ${statusCode}`, { cause: error, hints });
+  return new Kind(said ?? action, why ?? reason ?? `it answers ${statusCode}`, { cause: error, hints });
 }
 
 function explanation(body: unknown): { error?: string; hints?: string[] } {

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { combineObservers } from "../../../boss/dispatch/observers.ts";
-import { UnreachableFailure, type FarmBuild, type FarmBuildDetails } from "../../../boss/farm/controller.ts";
+import { ConnectionFailure } from "../../../controller/client/connection.ts";
+import type { FarmBuild, FarmBuildDetails } from "../../../boss/farm/controller.ts";
 import { runThroughController, type FarmRunOptions } from "../../../boss/farm/farm-run.ts";
 import { Matrix } from "../../../boss/matrix/matrix.ts";
 
@@ -136,7 +137,7 @@ test("a controller that is away for a while is asked again; one that refuses end
   const controller = new ControllerInMemory();
   let asked = 0;
   controller.onAsk = () => {
-    if (++asked === 2) throw new UnreachableFailure("reach the controller", "it is away");
+    if (++asked === 2) throw new ConnectionFailure("reach the controller", "it is away");
   };
   const { options, told } = optionsFor(controller, 1);
   assert.deepEqual((await runThroughController(options)).remaining, []);
