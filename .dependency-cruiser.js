@@ -9,8 +9,8 @@ const folders = {
   machines: ["manifests", "os"],
   manifests: [],
   controller: ["manifests", "os"],
-  // Of a controller, how one asks it.
-  boss: ["worker", "controller/client/connection.ts", "os"],
+  // Of a controller, how one asks it and what it answers.
+  boss: ["worker", "controller/client/connection.ts", "controller/description/answers.ts", "os"],
   worker: ["os"],
   os: [],
 };
@@ -35,7 +35,7 @@ const floors = {
   ],
   boss: ["door", "bisect", "planning", "farm", "results", "dispatch", "hosts", "matrix"],
   controller: [
-    ["door", "client", "book", "dashboard", "routes", "secret-routes", "forges", "messages"],
+    ["door", "client", "book", "dashboard", "description", "routes", "secret-routes", "forges", "messages"],
     ["backup", "fleet", "idle-agents", "leases", "reports", "retention", "source-file"],
     "builds",
     "secrets",

@@ -4,6 +4,7 @@ import type { Artifact } from "./builds/artifacts.ts";
 import type { Build } from "./builds/build.ts";
 import type { Controller } from "./controller.ts";
 import { croftOnlyReason } from "./builds/tasks.ts";
+import type { BuildAnswer, DetailsAnswer } from "./description/answers.ts";
 import type { Estimate } from "./fleet/estimates.ts";
 import { testResultsOf, testsJson, type TestResults } from "./reports/test-reports.ts";
 import type { Session } from "./builds/session.ts";
@@ -73,7 +74,7 @@ export function queueSeconds(build: Build): number {
 }
 
 /** A build in a list. */
-export function buildJson(build: Build, base: string) {
+export function buildJson(build: Build, base: string): BuildAnswer {
   const { specification } = build;
   return {
     id: build.id,
@@ -108,7 +109,7 @@ export function buildJson(build: Build, base: string) {
 }
 
 /** One build with everything about it. */
-export function detailsJson(details: BuildDetails, base: string) {
+export function detailsJson(details: BuildDetails, base: string): DetailsAnswer {
   const { build, sessions, operations, artifacts, tests, waiting, estimate } = details;
   const api = `${base}/api/v1/builds/${build.id}`;
   const attemptOf = new Map(sessions.map(({ id, attempt }) => [id, attempt]));
@@ -146,7 +147,7 @@ export function detailsJson(details: BuildDetails, base: string) {
       operations: operationsOf(session.id),
     })),
     artifacts: artifacts.map((artifact) => ({
-      attempt: attemptOf.get(artifact.session),
+      attempt: attemptOf.get(artifact.session)!,
       type: artifact.type,
       name: artifact.name,
       sha256: artifact.digest,

@@ -27,6 +27,7 @@ import { addAliveRoute } from "./routes/alive.ts";
 import { addWakeRoutes } from "./routes/wake.ts";
 import { addUploadRoute } from "./routes/upload.ts";
 import { addBook } from "./book/routes.ts";
+import { addDescription } from "./description/openapi.ts";
 import { addBadge } from "./dashboard/badge-route.ts";
 import { stayBelow } from "./dashboard/below-path.ts";
 import { addForms } from "./dashboard/forms.ts";
@@ -153,6 +154,7 @@ function addRoutes(server: FastifyInstance, served: Served): void {
   const { controller } = served;
   addWakeRoutes(server, served);
   addUploadRoute(server, controller);
+  addDescription(server, served);
   addApiRoutes(server, served);
   addFleetRoutes(server, served);
   addLogRoutes(server, served);

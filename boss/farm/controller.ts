@@ -1,29 +1,17 @@
 /** A controller, as far as a matrix is built through it: its interface for people's programs (docs/controller.md). */
+import type { BuildAnswer, DetailsAnswer } from "../../controller/description/answers.ts";
 import type { Connection } from "../../controller/client/connection.ts";
 
 /** A build as a controller tells it; only what is used here. */
-export interface FarmBuild {
-  id: number;
-  url: string;
-  target: string;
-  state: "queued" | "building" | "finished" | "cancelled";
-  status: string | null;
-}
-
-interface FarmArtifact {
-  attempt: number;
-  name: string;
-  sha256: string;
-  url: string;
-}
+export type FarmBuild = Pick<BuildAnswer, "id" | "url" | "target" | "state" | "status">;
 
 /** In place of the number of attempts stand the attempts. */
-export interface FarmBuildDetails extends FarmBuild {
-  waiting: string | null;
-  attempts: { attempt: number; agent: string; machine: string; status: string | null }[];
-  operations: { name: string; status: string; logUrl: string }[];
-  artifacts: FarmArtifact[];
-}
+export type FarmBuildDetails = FarmBuild &
+  Pick<DetailsAnswer, "waiting"> & {
+    attempts: Pick<DetailsAnswer["attempts"][number], "attempt" | "agent" | "machine" | "status">[];
+    operations: Pick<DetailsAnswer["operations"][number], "name" | "status" | "logUrl">[];
+    artifacts: Pick<DetailsAnswer["artifacts"][number], "attempt" | "name" | "sha256" | "url">[];
+  };
 
 export class FarmController {
   readonly #connection: Connection;

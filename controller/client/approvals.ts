@@ -4,22 +4,13 @@ import { makeCommand } from "../../os/command-line/command.ts";
 import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 import { UsageFailure } from "../../os/failure.ts";
 import { formatTable } from "../../os/text/table.ts";
+import type { ApprovalAnswer } from "../description/answers.ts";
 import { addClientOptions, connectionOf } from "./connection.ts";
 
 /** The options of `croft approvals`. */
 const approvalsOptions: readonly OptionDeclaration[] = [
   { name: "json", kind: "flag", commandLineOnly: true, prose: "print JSON" },
 ];
-
-interface Approval {
-  id: number;
-  repository: string;
-  pullRequest: number;
-  commit: string;
-  author: string;
-  subject: string;
-  from: string | null;
-}
 
 /** The command, for the table of commands. */
 export function approvalsCommand(): Command {
@@ -51,7 +42,7 @@ export function approvalsCommand(): Command {
 }
 
 async function list(command: Command, json: boolean): Promise<void> {
-  const answer = await connectionOf(command).get<{ approvals: Approval[] }>("/api/v1/approvals");
+  const answer = await connectionOf(command).get<{ approvals: ApprovalAnswer[] }>("/api/v1/approvals");
   if (json) return void process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
   const rows = answer.approvals.map((one) => [
     String(one.id),

@@ -1,6 +1,7 @@
 /** The command-line client's requests to a controller. */
 import got, { HTTPError, RequestError, type Got } from "got";
 import type { Command } from "commander";
+import type * as Answers from "../description/answers.ts";
 import { Failure, UsageFailure, reasonOf } from "../../os/failure.ts";
 import { addOptions, givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 
@@ -22,25 +23,15 @@ const connectionOptions: readonly OptionDeclaration[] = [
   },
 ];
 
-/** A build as the controller tells it; only what the client uses. */
-export interface BuildAnswer {
-  id: number;
-  url: string;
-  name: string;
-  version: string;
-  target: string;
-  state: "queued" | "building" | "finished" | "cancelled";
-  status: string | null;
-  attempts: number;
-  aborts: number;
-  faults: number;
-  interrupts: number;
-  createdAt: string;
-  queueSeconds: number;
-  buildSeconds: number | null;
+/** A build as the controller tells it; only what the client uses, as older controllers do not say all. */
+export type BuildAnswer = Pick<
+  Answers.BuildAnswer,
+  | ("id" | "url" | "name" | "version" | "target" | "state" | "status")
+  | ("attempts" | "aborts" | "faults" | "interrupts" | "createdAt" | "queueSeconds" | "buildSeconds")
+> & {
   /** Why it waits, if it is queued; not in lists. */
   waiting?: string | null;
-}
+};
 
 /** A controller to ask. */
 export interface Connection {

@@ -4,6 +4,7 @@ import { makeCommand } from "../../os/command-line/command.ts";
 import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 import { UsageFailure } from "../../os/failure.ts";
 import { formatTable } from "../../os/text/table.ts";
+import type { DeliveryAnswer, DeliveryDetailsAnswer } from "../description/answers.ts";
 import { addClientOptions, connectionOf } from "./connection.ts";
 import { askControl, placeOptions } from "./control.ts";
 import { minute } from "./show.ts";
@@ -27,23 +28,6 @@ const deliveriesOptions: readonly OptionDeclaration[] = [
   { name: "json", kind: "flag", commandLineOnly: true, prose: "print JSON" },
   ...placeOptions,
 ];
-
-interface DeliveryAnswer {
-  id: number;
-  notification: string;
-  build: number;
-  event: string;
-  state: string;
-  tries: number;
-  answer: string | null;
-  trouble: string | null;
-  createdAt: string;
-}
-
-interface WholeDelivery extends DeliveryAnswer {
-  body: string;
-  attempts: { at: string; seconds: number; answer: string | null; trouble: string | null }[];
-}
 
 /** The command, for the table of commands. */
 export function deliveriesCommand(): Command {
@@ -86,7 +70,7 @@ async function ask(command: Command, method: "GET" | "POST", path: string): Prom
 
 function text(what: string | undefined, id: string | undefined, answer: unknown): string {
   if (what === "redeliver") return `${id}: is sent again\n`;
-  if (what === "show") return whole(answer as WholeDelivery);
+  if (what === "show") return whole(answer as DeliveryDetailsAnswer);
   const { deliveries } = answer as { deliveries: DeliveryAnswer[] };
   if (deliveries.length === 0) return "nothing was sent\n";
   return formatTable([
@@ -98,7 +82,7 @@ function text(what: string | undefined, id: string | undefined, answer: unknown)
   ]);
 }
 
-function whole({ id, notification, build, event, state, body, attempts }: WholeDelivery): string {
+function whole({ id, notification, build, event, state, body, attempts }: DeliveryDetailsAnswer): string {
   const tries = attempts.map(({ at, seconds, answer, trouble }) => [
     ...[`${at.slice(0, 19).replace("T", " ")}`, `${seconds.toFixed(1)} s`, trouble ?? answer ?? ""],
   ]);

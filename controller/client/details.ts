@@ -1,77 +1,24 @@
 /** A build with everything about it, as the controller tells it; only what the client uses. */
+import type * as Answers from "../description/answers.ts";
 import type { BuildAnswer, Connection } from "./connection.ts";
 
-interface OperationAnswer {
-  name: string;
-  status: string;
-  warnings: number;
-  errors: number;
-  logLines: number;
-}
+export type ArtifactAnswer = Omit<Answers.DetailsAnswer["artifacts"][number], "url">;
 
-interface AttemptAnswer {
-  attempt: number;
-  agent: string;
-  machine: string;
-  /** Auxiliary machines by name; older controllers do not say. */
-  auxiliary?: Record<string, string> | null;
-  state: string;
-  status: string | null;
-  fault: string | null;
-  seconds: number | null;
-}
+type Told = Answers.DetailsAnswer;
 
-interface FailedTestAnswer {
-  suite: string;
-  name: string;
-  kind: string;
-  message: string;
-}
-
-/** What tests of the build said. */
-interface TestsAnswer {
-  tests: number;
-  failures: number;
-  errors: number;
-  skipped: number;
-  seconds: number;
-  reports: { name: string; trouble: string | null }[];
-  failed: FailedTestAnswer[];
-}
-
-export interface ArtifactAnswer {
-  attempt: number;
-  type: string;
-  name: string;
-  sha256: string;
-  bytes: number;
-}
-
-/** In place of the number of attempts stand the attempts. */
-export interface DetailsAnswer extends Omit<BuildAnswer, "attempts"> {
-  repository: string;
-  machine: string;
-  /** Patterns of auxiliary machines by name; older controllers do not say. */
-  auxiliary?: Record<string, string> | null;
-  priority: number;
-  submittedBy: string | null;
-  /** Whether it is kept whatever its age; older controllers do not say. */
-  pinned?: boolean;
-  /** The build that a skipped one would have come to the same as; older controllers do not say. */
-  sameAs?: number | null;
-  /** In seconds, until it has ended; older controllers do not say. */
-  estimate?: {
-    buildSeconds: number | null;
-    startSeconds: number | null;
-    remainingSeconds: number | null;
-  } | null;
-  attempts: AttemptAnswer[];
-  /** Of the attempt whose result is the build's. */
-  operations: OperationAnswer[];
-  /** Of reports among the artifacts; older controllers do not say. */
-  tests?: TestsAnswer | null;
-  artifacts: ArtifactAnswer[];
-}
+/** In place of the number of attempts stand the attempts. What older controllers do not say may be missing. */
+export type DetailsAnswer = Omit<BuildAnswer, "attempts" | "waiting"> &
+  Pick<Told, "repository" | "machine" | "priority" | "submittedBy"> &
+  Partial<Pick<Told, "auxiliary" | "pinned" | "sameAs" | "estimate" | "tests" | "waiting">> & {
+    attempts: (Omit<
+      Told["attempts"][number],
+      "auxiliary" | "toolchain" | "startedAt" | "endedAt" | "operations"
+    > &
+      Partial<Pick<Told["attempts"][number], "auxiliary">>)[];
+    /** Of the attempt whose result is the build's. */
+    operations: Pick<Told["operations"][number], "name" | "status" | "warnings" | "errors" | "logLines">[];
+    artifacts: ArtifactAnswer[];
+  };
 
 /** Asks for a build. @throws {Failure} if there is no such build, or no controller. */
 export function getDetails(connection: Connection, id: number): Promise<DetailsAnswer> {

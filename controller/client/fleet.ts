@@ -5,37 +5,13 @@ import { givenValues, type OptionDeclaration } from "../../os/command-line/optio
 import { formatDuration } from "../../os/text/duration.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { printable } from "../../os/text/terminal-text.ts";
+import type { AgentAnswer, PauseAnswer, TargetAnswer } from "../description/answers.ts";
 import { addClientOptions, connectionOf, type Connection } from "./connection.ts";
 
 const jsonOption: OptionDeclaration = { name: "json", kind: "flag", prose: "print the controller's answer" };
 
 /** The options of `croft agents` and of `croft status`. */
 const fleetOptions: readonly OptionDeclaration[] = [jsonOption];
-
-interface PauseAnswer {
-  reason: string | null;
-}
-
-interface AgentAnswer {
-  name: string;
-  state: "building" | "idle" | "silent";
-  version: string | null;
-  paused: PauseAnswer | null;
-  heardAt: string;
-  toolchain: string;
-  machines: string[];
-  builds: { id: number; name: string; version: string; target: string; machine: string; since: string }[];
-}
-
-interface TargetAnswer {
-  name: string;
-  paused: PauseAnswer | null;
-  queued: number;
-  building: number;
-  idleAgents: number;
-  oldest: { id: number; queuedAt: string } | null;
-  waiting: string | null;
-}
 
 const getAgents = (connection: Connection) =>
   connection.get<{ agents: AgentAnswer[] }>("/api/v1/agents").then(({ agents }) => agents);

@@ -2,6 +2,7 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { assertFailure } from "../../os/failure.ts";
+import type { ApprovalAnswer } from "../description/answers.ts";
 import { mayAct } from "../authentication/tokens.ts";
 import { buildJson } from "../representation.ts";
 import { mayRead } from "../routes/access.ts";
@@ -76,7 +77,7 @@ async function inWords(reply: FastifyReply, work: () => Promise<FastifyReply>): 
   }
 }
 
-function approvalJson({ id, repository, event, created_at }: EventRow) {
+function approvalJson({ id, repository, event, created_at }: EventRow): ApprovalAnswer {
   return {
     id,
     repository,

@@ -3,10 +3,11 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyReply, onRequestAsyncHookHandler } from "fastify";
 import Type from "typebox";
 import type { Controller } from "../controller.ts";
+import type { DeliveryAnswer } from "../description/answers.ts";
 import { answer, buildParameters } from "../routes/api.ts";
 import { refuse } from "../routes/served.ts";
 import { oneOf } from "../routes/submission.ts";
-import type { Attempt, Delivery, ListedDelivery } from "./deliveries.ts";
+import type { Attempt, ListedDelivery } from "./deliveries.ts";
 
 const number = Type.Integer({ minimum: 1, maximum: 2_147_483_647 });
 const listSchema = Type.Object(
@@ -57,7 +58,7 @@ export function addDeliveryRoutes(
   );
 }
 
-function deliveryJson(one: Omit<ListedDelivery, "held_until">) {
+function deliveryJson(one: Omit<ListedDelivery, "held_until">): DeliveryAnswer {
   return {
     id: one.id,
     notification: one.notification,
@@ -70,7 +71,7 @@ function deliveryJson(one: Omit<ListedDelivery, "held_until">) {
     createdAt: one.created_at.toISOString(),
     dueAt: one.state === "open" ? one.due_at.toISOString() : null,
     endedAt: one.ended_at?.toISOString() ?? null,
-  } satisfies Record<string, unknown> & { state: Delivery["state"] };
+  };
 }
 
 function attemptJson({ at, seconds, answer, trouble }: Attempt) {

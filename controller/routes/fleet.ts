@@ -8,6 +8,7 @@ import Type, { type Static } from "typebox";
 import { Failure } from "../../os/failure.ts";
 import { metricsContentType } from "../../os/metrics.ts";
 import type { Controller } from "../controller.ts";
+import type { AgentAnswer, PauseAnswer, TargetAnswer } from "../description/answers.ts";
 import type { KnownAgent } from "../fleet/agents.ts";
 import { inWords, pauseKinds, type Pause, type Paused } from "../fleet/pauses.ts";
 import type { TargetState } from "../fleet/overview.ts";
@@ -140,7 +141,7 @@ function pausedIn(verb: string, { kind, name = "" }: Static<typeof resumeSchema>
   );
 }
 
-function pauseJson({ kind, name, reason, paused_by, created_at }: Pause) {
+function pauseJson({ kind, name, reason, paused_by, created_at }: Pause): PauseAnswer {
   return { kind, name: name === "" ? null : name, reason, by: paused_by, since: created_at.toISOString() };
 }
 
@@ -148,7 +149,7 @@ function agentJson(
   { name, state, offer, version, heardAt, builds }: KnownAgent,
   pause: Pause | undefined,
   withPrivate: boolean,
-) {
+): AgentAnswer {
   const shown = builds.filter(({ isPrivate }) => withPrivate || !isPrivate);
   return {
     ...{ name, state, version },
@@ -156,7 +157,7 @@ function agentJson(
     heardAt: heardAt.toISOString(),
     toolchain: offer.toolchain,
     interactive: offer.interactive,
-    machines: offer.machines,
+    machines: [...offer.machines],
     builds: shown.map(({ build, name, version, target, machine, since }) => ({
       ...{ id: build, name, version, target, machine },
       since: since.toISOString(),
@@ -164,7 +165,7 @@ function agentJson(
   };
 }
 
-async function targetJson({ builds, waiting }: Controller, state: TargetState) {
+async function targetJson({ builds, waiting }: Controller, state: TargetState): Promise<TargetAnswer> {
   const { name, target, queued, building, finished, cancelled, oldest, pause, idleAgents } = state;
   const first = oldest && (await builds.find(oldest.id));
   return {

@@ -37,6 +37,7 @@ export const routes: Record<string, Whom> = {
   "GET /static/style.css": "anybody",
   "GET /static/live.js": "anybody",
   "GET /static/icon.svg": "anybody",
+  "GET /api/v1/openapi.json": "anybody",
   "GET /api/v1/builds": "reader",
   "POST /api/v1/builds": "submitter",
   "GET /api/v1/builds/:id": "reader",

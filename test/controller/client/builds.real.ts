@@ -7,11 +7,31 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { Validator } from "@seriousme/openapi-schema-validator";
+import type { TSchema } from "typebox";
+import Value from "typebox/value";
 import { packageFile } from "../../../os/files/package.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
 import { run, type RunResult } from "../../../os/run.ts";
 import { patienceSeconds } from "../../fixtures/patience.ts";
+import { routes } from "../authentication/route-table.ts";
 import { makeFarm, requestTask, sendResult, submit, type Farm, type ReceivedTask } from "../farm.ts";
+
+/** Of an OpenAPI document, what is looked at. */
+interface Description {
+  paths: Record<
+    string,
+    Record<string, { responses: Record<string, { content: Record<string, { schema: unknown }> }> }>
+  >;
+}
+
+/** A schema that fields have no place in which it does not name. */
+function closed(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(closed);
+  if (typeof schema !== "object" || schema === null) return schema;
+  const inner = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, closed(value)]));
+  return "properties" in inner ? { ...inner, additionalProperties: false } : inner;
+}
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
@@ -127,6 +147,34 @@ describe("a build that has ended", () => {
       );
     }
   });
+
+  test("is told to programs as the interface's own description says, and so is all else", async () => {
+    const document = (await (await fetch(`${url}/api/v1/openapi.json`)).json()) as Description;
+    assert.deepEqual(await new Validator().validate({ ...document }), { valid: true });
+    const described = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    const existing = Object.keys(routes)
+      .filter((route) => route.includes(" /api/v1/"))
+      .map((route) => route.replaceAll(/:(\w+)/g, "{$1}").replace("*", "{name}"));
+    assert.deepEqual(described.sort(), existing.sort());
+    const asked = ["builds", "agents", "machines", "targets", "queue", "pauses", "approvals"];
+    for (const path of [...asked, "builds/{id}"]) await check(document, "get", path, 200);
+    await check(document, "post", "builds/{id}/pin", 200);
+    await check(document, "post", "builds/{id}/rebuild", 201);
+  });
+
+  async function check(document: Description, method: string, path: string, status: number): Promise<void> {
+    const answer = await fetch(`${url}/api/v1/${path.replace("{id}", id)}`, { method });
+    assert.equal(answer.status, status, path);
+    const { responses } = document.paths[`/api/v1/${path}`]![method]!;
+    const schema = closed(responses[String(status)]!.content["application/json"]!.schema);
+    const problems = Value.Errors(schema as TSchema, await answer.json());
+    assert.deepEqual(
+      problems.map((one) => `${path}${one.instancePath}: ${one.message}`),
+      [],
+    );
+  }
 
   async function upload(task: ReceivedTask, name: string, content: string): Promise<void> {
     const form = new FormData();
