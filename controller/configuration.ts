@@ -11,6 +11,7 @@ import type { RetentionRules } from "./retention/rules.ts";
 import { auxiliaryNamePattern } from "./builds/auxiliary.ts";
 import { defaultData } from "./files/control-path.ts";
 import type { StoragePlace } from "./files/storage.ts";
+import type { TlsFiles } from "./tls.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 import {
@@ -78,6 +79,9 @@ const s3 = Type.Object(
 const schema = Type.Object(
   {
     listen: Type.Optional(Type.String()),
+    tls: Type.Optional(
+      Type.Object({ cert: Type.String({ minLength: 1 }), key: Type.String({ minLength: 1 }) }, closed),
+    ),
     "public-url": Type.Optional(Type.String({ pattern: "^https?://[^\\s]+$" })),
     data: Type.Optional(Type.String({ minLength: 1 })),
     database: Type.Optional(Type.String({ pattern: "^(embedded|postgres(ql)?://.+)$" })),
@@ -130,6 +134,8 @@ export interface ControllerConfiguration {
   secretsKey?: string;
   /** Without a slash at the end; where agents and people reach this controller. Default: where it listens. */
   publicUrl?: string;
+  /** Of its own; without it a proxy's, or none. */
+  tls?: TlsFiles;
   data: string;
   /** `embedded` or a `postgres://` URL. */
   database: string;
@@ -196,6 +202,7 @@ export function readControllerConfiguration(given: CommandLine): ControllerConfi
   return {
     listen: parseListen(given.listen ?? file.listen ?? "127.0.0.1:8420"),
     ...withoutUndefined({ publicUrl: publicUrl?.replace(/\/+$/, "") }),
+    ...(file.tls && { tls: { cert: resolve(file.tls.cert), key: resolve(file.tls.key) } }),
     data: resolve(given.data ?? file.data ?? defaultData),
     database: file.database ?? "embedded",
     ...(keys === undefined ? {} : { agentKeys: resolve(keys) }),

@@ -73,6 +73,7 @@ export const exampleConfiguration = `# Configuration of the controller; after a 
 # Where it listens, and where agents and people reach it
 listen: 127.0.0.1:8420
 # public-url: http://controller.example:8420
+# tls: {cert: /etc/croft/controller.pem, key: /etc/croft/controller.key}    # or a proxy's
 
 # Without the following, any agent that reaches it is given builds, and anyone who reaches it may submit them.
 # agents:

@@ -12,6 +12,7 @@ import { startEventLoop } from "./forges/event-loop.ts";
 import { startStatusSender } from "./forges/status-sender.ts";
 import { startMessenger } from "./messages/messenger.ts";
 import { startServer } from "./server.ts";
+import { readCertificate } from "./tls.ts";
 import { controllerOptions } from "./controller-options.ts";
 
 /**
@@ -27,6 +28,8 @@ export async function runController(given: OptionValues): Promise<void> {
     verbosity: values["verbose"] as number,
   });
   const configuration = readControllerConfiguration(given);
+  // What is wrong with it comes out before anything is opened.
+  if (configuration.tls) readCertificate(configuration.tls);
   await warnOfPassword(given["config"], configuration, log);
   await serve(configuration, log);
 }

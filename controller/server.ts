@@ -8,9 +8,12 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from "fastify";
+import type { Server } from "node:https";
 import { Failure, reasonOf } from "../os/failure.ts";
 import { formatListenAddress } from "../os/network/listen-address.ts";
+import { addressesOf, isWildcard, urlAskedFor } from "./addresses.ts";
 import type { Controller } from "./controller.ts";
+import { readCertificate, renewCertificate, type Certificate } from "./tls.ts";
 import { mayAdminister, refuseForeignHosts, refuseForeignPages } from "./routes/access.ts";
 import { addAgentRoutes } from "./routes/agent.ts";
 import { addApiRoutes } from "./routes/api.ts";
@@ -44,27 +47,31 @@ import { requestFiles } from "../manifests/limits.ts";
 
 /** A server that listens; disposing of it ends all its connections. */
 export interface ListeningServer extends AsyncDisposable {
-  /** `http://ADDRESS:PORT`. */
+  /** `http://ADDRESS:PORT`, or https. */
   readonly url: string;
 }
 
 /**
  * Starts to listen.
  *
- * @throws {Failure} if the address cannot be listened on.
+ * @throws {Failure} if the address cannot be listened on, or the certificate cannot be used.
  */
 export async function startServer(controller: Controller): Promise<ListeningServer> {
-  const { listen, publicUrl } = controller.configuration;
+  const { listen, publicUrl, tls } = controller.configuration;
+  const scheme = tls ? "https" : "http";
+  const certificate = tls && readCertificate(tls);
   let url = "";
-  const server = makeServer({
+  const served: Served = {
     controller,
     limitFollowers: followerLimit(controller.configuration),
-    publicUrl: (request) => publicUrl ?? (isWildcard(listen.host) ? urlAskedFor(request) : undefined) ?? url,
+    publicUrl: (request) =>
+      publicUrl ?? (isWildcard(listen.host) ? urlAskedFor(scheme, request) : undefined) ?? url,
     proofUrls: (request) =>
-      (publicUrl === undefined ? [url, ...addressesOf(request)] : [publicUrl]).map(
+      (publicUrl === undefined ? [url, ...addressesOf(scheme, request)] : [publicUrl]).map(
         (base) => base + request.url,
       ),
-  });
+  };
+  const server = makeServer(served, certificate);
   try {
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {
@@ -75,35 +82,24 @@ export async function startServer(controller: Controller): Promise<ListeningServ
   }
   const address = server.server.address();
   const port = typeof address === "object" && address ? address.port : listen.port;
-  url = `http://${formatListenAddress(listen.host, port)}`;
-  return { url, [Symbol.asyncDispose]: () => server.close() };
-}
-
-function isWildcard(host: string): boolean {
-  return /^(0\.0\.0\.0|[0:]+)$/.test(host);
-}
-
-/** An agent of another host cannot send its result to `0.0.0.0`, but to where it asked for the task. */
-function urlAskedFor(request: FastifyRequest | undefined): string | undefined {
-  const host = request?.headers.host ?? "";
-  return /^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/.test(host) ? `http://${host}` : undefined;
-}
-
-/** Where the connection of a request came to: `http://ADDRESS:PORT`, and its other name if it has one. */
-function addressesOf({ socket }: FastifyRequest): string[] {
-  const address = (socket.localAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "").replace(/%.*$/, "");
-  const hosts = [address.includes(":") ? `[${address}]` : address];
-  if (/^(127\.|::1$)/.test(address)) hosts.push("localhost");
-  return hosts.map((host) => `http://${host}:${socket.localPort}`);
+  url = `${scheme}://${formatListenAddress(listen.host, port)}`;
+  const renewal =
+    tls && certificate && renewCertificate(server.server as Server, tls, certificate, controller.log);
+  const close = async () => {
+    renewal?.[Symbol.dispose]();
+    await server.close();
+  };
+  return { url, [Symbol.asyncDispose]: close };
 }
 
 /** Whoever neither sends nor takes anything for so long is cut off; streams of events show every few seconds that they stand. */
 const stallMs = 120_000;
 
-function makeServer(served: Served): FastifyInstance {
+function makeServer(served: Served, certificate: Certificate | undefined): FastifyInstance {
   const { controller } = served;
   const { uploadLimitBytes, trustedProxies } = controller.configuration;
   const server = fastify({
+    ...(certificate && { https: certificate }),
     bodyLimit: 1 << 20,
     forceCloseConnections: true, // those who follow a log would stay for ever
     requestTimeout: 3_600_000,

@@ -107,7 +107,8 @@ export function mayAdminister(served: Served) {
 /** Browsers tell where a request comes from; programs do not, and need not. */
 function isOwnOrigin(served: Served, { origin, host = "" }: IncomingHttpHeaders): boolean {
   if (origin === undefined || origin === new URL(served.publicUrl()).origin) return true;
-  return origin === `http://${host}` && isOwnHost(served.controller.configuration, host);
+  const { configuration } = served.controller;
+  return origin === `http${configuration.tls ? "s" : ""}://${host}` && isOwnHost(configuration, host);
 }
 
 /** A hook for what has a session in its URL, whose result the build waits for: nothing is read from anybody else. */

@@ -70,8 +70,9 @@ export function isOwnForm(
 }
 
 /** Why nobody may sign in here: the token would go over the network for all to read. */
-export function reasonAgainstSignIn({ publicUrl, listen }: ControllerConfiguration): string | undefined {
-  if (isSecure({ publicUrl })) return undefined;
+export function reasonAgainstSignIn(configuration: ControllerConfiguration): string | undefined {
+  if (isSecure(configuration)) return undefined;
+  const { publicUrl, listen } = configuration;
   const host = publicUrl === undefined ? listen.host : new URL(publicUrl).hostname.replace(/^\[|\]$/g, "");
   if (isLoopback(listen.host) && (host === "localhost" || isLoopback(host))) return undefined;
   return "This controller is reached by plain http, over which a token could be read on its way.";
@@ -82,8 +83,8 @@ function cookieName(configuration: ControllerConfiguration): string {
   return isSecure(configuration) ? "__Host-croft" : "croft";
 }
 
-function isSecure({ publicUrl }: { publicUrl?: string | undefined }): boolean {
-  return publicUrl !== undefined && new URL(publicUrl).protocol === "https:";
+function isSecure({ publicUrl, tls }: Pick<ControllerConfiguration, "publicUrl" | "tls">): boolean {
+  return publicUrl === undefined ? tls !== undefined : new URL(publicUrl).protocol === "https:";
 }
 
 /** Puts the session's value into the browser; undefined takes it away. */

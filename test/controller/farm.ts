@@ -84,7 +84,7 @@ export async function startController(
       setTimeout(() => reject(new Error(`the controller is not ready: ${log}`)), patienceMs).unref(),
     ),
   ]);
-  const url = /^croft controller: (http:\/\/\S+)\/$/.exec(line[0])?.[1];
+  const url = /^croft controller: (https?:\/\/\S+)\/$/.exec(line[0])?.[1];
   if (!url) throw new Error(`unexpected line: ${line[0]}`);
   return {
     url,
