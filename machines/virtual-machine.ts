@@ -89,6 +89,11 @@ export interface WarmMachine {
    * @throws {Failure} if that fails; the machine has some of them, or none.
    */
   plug(): Promise<void>;
+  /**
+   * Has the hypervisor stand still, too, whose timers run on beside a machine that does (QEMU's cursor blinks on a screen that
+   * nobody sees); plugging, going on and the end wake it up.
+   */
+  rest(): void;
   /** Has a machine that was restored go on: until then it stands still. */
   proceed(): Promise<void>;
   /**

@@ -82,6 +82,7 @@ export class Ahead implements MachineKeeper {
         directories: [directories.get, directories.put],
       };
       void exchange.machine!.ended.then(() => (kept.hasEnded = true));
+      exchange.machine!.warm!.rest();
       undo.move();
       this.#kept = kept;
       log.step("a copy is kept ahead of the next task");

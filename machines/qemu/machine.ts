@@ -113,8 +113,19 @@ export class QemuMachine implements VirtualMachine {
     }
   }
 
+  /** Stops QEMU's process; it can still be killed, and dies with the agent. */
+  rest(): void {
+    if (!this.#over) this.#parts.child.kill("SIGSTOP");
+  }
+
+  /** Undoes {@link rest}. */
+  wake(): void {
+    if (!this.#over) this.#parts.child.kill("SIGCONT");
+  }
+
   async forceDown(): Promise<void> {
     if (!this.#over) {
+      this.wake();
       this.#endsBy({ how: "forced", detail: "forced down" });
       if (!(await this.#quits())) this.#parts.child.kill("SIGKILL");
     }

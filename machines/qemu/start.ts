@@ -134,10 +134,16 @@ async function warmParts({
     await attempt(`save machine '${name}'`, saveDevices(qmp, machine.migration, socket, device));
     await machine.forceDown(); // by its own command: it writes what it has of its disks
   };
-  const proceed = () => attempt(`restore machine '${name}'`, proceedRestored(qmp));
-  const plug = () =>
-    attempt(`give machine '${name}' its disks`, plugDisks(qmp, options.extraDisks ?? [], later));
-  return { control, options: visibleOptions(argv), version, plug, proceed, save };
+  const proceed = () => {
+    machine.wake();
+    return attempt(`restore machine '${name}'`, proceedRestored(qmp));
+  };
+  const plug = () => {
+    machine.wake();
+    return attempt(`give machine '${name}' its disks`, plugDisks(qmp, options.extraDisks ?? [], later));
+  };
+  const rest = () => machine.rest();
+  return { control, options: visibleOptions(argv), version, rest, plug, proceed, save };
 }
 
 /** For the successor of an agent that crashes, and for operators. */

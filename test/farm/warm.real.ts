@@ -118,6 +118,14 @@ async function untilCount(text: string, atLeast: number): Promise<void> {
   }
 }
 
+/** The processes of the farm's machines. */
+async function machinePids(): Promise<string[]> {
+  const argv = ["pgrep", "-f", `qemu-system.*${farm.directory}`];
+  return (await run(argv, { timeoutSeconds: 60, accept: [1] })).stdout.split("\n").slice(0, -1);
+}
+
+const processStatus = (pid: string) => readFileSync(`/proc/${pid}/status`, "utf8");
+
 test("an idle agent keeps a copy of the machine that it used last; when it is killed, its successor clears that away", async () => {
   const kept = "a copy is kept ahead of the next task";
   await untilCount(kept, 1);
@@ -125,6 +133,12 @@ test("an idle agent keeps a copy of the machine that it used last; when it is ki
   await build();
   assert.equal(count('"ahead":true'), before + 1, agentLog());
   await untilCount(kept, copies + 1);
+  // Its cursor would blink four times a second. Nothing tells that it does not but time.
+  const [pid] = await machinePids();
+  const wakeUps = () => Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(processStatus(pid!))![1]);
+  const woken = wakeUps();
+  await delay(3000);
+  assert.equal(wakeUps() - woken, 0);
   await farm.killAgent();
   assert.equal(left().length, 1);
   await farm.startAgent();

@@ -33,7 +33,8 @@ async function beginsWhenTold(machine: MachineDouble): Promise<void> {
   };
   const save = () => Promise.reject(new Error("it is not saved"));
   const plug = async () => void machine.calls.push("plug");
-  machine.warm = { control, options: [], version: "7", plug, proceed, save };
+  const rest = () => void machine.calls.push("rest");
+  machine.warm = { control, options: [], version: "7", rest, plug, proceed, save };
   await told.promise;
   const answers = ["?", randomBytes(32)];
   await new Promise<void>((resolve) => {
@@ -92,13 +93,13 @@ test("the machine that was used last is wanted; it stands still until its task, 
   await ahead.keep(agent.context, subject, never);
   assert.equal(await ahead.isWanted(agent.context, subject), false);
   await ahead.look(agent.context);
-  assert.deepEqual(calls(agent), [["proceed", "gone"], []]);
+  assert.deepEqual(calls(agent), [["proceed", "gone"], ["rest"]]);
   assert.equal((await left(agent)).length, 1);
   const { result } = await perform(agent, subject);
   assert.equal(result.status, "success");
   assert.deepEqual(calls(agent), [
     ["proceed", "gone"],
-    ["proceed", "gone"],
+    ["rest", "proceed", "gone"],
   ]);
   assert.deepEqual(await left(agent), []);
 });
@@ -111,15 +112,15 @@ test("an interactive task, a state that has changed, and one that ended by itsel
   await perform(agent, subject);
   await ahead.keep(agent.context, subject, never);
   await perform({ ...agent, context }, subject, "interactive: test me@there\n");
-  assert.deepEqual(calls(agent).slice(1), [["gone"], ["gone"]]); // the second was booted
+  assert.deepEqual(calls(agent).slice(1), [["rest", "gone"], ["gone"]]); // the second was booted
   await ahead.keep(agent.context, subject, never);
   agent.machines[3]!.end("exited");
   await perform(agent, subject);
-  assert.deepEqual(calls(agent).slice(3), [["gone"], ["proceed", "gone"]]);
+  assert.deepEqual(calls(agent).slice(3), [["rest", "gone"], ["proceed", "gone"]]);
   await ahead.keep(agent.context, subject, never);
   truncateSync(join(subject.paths.bootstrapped, "warm", "ram"), 4000);
   await perform(agent, subject);
-  assert.deepEqual(calls(agent).slice(5), [["gone"], ["gone"]]);
+  assert.deepEqual(calls(agent).slice(5), [["rest", "gone"], ["gone"]]);
   assert.deepEqual(await left(agent), []);
 });
 
@@ -135,12 +136,12 @@ test("it is not kept once its state has changed, without the memory for it, nor 
   for (const context of [many, off]) {
     await ahead.keep(agent.context, subject, never);
     await ahead.look(context);
-    assert.deepEqual(calls(agent).at(-1), ["gone"]);
+    assert.deepEqual(calls(agent).at(-1), ["rest", "gone"]);
   }
   await ahead.keep(agent.context, subject, never);
   truncateSync(join(subject.paths.bootstrapped, "warm", "ram"), 4000);
   await ahead.look(agent.context);
-  assert.deepEqual(calls(agent).at(-1), ["gone"]);
+  assert.deepEqual(calls(agent).at(-1), ["rest", "gone"]);
   assert.equal(await ahead.isWanted(agent.context, subject), false);
   assert.deepEqual(await left(agent), []);
 });
@@ -152,7 +153,7 @@ test("the agent's end throws it away; one that cannot be restored is not tried a
   await perform(agent, subject);
   await ahead.keep(agent.context, subject, never);
   await ahead[Symbol.asyncDispose]();
-  assert.deepEqual([calls(agent).at(-1), await left(agent)], [["gone"], []]);
+  assert.deepEqual([calls(agent).at(-1), await left(agent)], [["rest", "gone"], []]);
   agent.context.startMachine = () => Promise.reject(new Error("no QEMU"));
   await ahead.keep(agent.context, subject, never);
   assert.deepEqual([await left(agent), await ahead.isWanted(agent.context, subject)], [[], false]);
