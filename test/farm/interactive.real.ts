@@ -34,10 +34,20 @@ after(async () => {
   await farm[Symbol.asyncDispose]();
 });
 
+/**
+ * What a guest tries at the port of a screen, which QEMU opens to all of the host's networks: to go in without a password, and
+ * with a wrong one (RFC 6143, 7.1.2). What the other end says is printable words and numbers.
+ */
+const tryScreen = (port: number) =>
+  ["\\001", "\\002................"].map(
+    (said) =>
+      `(sleep 1; printf 'RFB 003.008\\n${said}'; sleep 3) | timeout 60 busybox nc 10.0.2.2 ${port} | tr -c '[:print:]' ' '; echo`,
+  );
+
 /** Submits a build that shows whether its source was changed meanwhile. */
-async function submit(name: string, interactive?: string): Promise<number> {
+async function submit(name: string, interactive?: string, ...commands: string[]): Promise<number> {
   const files = {
-    ".croft/update": script("cat secret"),
+    ".croft/update": script("cat secret", ...commands),
     ".croft/test": script("cat secret; exit 3"),
     secret: "as submitted\n",
   };
@@ -114,10 +124,15 @@ test("at a breakpoint a person gets a shell on the console, changes the source, 
   assert.match(await farm.log(id), /by hand/);
 });
 
-test("by VNC from another host, with the password from the log: after an error", async () => {
-  const id = await submit("vnc", "error");
+test("by VNC from another host, with the password from the log: after an error; no machine gets in without", async () => {
+  const id = await submit("vnc", "error", ...tryScreen(screenPort));
   const [, password] = await untilLogged(id, /with password (\S{8});/);
   await untilLogged(id, /The build stands still after test, whose status is error\./);
+  assert.equal(
+    (await farm.log(id)).match(/RFB 003\.008.*Authentication failed/g)?.length,
+    2,
+    await farm.log(id),
+  );
   await assert.rejects(VncClient.connect(connect(screenPort, "127.0.0.1"), "wrong"), /refused/);
   using vnc = await VncClient.connect(connect(screenPort, "127.0.0.1"), password!);
   // Typed ahead: the shell reads it when it is there.

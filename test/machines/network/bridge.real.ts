@@ -21,8 +21,12 @@ import {
   startBridgedHost,
 } from "../../fixtures/network.ts";
 import { minimalMachine } from "../../fixtures/machines/images.ts";
+import type { StartOptions } from "../../../machines/virtual-machine.ts";
 import { startGuest, type Guest } from "../qemu/qemu-guest.ts";
 
+/** The other guest's task is an interactive one, whose screen people may see from other hosts. */
+const screenPort = 5902;
+const publicScreen = { display: screenPort - 5900, password: "s3cret-8" };
 const choice = { kind: "bridge", bridge: "br1" } as const;
 const fixedAddress = "196.254.111.222";
 const resources = new AsyncDisposableStack();
@@ -47,6 +51,7 @@ interface BridgedGuest {
 async function bridgedGuest(
   stack: AsyncDisposableStack,
   { offset, mac, script }: { offset: number; mac: string; script: string },
+  more: Partial<StartOptions> = {},
 ): Promise<BridgedGuest> {
   const { path: directory } = stack.use(await temporaryDirectory("croft-test-bridge-"));
   for (const name of ["get", "put"]) await mkdir(join(directory, name));
@@ -68,7 +73,10 @@ async function bridgedGuest(
   );
   const connection = stack.use(await host.connect(tftp.port));
   const guest = stack.use(
-    await startGuest(`${prelude}${script}`, { network: connection.network, mac, ramKiB: 192 * 1024 }),
+    await startGuest(`${prelude}${script}`, {
+      ...{ network: connection.network, mac, ramKiB: 192 * 1024 },
+      ...more,
+    }),
   );
   return { guest, connection, tftp, give };
 }
@@ -90,6 +98,7 @@ forge() {
 }
 get() { busybox tftp -g -r "$1" -l /tmp/got "\${2%:*}" "\${2#*:}" > /dev/null 2>&1 && cat /tmp/got; }
 fetch() { timeout 3 busybox wget -q -O - "$1" 2> /dev/null; }
+screen() { sleep 3 | timeout 5 busybox nc ${hostAddress} "$1" 2> /dev/null | head -n 1 | grep RFB; }
 `;
 
 /** The hostile guest's attempts, made each time that its agent gives it a file of the round's name. */
@@ -107,6 +116,7 @@ for round in filtered open; do
   try fetch http://${hostAddress}:${servicePort}/
   try fetch http://[${hostAddress6}]:${servicePort}/
   try fetch http://$other/who
+  try screen ${screenPort}
   forge 52:54:00:00:00:77
   try get who $server
   forge $mac
@@ -123,7 +133,7 @@ test("two guests at a time reach what they may, and not each other nor the host'
   const macs = ["52:54:00:00:00:01", "52:54:00:00:00:02"] as const;
   const [hostile, other] = await Promise.all([
     bridgedGuest(stack, { offset: 1, mac: macs[0], script: attempts }),
-    bridgedGuest(stack, { offset: 2, mac: macs[1], script: web }),
+    bridgedGuest(stack, { offset: 2, mac: macs[1], script: web }, { publicScreen }),
   ]);
   await other.guest.untilLogged("server ");
   const address = /^address (10\.7\.0\.\d+)$/m.exec(other.guest.log())?.[1];
@@ -145,13 +155,14 @@ test("two guests at a time reach what they may, and not each other nor the host'
     `${name} fetch http://${hostAddress}:${servicePort}/ = ${values[4]}`,
     `${name} fetch http://[${hostAddress6}]:${servicePort}/ = ${values[5]}`,
     `${name} fetch http://${address}/who = ${values[6]}`,
-    `${name} get who ${hostAddress}:${hostile.tftp.port} = ${values[7]}`,
+    `${name} screen ${screenPort} = ${values[7]}`,
+    `${name} get who ${hostAddress}:${hostile.tftp.port} = ${values[8]}`,
     `${name} is over`,
   ];
   const outside = "hello from outside";
   assert.deepEqual(
     await round("filtered"),
-    results("filtered", ["1", "1", outside, "no", "no", "no", "no", "no"]),
+    results("filtered", ["1", "1", outside, "no", "no", "no", "no", "no", "no"]),
   );
   await assert.rejects(prepareHostNetwork(choice, 1), /'croft1': a running machine uses it/);
   const twin = await openHostNetwork({ choice, offset: 3, mac: macs[1], log: silentLog() });
@@ -166,7 +177,7 @@ test("two guests at a time reach what they may, and not each other nor the host'
   const service = "hello from the host";
   assert.deepEqual(
     await round("open"),
-    results("open", ["1", "no", outside, "2", service, service, "hello", "1"]),
+    results("open", ["1", "no", outside, "2", service, service, "hello", "RFB 003.008", "1"]),
   );
   await stack.disposeAsync();
   assert.doesNotMatch(await sh("ip", "link"), /croft/);
