@@ -20,13 +20,18 @@ export function doctorCommand(): Command {
   command.argument("[controller...]", `${controllersArgument.value}: ${controllersArgument.prose}`);
   addOptions(command, doctorOptions);
   command.option("--json", "print the findings as JSON");
+  command.option(
+    "--try-warm",
+    "save a machine that is free, and restore copies of it: machines under KVM are saved only where this has passed",
+  );
   command.addHelpText("after", "\nExit status: 0 fine (warnings allowed), 1 problems, 2 wrong usage.");
   command.action(async (controllers: string[]) => {
     const given = givenValues(command, doctorOptions);
     const configuration = effectiveConfiguration(given, controllers, given["config"] as string | undefined);
     const settings = settingsOf(configuration, { needsControllers: false });
     const { diagnose } = await import("./diagnose.ts"); // help and errors of usage need none of it
-    process.exitCode = await diagnose(settings, { json: command.getOptionValue("json") === true });
+    const isOn = (option: string) => command.getOptionValue(option) === true;
+    process.exitCode = await diagnose(settings, { json: isOn("json"), tryWarm: isOn("tryWarm") });
     // A system call that hangs (a network file system without its server) would keep the process for ever.
     setTimeout(() => process.exit(), 4000).unref();
   });

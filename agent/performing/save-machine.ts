@@ -12,27 +12,30 @@ import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import type { StartOptions, WarmMachine } from "../../machines/virtual-machine.ts";
 import { deviceName, publishState, ramName, refuseState, removeState } from "../../machines/warm/state.ts";
 import { randomMac, startOptions } from "./boot.ts";
-import type { PerformingContext } from "./context.ts";
+import type { AheadContext } from "./kept-machine.ts";
 import { Refused, untilReady } from "./handing/control-port.ts";
 import { belongingOf, warmObstacle, type WarmSubject } from "../settings/warm.ts";
+
+type SavingContext = Pick<AheadContext, "settings" | "storage" | "startMachine" | "log">;
 
 /**
  * Boots a machine up to where it waits for a task, and keeps that state; the caller holds the machine's lock.
  *
  * A failure is told, and noted beside the machine: it boots then, as it does without a state.
  *
+ * @param obstacle why it is not saved, but booted for every task.
  * @returns false after a failure.
  * @throws the signal's reason if aborted.
  */
 export async function saveMachine(
-  context: PerformingContext,
+  context: SavingContext,
   subject: WarmSubject,
   signal: AbortSignal,
+  obstacle = warmObstacle(context.settings, subject),
 ): Promise<boolean> {
   const { paths } = subject;
   const { instance } = context.settings;
   const log = context.log.child({ machine: paths.name });
-  const obstacle = warmObstacle(context.settings, subject);
   if (obstacle !== undefined) {
     log.step({ reason: obstacle }, "machine is not saved: it is booted for every task");
     return true;
@@ -57,7 +60,7 @@ export async function saveMachine(
 }
 
 async function bootAndSave(
-  context: PerformingContext,
+  context: SavingContext,
   { paths, bootstrapped }: WarmSubject,
   directory: string,
   log: Log,

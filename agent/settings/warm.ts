@@ -4,6 +4,7 @@ import { architectureOf, qemuFor } from "../../machines/qemu/architecture.ts";
 import { programIdentity } from "../../machines/qemu/program.ts";
 import type { MachinePaths } from "../../machines/layout.ts";
 import { readBootstrappedManifest } from "../../machines/manifest-files.ts";
+import { kvmTrialObstacle, processorOf } from "../../machines/warm/kvm-trial.ts";
 import { findState, isDue, refusalOf, type Belonging, type Found } from "../../machines/warm/state.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
 import type { Machine } from "../../manifests/machine.ts";
@@ -16,8 +17,13 @@ export interface WarmSubject {
   bootstrapped: BootstrappedMachine;
 }
 
-/** Why a machine is never saved here; undefined if it may be. */
-export function warmObstacle(settings: Settings, { paths, bootstrapped }: WarmSubject): string | undefined {
+/** Why a machine is not saved here; undefined if it may be. */
+export function warmObstacle(settings: Settings, subject: WarmSubject): string | undefined {
+  return savingObstacle(settings, subject) ?? trialObstacle(settings, subject.paths);
+}
+
+/** As {@link warmObstacle}, whether saved machines were tried on this host or not. */
+export function savingObstacle(settings: Settings, { paths, bootstrapped }: WarmSubject): string | undefined {
   const { machine, bootstrap } = bootstrapped;
   if (!settings.warm) return "--no-warm";
   if (settings.fakeBootstrap || settings.fakeMachine !== undefined) return "it is a fake one";
@@ -27,11 +33,23 @@ export function warmObstacle(settings: Settings, { paths, bootstrapped }: WarmSu
   if (settings.network.kind !== "user") return "machines on a bridge are not saved";
   if (bootstrap.versions["croft"] === undefined) return "its worker is not croft's";
   if ((machine.options ?? []).length > 0) return "it has options of its own";
-  // A saved state may not be restored on another processor, nor by a nested KVM; nobody has tried it.
-  const { accel } = settings;
-  if (accel === "kvm" || (accel === "auto" && kvmObstacle(architectureOf(paths.bootstrapped)) === undefined))
-    return "machines under KVM are not saved";
   return undefined;
+}
+
+function trialObstacle(settings: Settings, paths: MachinePaths): string | undefined {
+  return usesKvm(settings, paths)
+    ? kvmTrialObstacle(settings.machines, hypervisorOf(settings, paths))
+    : undefined;
+}
+
+function usesKvm({ accel }: Settings, { bootstrapped }: MachinePaths): boolean {
+  return accel === "kvm" || (accel === "auto" && kvmObstacle(architectureOf(bootstrapped)) === undefined);
+}
+
+/** Which program runs a machine, and which content of it. */
+export function hypervisorOf({ qemu }: Settings, { bootstrapped }: MachinePaths): string {
+  const program = qemu ?? qemuFor(architectureOf(bootstrapped));
+  return programIdentity(program) ?? program;
 }
 
 /** Why no machine is restored ahead of its task; undefined if one may be. */
@@ -44,16 +62,16 @@ export function aheadObstacle({ ahead, warm, fakeMachine, network }: Settings): 
 
 /** What a machine's saved state belongs to, were it made now. */
 export function belongingOf(settings: Settings, { paths, bootstrapped }: WarmSubject): Belonging {
-  const program = settings.qemu ?? qemuFor(architectureOf(paths.bootstrapped));
   return {
     machineId: bootstrapped.machine.id,
     toolchainId: bootstrapped.toolchain.id,
     worker: bootstrapped.bootstrap.versions["croft"] ?? "",
-    hypervisor: programIdentity(program) ?? program,
+    hypervisor: hypervisorOf(settings, paths),
     resources: [
       `${settings.cpus} processors, ${ramFor(settings.ramKiB, bootstrapped.machine)} KiB`,
       ...(settings.network.kind === "bridge" ? ["on a bridge"] : []),
       ...(settings.caches.length > 0 ? [`${settings.caches.length} caches`] : []),
+      ...(usesKvm(settings, paths) ? [`KVM on ${processorOf()}`] : []),
     ].join(", "),
   };
 }

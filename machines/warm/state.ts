@@ -38,7 +38,7 @@ export interface Belonging {
   worker: string;
   /** Which program the hypervisor is, and which content of it. */
   hypervisor: string;
-  /** Processors, memory, and which network. */
+  /** Processors and, under KVM, which; memory, and which network. */
   resources: string;
 }
 

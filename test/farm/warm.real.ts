@@ -179,6 +179,15 @@ test("a state that QEMU cannot use costs its task nothing, and is removed with i
   );
 });
 
+test("croft doctor --try-warm saves a machine and restores copies, as machines under KVM need it before they are saved", async () => {
+  const given = (await farm.agentArguments()).slice(1);
+  const argv = [process.execPath, packageFile("bin", "croft.js"), "doctor", "--try-warm", ...given];
+  const { stdout } = await run(argv, { timeoutSeconds: 600, accept: [1] });
+  assert.match(stdout, /^ok +saved machines: minimal was saved, and 5 copies came back, each with random/m);
+  assert.match(readFileSync(join(farm.machines, ".warm-trial.json"), "utf8"), /"processor"/);
+  assert.deepEqual(left(), []);
+});
+
 test("a machine whose kernel does not see that it is a copy is refused, boots, and says why", async () => {
   const revision = realpathSync(join(home(), "minimal-1"));
   await using blind = await startFarm({
