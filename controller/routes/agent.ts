@@ -64,7 +64,10 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   } catch (error) {
     return refuseManifest(reply, error);
   }
-  const doubt = await doubtOf(served, task.fingerprint, request, request.body);
+  // Who waits asks once a minute all the same: for a thousand of them that is not to cost a query each.
+  const mayWait = agentCan(request, "wake");
+  const hopes = !mayWait || controller.wakeUps.mayBeFor({ ...offerOf(task, request), mayHavePrivate: true });
+  const doubt = await doubtOf(served, task.fingerprint, request, request.body, hopes);
   const refusal = refusalOf(served, task.fingerprint, doubt);
   if (refusal) return refuse(reply, ...refusal);
   const mayHavePrivate = doubt === undefined && agentCan(request, "secrets") && isUnread(served, request);
@@ -73,11 +76,10 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   const isPaused = (await controller.pauses.ofAgent(offer.agent)) !== undefined;
   if (isPaused) controller.waiting.forget(offer);
   else controller.waiting.note(offer);
-  const wakeToken = agentCan(request, "wake")
+  const wakeToken = mayWait
     ? await controller.offers.tokenFor(offer, offer.fingerprint ?? request.ip)
     : undefined;
   const signsSeconds = agentCan(request, "alive") ? leaseSeconds : undefined;
-  // Who waits asks once a minute all the same: for a thousand of them that is not to cost a query each.
   const mayBe = !isPaused && (wakeToken === undefined || controller.wakeUps.mayBeFor(offer));
   const assignment = mayBe
     ? await controller.sessions.assign(offer, signsSeconds, builtWith(task))

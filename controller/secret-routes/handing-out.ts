@@ -54,18 +54,23 @@ async function answer({ vault, log }: Controller, build: Build, reply: FastifyRe
   }
 }
 
-/** Why a request is not believed to be of the agent with the fingerprint; it is asked once, as a proof counts once. */
+/**
+ * Why a request is not believed to be of the agent with the fingerprint; it is asked once, as a proof counts once.
+ *
+ * @param isUrgent whether the answer may not wait for those to other requests.
+ */
 export async function doubtOf(
   { controller, proofUrls }: Served,
   fingerprint: string | undefined,
   request: FastifyRequest,
   body: Buffer,
+  isUrgent = true,
 ): Promise<string | undefined> {
   const key = controller.agentKeys.get(fingerprint ?? "");
   if (!key || fingerprint === undefined) return "the agent's key is not known here";
   const signed = { method: request.method, urls: proofUrls(request), body };
   const header = request.headers["croft-proof"]?.toString();
-  return await controller.proofs.refusal({ fingerprint, key }, header, signed);
+  return await controller.proofs.refusal({ fingerprint, key }, header, signed, isUrgent);
 }
 
 /** Encrypted, by this controller or by what stands before it, or within the host; also where the agent is told to ask. */

@@ -2,13 +2,15 @@
 import assert from "node:assert/strict";
 import { copyFileSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { chmod, mkdir, symlink } from "node:fs/promises";
+import { chmod, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { btrfsFileSystem } from "../fixtures/machines/btrfs.ts";
 import { startFarm, type Farm, type FarmOptions } from "../fixtures/farm.ts";
+import { minimalMachine } from "../fixtures/machines/images.ts";
+import { copyTree } from "../fixtures/machines/ready-machines.ts";
 import { restoreCopies } from "../fixtures/machines/restored.ts";
 import { packSource, script } from "../worker/sources.ts";
 
@@ -70,6 +72,35 @@ test("of many restored machines no two have drawn the same", async (context) => 
   assert.equal(agentLog(farm).split("machine restored").length - 1, restores);
   for (const what of [0, 1, 2]) assert.equal(new Set(drawn.map((one) => one[what])).size, restores);
   context.diagnostic(`from the task to the machine's first word: ${medianStart(farm)} s`);
+});
+
+/** A first process that reads the number of the boot, as systemd does, and runs croft-init as a service. */
+const otherInit = [
+  "ln -s /proc/self/fd /dev/fd; mkdir -p /dev/pts /dev/shm; mount -t devpts devpts /dev/pts",
+  "for place in /run /tmp /dev/shm; do mount -t tmpfs tmpfs $place; done; mount -t cgroup2 none /sys/fs/cgroup",
+  "modprobe -q -a virtio_net virtio_console virtio_rng qemu_fw_cfg af_packet rtc_cmos",
+  "ip link set lo up; until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done",
+  "ip addr add 10.0.2.15/24 dev eth0; ip link set eth0 up; ip route add default via 10.0.2.2",
+  "cat /proc/sys/kernel/random/boot_id",
+  "trap 'sync; mount -o remount,ro /; busybox poweroff -f' USR2",
+  // By its whole name the worker would take this for croft-init.
+  "/sbin/croft-ini[t] & while :; do wait; sleep 1; done",
+].join("; ");
+
+test("where another init has read the number of its boot before the machine was saved, copies have numbers of their own", async () => {
+  const revision = await minimalMachine();
+  await using farm = await warmFarm();
+  const current = join(farm.machines, "volume", "minimal", "minimal-1");
+  await rm(current);
+  await copyTree(revision, `${current}.1`);
+  await symlink("minimal-1.1", current);
+  const parameters = readFileSync(join(current, "cmdline"), "utf8").replace(/ init=\S+/, " init=/bin/sh");
+  await rm(join(current, "cmdline"));
+  await writeFile(join(current, "cmdline"), `${parameters.trim()} -- -c "${otherInit}"\n`);
+  await farm.startAgent();
+  const drawn = [await build(farm), await build(farm), await build(farm)];
+  assert.equal(agentLog(farm).split("machine restored").length - 1, 3, agentLog(farm));
+  for (const what of [0, 1, 2]) assert.equal(new Set(drawn.map((one) => one[what])).size, 3, String(drawn));
 });
 
 test("copies with two processors have drawn the same no more than those with one", async () => {
