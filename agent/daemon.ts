@@ -9,7 +9,7 @@
  *     <runtime>/<T>-<I>/        sockets, pid file and console of its machine
  *     <machines>/*\/M/M-T-I-*    temporary snapshots
  *
- * In each of these places it holds a lock against a second agent of the name (instance-lock.ts).
+ * In each of these places it holds a lock against a second agent of the name (task-state/instance-lock.ts).
  *
  * After a crash, at any point: the kernel has released all locks and ended the machine; the next start of the
  * instance reports the task from the spool and removes the rest (recovery.ts). No result of a machine is lost.
@@ -22,7 +22,7 @@ import { startVirtualMachine } from "../machines/qemu/start.ts";
 import { HostAbility } from "./ability.ts";
 import type { Context } from "./context.ts";
 import { factsOf } from "./status/facts.ts";
-import { lockInstance } from "./instance-lock.ts";
+import { lockInstance } from "./task-state/instance-lock.ts";
 import { AgentMetrics } from "./status/metrics.ts";
 import { openClient, openConfiguredContext } from "./configured-context.ts";
 import { Ahead } from "./performing/ahead.ts";

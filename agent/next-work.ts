@@ -27,7 +27,7 @@ import type { Context } from "./context.ts";
 import { loadOf } from "./asking/interrupter.ts";
 import { GroupLock } from "./asking/group-lock.ts";
 import { MachineWatch } from "./asking/machine-watch.ts";
-import { copiesOf } from "./instance-lock.ts";
+import { copiesOf } from "./task-state/instance-lock.ts";
 import { isAuxiliary, machinesFor, taskRequest, type Offered } from "./asking/offer.ts";
 import type { Refusal, Refusals } from "./asking/polling.ts";
 import { auxiliariesOf, takeAuxiliaries, type TakenMachine } from "./asking/take-auxiliaries.ts";

@@ -17,7 +17,7 @@ import { takeToolchainLock } from "../../machines/toolchain-lock.ts";
 import { forgetKvmTrial, noteKvmTrial } from "../../machines/warm/kvm-trial.ts";
 import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
 import { findState, removeState, warmDirectory, type WarmState } from "../../machines/warm/state.ts";
-import { copiesOf, lockInstance } from "../instance-lock.ts";
+import { copiesOf, lockInstance } from "../task-state/instance-lock.ts";
 import { randomMac, startRestored } from "../performing/boot.ts";
 import { startWorker } from "../performing/handing/control-port.ts";
 import type { AheadContext } from "../performing/kept-machine.ts";
@@ -96,7 +96,7 @@ async function saveAndRestore(
   { paths, bootstrapped }: WarmSubject,
   signal: AbortSignal,
 ): Promise<number> {
-  const { settings, directories } = context;
+  const { directories } = context;
   const isSaved = await saveMachine(context, { paths, bootstrapped }, signal, undefined);
   const found = findState(paths);
   if (!isSaved || !("state" in found))

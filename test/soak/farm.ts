@@ -214,7 +214,7 @@ export class SoakFarm implements AsyncDisposable {
     const find = [this.at("runtime"), this.at("tftp", "build"), this.at("tftp", "bootstrap")].filter(
       existsSync,
     );
-    // Locks stay (agent/instance-lock.ts), and so does the last console.
+    // Locks stay (agent/task-state/instance-lock.ts), and so does the last console.
     const others = ["console.log*", "lock", "*.lock"].flatMap((name) => ["!", "-name", name]);
     const argv = ["find", ...find, "!", "-type", "d", ...others];
     const { stdout: files } = await run(argv, { timeoutSeconds: 300 });

@@ -14,13 +14,13 @@
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { assertFailure, Failure, isSystemError } from "../os/failure.ts";
-import { tryLockFile, type FileLock } from "../os/files/flock.ts";
-import type { Log } from "../os/log.ts";
-import { lockingProcesses } from "../machines/locks.ts";
-import { makeRuntimeDirectory } from "../machines/runtime-directory.ts";
-import { entriesIn, makeDirectory } from "../os/files/directories.ts";
-import { instanceName, type Settings } from "./settings/settings.ts";
+import { assertFailure, Failure, isSystemError } from "../../os/failure.ts";
+import { tryLockFile, type FileLock } from "../../os/files/flock.ts";
+import type { Log } from "../../os/log.ts";
+import { lockingProcesses } from "../../machines/locks.ts";
+import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
+import { entriesIn, makeDirectory } from "../../os/files/directories.ts";
+import { instanceName, type Settings } from "../settings/settings.ts";
 
 /**
  * Locks all places of an instance, before anything in them is touched. The spool must be there.
