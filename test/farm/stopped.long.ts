@@ -92,7 +92,7 @@ for (const first of [1, 2] as const)
     await until(() => turns.begun() === 2, "build by the other agent");
     const seconds = (performance.now() - began) / 1000;
     t.diagnostic(`the build began with another agent ${seconds.toFixed(0)} s after its own stood still`);
-    await delay(stillMs - seconds * 1000);
+    await delay(Math.max(0, stillMs - seconds * 1000));
     process.kill(pid, "SIGCONT");
     turns.release(first);
     const view = await farm.ended(id, 2 * patienceSeconds);
