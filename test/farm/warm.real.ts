@@ -22,7 +22,7 @@ import { packageFile } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
 import { copyTree } from "../fixtures/machines/ready-machines.ts";
-import { patienceMs } from "../fixtures/patience.ts";
+import { patienceMs, patienceSeconds } from "../fixtures/patience.ts";
 import { packSource, script } from "../worker/sources.ts";
 
 let farm: Farm;
@@ -192,7 +192,7 @@ test("a machine whose kernel does not see that it is a copy is refused, boots, a
   const revision = realpathSync(join(home(), "minimal-1"));
   await using blind = await startFarm({
     ...{ machine: "minimal", warm: true, ramKiB: 262_144 },
-    controller: "retries: 0\n",
+    ...{ controller: "retries: 0\n", agent: ["--startup-timeout", String(patienceSeconds)] },
   });
   const current = join(blind.machines, "volume", "minimal", "minimal-1");
   rmSync(current);
