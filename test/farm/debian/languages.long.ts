@@ -88,7 +88,7 @@ before(async () => {
   machine = digestOf(revision, readFileSync(join(revision, "manifest")), await guestWorker());
   if (projects.every(({ source }) => existsSync(outcomeOf(source)))) return;
   farm = await startFarm({ ...{ machine: "debian", from: "kept", revision }, cpus: 2, ramKiB: 2 << 20 });
-  await farm.startAgent(["--build-timeout", "7200"]);
+  await farm.startAgent(["--build-timeout", "7200", "--startup-timeout", "3000"]);
   began = performance.now();
 });
 
