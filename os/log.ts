@@ -1,5 +1,5 @@
+import { createRequire } from "node:module";
 import { pino, type Logger } from "pino";
-import pretty from "pino-pretty";
 import { withoutSecrets } from "./network/url.ts";
 import { maskCredentials } from "./text/credentials.ts";
 
@@ -44,6 +44,8 @@ export function makeLog(options: LogOptions = {}): Log {
       { ...settings, base: { pid: process.pid } },
       pino.destination({ dest: destination, sync: true }),
     );
+  // Only logs for people take it, and most commands have none: it loads as much as all of croft's own of a small one.
+  const pretty = createRequire(import.meta.url)("pino-pretty") as typeof import("pino-pretty");
   const lines = pretty({
     destination,
     sync: true,

@@ -1,5 +1,5 @@
-import { stringify } from "yaml";
 import type { OptionDeclaration } from "../../os/command-line/options.ts";
+import { loadYaml } from "../../os/command-line/yaml.ts";
 import { controllersArgument } from "./controller-setting.ts";
 import type { EffectiveConfiguration } from "./effective-configuration.ts";
 import { agentOptions } from "./options.ts";
@@ -47,7 +47,7 @@ function unsetValue(option: OptionDeclaration, settings: Settings): string {
 
 /** On one line: a block of several could not be followed by a comment. */
 function scalar(value: string | number | boolean | string[]): string {
-  const text = stringify(value, { lineWidth: 0 }).trimEnd();
+  const text = loadYaml().stringify(value, { lineWidth: 0 }).trimEnd();
   return text.includes("\n") ? JSON.stringify(value) : text;
 }
 

@@ -3,6 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { packageFile } from "../../os/files/package.ts";
 
+/** The page that lies beside `docs/`, not in it. */
+export const changelog = "CHANGELOG";
+
 /** A chapter, or a page that chapters refer to. */
 export interface Chapter {
   /** Of the file in `docs/`, without `.md`: also its address below `/docs/`. */

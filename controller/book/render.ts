@@ -1,6 +1,7 @@
 /** Pages of the manual from Markdown to HTML, by markdown-it: HTML in them stays text, and links stay in the book. */
 import { posix } from "node:path";
 import MarkdownIt from "markdown-it";
+import { changelog } from "./contents.ts";
 
 const markdown = new MarkdownIt({ html: false, linkify: false });
 type Tokens = ReturnType<typeof markdown.parse>;
@@ -67,9 +68,6 @@ function retarget(tokens: Tokens, name: string): void {
     if (/^[a-z]+:/i.test(target)) token.attrSet("rel", "noreferrer");
   }
 }
-
-/** The page that lies beside `docs/`, not in it. */
-export const changelog = "CHANGELOG";
 
 /** Where a link of a page leads: below `/docs`, or elsewhere. */
 export function addressOf(href: string, name: string): string {

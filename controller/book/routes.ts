@@ -10,8 +10,8 @@ import { mayRead } from "../routes/access.ts";
 import type { Served } from "../routes/served.ts";
 import { visitorOf } from "../routes/visitor.ts";
 import { bookPage } from "./book-page.ts";
-import { partsOf, readAttachments, readPages } from "./contents.ts";
-import { changelog, renderPage, type Rendered } from "./render.ts";
+import { changelog, partsOf, readAttachments, readPages } from "./contents.ts";
+import type { Rendered } from "./render.ts";
 
 const pageSchema = Type.Object({ "*": Type.String({ maxLength: 200 }) });
 
@@ -23,23 +23,24 @@ interface Book {
   rendered: Map<string, Rendered>;
 }
 
-/** Adds the book; it is read when somebody first opens it. */
+/** Adds the book; it is read, and what renders it is loaded, when somebody first opens it. */
 export function addBook(untyped: FastifyInstance, served: Served): void {
   const server = untyped.withTypeProvider<TypeBoxTypeProvider>();
   const reading = { onRequest: mayRead(served) };
   let book: Book | undefined;
 
-  const open = (name: string): { book: Book; page: Rendered } | undefined => {
+  const open = async (name: string): Promise<{ book: Book; page: Rendered } | undefined> => {
     book ??= readBook();
     const text = book.pages.get(name);
     if (text === undefined) return undefined;
+    const { renderPage } = await import("./render.ts");
     const page = book.rendered.get(name) ?? renderPage(name, text);
     book.rendered.set(name, page);
     return { book, page };
   };
 
   server.get("/docs", reading, async (request, reply) => {
-    const { book, page } = open("README")!;
+    const { book, page } = (await open("README"))!;
     return sendPage(
       reply,
       bookPage({ name: "README", page, parts: book.parts }, await visitorOf(served, request)),
@@ -49,7 +50,7 @@ export function addBook(untyped: FastifyInstance, served: Served): void {
   server.get("/docs/*", { ...reading, schema: { params: pageSchema } }, async (request, reply) => {
     const name = request.params["*"].replace(/\.md$/, "");
     if (name === "" || name === "README") return reply.redirect("/docs");
-    const found = open(name);
+    const found = await open(name);
     const visitor = await visitorOf(served, request);
     if (found) return sendPage(reply, bookPage({ name, page: found.page, parts: found.book.parts }, visitor));
     const attachment = book?.attachments.get(name);

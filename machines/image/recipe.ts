@@ -4,7 +4,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { stringify } from "yaml";
+import { loadYaml } from "../../os/command-line/yaml.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { DebianArchitecture } from "./architectures.ts";
 
@@ -46,5 +46,7 @@ function formatRecipe({ diskGiB, ...recipe }: Recipe): string {
   const values = { kind, release, architecture, include, "disk-size": diskGiB, summary };
   const remark =
     "# What this machine was made of; `croft machine update` makes it again with newer packages.\n";
-  return remark + stringify({ ...values, ...withoutUndefined({ role, script }) }, { lineWidth: 0 });
+  return (
+    remark + loadYaml().stringify({ ...values, ...withoutUndefined({ role, script }) }, { lineWidth: 0 })
+  );
 }

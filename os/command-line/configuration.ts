@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
-import { LineCounter, parseDocument, type Document, type Node } from "yaml";
+import type { Document, Node } from "yaml";
 import { UsageFailure, reasonOf } from "../failure.ts";
+import { loadYaml } from "./yaml.ts";
 
 /** A YAML file as read: its plain value, and where each key stands. */
 export interface Configuration {
@@ -31,6 +32,7 @@ export function readConfiguration(file: string): Configuration {
  * @throws {UsageFailure} naming file, line and column if it is no valid YAML.
  */
 export function parseConfiguration(text: string, file: string): Configuration {
+  const { LineCounter, parseDocument } = loadYaml();
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   const position = (offset: number) => {

@@ -22,7 +22,7 @@ process.on("exit", () => writeSync(2, "\\nloaded: " + [...packages].join(" ") + 
 /** Hundreds of modules, which only a controller that runs, or a configuration that is read, has a use for. */
 const heavy = [
   ...["typebox", "fastify", "markdown-it", "prom-client", "@aws-sdk/client-s3", "nodemailer"],
-  ...["pg", "@electric-sql/pglite", "tar"],
+  ...["pg", "@electric-sql/pglite", "tar", "yaml", "pino-pretty"],
 ];
 
 const nowhere = "/nonexistent";
