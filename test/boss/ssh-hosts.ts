@@ -27,15 +27,17 @@ export interface SshHosts extends AsyncDisposable {
   env: NodeJS.ProcessEnv;
 }
 
-/**
- * Starts hosts.
- *
- * @param unreachable names that lead nowhere.
- */
-export async function startHosts(
-  names: readonly string[],
-  options: { unreachable?: readonly string[]; path?: string } = {},
-): Promise<SshHosts> {
+interface HostOptions {
+  /** Names that lead nowhere. */
+  unreachable?: readonly string[];
+  path?: string;
+  /** Where the hosts' sshd listen and run, instead of on this one's loopback. */
+  at?: { address: string; enter: readonly string[] };
+}
+
+/** Starts hosts. */
+export async function startHosts(names: readonly string[], options: HostOptions = {}): Promise<SshHosts> {
+  const { address = "127.0.0.1" } = options.at ?? {};
   await using stack = new AsyncDisposableStack();
   const { path: directory } = stack.use(await temporaryDirectory("croft-test-ssh-"));
   const key = join(directory, "key");
@@ -44,13 +46,13 @@ export async function startHosts(
   const hosts = new Map<string, SshHost>();
   let client = "";
   for (const name of names) {
-    const host = await startHost(name, directory, key, options.path ?? process.env["PATH"]!);
+    const host = await startHost(name, directory, key, options);
     stack.defer(() => stop(host.sshd));
     hosts.set(name, host);
-    client += clientConfiguration(name, host.port, directory, key);
+    client += clientConfiguration(name, { address, port: host.port }, directory, key);
   }
   for (const name of options.unreachable ?? [])
-    client += clientConfiguration(name, await freePort(), directory, key);
+    client += clientConfiguration(name, { address, port: await freePort() }, directory, key);
   await writeFile(join(directory, "config"), client, { mode: 0o600 });
   const bin = join(directory, "bin");
   await mkdir(bin);
@@ -67,7 +69,13 @@ export async function startHosts(
   };
 }
 
-async function startHost(name: string, directory: string, key: string, path: string): Promise<SshHost> {
+async function startHost(
+  name: string,
+  directory: string,
+  key: string,
+  { path = process.env["PATH"], at }: HostOptions,
+): Promise<SshHost> {
+  const { address, enter } = at ?? { address: "127.0.0.1", enter: [] };
   const home = join(directory, name);
   await mkdir(home);
   const hostKey = join(directory, `${name}.key`);
@@ -75,7 +83,7 @@ async function startHost(name: string, directory: string, key: string, path: str
   const port = await freePort();
   const configuration = [
     `Port ${port}`,
-    "ListenAddress 127.0.0.1",
+    `ListenAddress ${address}`,
     `HostKey ${hostKey}`,
     `AuthorizedKeysFile ${key}.pub`,
     "PasswordAuthentication no",
@@ -89,11 +97,12 @@ async function startHost(name: string, directory: string, key: string, path: str
   ];
   const file = join(directory, `${name}.sshd`);
   await writeFile(file, `${configuration.join("\n")}\n`);
-  const sshd = spawn("/usr/sbin/sshd", ["-D", "-e", "-f", file], { stdio: ["ignore", "ignore", "pipe"] });
+  const [program, ...args] = [...enter, "/usr/sbin/sshd", "-D", "-e", "-f", file];
+  const sshd = spawn(program!, args, { stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
   sshd.stderr!.setEncoding("utf8").on("data", (text: string) => (said += text));
   const deadline = performance.now() + patienceMs;
-  while (!(await answers(port))) {
+  while (!(await answers(address, port))) {
     if (sshd.exitCode !== null || performance.now() > deadline)
       throw new Error(`sshd does not start: ${said}`);
     await delay(20);
@@ -101,10 +110,15 @@ async function startHost(name: string, directory: string, key: string, path: str
   return { name, home, port, sshd };
 }
 
-function clientConfiguration(name: string, port: number, directory: string, key: string): string {
+function clientConfiguration(
+  name: string,
+  { address, port }: { address: string; port: number },
+  directory: string,
+  key: string,
+): string {
   return [
     `Host ${name}`,
-    "  HostName 127.0.0.1",
+    `  HostName ${address}`,
     `  Port ${port}`,
     `  User ${userInfo().username}`,
     `  IdentityFile ${key}`,
@@ -138,9 +152,9 @@ export async function childrenOf(pid: number): Promise<number[]> {
   return text.split(" ").filter(Boolean).map(Number);
 }
 
-function answers(port: number): Promise<boolean> {
+function answers(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = createConnection({ port, host: "127.0.0.1" });
+    const socket = createConnection({ port, host });
     socket.once("data", () => {
       socket.destroy();
       resolve(true);

@@ -10,7 +10,7 @@ const qemu =
     : { "qemu-system-x86": ["qemu-system-x86_64"] };
 
 /** Here dpkg's word counts, not that a program of the name is there: the headers, or a library, are what is needed. */
-const byNameOnly = new Set(["libc6-dev", "libengine-pkcs11-openssl", "postgresql"]);
+const byNameOnly = new Set(["libc6-dev", "libengine-pkcs11-openssl", "opensbi", "postgresql"]);
 
 /** Package to the programs that are used of it. */
 const forDemo = {
@@ -72,6 +72,11 @@ const forTests = {
 
 const forLongParts = {
   ...forTests,
+  // Machines of other architectures; and a cloud image's partition table.
+  "qemu-system-arm": ["qemu-system-aarch64"],
+  "qemu-system-misc": ["qemu-system-riscv64"],
+  opensbi: [],
+  fdisk: ["sfdisk"],
   lintian: ["lintian"],
   "swift-proxy": ["swift-proxy-server"],
   "swift-account": ["swift-account-server"],

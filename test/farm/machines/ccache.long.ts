@@ -2,15 +2,11 @@
 import assert from "node:assert/strict";
 import { basename, join } from "node:path";
 import { test } from "node:test";
-import { hostDebianArchitecture } from "../../../machines/image/architectures.ts";
-import { createMachine } from "../../../machines/image/create-machine.ts";
-import { openStorage } from "../../../machines/open-storage.ts";
-import { packageFile } from "../../../os/files/package.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
-import { silentLog } from "../../../os/log.ts";
 import { run } from "../../../os/run.ts";
 import { upstreamArchive } from "../../fixtures/debian-source.ts";
 import { startFarm, type Farm } from "../../fixtures/farm.ts";
+import { debianMachineWith } from "../../fixtures/machines/images.ts";
 import { patienceSeconds } from "../../fixtures/patience.ts";
 import { script, writeTree } from "../../worker/sources.ts";
 import { trusting } from "./trusting.ts";
@@ -23,23 +19,6 @@ const building = [
   'src/lua -e "print(_VERSION, 6 * 7)"',
   "ccache --print-stats | grep -E '^(direct_cache_hit|preprocessed_cache_hit|cache_miss)' || :",
 ];
-
-async function debianWithCcache(directory: string): Promise<string> {
-  const revision = await createMachine({
-    ...{
-      name: "debian",
-      machines: directory,
-      onStep: () => {},
-      init: packageFile("worker/guest/croft-init"),
-    },
-    recipe: {
-      ...{ kind: "debian", release: "bookworm", architecture: hostDebianArchitecture(), diskGiB: 8 },
-      ...{ include: ["ccache"], summary: "Debian with ccache" },
-    },
-    storage: await openStorage(directory, "directory", silentLog()),
-  });
-  return revision!;
-}
 
 /** Packs the project with a way of building in it. */
 async function pack(farm: Farm, archive: string, version: string, lines: readonly string[]): Promise<void> {
@@ -57,9 +36,8 @@ async function pack(farm: Farm, archive: string, version: string, lines: readonl
 }
 
 test("with what the first build has left, the second takes less than a third of its time", async (context) => {
-  await using directory = await temporaryDirectory("croft-test-ccache-");
   const archive = await upstreamArchive("lua5.4");
-  const revision = await debianWithCcache(directory.path);
+  const revision = await debianMachineWith(["ccache"]);
   await using farm = await startFarm({ machine: "debian", revision, cpus: 2 });
   await using proxy = await trusting(farm.url, () => true);
   farm.agentUrl = proxy.url;

@@ -1,4 +1,4 @@
-/** `croft machine copy` to a host that has an sshd of its own. */
+/** `croft machine copy` to a host that has an sshd of its own; in the long part, a network as well, with a cable that is pulled out. */
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -9,9 +9,11 @@ import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { packageFile } from "../../../os/files/package.ts";
 import { run } from "../../../os/run.ts";
+import { withoutUndefined } from "../../../os/without-undefined.ts";
 import { startHosts, type SshHosts } from "../../boss/ssh-hosts.ts";
 import { btrfsFileSystem } from "../../fixtures/machines/btrfs.ts";
 import { minimalMachine } from "../../fixtures/machines/images.ts";
+import { enterNetworkNamespace, startNeighbour, type Neighbour } from "../../fixtures/network.ts";
 import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
 
 let hosts: SshHosts;
@@ -21,8 +23,17 @@ let here: string;
 const limit = { timeoutSeconds: patienceSeconds };
 const croft = [process.execPath, packageFile("bin", "main.ts")];
 
+/** Each kill is a copy of its own: they are in a long part. */
+const isLong = process.env["CROFT_COPY_KILLS"] !== undefined;
+let neighbour: Neighbour | undefined;
+
 before(async () => {
-  hosts = await startHosts(["other"]);
+  await minimalMachine(); // made of Debian's packages, if it has to be: not where there is no network
+  if (isLong) {
+    await enterNetworkNamespace();
+    neighbour = await startNeighbour();
+  }
+  hosts = await startHosts(["other"], withoutUndefined({ at: neighbour }));
   const known = ["ssh", "-o", "StrictHostKeyChecking=accept-new", "other", "true"]; // as its user has said yes
   await run(known, { ...limit, env: hosts.env });
   here = join(hosts.directory, "here");
@@ -45,6 +56,7 @@ before(async () => {
 
 after(async () => {
   await hosts[Symbol.asyncDispose]();
+  await neighbour?.[Symbol.asyncDispose]();
 });
 
 /** Starts `croft machine copy`. */
@@ -74,7 +86,7 @@ async function assertSame(one: string, other: string): Promise<void> {
   await run(["qemu-img", "compare", "-f", "raw", "-F", "raw", ...disks], limit); // it knows of holes
 }
 
-test("a machine is copied whole, its next revision by what is new, also between file systems; what is there is made current", async () => {
+test("a machine is copied whole, its next revision by what is new, also between file systems; what is there is made current", async (context) => {
   await using fileSystem = await btrfsFileSystem({ sizeMiB: 512 });
   const there = join(fileSystem.path, "machines");
   const first = await copy(there);
@@ -87,6 +99,7 @@ test("a machine is copied whole, its next revision by what is new, also between 
   assert.equal(second.status, 0, second.output);
   await assertSame(join(here, "v", "small", "small-1.2"), join(machine, "small-1.2"));
   assert.equal(readlinkSync(join(machine, "small-1")), "small-1.2");
+  context.diagnostic([first, second].map(({ output }) => /[\d.]+ \w+ sent, .*/.exec(output)![0]).join("; "));
   const ratio = sentBytes(first.output) / sentBytes(second.output);
   assert.ok(ratio > 20, `${first.output}${second.output}`);
   const blocks = async (name: string) =>
@@ -98,8 +111,7 @@ test("a machine is copied whole, its next revision by what is new, also between 
   assert.deepEqual((await readdir(machine)).sort(), ["small-1", "small-1.1", "small-1.2"]);
 });
 
-/** Each kill is a copy of its own: they are in a long part. */
-const killing = process.env["CROFT_COPY_KILLS"] === undefined ? () => {} : test;
+const killing = isLong ? test : () => {};
 
 void killing(
   "a copy that is interrupted or killed at either end leaves nothing; what a killed receiver leaves, the next clears away",
@@ -131,6 +143,28 @@ void killing(
     assert.deepEqual((await readdir(machine)).sort(), ["small-1", "small-1.1"]);
   },
 );
+
+void killing("a cable that is pulled out ends a copy with the reason, and is in nobody's way", async () => {
+  const there = join(hosts.directory, "cut");
+  const machine = join(there, "default", "small");
+  const { child, output } = start(there);
+  const left = () => (existsSync(machine) ? readdirSync(machine) : []);
+  while (left().length === 0) {
+    assert.equal(child.exitCode, null, output());
+    await delay(2);
+  }
+  child.kill("SIGSTOP");
+  await neighbour!.connect(false);
+  child.kill("SIGCONT");
+  await once(child, "close");
+  assert.equal(child.exitCode, 1, output());
+  assert.match(output(), /^croft: Cannot copy machine 'small' to 'other': .*not responding/m);
+  await neighbour!.connect(true);
+  const whole = await copy(there);
+  assert.equal(whole.status, 0, whole.output);
+  await until(async () => (await processesWith("receive", there)).length === 0);
+  assert.deepEqual((await readdir(machine)).sort(), ["small-1", "small-1.1"]);
+});
 
 test("no room, another program, no croft or a disk of something else: each is refused with its reason", async () => {
   await using tight = await btrfsFileSystem({ sizeMiB: 128 });

@@ -1,3 +1,3 @@
-/** Copying a machine to another host is interrupted and killed at either end */
+/** Copying a machine to a host in a network namespace of its own is interrupted, killed at either end, and cut off */
 process.env["CROFT_COPY_KILLS"] = "1";
 await import("./copy.real.ts");
