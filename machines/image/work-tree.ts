@@ -32,12 +32,10 @@ export function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
 
-const systemDirectories = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /**
- * With the directories of system programs, which a user's PATH may lack, before all others: what mmdebstrap starts for each
- * package (`env python3`, tar, perl) is to be Debian's own. A shim of pyenv in their place takes 0.9 s of a processor each time.
+ * With the directories of system programs first, which a user's PATH may lack: what mmdebstrap calls is Debian's, and a
+ * Python of the user's would take part in every package.
  */
 export function environment(): NodeJS.ProcessEnv {
-  return { ...process.env, PATH: `${systemDirectories}:${process.env["PATH"] ?? ""}`, LC_ALL: "C" };
+  return { ...process.env, PATH: `/usr/sbin:/usr/bin:/sbin:/bin:${process.env["PATH"] ?? ""}`, LC_ALL: "C" };
 }

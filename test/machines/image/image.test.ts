@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Failure } from "../../../os/failure.ts";
 import { sourceLines } from "../../../machines/image/apt-sources.ts";
 import { checkPrograms } from "../../../machines/image/programs.ts";
+import { environment } from "../../../machines/image/work-tree.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
+import { run } from "../../../os/run.ts";
 
 const targets = [
   "http://mirror.example/debian bookworm main",
@@ -43,4 +48,16 @@ test("missing programs are named all at once, with the packages that have them",
       return true;
     },
   );
+});
+
+test("a machine is made by the system's programs, whatever is called like them in the user's PATH", async (context) => {
+  await using directory = await temporaryDirectory("croft-test-path-");
+  const other = join(directory.path, "sort");
+  writeFileSync(other, "#!/bin/sh\necho another\n");
+  chmodSync(other, 0o755);
+  const before = process.env["PATH"];
+  context.after(() => (process.env["PATH"] = before));
+  process.env["PATH"] = directory.path;
+  const { stdout } = await run(["sort"], { timeoutSeconds: 60, input: "the system's\n", env: environment() });
+  assert.equal(stdout, "the system's\n");
 });
