@@ -18,7 +18,10 @@ export function formatList(machines: readonly MachineSummary[]): string {
     machine.bootstrapped,
     machine.warm === undefined ? "-" : "bytes" in machine.warm ? "yes" : "no",
     describeUse(machine),
-    machine.problem === undefined ? (machine.summary ?? "") : `unusable: ${machine.problem}`,
+    [
+      ...(machine.role === undefined ? [] : [machine.role]),
+      machine.problem === undefined ? (machine.summary ?? "") : `unusable: ${machine.problem}`,
+    ].join(": "),
   ]);
   return formatTable([heading, ...rows]);
 }

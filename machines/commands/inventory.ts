@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { Failure, assertFailure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.ts";
-import type { Machine } from "../../manifests/machine.ts";
+import { isAuxiliaryName, type Machine } from "../../manifests/machine.ts";
 import { copiesWithLocks } from "../copies.ts";
 import {
   copyPaths,
@@ -36,6 +36,8 @@ export interface MachineSummary {
   current?: string;
   id?: string;
   summary?: string;
+  /** Of a machine that serves the builds of others. */
+  role?: "auxiliary";
   /** Why the machine cannot be used. */
   problem?: string;
   bootstrapped: BootstrapState;
@@ -110,7 +112,11 @@ function summarize(paths: MachinePaths): MachineSummary {
     result.current = basename(current);
     const manifest = attempt(() => readMachineManifest(paths, current));
     if (manifest) Object.assign(result, { id: manifest.id, summary: manifest.summary });
-    else result.problem ??= `there is no '${manifestPath(current)}'`;
+    if (manifest?.role === "auxiliary") {
+      result.role = "auxiliary";
+      if (!isAuxiliaryName(paths.name))
+        result.problem ??= "the name of an auxiliary machine has a dash: it is offered to nobody";
+    } else result.problem ??= `there is no '${manifestPath(current)}'`;
   }
   result.bootstrapped = bootstrapState(paths, result.id);
   if (result.bootstrapped === "yes") result.warm = warmthOf(paths);

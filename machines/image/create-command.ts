@@ -1,6 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Command } from "commander";
-import { isAuxiliaryName } from "../../manifests/machine.ts";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import {
@@ -13,7 +12,14 @@ import {
 import { KiB } from "../../os/text/size.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { debianArchitectures, hostDebianArchitecture, type DebianArchitecture } from "./architectures.ts";
-import { assertMachineName, interruptible, makingOptions, placeOptions } from "./making-command.ts";
+import {
+  assertAuxiliaryName,
+  assertMachineName,
+  interruptible,
+  makingOptions,
+  placeOptions,
+  roleOption,
+} from "./making-command.ts";
 import { diskMaximumGiB, packagePattern, releasePattern, type ImageKind, type Recipe } from "./recipe.ts";
 
 const diskGiB: Record<ImageKind, number> = { minimal: 1, debian: 8 };
@@ -72,15 +78,7 @@ const createOptions: readonly OptionDeclaration[] = [
     prose:
       "size of the disk in GiB, taken from the host only as it is written; default 8, or 1 for a minimal one",
   },
-  {
-    name: "role",
-    kind: "choice",
-    choices: ["build", "auxiliary"],
-    default: "build",
-    prose: "what the machine is for: building, or serving the builds of others (auxiliary)",
-    details:
-      "An auxiliary machine has a program `/etc/croft/auxiliary`, which `--script` puts there: it starts the services, and returns once they are up. Its name has a dash, `SYSTEM-SERVICE`.",
-  },
+  roleOption("--script"),
   { name: "summary", kind: "string", value: "TEXT", prose: "one line that describes the machine" },
 ];
 
@@ -114,13 +112,9 @@ async function create(name: string, command: Command): Promise<void> {
 
 /** @throws {Failure} if nobody could use the machine. */
 function assertAuxiliary(name: string, { script }: Recipe): void {
-  const action = `make auxiliary machine '${name}'`;
-  if (!isAuxiliaryName(name))
-    throw new Failure(action, "the name of an auxiliary machine has a dash", {
-      hints: ["Name it by its system and its service, such as debian_12-postgresql_15."],
-    });
+  assertAuxiliaryName("make", name);
   if (script === undefined)
-    throw new Failure(action, "nothing would start its services", {
+    throw new Failure(`make auxiliary machine '${name}'`, "nothing would start its services", {
       hints: ["Give a script with --script that writes the program /etc/croft/auxiliary."],
     });
 }

@@ -1,5 +1,6 @@
 /** What the commands that make machines have in common. */
 import { Failure, UsageFailure } from "../../os/failure.ts";
+import { isAuxiliaryName } from "../../manifests/machine.ts";
 import type { OptionDeclaration, OptionValues } from "../../os/command-line/options.ts";
 import { packageFile } from "../../os/files/package.ts";
 import { printable } from "../../os/text/terminal-text.ts";
@@ -35,6 +36,30 @@ export const placeOptions: readonly OptionDeclaration[] = [
     prose: "how machines are stored",
   },
 ];
+
+/**
+ * What a machine is for.
+ *
+ * @param by the option that brings the program of an auxiliary machine.
+ */
+export function roleOption(by: string): OptionDeclaration {
+  return {
+    name: "role",
+    kind: "choice",
+    choices: ["build", "auxiliary"],
+    default: "build",
+    prose: "what the machine is for: building, or serving the builds of others (auxiliary)",
+    details: `An auxiliary machine has a program \`/etc/croft/auxiliary\`, which \`${by}\` puts there: it starts the services, and returns once they are up. Its name has a dash, \`SYSTEM-SERVICE\`.`,
+  };
+}
+
+/** @throws {Failure} if an auxiliary machine with the name would be offered to nobody. */
+export function assertAuxiliaryName(action: string, name: string): void {
+  if (isAuxiliaryName(name)) return;
+  throw new Failure(`${action} auxiliary machine '${name}'`, "the name of an auxiliary machine has a dash", {
+    hints: ["Name it by its system and its service, such as debian_12-postgresql_15."],
+  });
+}
 
 /** @throws {UsageFailure} if a machine cannot have the name. */
 export function assertMachineName(action: string, name: string): void {

@@ -30,7 +30,7 @@ export async function fetchImage(source: ImageSource, to: string, options: Fetch
   const action = `import image '${source.name}'`;
   const { stream, bytes } = await open(source, action, options.signal);
   try {
-    if (bytes !== undefined) await checkSize(action, bytes, to, options.maxBytes);
+    options.onProgress(await checkSpace(action, bytes, to, options.maxBytes));
     const sha256 = await copy(stream, to, { ...options, action, bytes });
     if (source.sha256 !== undefined && source.sha256 !== sha256)
       throw new Failure(action, `its SHA-256 is ${sha256}, and ${source.sha256} was expected`);
@@ -89,14 +89,23 @@ function interrupted(signal: AbortSignal): unknown {
   return signal.aborted ? signal.reason : undefined;
 }
 
-async function checkSize(action: string, bytes: number, to: string, maxBytes: number): Promise<void> {
-  if (bytes > maxBytes) throw tooLarge(action, maxBytes);
+/** How much it unpacks to is not known yet. */
+async function checkSpace(
+  action: string,
+  bytes: number | undefined,
+  to: string,
+  maxBytes: number,
+): Promise<string> {
+  if (bytes !== undefined && bytes > maxBytes) throw tooLarge(action, maxBytes);
   const { bavail, bsize } = await statfs(dirname(to));
+  const free = formatBytes(bavail * bsize);
+  if (bytes === undefined) return `space: ${free} are free`;
   if (bytes > bavail * bsize)
     throw new Failure(
       action,
-      `it has ${formatBytes(bytes)}, and '${dirname(dirname(to))}' has room for ${formatBytes(bavail * bsize)}`,
+      `it has ${formatBytes(bytes)}, and '${dirname(dirname(to))}' has room for ${free}`,
     );
+  return `space: ${formatBytes(bytes)}, and what it unpacks to; ${free} are free`;
 }
 
 function tooLarge(action: string, maxBytes: number): Failure {
@@ -112,7 +121,7 @@ async function copy(
   const hash = createHash("sha256");
   await using file = await SparseFile.make(to);
   const whole = bytes === undefined ? "" : ` of ${formatBytes(bytes)}`;
-  const timer = setInterval(() => onProgress(`reading the image: ${formatBytes(file.bytes)}${whole}`), 5000);
+  const timer = setInterval(() => onProgress(`reading the image: ${formatBytes(file.bytes)}${whole}`), 2000);
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       signal.throwIfAborted();

@@ -15,7 +15,7 @@ const loginGraceSeconds = 60;
 /** How long a machine that is ready may take to end. */
 const shutdownSeconds = 300;
 const lookSeconds = 2;
-const tellSeconds = 30;
+const tellSeconds = 10;
 /** Of the console, in an error. */
 const shownLines = 8;
 

@@ -10,7 +10,14 @@ import { UsageFailure } from "../../os/failure.ts";
 import { makeLog } from "../../os/log.ts";
 import { GiB } from "../../os/text/size.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import { assertMachineName, interruptible, placeOptions, stepPrinter } from "../image/making-command.ts";
+import {
+  assertAuxiliaryName,
+  assertMachineName,
+  interruptible,
+  placeOptions,
+  roleOption,
+  stepPrinter,
+} from "../image/making-command.ts";
 import { openStorage } from "../open-storage.ts";
 import type { StorageKind } from "../storage.ts";
 import { imageSource } from "./source.ts";
@@ -124,7 +131,13 @@ const bootOptions: readonly OptionDeclaration[] = [
   },
 ];
 
-const importOptions = [...placeOptions, summaryOption, ...imageOptions, ...bootOptions];
+const importOptions = [
+  ...placeOptions,
+  summaryOption,
+  roleOption("--user-data"),
+  ...imageOptions,
+  ...bootOptions,
+];
 
 /** The `croft machine import` command. */
 export function importCommand(): Command {
@@ -147,6 +160,8 @@ async function importImage(name: string, image: string, command: Command): Promi
   const text = (option: string) => values[option] as string | undefined;
   const number = (option: string) => values[option] as number;
   assertMachineName("import", name);
+  const role = text("role") === "auxiliary" ? ("auxiliary" as const) : undefined;
+  if (role !== undefined) assertAuxiliaryName("import", name);
   if (text("kernel") === undefined && (text("initrd") ?? text("cmdline")) !== undefined)
     throw new UsageFailure(`import machine '${name}'`, "--initrd and --cmdline are for a --kernel");
   const format = text("format") as "qcow2" | "raw" | undefined;
@@ -170,7 +185,7 @@ async function importImage(name: string, image: string, command: Command): Promi
     boot: withoutUndefined({ kernel: text("kernel"), initrd: text("initrd"), cmdline: text("cmdline") }),
     user: imageUser(number("uid"), accel),
     ...{ cpus: number("cpus"), ramKiB: number("ram"), timeoutSeconds: number("timeout") },
-    ...withoutUndefined({ userData, volume: text("volume") }),
+    ...withoutUndefined({ userData, role, volume: text("volume") }),
     onStep: stepPrinter(),
     signal: interruption.signal,
   });

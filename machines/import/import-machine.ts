@@ -9,6 +9,7 @@ import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from "no
 import { join } from "node:path";
 import { attempt, Failure } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { withoutUndefined } from "../../os/without-undefined.ts";
 import { formatMachine } from "../../manifests/machine.ts";
 import { bootstrapProtocol, machinePaths, manifestPath } from "../layout.ts";
 import { findVolume } from "../image/create-machine.ts";
@@ -44,6 +45,8 @@ interface ImportOptions extends Pick<
   diskBytes: number;
   /** For images that have none, or none that starts here. */
   boot: DirectBoot;
+  /** For a machine that serves the builds of others. */
+  role?: "auxiliary";
   /** What cloud-init gets besides. */
   userData?: string;
   /** Whom what reads the image runs as. */
@@ -65,8 +68,8 @@ interface DirectBoot {
  * @throws {Failure} if the image is refused, or does not become a machine; the signal's reason if aborted.
  */
 export async function importMachine(options: ImportOptions): Promise<string> {
-  const { storage, signal, name, source } = options;
-  const seed = await seedDisk(options.userData);
+  const { storage, signal, name, source, role } = options;
+  const seed = await seedDisk(options.userData, role);
   const volume = options.volume ?? findVolume(options.machines, name);
   const paths = machinePaths(options.machines, volume, name, "none");
   await using revision = await beginRevision(storage, paths, signal);
@@ -88,7 +91,7 @@ export async function importMachine(options: ImportOptions): Promise<string> {
   const id = `${name}-${bootstrapProtocol}.${nextRevision(paths)}-${digest}`;
   await writeFile(
     manifestPath(revision.path),
-    formatMachine({ id, name, summary: options.summary, type: "kvm" }),
+    formatMachine({ id, name, summary: options.summary, type: "kvm", ...withoutUndefined({ role }) }),
   );
   signal.throwIfAborted();
   options.onStep("publishing");

@@ -5,6 +5,7 @@
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 user_data=@user-data@
+role=@role@
 
 modprobe -q -a virtio_console qemu_fw_cfg 2> /dev/null
 port=/dev/console
@@ -32,6 +33,9 @@ if [ "$user_data" = yes ]; then
     -e 'Failed loading yaml' -e 'unhandled' /var/log/cloud-init.log 2> /dev/null | head -n 1 | cut -c 1-300)
   [ -z "$wrong" ] || refuse "the user data failed: $wrong: $(tail -n 3 /var/log/cloud-init-output.log | tr '\n' ' ' | cut -c 1-300)"
 fi
+
+[ "$role" != auxiliary ] || [ -x /etc/croft/auxiliary ] ||
+  refuse "it has no program /etc/croft/auxiliary, which an auxiliary machine starts its services by: the user data is to put it there"
 
 # The tools that croft-init and croft-worker take from busybox where there are no others.
 lacking() {

@@ -34,9 +34,10 @@ done
  * Makes the disk.
  *
  * @param userData what the operator adds, if anything.
+ * @param role what the machine is for.
  * @throws {UsageFailure} if cloud-init would pass that over.
  */
-export async function seedDisk(userData: string | undefined): Promise<Buffer> {
+export async function seedDisk(userData: string | undefined, role = "build"): Promise<Buffer> {
   const wrong = userData === undefined ? undefined : checkUserData(userData);
   if (wrong !== undefined) throw new UsageFailure("use the user data", wrong);
   const script = await readFile(packageFile("machines", "import", "ready.sh"), "utf8");
@@ -44,7 +45,7 @@ export async function seedDisk(userData: string | undefined): Promise<Buffer> {
   const parts = [
     { name: "aa-croft-begun", content: hook },
     ...(userData === undefined ? [] : [{ name: "operator", content: userData }]),
-    { name: "zz-croft-ready", content: readyScript(script, init, userData !== undefined) },
+    { name: "zz-croft-ready", content: readyScript(script, init, { userData, role }) },
   ];
   const metaData = `instance-id: croft-${randomUUID()}\nlocal-hostname: build\n`;
   return isoImage("cidata", [
@@ -54,11 +55,16 @@ export async function seedDisk(userData: string | undefined): Promise<Buffer> {
 }
 
 /** The script, with what it installs at its end. */
-function readyScript(script: string, init: string, withUserData: boolean): string {
+function readyScript(
+  script: string,
+  init: string,
+  { userData, role }: { userData: string | undefined; role: string },
+): string {
   const end = `croft-init-${randomUUID()}`;
   return script
     .replace("@saying@", saying)
-    .replace("@user-data@", withUserData ? "yes" : "no")
+    .replace("@user-data@", userData === undefined ? "no" : "yes")
+    .replace("@role@", role)
     .replace(/@croft-init@$/m, () => `<< '${end}'\n${init.trimEnd()}\n${end}`);
 }
 

@@ -62,7 +62,7 @@ async function decompress(work: string, compression: Compression, options: Unpac
   const { argv, package: name } = programs[compression];
   const [from, to] = [join(work, fetchedName), join(work, imageName)];
   await using file = await SparseFile.make(to);
-  const timer = setInterval(() => onStep(`unpacking the image: ${formatBytes(file.bytes)}`), 5000);
+  const timer = setInterval(() => onStep(`unpacking the image: ${formatBytes(file.bytes)}`), 2000);
   onStep("unpacking the image");
   try {
     await runUnprivileged(argv, {
@@ -147,7 +147,7 @@ function toldSize(path: string, tell: (size: string) => void): Disposable {
       () => {}, // not there yet, or no more
     );
   };
-  const timer = setInterval(look, 5000);
+  const timer = setInterval(look, 2000);
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 

@@ -20,3 +20,8 @@ test("a lock of an agent that others may not ask is told as what it may be", () 
   const machine = { name: "m", volume: "v", bootstrapped: "yes", holder: { pid: 7 } } as const;
   assert.match(formatList([machine]), /pid 7, bootstrapping or suspended/);
 });
+
+test("a machine that serves the builds of others is told as one", () => {
+  const machine = { name: "linux-db", volume: "v", bootstrapped: "yes", summary: "a database" } as const;
+  assert.match(formatList([{ ...machine, role: "auxiliary" }]), /auxiliary: a database$/m);
+});

@@ -64,7 +64,7 @@ test("a seed has what the operator adds between the hook that tells of cloud-ini
   assert.equal(parts[1]![1], "#cloud-config\npackages: [gcc]\n");
   const ready = parts[2]![1];
   assert.ok(ready.includes(readFileSync(packageFile("worker", "guest", "croft-init"), "utf8")));
-  assert.match(ready, /^user_data=yes$/m);
+  assert.match(ready, /^user_data=yes\nrole=build$/m);
   assert.doesNotMatch(ready, /@[a-z-]+@/);
   await run(["sh", "-n"], { timeoutSeconds: 60, input: ready });
 });
@@ -72,5 +72,7 @@ test("a seed has what the operator adds between the hook that tells of cloud-ini
 test("without anything from the operator there are two parts; what cloud-init would pass over is refused", async () => {
   const { files } = filesIn(await seedDisk(undefined));
   assert.equal(partsOf(files.get("user-data")!).length, 2);
+  const auxiliary = filesIn(await seedDisk(undefined, "auxiliary")).files.get("user-data")!;
+  assert.match(partsOf(auxiliary)[1]![1], /^user_data=no\nrole=auxiliary$/m);
   await assert.rejects(seedDisk("packages: [gcc]\n"), /none of those that cloud-init knows/);
 });
