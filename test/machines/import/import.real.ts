@@ -18,7 +18,8 @@ const limit = { timeoutSeconds: patienceSeconds };
 
 /** Runs `croft machine import` as a process of its own. */
 function start(machines: string, ...args: string[]): { child: ChildProcess; output: () => string } {
-  const argv = [packageFile("bin", "main.ts"), "machine", "import", "m", ...args, "--machines", machines];
+  const name = args.includes("auxiliary") ? "m-s" : "m";
+  const argv = [packageFile("bin", "main.ts"), "machine", "import", name, ...args, "--machines", machines];
   const child = spawn(process.execPath, [...argv, "--disk-size", "1"]);
   let text = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (text += String(chunk)));
@@ -89,6 +90,9 @@ test("an image becomes a machine by one boot, and what does not is refused with 
   const silent = await importImage(machines, image, ...args("nothing"), "--timeout", "1");
   assert.equal(silent.status, 1, silent.output);
   assert.match(silent.output, /is not ready after 1 s \(--timeout\), and cloud-init has not begun/);
+  const empty = await importImage(machines, image, ...args("fine"), "--role", "auxiliary");
+  assert.equal(empty.status, 1, empty.output);
+  assert.match(empty.output, /Cannot import machine 'm-s': it has no program \/etc\/croft\/auxiliary/);
   assert.deepEqual((await readdir(machine)).sort(), ["m-1", "m-1.1"]);
 });
 
