@@ -22,6 +22,9 @@ import { Compile } from "typebox/compile";
 
 export const protocolVersion = 1;
 
+/** Begins what R tells on its standard error of what it does: such a line is never why a copy fails. */
+export const stepMark = "  ";
+
 const lineMaxBytes = 64 * 1024;
 /** A host reads what it has, and writes a machine to its disk, without a word. */
 const silenceSeconds = 1800;

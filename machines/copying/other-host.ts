@@ -3,13 +3,13 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { Failure } from "../../os/failure.ts";
 import { LineSplitter } from "../../os/text/lines.ts";
-import { Conversation, type Misunderstanding } from "./conversation.ts";
+import { Conversation, stepMark, type Misunderstanding } from "./conversation.ts";
 
 /** How often a silent connection is asked for a sign of life, and how often in vain before it is given up. */
 const [aliveSeconds, aliveCount, connectSeconds] = [15, 4, 60];
 const complaintMaxBytes = 4096;
-/** Exit statuses: of a shell that does not find croft, and of one that has no such command. */
-const [noProgram, wrongUsage] = [127, 2];
+/** Exit statuses: of a shell that does not find croft, of one that has no such command, and of ssh itself. */
+const [noProgram, wrongUsage, noConnection] = [127, 2, 255];
 /** After it is told to. */
 const endMilliseconds = 5000;
 
@@ -50,8 +50,9 @@ export class OtherHost implements AsyncDisposable {
     child.stderr.on("data", (chunk: Buffer) => {
       for (const line of lines.push(chunk)) {
         const text = line.text.replace(/\r$/, ""); // ssh's own have one
-        onLine(text);
-        this.#complaints.push(text);
+        const isStep = text.startsWith(stepMark);
+        onLine(isStep ? text.slice(stepMark.length) : text);
+        if (!isStep) this.#complaints.push(text);
         if (this.#complaints.length > 4) this.#complaints.shift();
       }
     });
@@ -62,7 +63,11 @@ export class OtherHost implements AsyncDisposable {
     await this[Symbol.asyncDispose]();
     const { exitCode } = this.#child;
     const itself = this.#complaints.findLast((line) => line.startsWith("croft: "));
-    const said = itself ?? (message.startsWith("it ended") ? this.#complaints.at(-1) : undefined);
+    const hasEnded = message.startsWith("it ended");
+    // What ssh says of it is up to its LogLevel; its status is that of a program which was killed, too.
+    const lost =
+      hasEnded && exitCode === noConnection ? "the connection is lost, or croft there was killed" : undefined;
+    const said = itself ?? (hasEnded ? this.#complaints.at(-1) : undefined) ?? lost;
     const isWrong = exitCode === noProgram || exitCode === wrongUsage || message.includes("instead of");
     return new Failure(action, said?.replace(/^croft: /, "") ?? message, {
       hints: isWrong

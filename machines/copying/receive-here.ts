@@ -6,7 +6,7 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { interruptible } from "../image/making-command.ts";
 import { openStorage } from "../open-storage.ts";
 import type { StorageKind } from "../storage.ts";
-import { Conversation, Misunderstanding } from "./conversation.ts";
+import { Conversation, Misunderstanding, stepMark } from "./conversation.ts";
 import { receiveRevision } from "./receive.ts";
 import type { OptionValues } from "../../os/command-line/options.ts";
 
@@ -30,7 +30,7 @@ export async function receiveHere(values: OptionValues): Promise<void> {
       machines,
       storage: await openStorage(machines, values["storage"] as "auto" | StorageKind, makeLog()),
       ...withoutUndefined({ volume: values["volume"] as string | undefined }),
-      onStep: (step) => process.stderr.write(`${step}\n`),
+      onStep: (step) => process.stderr.write(`${stepMark}${step}\n`),
       signal: interruption.signal,
     });
   } catch (error) {

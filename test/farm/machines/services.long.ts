@@ -20,17 +20,20 @@ const bin = "/usr/lib/postgresql/15/bin";
 const auxiliary = (...lines: string[]) =>
   `mkdir -p /etc/croft\ncat > /etc/croft/auxiliary << 'END'\n#!/bin/sh -e\n${lines.join("\n")}\nEND\nchmod 755 /etc/croft/auxiliary\n`;
 
+const asPostgres = (command: string) => `busybox su postgres -c "${bin}/${command}"`;
+const options = "-c listen_addresses=* -c unix_socket_directories=/tmp -c jit=off";
+
 /** Packages are only unpacked in a minimal machine: what installing would do is done here. */
 const postgresql = `
 echo 'postgres:x:900:900::/var/lib/pg:/bin/sh' >> /etc/passwd
 echo 'postgres:x:900:' >> /etc/group
 mkdir -p /var/lib/pg
 busybox chown 900:900 /var/lib/pg
-busybox setuidgid postgres ${bin}/initdb -D /var/lib/pg/data --locale=C -E UTF8 -A trust
+${asPostgres("initdb -D /var/lib/pg/data --locale=C -E UTF8 -A trust")}
 echo 'host all all 198.18.0.0/24 trust' >> /var/lib/pg/data/pg_hba.conf
 ${auxiliary(
-  `busybox setuidgid postgres ${bin}/pg_ctl -D /var/lib/pg/data -w -t 600 -l /tmp/pg.log \\`,
-  `  -o "-c listen_addresses=* -c unix_socket_directories=/tmp -c jit=off" start || { cat /tmp/pg.log; exit 1; }`,
+  asPostgres(`pg_ctl -D /var/lib/pg/data -w -t 600 -l /tmp/pg.log -o '${options}' start`) +
+    " || { cat /tmp/pg.log; exit 1; }",
   'echo PORT=5432 >> "$CROFT_ENVIRONMENT"',
 )}`;
 const redis = auxiliary(
