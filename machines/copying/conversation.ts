@@ -26,8 +26,10 @@ export const protocolVersion = 1;
 export const stepMark = "  ";
 
 const lineMaxBytes = 64 * 1024;
-/** A host reads what it has, and writes a machine to its disk, without a word. */
+/** Who receives reads what it has, and writes a machine to its disk, without a word. */
 const silenceSeconds = 1800;
+/** Who sends always has something to say; unless its connection is lost, which the other end may never be told. */
+export const senderSilenceSeconds = 300;
 
 export const greetingSchema = Type.Object({ "croft-machine-receive": Type.Integer(), croft: Type.String() });
 export const offerSchema = Type.Object({
@@ -59,7 +61,11 @@ export class Conversation {
   readonly #output: Writable;
   #pending: Buffer = Buffer.alloc(0);
 
-  constructor(input: Readable, output: Writable) {
+  readonly #silenceSeconds: number;
+
+  /** @param patienceSeconds how long the other end may be silent. */
+  constructor(input: Readable, output: Writable, patienceSeconds = silenceSeconds) {
+    this.#silenceSeconds = patienceSeconds;
     this.#chunks = (input as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
     this.#output = output;
     output.on("error", () => {}); // who writes is told
@@ -108,7 +114,7 @@ export class Conversation {
 
   /** @throws {Misunderstanding} */
   async #chunk(): Promise<Buffer> {
-    const { value, done } = await inTime(this.#chunks.next());
+    const { value, done } = await inTime(this.#chunks.next(), this.#silenceSeconds);
     if (done) throw new Misunderstanding("it ended before its time");
     this.bytesReceived += value.length;
     return value;
@@ -124,17 +130,18 @@ export class Conversation {
       new Promise<void>((resolve, reject) =>
         this.#output.write(bytes, (error) => (error ? reject(error) : resolve())),
       ),
+      this.#silenceSeconds,
     );
     this.bytesSent += bytes.length;
   }
 }
 
 /** A stream that fails is one that has ended. */
-async function inTime<T>(work: Promise<T>): Promise<T> {
+async function inTime<T>(work: Promise<T>, seconds: number): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => late.reject(new Misunderstanding(`it was silent for ${silenceSeconds} s`)),
-    silenceSeconds * 1000,
+    () => late.reject(new Misunderstanding(`it was silent for ${seconds} s`)),
+    seconds * 1000,
   );
   try {
     return await Promise.race([work, late.promise]);

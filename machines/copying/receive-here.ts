@@ -6,7 +6,7 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { interruptible } from "../image/making-command.ts";
 import { openStorage } from "../open-storage.ts";
 import type { StorageKind } from "../storage.ts";
-import { Conversation, Misunderstanding, stepMark } from "./conversation.ts";
+import { Conversation, Misunderstanding, senderSilenceSeconds, stepMark } from "./conversation.ts";
 import { receiveRevision } from "./receive.ts";
 import type { OptionValues } from "../../os/command-line/options.ts";
 
@@ -26,7 +26,7 @@ export async function receiveHere(values: OptionValues): Promise<void> {
   const output = createWriteStream("", { fd: 1, autoClose: false });
   try {
     await receiveRevision({
-      conversation: new Conversation(process.stdin, output),
+      conversation: new Conversation(process.stdin, output, senderSilenceSeconds),
       machines,
       storage: await openStorage(machines, values["storage"] as "auto" | StorageKind, makeLog()),
       ...withoutUndefined({ volume: values["volume"] as string | undefined }),

@@ -17,10 +17,10 @@ const signal = new AbortController().signal;
 const manifest = ": 1\nid: m-1\nname: m\nsummary: A machine\ntype: kvm\n";
 
 /** A receiver whose machines are in a directory, and both ends of what it is told. */
-function receiver(machines: string) {
+function receiver(machines: string, patienceSeconds?: number) {
   const [toIt, fromIt] = [new PassThrough(), new PassThrough()];
   const received = receiveRevision({
-    ...{ conversation: new Conversation(toIt, fromIt), machines, signal },
+    ...{ conversation: new Conversation(toIt, fromIt, patienceSeconds), machines, signal },
     storage: new DirectoryStorage(silentLog()),
     onStep: () => {},
   })
@@ -91,6 +91,18 @@ test("what a sender may not do is refused, and nothing is left of it", async () 
   }
   assert.equal(await told(machines, right, ...whole), "received");
   assert.equal(readFileSync(join(machines, "v", "m", "m-1", "manifest"), "utf8"), manifest);
+});
+
+test("a sender of whom nothing is heard any more is given up, and nothing is left", async () => {
+  await using directory = await temporaryDirectory("croft-test-receive-");
+  const machines = join(directory.path, "machines");
+  mkdirSync(join(machines, "v"), { recursive: true });
+  const { toIt, fromIt, received } = receiver(machines, 0.2);
+  fromIt.resume();
+  const files = [{ name: "manifest", bytes: manifest.length, dataBytes: blockBytes }];
+  toIt.write(`${JSON.stringify({ name: "m", id: "m-1", files })}\n`);
+  assert.equal(await received, "it was silent for 0.2 s");
+  assert.deepEqual(readdirSync(join(machines, "v", "m")), []);
 });
 
 test("blocks that are there are not sent, wherever they are; holes stay holes", async () => {
