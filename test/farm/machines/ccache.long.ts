@@ -2,23 +2,45 @@
 import assert from "node:assert/strict";
 import { basename, join } from "node:path";
 import { test } from "node:test";
+import { hostDebianArchitecture } from "../../../machines/image/architectures.ts";
+import { createMachine } from "../../../machines/image/create-machine.ts";
+import { openStorage } from "../../../machines/open-storage.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { silentLog } from "../../../os/log.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { run } from "../../../os/run.ts";
 import { upstreamArchive } from "../../fixtures/debian-source.ts";
 import { startFarm, type Farm } from "../../fixtures/farm.ts";
-import { debianMachineWith } from "../../fixtures/machines/images.ts";
 import { patienceSeconds } from "../../fixtures/patience.ts";
 import { script, writeTree } from "../../worker/sources.ts";
 import { trusting } from "./trusting.ts";
 
 /** Its own way of building, timed; what is made has to work. */
 const building = [
-  "begin=$(date +%s%N)",
+  "now() { cut -d ' ' -f 1 /proc/uptime | tr -d .; }", // in hundredths
+  "begin=$(now)",
   "make -j2 linux > /dev/null",
-  'echo "took $(($(date +%s%N) - begin)) ns"',
+  'echo "took $(($(now) - begin))0 ms"',
   'src/lua -e "print(_VERSION, 6 * 7)"',
   "ccache --print-stats | grep -E '^(direct_cache_hit|preprocessed_cache_hit|cache_miss)' || :",
 ];
+
+/** Packages are only unpacked in a minimal machine: what installing ccache would do is done here. */
+const linkCompilers =
+  "mkdir -p /usr/lib/ccache\nfor name in cc gcc; do ln -s /usr/bin/ccache /usr/lib/ccache/$name; done\n";
+
+async function machineWithCcache(directory: string): Promise<string> {
+  const revision = await createMachine({
+    ...{ name: "minimal", machines: directory, onStep: () => {} },
+    init: packageFile("worker", "guest", "croft-init"),
+    recipe: {
+      ...{ kind: "minimal", release: "bookworm", architecture: hostDebianArchitecture(), diskGiB: 2 },
+      ...{ include: ["ccache", "gcc", "libc6-dev", "make"], script: linkCompilers, summary: "ccache" },
+    },
+    storage: await openStorage(directory, "directory", silentLog()),
+  });
+  return revision!;
+}
 
 /** Packs the project with a way of building in it. */
 async function pack(farm: Farm, archive: string, version: string, lines: readonly string[]): Promise<void> {
@@ -37,8 +59,9 @@ async function pack(farm: Farm, archive: string, version: string, lines: readonl
 
 test("with what the first build has left, the second takes less than a third of its time", async (context) => {
   const archive = await upstreamArchive("lua5.4");
-  const revision = await debianMachineWith(["ccache"]);
-  await using farm = await startFarm({ machine: "debian", revision, cpus: 2 });
+  await using directory = await temporaryDirectory("croft-test-ccache-");
+  const revision = await machineWithCcache(directory.path);
+  await using farm = await startFarm({ machine: "minimal", revision, cpus: 2, ramKiB: 512 * 1024 });
   await using proxy = await trusting(farm.url, () => true);
   farm.agentUrl = proxy.url;
   await farm.startAgent(["--caches", "ccache=1GiB", "--cache-directory", join(farm.directory, "caches")]);
@@ -49,7 +72,7 @@ test("with what the first build has left, the second takes less than a third of 
     const log = await farm.log(id);
     assert.equal(status, "success", `${log.slice(-3000)}\n${await farm.agentTail()}`);
     assert.match(log, /^Lua 5\.4\s+42$/m);
-    return { seconds: Number(/^took (\d+) ns$/m.exec(log)![1]) / 1e9, log };
+    return { seconds: Number(/^took (\d+) ms$/m.exec(log)![1]) / 1000, log };
   };
   const without = await build("1.0", "export CCACHE_DISABLE=1");
   const first = await build("1.1");
