@@ -5,6 +5,7 @@ import { clockChecks } from "./clock.ts";
 import { controllerChecks } from "./controllers.ts";
 import { directoryChecks } from "./directories.ts";
 import { keyChecks } from "./keys.ts";
+import { memoryChecks } from "./memory.ts";
 import { networkChecks } from "./network.ts";
 import { privacyChecks } from "./privacy.ts";
 import { programChecks } from "./programs.ts";
@@ -18,6 +19,7 @@ import { warmChecks } from "./warm.ts";
 const allChecks: readonly Check[] = [
   ...programChecks,
   ...virtualizationChecks,
+  ...memoryChecks,
   ...storageChecks,
   ...warmChecks,
   ...cacheChecks,

@@ -3,6 +3,7 @@ import { chmod, mkdir } from "node:fs/promises";
 import { test } from "node:test";
 import { runChecks, ok, problem, warning, type Check } from "../../../agent/doctor/check.ts";
 import { judgeClock } from "../../../agent/doctor/controllers.ts";
+import { judgeMemory } from "../../../agent/doctor/memory.ts";
 import { creation } from "../../../agent/doctor/programs.ts";
 import { privacyChecks } from "../../../agent/doctor/privacy.ts";
 import { countLevels, reportText } from "../../../agent/doctor/report.ts";
@@ -98,6 +99,16 @@ test("space is judged by what is needed", () => {
     "1.3 GiB",
     "4.9 TiB",
   ]);
+});
+
+test("memory is judged by what the machines of all instances take, and of one", () => {
+  const levels = [8, 6, 2].map((host) => judgeMemory(3 * GiB, 2, host * GiB).level);
+  assert.deepEqual(levels, ["ok", "ok", "problem"]);
+  const { level, text } = judgeMemory(3 * GiB, 2, 5 * GiB);
+  assert.deepEqual(
+    [level, text],
+    ["warning", "this host has 5.0 GiB; 2 builds at a time may take 6.0 GiB (--ram)"],
+  );
 });
 
 test("btrfs is full when its metadata is and nothing is left to allocate", () => {
