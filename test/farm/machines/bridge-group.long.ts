@@ -29,7 +29,7 @@ test("on a bridge a group reaches one another in its own network only, and a str
       ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024 },
       controller:
         "retries: 0\ntargets:\n  - name: alone\n  - name: with-echo\n    auxiliary:\n      echo: '*-echo'\n",
-      agent: ["--machine-copies", "2", "--network", "bridge"],
+      agent: ["--machine-copies", "2", "--network", "bridge", "--startup-timeout", String(patienceSeconds)],
     }),
   );
   await layAuxiliaryMachine(farm.machines, "linux-echo", service);

@@ -61,7 +61,10 @@ test("with what the first build has left, the second takes less than a third of 
   const archive = await upstreamArchive("lua5.4");
   await using directory = await temporaryDirectory("croft-test-ccache-");
   const revision = await machineWithCcache(directory.path);
-  await using farm = await startFarm({ machine: "minimal", revision, cpus: 2, ramKiB: 512 * 1024 });
+  await using farm = await startFarm({
+    ...{ machine: "minimal", revision, cpus: 2, ramKiB: 512 * 1024 },
+    agent: ["--startup-timeout", String(patienceSeconds)],
+  });
   await using proxy = await trusting(farm.url, () => true);
   farm.agentUrl = proxy.url;
   await farm.startAgent(["--caches", "ccache=1GiB", "--cache-directory", join(farm.directory, "caches")]);

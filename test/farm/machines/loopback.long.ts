@@ -36,7 +36,8 @@ test("frames for all that a guest, and user nobody, send to every loopback port 
     ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024 },
     controller:
       "retries: 0\ntargets:\n  - name: alone\n  - name: with-echo\n    auxiliary:\n      echo: '*-echo'\n",
-    agent: ["--machine-copies", "2"],
+    // Several machines begin at once, on few emulated processors.
+    agent: ["--machine-copies", "2", "--startup-timeout", String(patienceSeconds)],
   });
   const program = join(farm.sources.directory, "frames");
   const source = packageFile("test", "farm", "machines", "loopback-frames.c");

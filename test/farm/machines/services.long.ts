@@ -80,7 +80,8 @@ test("a build uses both by their variables; a third machine on the host reaches 
     ...{ machine: "minimal", revision: made[0]!, ramKiB: 256 * 1024 },
     controller:
       "retries: 0\ntargets:\n  - name: alone\n  - name: tested\n    auxiliary:\n      database: '*-postgresql'\n      store: '*-redis'\n",
-    agent: ["--machine-copies", "2"],
+    // Several machines begin at once, on few emulated processors.
+    agent: ["--machine-copies", "2", "--startup-timeout", String(patienceSeconds)],
   });
   for (const [index, { name }] of machines.entries()) {
     if (index === 0) continue;
