@@ -14,6 +14,7 @@ import type { Database } from "../database/database.ts";
 import type { EmbeddedDatabase } from "../database/embedded.ts";
 import { knownTables } from "../database/migrations.ts";
 import type { DataDirectory } from "../files/data-directory.ts";
+import { blobName, blobPath } from "../files/blob-storage.ts";
 import { DirectoryStorage } from "../files/directory-storage.ts";
 import { Failure } from "../../os/failure.ts";
 import type { Retention } from "../retention/retention.ts";
@@ -76,8 +77,10 @@ async function* entriesOf(
   if (storage !== "directory") return;
   const blobs = new DirectoryStorage(directory.blobs);
   for await (const stored of blobs.list())
-    for (const { digest, bytes } of stored)
-      yield { path: `blobs/${digest.slice(0, 2)}/${digest.slice(2)}`, file: blobs.path(digest), bytes };
+    for (const { bytes, ...blob } of stored) {
+      const name = blobName(blob);
+      yield { path: `blobs/${blobPath(name)}`, file: blobs.path(name), bytes };
+    }
 }
 
 /** Directories come before what is in them. */

@@ -2,6 +2,7 @@
 import { Failure } from "../../os/failure.ts";
 import type { Sql } from "../database/database.ts";
 import type { DataDirectory } from "../files/data-directory.ts";
+import { blobName } from "../files/blob-storage.ts";
 import { DirectoryStorage } from "../files/directory-storage.ts";
 import { checkBucket, reachS3, s3Name, type S3Place } from "../files/s3-service.ts";
 import { S3Storage } from "../files/s3-storage.ts";
@@ -31,8 +32,8 @@ export async function moveBlobs(
   const directory = new DirectoryStorage(blobs);
   let count = 0;
   for await (const stored of directory.list())
-    for (const { digest } of stored) {
-      await bucket.put(digest, directory.path(digest));
+    for (const name of stored.map(blobName)) {
+      await bucket.put(name, directory.path(name));
       count++;
     }
   return count;

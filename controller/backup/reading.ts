@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { Parser, type ReadEntry } from "tar";
 import { Failure, reasonOf } from "../../os/failure.ts";
+import { storedAt } from "../files/blob-storage.ts";
 import { headName, formatVersion, sumsName, type BackupHead } from "./archive.ts";
 
 /** What a complete backup was found to have. */
@@ -20,7 +21,7 @@ export type TakeEntry = (
 
 const name = "[A-Za-z0-9_][A-Za-z0-9_.-]*";
 const paths = new RegExp(
-  `^(?:database(?:/${name})*/?|blobs/[0-9a-f]{2}/[0-9a-f]{62}|logs/\\d{1,9}\\.log|rejected/build-\\d+-attempt-\\d+\\.manifest)$`,
+  `^(?:database(?:/${name})*/?|blobs/[0-9a-f]{2}/[0-9a-f]{62}(?:\\.[1-9]\\d{0,8})?|logs/\\d{1,9}\\.log|rejected/build-\\d+-attempt-\\d+\\.manifest)$`,
 );
 const longestHeadBytes = 64 * 1024;
 
@@ -104,7 +105,7 @@ class Reader {
     }
     const digest = hash.digest("hex");
     const { path } = entry;
-    if (path.startsWith("blobs/") && path.slice("blobs/".length).replace("/", "") !== digest)
+    if (path.startsWith("blobs/") && storedAt(path.slice("blobs/".length))?.digest !== digest)
       throw new Error(`${path} is not what its name says`);
     this.#digests.set(path, digest);
   }

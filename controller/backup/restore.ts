@@ -13,6 +13,7 @@ import type { Database } from "../database/database.ts";
 import { openEmbedded } from "../database/embedded.ts";
 import { knownTables, migrate } from "../database/migrations.ts";
 import { DirectoryStorage } from "../files/directory-storage.ts";
+import { blobName, type StoredAs } from "../files/blob-storage.ts";
 import { readBackup, type BackupContents } from "./reading.ts";
 
 /** What was restored. */
@@ -112,14 +113,14 @@ async function lookAt(directory: string, what: string, { head }: BackupContents)
 async function countMissing(database: Database, blobs: DirectoryStorage): Promise<number> {
   let missing = 0;
   for (let from = ""; ;) {
-    const page = await database.query<{ digest: string; used: boolean }>(
-      `select digest, (exists (select from croft.operations o where o.log_digest = b.digest)
+    const page = await database.query<StoredAs & { used: boolean }>(
+      `select digest, generation, (exists (select from croft.operations o where o.log_digest = b.digest)
          or exists (select from croft.artifacts a where a.digest = b.digest)) as used
        from croft.blobs b where digest > $1 order by digest limit ${lookedAtOnce}`,
       [from],
     );
     if (page.length === 0) return missing;
-    missing += page.filter(({ digest, used }) => used && !existsSync(blobs.path(digest))).length;
+    missing += page.filter(({ used, ...blob }) => used && !existsSync(blobs.path(blobName(blob)))).length;
     from = page.at(-1)!.digest;
   }
 }

@@ -6,6 +6,7 @@ import { forgeTables } from "./forge-tables.ts";
 import { keepTables } from "./keep-tables.ts";
 import { messageTables } from "./message-tables.ts";
 import { pageTables } from "./page-tables.ts";
+import { removalTables } from "./removal-tables.ts";
 import { secretTables } from "./secret-tables.ts";
 import { sourceFileTables } from "./source-file-tables.ts";
 
@@ -250,6 +251,7 @@ const steps: readonly string[] = [
   keepTables,
   messageTables,
   pageTables,
+  removalTables,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -8,19 +8,22 @@
  * 1. whoever stores one writes its row before (`claim`), or says there that it is used again;
  * 2. whoever refers to it does so in a transaction that holds that row ({@link BlobStore.hold}), or does not find it;
  * 3. whoever removes it holds its row alone, sees then that nothing refers to it and that it was not claimed in the last
- *    hour, and takes the row away when the content is gone.
+ *    hour, and puts a row in `croft.removals` in its place; that goes when it is certain that the removal is over.
  *
  * So nothing that is referred to is missing, however long any of it takes, and what is stored and never referred to, since
  * a controller was killed in between, has a row by which it is found.
+ *
+ * A service may carry out a removal long after it was given up. So what has a row in `croft.removals` may vanish at any
+ * time, and whoever stores the same content meanwhile stores it as one of a later generation, which has another name.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { open, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import type { Sql } from "../database/database.ts";
 import { reasonOf } from "../../os/failure.ts";
-import { StorageFailure, type BlobStorage } from "./blob-storage.ts";
+import { blobName, StorageFailure, type BlobStorage } from "./blob-storage.ts";
 import type { DataDirectory } from "./data-directory.ts";
 
 /** Content that is stored, or received and not yet stored. */
@@ -50,7 +53,19 @@ export class BlobStore {
 
   /** A part of the content, both ends in bytes, the end exclusive. */
   read(digest: string, start = 0, end = Infinity): Readable {
-    return this.#storage.read(digest, start, end);
+    return Readable.from(this.#pieces(digest, start, end), { objectMode: false });
+  }
+
+  async *#pieces(digest: string, start: number, end: number): AsyncGenerator<Uint8Array> {
+    yield* this.#storage.read(await this.#nameOf(digest), start, end);
+  }
+
+  async #nameOf(digest: string): Promise<string> {
+    const [row] = await this.#database.query<{ generation: number }>(
+      "select generation from croft.blobs where digest = $1",
+      [digest],
+    );
+    return blobName({ digest, generation: row?.generation ?? 0 });
   }
 
   /**
@@ -59,7 +74,7 @@ export class BlobStore {
    * @throws {StorageFailure} if it cannot be read.
    */
   async open(digest: string, start = 0, end = Infinity): Promise<Readable> {
-    const stream = this.read(digest, start, end);
+    const stream = this.#storage.read(await this.#nameOf(digest), start, end);
     try {
       await once(stream, "readable");
     } catch (error) {
@@ -95,8 +110,9 @@ export class BlobStore {
    * @param sql a transaction that the caller is in; it holds them then until its end.
    */
   async keep(received: readonly Incoming[], sql = this.#database): Promise<void> {
-    await claim(sql, received);
-    for (const { digest, file } of received) await this.#storage.put(digest, file);
+    const generations = await claim(sql, received);
+    for (const { digest, file } of received)
+      await this.#storage.put(blobName({ digest, generation: generations.get(digest) ?? 0 }), file);
   }
 
   /** Stores content that is at hand, as {@link keep} does. */
@@ -121,8 +137,12 @@ export class BlobStore {
   }
 }
 
-/** A claim of the last minutes is not written down anew, but waited for all the same if it is being removed. */
-async function claim(sql: Sql, blobs: readonly Blob[]): Promise<void> {
+/**
+ * A claim of the last minutes is not written down anew, but waited for all the same if it is being removed.
+ *
+ * @returns the generation of each, by its digest.
+ */
+async function claim(sql: Sql, blobs: readonly Blob[]): Promise<ReadonlyMap<string, number>> {
   const sizes = new Map(blobs.map(({ digest, bytes }) => [digest, bytes]));
   const digests = [...sizes.keys()].sort();
   await sql.query(
@@ -130,7 +150,24 @@ async function claim(sql: Sql, blobs: readonly Blob[]): Promise<void> {
      on conflict (digest) do update set used_at = now() where blobs.used_at < now() - interval '5 minutes'`,
     [digests, digests.map((digest) => sizes.get(digest))],
   );
+  // By another statement: one that has waited for a removal to be written down does not see it.
+  for (;;) {
+    const rows = await sql.query<{ digest: string; generation: number; goes: boolean }>(
+      `select b.digest, b.generation, ${isBeingRemoved} as goes from croft.blobs b where b.digest = any($1::text[])`,
+      [digests],
+    );
+    if (!rows.some(({ goes }) => goes))
+      return new Map(rows.map(({ digest, generation }) => [digest, generation]));
+    await sql.query(
+      `update croft.blobs b set generation = (select max(r.generation) + 1 from croft.removals r where r.digest = b.digest)
+       where b.digest = any($1::text[]) and ${isBeingRemoved}`,
+      [digests],
+    );
+  }
 }
+
+const isBeingRemoved =
+  "exists (select from croft.removals r where r.digest = b.digest and r.generation = b.generation)";
 
 function* slices(content: Uint8Array): Iterable<Uint8Array> {
   for (let at = 0; at < content.length; at += 1 << 20) yield content.subarray(at, at + (1 << 20));

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { syncDirectory, writeDurably } from "../../os/files/durable.ts";
 import { isSystemError } from "../../os/failure.ts";
-import { markName, type BlobStorage, type StoredBlob } from "./blob-storage.ts";
+import { blobName, blobPath, markName, storedAt, type BlobStorage, type StoredBlob } from "./blob-storage.ts";
 
 /** The storage in a directory, below `AB/` those whose digest begins with `ab`; of one file system with what is put there. */
 export class DirectoryStorage implements BlobStorage {
@@ -15,12 +15,12 @@ export class DirectoryStorage implements BlobStorage {
     this.#directory = directory;
   }
 
-  path(digest: string): string {
-    return join(this.#directory, digest.slice(0, 2), digest.slice(2));
+  path(name: string): string {
+    return join(this.#directory, blobPath(name));
   }
 
-  async put(digest: string, file: string): Promise<void> {
-    const path = this.path(digest);
+  async put(name: string, file: string): Promise<void> {
+    const path = this.path(name);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     if (!existsSync(path)) await rename(file, path);
     // Also what is there already: another request may have named it a moment ago and not synced yet.
@@ -28,12 +28,13 @@ export class DirectoryStorage implements BlobStorage {
     await syncDirectory(this.#directory);
   }
 
-  read(digest: string, start: number, end: number): Readable {
-    return createReadStream(this.path(digest), { start, end: end - 1 });
+  read(name: string, start: number, end: number): Readable {
+    return createReadStream(this.path(name), { start, end: end - 1 });
   }
 
-  async remove(digest: string): Promise<void> {
-    await rm(this.path(digest), { force: true });
+  async remove(name: string): Promise<boolean> {
+    await rm(this.path(name), { force: true });
+    return true;
   }
 
   async *list(): AsyncGenerator<readonly StoredBlob[]> {
@@ -41,9 +42,9 @@ export class DirectoryStorage implements BlobStorage {
       if (!/^[0-9a-f]{2}$/.test(beginning)) continue;
       const found: StoredBlob[] = [];
       for (const rest of await readdir(join(this.#directory, beginning))) {
-        const digest = beginning + rest;
-        const file = await stat(this.path(digest)).catch(absent);
-        if (file) found.push({ digest, bytes: file.size, changedAt: file.mtime });
+        const blob = storedAt(`${beginning}/${rest}`);
+        const file = blob && (await stat(this.path(blobName(blob))).catch(absent));
+        if (file) found.push({ ...blob, bytes: file.size, changedAt: file.mtime });
       }
       yield found;
     }

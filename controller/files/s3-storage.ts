@@ -2,11 +2,19 @@
  * Blobs in a bucket: `AB/…` below the prefix, as in the directory, so that one can be copied into the other. A small one
  * is put in one request, a large one in parts; the service shows it when it is whole.
  */
+import type { S3ServiceException } from "@aws-sdk/client-s3";
 import { open, type FileHandle } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ByteBudget, type HeldBytes } from "./byte-budget.ts";
-import { markName, StorageFailure, type BlobStorage, type StoredBlob } from "./blob-storage.ts";
+import {
+  blobPath,
+  markName,
+  storedAt,
+  StorageFailure,
+  type BlobStorage,
+  type StoredBlob,
+} from "./blob-storage.ts";
 import { isMissing, s3Name, s3Reason, type S3Service } from "./s3-service.ts";
 
 /** A service wants 5 MiB or more of all parts but the last, and no more than 10,000 of them. */
@@ -30,14 +38,14 @@ export class S3Storage implements BlobStorage {
     this.#memory = new ByteBudget(partsAtOnce * partBytes);
   }
 
-  async put(digest: string, file: string): Promise<void> {
-    await this.#attempt(`store ${digest.slice(0, 12)}`, async () => {
+  async put(name: string, file: string): Promise<void> {
+    await this.#attempt(`store ${name.slice(0, 12)}`, async () => {
       await using handle = await open(file, "r");
       const { size } = await handle.stat();
       for (let beginning = 1; ; beginning++)
         try {
-          if (size <= this.#partBytes) await this.#putWhole(this.#key(digest), handle, size);
-          else await this.#putInParts(this.#key(digest), handle, size);
+          if (size <= this.#partBytes) await this.#putWhole(this.#key(name), handle, size);
+          else await this.#putInParts(this.#key(name), handle, size);
           return;
         } catch (error) {
           if (!isMissing(error) || beginning === mostBeginnings) throw error;
@@ -96,8 +104,8 @@ export class S3Storage implements BlobStorage {
     }
   }
 
-  read(digest: string, start: number, end: number): Readable {
-    return Readable.from(this.#pieces(this.#key(digest), start, end), { objectMode: false });
+  read(name: string, start: number, end: number): Readable {
+    return Readable.from(this.#pieces(this.#key(name), start, end), { objectMode: false });
   }
 
   /** Goes on where it broke off: of a large blob for a slow reader the service may well end the connection. */
@@ -136,13 +144,16 @@ export class S3Storage implements BlobStorage {
     return { body: answer.Body as Readable, size: Number(whole ?? answer.ContentLength ?? Infinity) };
   }
 
-  async remove(digest: string): Promise<void> {
+  /** A request that was given up may have reached the service all the same, or be on its way to it. */
+  async remove(name: string): Promise<boolean> {
     const { library, client, place } = this.#service;
-    await this.#attempt(`remove ${digest.slice(0, 12)}`, async () => {
+    return await this.#attempt(`remove ${name.slice(0, 12)}`, async () => {
+      const removal = new library.DeleteObjectCommand({ Bucket: place.bucket, Key: this.#key(name) });
       try {
-        await client.send(new library.DeleteObjectCommand({ Bucket: place.bucket, Key: this.#key(digest) }));
+        return (await client.send(removal)).$metadata.attempts === 1;
       } catch (error) {
-        if (!isMissing(error)) throw error;
+        if (isMissing(error)) return (error as S3ServiceException).$metadata.attempts === 1;
+        throw error;
       }
     });
   }
@@ -156,8 +167,8 @@ export class S3Storage implements BlobStorage {
         client.send(new library.ListObjectsV2Command({ ...from, ...next })),
       );
       yield (page.Contents ?? []).flatMap(({ Key = "", Size, LastModified }) => {
-        const [, one, rest] = /^([0-9a-f]{2})\/([0-9a-f]{62})$/.exec(Key.slice(place.prefix.length)) ?? [];
-        return one === undefined ? [] : [{ digest: one + rest, bytes: Size!, changedAt: LastModified! }];
+        const blob = storedAt(Key.slice(place.prefix.length));
+        return blob === undefined ? [] : [{ ...blob, bytes: Size!, changedAt: LastModified! }];
       });
       if (page.NextContinuationToken === undefined) return;
       next = { ContinuationToken: page.NextContinuationToken };
@@ -202,8 +213,8 @@ export class S3Storage implements BlobStorage {
     await this.#attempt("write its mark", () => this.#putContent(key, Buffer.from(`${name}\n`)));
   }
 
-  #key(digest: string): string {
-    return `${this.#service.place.prefix}${digest.slice(0, 2)}/${digest.slice(2)}`;
+  #key(name: string): string {
+    return this.#service.place.prefix + blobPath(name);
   }
 
   async #attempt<T>(what: string, work: () => Promise<T>): Promise<T> {

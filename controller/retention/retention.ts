@@ -10,6 +10,7 @@ import { clearIncoming } from "../files/data-directory.ts";
 import type { KeptLiveLogs } from "../files/live-log-chunk.ts";
 import { doomedBuilds, removeBuilds } from "./ended-builds.ts";
 import { oldLiveLogs } from "./old-live-logs.ts";
+import { finishRemovals, writeDownStrays } from "./removals.ts";
 import { add, type PruneReport, type RetentionRules } from "./rules.ts";
 import { BlobsOfBuilds, giveRows, removeBlobs, rowlessBlobs, unusedBlobs } from "./unused-blobs.ts";
 
@@ -22,6 +23,7 @@ interface RetentionParts {
 
 /** What was being received a day ago and has not grown since is not being received any more. */
 const abandonedMs = 24 * 3_600_000;
+const hourMs = 3_600_000;
 
 /** Removes what is kept no longer, or says what that would be. */
 export class Retention {
@@ -65,9 +67,18 @@ export class Retention {
     const abandoned = new Date(Date.now() - abandonedMs);
     await clearIncoming(directory, abandoned);
     await storage.clearAway(abandoned);
+    await finishRemovals(database, storage);
+    const hourAgo = new Date(Date.now() - hourMs);
     for await (const rowless of rowlessBlobs(database, storage)) {
       if (signal?.aborted) return report;
-      await giveRows(database, rowless);
+      await giveRows(
+        database,
+        rowless.filter(({ isStray }) => !isStray),
+      );
+      await writeDownStrays(
+        database,
+        rowless.filter(({ isStray, changedAt }) => isStray && changedAt < hourAgo),
+      );
     }
     for await (const unused of unusedBlobs(database)) {
       if (signal?.aborted) return report;
@@ -110,9 +121,10 @@ export class Retention {
     await blobs.only(database, report.blobs);
     for await (const unused of unusedBlobs(database))
       for (const { bytes } of unused) add(report.blobs, bytes);
-    const hourAgo = Date.now() - 3_600_000;
+    const hourAgo = new Date(Date.now() - hourMs);
     for await (const rowless of rowlessBlobs(database, storage))
-      for (const { bytes, changedAt } of rowless) if (changedAt.getTime() < hourAgo) add(report.blobs, bytes);
+      for (const { bytes, changedAt, isStray } of rowless)
+        if (!isStray && changedAt < hourAgo) add(report.blobs, bytes);
     return report;
   }
 }

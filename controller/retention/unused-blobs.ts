@@ -1,11 +1,12 @@
 /** Blobs that nothing refers to: removed beside running uploads, by the rules of ../files/blobs.ts. */
-import type { BlobStorage, StoredBlob } from "../files/blob-storage.ts";
+import { blobName, type BlobStorage, type StoredAs, type StoredBlob } from "../files/blob-storage.ts";
 import type { Database, Sql } from "../database/database.ts";
+import { carryOut } from "./removals.ts";
 import { add, type Amount } from "./rules.ts";
 
 /** Looked at by one statement. */
 const lookedAtOnce = 500;
-/** Removed in one transaction, for whose end may wait who stores the same. */
+/** Written down in one transaction, for whose end may wait who stores the same. */
 const removedAtOnce = 50;
 
 interface Row {
@@ -44,7 +45,8 @@ export async function removeBlobs(
 ): Promise<void> {
   for (let from = 0; from < blobs.length; from += removedAtOnce) {
     const digests = blobs.slice(from, from + removedAtOnce).map(({ digest }) => digest);
-    const gone = await database.transaction((sql) => removeUnused(sql, storage, digests));
+    const gone = await database.transaction((sql) => writeDownUnused(sql, digests));
+    await carryOut(database, storage, gone);
     for (const { bytes } of gone) add(removed, bytes);
   }
 }
@@ -53,22 +55,24 @@ export async function removeBlobs(
  * First the rows are locked, then looked at: by another statement, as one that waits for a lock does not see what was
  * referred to meanwhile. Rows that others hold are in use.
  */
-async function removeUnused(sql: Sql, storage: BlobStorage, digests: readonly string[]): Promise<Row[]> {
+async function writeDownUnused(sql: Sql, digests: readonly string[]): Promise<(Row & StoredAs)[]> {
   const held = await sql.query<Row>(
     "select digest from croft.blobs where digest = any($1::text[]) for update skip locked",
     [digests],
   );
-  const gone = await sql.query<Row>(
-    `delete from croft.blobs b where b.digest = any($1::text[]) and ${unclaimed} and ${unused}
-     returning b.digest, b.bytes`,
+  return await sql.query<Row & StoredAs>(
+    `with gone as (delete from croft.blobs b where b.digest = any($1::text[]) and ${unclaimed} and ${unused}
+       returning b.digest, b.generation, b.bytes),
+     noted as (insert into croft.removals (digest, generation) select digest, generation from gone on conflict do nothing)
+     select * from gone`,
     [held.map(({ digest }) => digest)],
   );
-  // While the rows are held: whoever stores the same waits, and stores it anew. So all are waited for, also when one fails:
-  // a removal that is still on its way when the rows are let go would take away what was stored anew.
-  const removals = gone.map(({ digest }) => storage.remove(digest));
-  await Promise.allSettled(removals);
-  await Promise.all(removals); // throws what one of them has thrown
-  return gone;
+}
+
+/** A blob that is stored, and has no row. */
+export interface Rowless extends StoredBlob {
+  /** Whether its digest has a row, of another generation. */
+  isStray: boolean;
 }
 
 /**
@@ -78,16 +82,24 @@ async function removeUnused(sql: Sql, storage: BlobStorage, digests: readonly st
 export async function* rowlessBlobs(
   database: Database,
   storage: BlobStorage,
-): AsyncGenerator<readonly StoredBlob[]> {
+): AsyncGenerator<readonly Rowless[]> {
   for await (const stored of storage.list())
     for (let from = 0; from < stored.length; from += lookedAtOnce) {
       const page = stored.slice(from, from + lookedAtOnce);
-      const rows = await database.query<Row>(
-        "select digest from croft.blobs where digest = any($1::text[])",
-        [page.map(({ digest }) => digest)],
+      const digests = [page.map(({ digest }) => digest)];
+      const rows = await database.query<StoredAs>(
+        "select digest, generation from croft.blobs where digest = any($1::text[])",
+        digests,
       );
-      const known = new Set(rows.map(({ digest }) => digest));
-      yield page.filter(({ digest }) => !known.has(digest));
+      const removals = await database.query<StoredAs>(
+        "select digest, generation from croft.removals where digest = any($1::text[])",
+        digests,
+      );
+      const known = new Set([...rows, ...removals].map(blobName));
+      const withRow = new Set(rows.map(({ digest }) => digest));
+      yield page
+        .filter((one) => !known.has(blobName(one)))
+        .map((one) => ({ ...one, isStray: withRow.has(one.digest) }));
     }
 }
 
@@ -95,10 +107,11 @@ export async function* rowlessBlobs(
 export async function giveRows(database: Database, blobs: readonly StoredBlob[]): Promise<void> {
   if (blobs.length === 0) return;
   await database.query(
-    `insert into croft.blobs (digest, bytes, used_at)
-     select * from unnest($1::text[], $2::double precision[], $3::timestamptz[]) on conflict do nothing`,
+    `insert into croft.blobs (digest, generation, bytes, used_at)
+     select * from unnest($1::text[], $2::integer[], $3::double precision[], $4::timestamptz[]) on conflict do nothing`,
     [
       blobs.map(({ digest }) => digest),
+      blobs.map(({ generation }) => generation),
       blobs.map(({ bytes }) => bytes),
       blobs.map(({ changedAt }) => changedAt.toISOString()),
     ],

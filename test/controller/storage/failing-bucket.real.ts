@@ -4,17 +4,13 @@ import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { OpenController } from "../../../controller/controller.ts";
-import type { BlobStorage } from "../../../controller/files/blob-storage.ts";
-import { Retention } from "../../../controller/retention/retention.ts";
 import { startServer } from "../../../controller/server.ts";
 import { startFaultyProxy, type FaultyProxy } from "../../fixtures/services/faulty-proxy.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
 import { startS3Double, type S3Double } from "../../fixtures/services/s3-double.ts";
 import { readBuild, requestTask, sendResult, submit, type ReceivedTask } from "../farm.ts";
 import { openFarm } from "../in-process.ts";
-import { until } from "../until.ts";
 
 describe("a controller whose bucket fails", { timeout: patienceMs }, () => {
   const stack = new AsyncDisposableStack();
@@ -116,35 +112,51 @@ describe("a controller whose bucket fails", { timeout: patienceMs }, () => {
     );
   });
 
-  test("lets go of what it removes only when no removal is on its way any more", async () => {
-    const { database, blobs, storage, directory, liveLogs } = controller;
-    await blobs.store(Buffer.from("one of nobody"));
-    await blobs.store(Buffer.from("another of nobody"));
-    await age();
-    const removing = Promise.withResolvers<void>();
-    let removed = 0;
-    const failing: BlobStorage = {
-      put: (...what) => storage.put(...what),
-      read: (...what) => storage.read(...what),
-      list: () => storage.list(),
-      clearAway: (...what) => storage.clearAway(...what),
-      readMark: () => storage.readMark(),
-      mark: (...what) => storage.mark(...what),
-      remove: async (digest) => {
-        if (++removed === 1) throw new Error("refused");
-        await removing.promise;
-        await storage.remove(digest);
-      },
-    };
-    const retention = new Retention({ database, storage: failing, directory, liveLogs }, {});
-    let isOver = false;
-    const pruning = retention.prune().finally(() => (isOver = true));
-    pruning.catch(() => {});
-    await until(async () => removed === 2, "both to be removed");
-    await sleep(200); // in which it would have ended
-    assert.equal(isOver, false);
-    removing.resolve();
-    await assert.rejects(pruning, /refused/);
+  for (const [what, lateOnes] of [
+    ["of which nothing was heard", Infinity],
+    ["that was asked for twice", 1],
+  ] as const)
+    test(`a removal ${what} takes nothing away that was stored anew when it is carried out late`, async () => {
+      const { database, blobs, retention } = controller;
+      const content = `removed late, ${what}`;
+      const { digest } = await blobs.store(Buffer.from(content));
+      await age();
+      let count = 0;
+      proxy.fault = ({ method, path }) =>
+        method === "DELETE" && path.includes(digest.slice(2)) && ++count <= lateOnes ? "late" : undefined;
+      const pruned = retention.prune();
+      if (lateOnes === 1) await pruned;
+      else await assert.rejects(pruned, /Cannot remove [0-9a-f]{12} in 's3:/);
+      proxy.fault = () => undefined;
+      await blobs.store(Buffer.from(content));
+      assert.ok((await proxy.catchUp()) > 0);
+      assert.equal(await text(blobs.read(digest)), content);
+      await retention.prune();
+      assert.equal(await text(blobs.read(digest)), content);
+      const keys = () => [...double.objects.keys()].filter((key) => key.includes(digest.slice(2)));
+      assert.equal(keys().length, 1);
+      // By the next day none of them is on its way any more, and the name may be used again.
+      const removals = async () =>
+        (await database.query("select from croft.removals where digest = $1", [digest])).length;
+      assert.equal(await removals(), 1);
+      await database.query("update croft.removals set began_at = began_at - interval '25 hours'");
+      await retention.prune();
+      assert.deepEqual([await removals(), keys().length], [0, 1]);
+      await age();
+      await retention.prune();
+      assert.deepEqual([await removals(), keys().length], [0, 0]);
+    });
+
+  test("what lies in the bucket under an earlier name of the same content is removed", async () => {
+    const { database, blobs, retention } = controller;
+    const { digest } = await blobs.store(Buffer.from("stored twice"));
+    const key = [...double.objects.keys()].find((one) => one.includes(digest.slice(2)))!;
+    const changedAt = new Date(Date.now() - 2 * 3_600_000);
+    double.objects.set(`${key}.3`, { content: Buffer.from("stored twice"), changedAt });
+    await retention.prune(); // finds it
+    await retention.prune();
+    assert.deepEqual([double.objects.has(key), double.objects.has(`${key}.3`)], [true, false]);
+    assert.equal((await database.query("select from croft.removals")).length, 0);
   });
 
   test("answers everything else at once while the bucket stands still", async () => {
