@@ -123,7 +123,11 @@ export async function openController(
     { database, queue, changes, isOfferedElsewhere: (...what) => fleet.waiting.isOfferedElsewhere(...what) },
     { ...configuration, withChallenge: () => agentKeys.isRequired },
   );
-  const leases = await startLeases({ database, queue, faults, changes, log }, configuration, stack);
+  const leases = await startLeases(
+    { database, queue, faults, agentKeys, changes, log },
+    configuration,
+    stack,
+  );
   const clearances = new Clearances(vault, agentKeys);
   const builds = new Builds(database, queue, targets, changes, clearances);
   const wakeUps = stack.use(new WakeUps(queue, changes, log));
@@ -182,7 +186,10 @@ async function storedIn(
 }
 
 async function startLeases(
-  parts: Pick<Controller, "database" | "changes" | "log"> & { queue: BuildQueue; faults: Faults },
+  parts: Pick<Controller, "database" | "agentKeys" | "changes" | "log"> & {
+    queue: BuildQueue;
+    faults: Faults;
+  },
   configuration: ControllerConfiguration,
   stack: AsyncDisposableStack,
 ): Promise<Leases> {

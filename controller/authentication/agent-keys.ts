@@ -11,6 +11,7 @@ import { statSync } from "node:fs";
 import { assertFailure, Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { startLoop } from "../../os/loop.ts";
+import type { Session } from "../builds/session.ts";
 import type { Changes } from "../builds/noting/changes.ts";
 import type { Database } from "../database/database.ts";
 import { fingerprintOf, publicKeyIn, readAgentKeys, type NamedKey } from "./key-files.ts";
@@ -79,6 +80,11 @@ export class AgentKeys implements AsyncDisposable {
     return this.#byFingerprint.get(fingerprint);
   }
 
+  /** Whether the key is gone that the agent of a session was known by. */
+  isRevokedFor({ challenge, fingerprint }: Pick<Session, "challenge" | "fingerprint">): boolean {
+    return challenge !== null && this.get(fingerprint ?? "") === undefined;
+  }
+
   /** By name. */
   list(): ListedKey[] {
     const listed = [
@@ -121,7 +127,8 @@ export class AgentKeys implements AsyncDisposable {
   }
 
   /**
-   * Makes a key unknown. What its agents have is offered to others soon, and their results do not count.
+   * Makes a key unknown. What its agents have is offered to others soon, which is no fault of those hosts, and their results do
+   * not count.
    *
    * @throws {Failure} if there is none of that name, or it lies in the directory.
    */

@@ -17,12 +17,15 @@
  * An agent that comes back in time goes on with its build, which waits in the queue only as long as nobody else was given it
  * (`#takeBack`): whoever has the build's row first, this or a claim, has the build.
  *
+ * A session whose agent's key was revoked is over for good, and that is nobody's fault.
+ *
  * Where more than a third of the agents fall silent at once, the network is suspected (suspicion.ts).
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { AgentKeys } from "../authentication/agent-keys.ts";
 import type { Build } from "../builds/build.ts";
 import type { Changes } from "../builds/noting/changes.ts";
-import type { Faults } from "../builds/faults.ts";
+import { tellReason, type Faults } from "../builds/faults.ts";
 import type { BuildQueue } from "../builds/queue.ts";
 import type { Session } from "../builds/session.ts";
 import type { Database, Sql } from "../database/database.ts";
@@ -44,7 +47,8 @@ const goneSeconds = 180;
 interface LeaseParts {
   readonly database: Database;
   readonly faults: Pick<Faults, "add">;
-  readonly queue: Pick<BuildQueue, "takeBack">;
+  readonly queue: Pick<BuildQueue, "takeBack" | "putBack">;
+  readonly agentKeys: Pick<AgentKeys, "isRevokedFor">;
   readonly changes: Pick<Changes, "announce">;
   readonly log: Log;
 }
@@ -229,7 +233,7 @@ export class Leases {
   }
 
   async #end(buildId: number, id: number): Promise<void> {
-    const { database, faults, changes } = this.#parts;
+    const { database, faults, agentKeys, changes } = this.#parts;
     const ended = await database.transaction(async (sql) => {
       const [build] = await sql.query<Build>("select * from croft.builds where id = $1 for update", [
         buildId,
@@ -240,12 +244,28 @@ export class Leases {
         [...this.#isOverValues(true), id],
       );
       if (!build || !session) return false;
+      if (agentKeys.isRevokedFor(session)) {
+        await this.#putBackRevoked(sql, build, session);
+        return true;
+      }
       const isSilent = session.expires_at.getTime() > session.ended_at!.getTime();
       const reason = isSilent ? "no sign of life for a minute" : "no result before its lease ended";
       await faults.add(sql, build, session, reason);
       return true;
     });
     if (ended) changes.announce("state", buildId);
+  }
+
+  /** The agent is told that nobody waits for it. */
+  async #putBackRevoked(sql: Sql, build: Build, session: Session): Promise<void> {
+    const { queue, log } = this.#parts;
+    await sql.query("update croft.sessions set state = 'superseded' where id = $1", [session.id]);
+    await tellReason(sql, session, "the key of its agent was revoked");
+    await queue.putBack(sql, build, { kind: "interrupt" });
+    log.info(
+      { build: build.id, agent: session.agent },
+      "the key of an agent was revoked; its build is queued again",
+    );
   }
 }
 

@@ -116,15 +116,10 @@ export function forCurrentSession(controller: Controller) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const session = await controller.sessions.find((request.params as { session: string }).session);
     if (!session || !isCurrent(session)) return refuse(reply, 410, "the session is over");
-    if (isRevoked(controller, session)) return refuse(reply, 401, "the agent's key is not known any more");
+    if (controller.agentKeys.isRevokedFor(session)) return refuse(reply, 401, "the agent's key is not known any more");
     request.currentSession = session;
     request.bodyMayTakeLong?.();
   };
-}
-
-/** Whether the key is gone that the agent of a session was known by. */
-export function isRevoked({ agentKeys }: Controller, { challenge, fingerprint }: Session): boolean {
-  return challenge !== null && agentKeys.get(fingerprint ?? "") === undefined;
 }
 
 /** Whether the answer to the session's challenge is right; without keys there was no challenge. */

@@ -11,7 +11,6 @@ import {
 } from "../../manifests/own/signs.ts";
 import { ChangeWaiter } from "../builds/noting/changes.ts";
 import { isCurrent, type Session } from "../builds/session.ts";
-import { isRevoked } from "./access.ts";
 import { RouteBodies } from "./body.ts";
 import { waitOf } from "./long-poll.ts";
 import { refuseManifest } from "./manifest.ts";
@@ -29,7 +28,7 @@ export function addAliveRoute(server: FastifyInstance, served: Served): void {
 }
 
 async function takeSigns({ controller }: Served, request: FastifyRequest, reply: FastifyReply) {
-  const { leases, sessions, changes } = controller;
+  const { leases, sessions, changes, agentKeys } = controller;
   if (!Buffer.isBuffer(request.body)) return refuse(reply, 415, "the body must be text/manifest");
   let signs: SessionSign[];
   try {
@@ -41,7 +40,7 @@ async function takeSigns({ controller }: Served, request: FastifyRequest, reply:
   const deadline = performance.now() + milliseconds;
   const tokens = signs.map(({ session }) => session);
   const found = await sessions.byToken(tokens);
-  const isHeard = (session: Session | undefined) => session !== undefined && !isRevoked(controller, session);
+  const isHeard = (session: Session | undefined) => session !== undefined && !agentKeys.isRevokedFor(session);
   await leases.sign(signs.filter(({ session }) => isHeard(found.get(session))));
   using waiter = new ChangeWaiter(changes, ["state"], new Set([...found.values()].map(({ build }) => build)));
   for (let now = await sessions.byToken(tokens); ; now = await sessions.byToken(tokens)) {

@@ -60,6 +60,10 @@ describe("keys of agents", { timeout: patienceMs }, () => {
     assert.equal((await sendLog(task, 0, "text")).status, 401);
     assert.equal((await postTaskRequest(url, { fingerprint: one.fingerprint })).status, 403);
     await farm.leases.look();
+    const { faults, faulty_host, interrupts } = (await farm.builds.find(id))!;
+    assert.deepEqual([faults, faulty_host, interrupts], [0, null, 1], "it is nobody's fault");
+    const [over] = await farm.sessions.of(id);
+    assert.deepEqual([over!.state, over!.fault], ["superseded", "the key of its agent was revoked"]);
     const again = await requestTask(url, { agent: "host-2", fingerprint: other.fingerprint });
     assert.equal((await sendResult(again, "success", [], rawSignature(other, again.challenge!))).status, 204);
     assert.equal((await farm.builds.find(id))?.status, "success");

@@ -17,7 +17,7 @@ test("no build is taken from its agent by a clock that was set, nor left to a de
   const log = silentLog();
   const faults = new Faults(queue, farm.blobs, log);
   const leases = new Leases(
-    { database, queue, faults, changes, log },
+    { database, queue, faults, changes, log, agentKeys: farm.agentKeys },
     { controllerName: "here", leaseMarginSeconds: 600, now: () => own },
   );
   await leases.look();

@@ -142,9 +142,13 @@ for (const [database, skip] of databaseKinds)
           }),
       };
       const faults = { add: () => Promise.reject(new Error("a lease ended")) };
-      const queue = { takeBack: () => Promise.reject(new Error("a session came back")) };
+      const queue = {
+        takeBack: () => Promise.reject(new Error("a session came back")),
+        putBack: () => Promise.reject(new Error("a lease ended")),
+      };
+      const { agentKeys } = controller;
       const leases = new Leases(
-        { database: stopping, queue, faults, changes, log: silentLog() },
+        { database: stopping, queue, faults, agentKeys, changes, log: silentLog() },
         { controllerName: "other", leaseMarginSeconds: 600 },
       );
       await leases.look(); // the first one gives all a minute

@@ -27,8 +27,12 @@ function leasesOf(
       void failed.push([id, agent, reason]),
   };
   const settings = { controllerName: "here", leaseMarginSeconds, now };
-  const queue = { takeBack: () => Promise.reject(new Error("no session is lost")) };
-  const leases = new Leases({ database, queue, faults, changes, log: silentLog() }, settings);
+  const queue = {
+    takeBack: () => Promise.reject(new Error("no session is lost")),
+    putBack: () => Promise.reject(new Error("no key is revoked")),
+  };
+  const agentKeys = { isRevokedFor: () => false };
+  const leases = new Leases({ database, queue, faults, agentKeys, changes, log: silentLog() }, settings);
   const written = (beginning: string) =>
     database.statements.filter(({ text }) => text.startsWith(beginning)).map(({ values }) => values);
   return { leases, database, told, failed, written };
