@@ -2,10 +2,24 @@
 import { formatDuration } from "../os/text/duration.ts";
 
 /** As in fleet/estimates.ts. */
-interface Estimated {
+export interface Estimated {
   buildSeconds: number | null;
   startSeconds: number | null;
   remainingSeconds: number | null;
+}
+
+/** The same in a list, in few words; empty where it is not known. */
+export function shortEstimate({ startSeconds, remainingSeconds }: Estimated): string {
+  if (startSeconds !== null)
+    return startSeconds === 0 ? "begins at once" : `begins in ~${rounded(startSeconds)}`;
+  if (remainingSeconds === null) return "";
+  return remainingSeconds === 0 ? "longer than usual" : `~${rounded(remainingSeconds)} to go`;
+}
+
+/** Nobody can tell the seconds of an hour's wait. */
+function rounded(seconds: number): string {
+  const unit = seconds < 120 ? 1 : 60;
+  return formatDuration(Math.max(1, Math.round(seconds / unit) * unit));
 }
 
 /** What is to be expected of a build that waits or is being built. */

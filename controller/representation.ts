@@ -108,6 +108,16 @@ export function buildJson(build: Build, base: string): BuildAnswer {
   };
 }
 
+/** Builds in a list, with what is to be expected of those that have not ended. */
+export async function listedJson(
+  { estimates }: Pick<Controller, "estimates">,
+  builds: readonly Build[],
+  base: string,
+) {
+  const expected = await estimates.ofAll(builds);
+  return builds.map((build) => ({ ...buildJson(build, base), estimate: expected.get(build.id) ?? null }));
+}
+
 /** One build with everything about it. */
 export function detailsJson(details: BuildDetails, base: string): DetailsAnswer {
   const { build, sessions, operations, artifacts, tests, waiting, estimate } = details;

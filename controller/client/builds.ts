@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
+import { shortEstimate } from "../estimate-words.ts";
 import { attemptsText } from "../setbacks.ts";
 import { formatTable } from "../../os/text/table.ts";
 import { minute } from "./show.ts";
@@ -95,8 +96,19 @@ function table(builds: readonly BuildAnswer[]): string {
     attemptsText(build),
     seconds(build.queueSeconds),
     seconds(build.buildSeconds),
+    build.estimate ? shortEstimate(build.estimate) || "-" : "-",
     minute(build.createdAt),
   ]);
-  const heading = ["ID", "PACKAGE", "TARGET", "STATE", "ATTEMPTS", "WAITED", "BUILT IN", "SUBMITTED (UTC)"];
+  const heading = [
+    "ID",
+    "PACKAGE",
+    "TARGET",
+    "STATE",
+    "ATTEMPTS",
+    "WAITED",
+    "BUILT IN",
+    "EXPECTED",
+    "SUBMITTED (UTC)",
+  ];
   return formatTable([heading, ...rows]);
 }

@@ -28,7 +28,8 @@ export type BuildAnswer = Pick<
   Answers.BuildAnswer,
   | ("id" | "url" | "name" | "version" | "target" | "state" | "status")
   | ("attempts" | "aborts" | "faults" | "interrupts" | "createdAt" | "queueSeconds" | "buildSeconds")
-> & {
+> &
+  Partial<Pick<Answers.BuildAnswer, "estimate">> & {
   /** Why it waits, if it is queued; not in lists. */
   waiting?: string | null;
 };

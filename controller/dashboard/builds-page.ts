@@ -2,6 +2,7 @@
 import { resultStatuses } from "../../manifests/result-status.ts";
 import type { Build, BuildState } from "../builds/build.ts";
 import { mostCounted, type BuildFilter } from "../builds/listed.ts";
+import { shortEstimate, type Estimated } from "../estimate-words.ts";
 import { queueSeconds, secondsBetween } from "../representation.ts";
 import type { Visitor } from "../routes/visitor.ts";
 import { ago, chip, duration, emptyFarm, packageLink, page, tableHead } from "./layout.ts";
@@ -15,13 +16,15 @@ export interface BuildList {
   counts: Record<BuildState, number>;
   filter: Filter;
   targets: readonly string[];
+  /** What is to be expected of those that have not ended, by id. */
+  estimates: ReadonlyMap<number, Estimated>;
   /** There are older ones. */
   more: boolean;
 }
 
 /** The page. */
 export function buildsPage(list: BuildList, visitor: Visitor): string {
-  const { builds, filter, more } = list;
+  const { builds, estimates, filter, more } = list;
   const last = builds.at(-1);
   return page(
     "Builds",
@@ -29,7 +32,7 @@ export function buildsPage(list: BuildList, visitor: Visitor): string {
       <div id="filters" data-live>${tabs(list)}</div>
       ${search(list)}
       <section id="list" data-live data-changes="/api/v1/events" aria-label="Builds">
-        ${builds.length === 0 ? nothing(filter) : table(builds)}
+        ${builds.length === 0 ? nothing(filter) : table(builds, estimates)}
       </section>
       <nav class="pages" aria-label="Pages">
         ${filter.before !== undefined && html`<a href="${address({ ...filter, before: undefined })}">Newest</a>`}
@@ -131,14 +134,15 @@ function nothing(filter: BuildList["filter"]): Markup {
   return emptyFarm();
 }
 
-function table(builds: readonly Build[]): Markup {
+function table(builds: readonly Build[], estimates: BuildList["estimates"]): Markup {
   const groups = Map.groupBy(builds, ({ submission, id }) => submission ?? id);
   return html`<table class="builds">
     ${tableHead("Build", "State", "Package", "Target", "Waited", "Built in", "Submitted")}
     ${[...groups].map(
       ([submission, group]) =>
         html`<tbody ${group.length > 1 && html`class="together"`}>
-          ${group.length > 1 && heading(submission, group)} ${group.map((build) => row(build))}
+          ${group.length > 1 && heading(submission, group)}
+          ${group.map((build) => row(build, estimates.get(build.id)))}
         </tbody>`,
     )}
   </table>`;
@@ -159,8 +163,10 @@ function heading(submission: number, group: readonly Build[]): Markup {
   </tr>`;
 }
 
-function row(build: Build): Markup {
+function row(build: Build, estimate: Estimated | undefined): Markup {
   const building = build.state === "building";
+  const expected = estimate ? shortEstimate(estimate) : "";
+  const note = expected !== "" && html` <span class="quiet">${expected}</span>`;
   const took = build.state === "queued" ? null : secondsBetween(build.started_at, build.finished_at);
   return html`<tr>
     <th scope="row"><a class="row" href="/builds/${build.id}">#${build.id}</a></th>
@@ -168,9 +174,9 @@ function row(build: Build): Markup {
     <td>${packageLink(build)} <span class="quiet">${build.version}</span></td>
     <td data-label="Target"><a href="${address({ target: build.target })}">${build.target}</a></td>
     <td data-label="Waited">
-      ${duration(queueSeconds(build), build.state === "queued" ? build.queued_at : null)}
+      ${duration(queueSeconds(build), build.state === "queued" ? build.queued_at : null)}${!building && note}
     </td>
-    <td data-label="Built in">${duration(took, building ? build.started_at : null)}</td>
+    <td data-label="Built in">${duration(took, building ? build.started_at : null)}${building && note}</td>
     <td data-label="Submitted">${ago(build.created_at)}</td>
   </tr>`;
 }

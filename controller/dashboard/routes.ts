@@ -75,10 +75,9 @@ function addLists(server: Server, served: Served): void {
     const visitor = await visitorOf(served, request);
     const more = found.length > limit;
     const targets = controller.builds.targetNames;
-    return sendPage(
-      reply,
-      buildsPage({ builds: found.slice(0, limit), counts, filter, targets, more }, visitor),
-    );
+    const builds = found.slice(0, limit);
+    const estimates = await controller.estimates.ofAll(builds);
+    return sendPage(reply, buildsPage({ builds, estimates, counts, filter, targets, more }, visitor));
   });
 
   server.get(

@@ -24,7 +24,7 @@ export interface Estimate {
 
 /** So many of a package's last builds for a target are looked at. */
 const lookedAt = 15;
-/** Who waits behind more waits long in any case. */
+/** So many builds that wait are looked at, of all queues together; of those behind them nothing is told. */
 const mostBefore = 1000;
 /** Many look at builds of the same packages, which do not take another time each minute. */
 const believedMs = 60_000;
@@ -33,6 +33,13 @@ const mostRemembered = 10_000;
 interface Kind {
   name: string;
   target: string;
+}
+
+type QueueState = WaitingQueue & { running_limit: number | null };
+
+interface Waiting {
+  id: number;
+  name: string;
 }
 
 interface Running extends Kind {
@@ -61,39 +68,78 @@ export class Estimates {
 
   /** Undefined for a build that has ended. */
   async of(build: Build): Promise<Estimate | undefined> {
-    if (build.state !== "queued" && build.state !== "building") return undefined;
-    const [buildSeconds = null] = await this.#usual([build]);
-    const elapsed = build.started_at === null ? 0 : (Date.now() - build.started_at.getTime()) / 1000;
-    const isRunning = build.state === "building";
-    return {
-      buildSeconds,
-      startSeconds: isRunning ? null : await this.#start(build),
-      remainingSeconds: isRunning && buildSeconds !== null ? Math.max(0, buildSeconds - elapsed) : null,
-    };
+    return (await this.ofAll([build])).get(build.id);
   }
 
-  async #start(build: Build): Promise<number | null> {
-    const [queue] = await this.#database.query<WaitingQueue & { paused: boolean }>(
-      "select * from croft.queues where name = $1",
-      [build.queue],
+  /** By id; those that have ended have none. */
+  async ofAll(builds: readonly Build[]): Promise<ReadonlyMap<number, Estimate>> {
+    const open = builds.filter(({ state }) => state === "queued" || state === "building");
+    if (open.length === 0) return new Map();
+    const usual = await this.#usual(open);
+    const starts = await this.#starts(open.filter(({ state }) => state === "queued"));
+    return new Map(
+      open.map(({ id, state, started_at }, at) => {
+        const buildSeconds = usual[at] ?? null;
+        const elapsed = started_at === null ? 0 : (Date.now() - started_at.getTime()) / 1000;
+        const isRunning = state === "building" && buildSeconds !== null;
+        const remainingSeconds = isRunning ? Math.max(0, buildSeconds - elapsed) : null;
+        return [id, { buildSeconds, startSeconds: starts.get(id) ?? null, remainingSeconds }];
+      }),
     );
-    if (!queue || queue.paused) return null;
-    const before = await this.#before(build);
-    const running = await this.#running(queue, build);
-    const idle = await this.#waiting.idleFor(queue, build);
-    const usual = await this.#usual([...running, ...before]);
-    const fallback = usual.includes(null) ? await this.#usualOfTarget(build.target) : null;
-    if (usual.includes(null) && fallback === null) return null;
-    const seconds = usual.map((one) => one ?? fallback ?? 0);
-    const free = [
-      ...Array.from({ length: idle }, () => 0),
-      ...running.map(({ elapsed }, at) => Math.max(0, seconds[at]! - elapsed)),
-    ].slice(0, queue.running_limit ?? Infinity);
-    if (free.length === 0) return null;
-    const durations = before.flatMap(({ count }, at) =>
-      Array.from({ length: count }, () => seconds[running.length + at]!),
+  }
+
+  /** When builds begin that wait, by id, where that can be told. */
+  async #starts(builds: readonly Build[]): Promise<ReadonlyMap<number, number>> {
+    const starts = new Map<number, number>();
+    if (builds.length === 0) return starts;
+    const names = [...new Set(builds.map(({ queue }) => queue))];
+    const queues = await this.#database.query<QueueState>(
+      "select * from croft.queues where name = any($1::text[]) and not paused",
+      [names],
     );
-    return freeAfter(free, durations);
+    const active = await this.#active();
+    const waiting = await this.#first(names, Math.max(1, Math.floor(mostBefore / names.length)));
+    const alike = Map.groupBy(builds, ({ queue, croft_only, refused_by }) =>
+      JSON.stringify([queue, croft_only, refused_by]),
+    );
+    for (const some of alike.values()) {
+      const [build] = some;
+      const queue = queues.find(({ name }) => name === build!.queue);
+      if (!queue) continue;
+      const running = runningFor(queue, build!, active);
+      const idle = await this.#waiting.idleFor(queue, build!);
+      const line = await this.#play(queue, { running, idle, waiting: waiting.get(queue.name) ?? [] });
+      for (const { id } of some) if (line.has(id)) starts.set(id, line.get(id)!);
+    }
+    return starts;
+  }
+
+  /** Gives what waits in a queue to the agents that could build it, each as soon as it is free; when each begins, by id. */
+  async #play(
+    { target, running_limit }: QueueState,
+    { running, idle, waiting }: { running: readonly Running[]; idle: number; waiting: readonly Waiting[] },
+  ): Promise<ReadonlyMap<number, number>> {
+    const starts = new Map<number, number>();
+    const kinds = [...running, ...waiting.map(({ name }) => ({ name, target }))];
+    const usual = await this.#usual(kinds);
+    const fallback = usual.includes(null) ? await this.#usualOfTarget(target) : null;
+    const seconds = (at: number) => usual[at] ?? fallback;
+    const free: number[] = Array.from({ length: idle }, () => 0);
+    for (const [at, { elapsed }] of running.entries()) {
+      const takes = seconds(at);
+      if (takes === null) return starts;
+      free.push(Math.max(0, takes - elapsed));
+    }
+    free.splice(running_limit ?? Infinity);
+    if (free.length === 0) return starts;
+    for (const [at, { id }] of waiting.entries()) {
+      const first = free.indexOf(Math.min(...free));
+      starts.set(id, free[first]!);
+      const takes = seconds(running.length + at);
+      if (takes === null) return starts;
+      free[first]! += takes;
+    }
+    return starts;
   }
 
   /** How long each usually takes: the median of its last successes. */
@@ -116,34 +162,23 @@ export class Estimates {
     return kinds.map((kind) => this.#known.get(keyOf(kind))?.seconds ?? null);
   }
 
-  /** What goes before a build, by package. */
-  async #before({ id, queue, target }: Build): Promise<(Kind & { count: number })[]> {
-    const packages = await this.#database.query<{ name: string; count: number }>(
-      `select first.name, count(*)::integer as count from croft.builds own, (
-         select name, queue_priority, rank, id from croft.builds where queue = $2 and state = 'queued'
-         order by queue_priority desc, rank, id limit $3) as first
-       where own.id = $1
-         and (-first.queue_priority, first.rank, first.id) < (-own.queue_priority, own.rank, own.id)
-       group by first.name`,
-      [id, queue, mostBefore],
+  /** The builds that are given out first, by queue. */
+  async #first(queues: readonly string[], most: number): Promise<ReadonlyMap<string, readonly Waiting[]>> {
+    const rows = await this.#database.query<Waiting & { queue: string }>(
+      `select asked.queue, first.id, first.name from unnest($1::text[]) as asked (queue) cross join lateral (
+         select queue_priority, rank, id, name from croft.builds where queue = asked.queue and state = 'queued'
+         order by queue_priority desc, rank, id limit $2::integer) as first
+       order by asked.queue, first.queue_priority desc, first.rank, first.id`,
+      [queues, most],
     );
-    return packages.map((one) => ({ ...one, target }));
+    return Map.groupBy(rows, ({ queue }) => queue);
   }
 
-  /** What is being built by agents that could build it. */
-  async #running(queue: WaitingQueue, { refused_by }: Build): Promise<Running[]> {
-    const running = await this.#database.query<Running>(
+  async #active(): Promise<Running[]> {
+    return await this.#database.query<Running>(
       `select b.name, b.target, s.agent, s.machine, s.toolchain,
          extract(epoch from now() - s.created_at)::double precision as elapsed
        from croft.sessions s join croft.builds b on b.id = s.build where s.state = 'active'`,
-    );
-    return running.filter(
-      ({ agent, machine, toolchain }) =>
-        !refused_by.includes(agent) &&
-        machineFor(
-          { ...queue, auxiliary: null },
-          { toolchain, machines: [machine], interactive: "both", mayHavePrivate: true },
-        ) !== undefined,
     );
   }
 
@@ -158,10 +193,18 @@ export class Estimates {
   }
 }
 
-/** When the next of some agents is free, after each of some builds has gone to the one that is free first. */
-function freeAfter(agents: readonly number[], durations: readonly number[]): number {
-  const free = [...agents];
-  const first = () => free.indexOf(Math.min(...free));
-  for (const seconds of durations) free[first()]! += seconds;
-  return free[first()]!;
+/** What is being built by agents that could build another one of a queue. */
+function runningFor(
+  queue: QueueState,
+  { refused_by }: Build,
+  active: readonly Running[],
+): readonly Running[] {
+  return active.filter(
+    ({ agent, machine, toolchain }) =>
+      !refused_by.includes(agent) &&
+      machineFor(
+        { ...queue, auxiliary: null },
+        { toolchain, machines: [machine], interactive: "both", mayHavePrivate: true },
+      ) !== undefined,
+  );
 }

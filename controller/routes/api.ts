@@ -6,7 +6,7 @@ import { assertFailure, Failure } from "../../os/failure.ts";
 import { resultStatuses } from "../../manifests/result-status.ts";
 import { ConflictFailure } from "../builds/builds.ts";
 import type { Controller } from "../controller.ts";
-import { buildJson, detailsJson, readDetails } from "../representation.ts";
+import { buildJson, detailsJson, listedJson, readDetails } from "../representation.ts";
 import { mayChange, mayRead } from "./access.ts";
 import { mayChangeBuild, mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
 import { refuse, type Served } from "./served.ts";
@@ -74,7 +74,7 @@ function addReading(server: Server, served: Served): void {
       const found = await builds.list({ ...filter, publicOnly, limit: limit + 1 });
       const page = found.slice(0, limit);
       const next = found.length > limit ? page.at(-1)!.id : null;
-      return { builds: page.map((build) => buildJson(build, served.publicUrl(request))), next };
+      return { builds: await listedJson(served.controller, page, served.publicUrl(request)), next };
     }),
   );
 

@@ -62,6 +62,11 @@ for (const [kind, skip] of databaseKinds)
       assert.equal(buildSeconds, 120);
       // 10 of the one that runs, 120 of the first, and 110, the median of 100, 120, 500 and 40
       assert.ok(startSeconds! > 10 + 120 + 108 && startSeconds! <= 240, String(startSeconds));
+      const listed = await estimates.ofAll(await farm.builds.list({ limit: 50 }));
+      assert.equal(listed.size, 5, "those that have not ended");
+      const began = [...listed].sort(([one], [other]) => one - other).map(([, one]) => one.startSeconds);
+      assert.deepEqual(began.slice(0, 2), [null, null], "by no agent, and being built");
+      assert.ok(began[2]! <= 10 && began[3]! > 120 && began[4]! >= startSeconds! - 1, String(began));
       farm.waiting.note({ ...offer, agent: "b" });
       const { startSeconds: sooner } = (await estimates.of(last))!;
       assert.ok(sooner! >= 108 && sooner! <= 120, String(sooner)); // in either order
