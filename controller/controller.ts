@@ -117,7 +117,7 @@ export async function openController(
   const { blobs, liveLogs } = stored;
   const vault = await vaultOf(database, configuration);
   const secrets = new BuildSecrets(database, vault);
-  const fleet = fleetOf(database, changes, configuration, stack.use(new Agents(database, log)));
+  const fleet = fleetOf(database, queue, changes, configuration, stack.use(new Agents(database, log)));
   const faults = new Faults(queue, blobs, log);
   const sessions = new Sessions(
     { database, queue, changes, isOfferedElsewhere: (...what) => fleet.waiting.isOfferedElsewhere(...what) },
@@ -227,13 +227,14 @@ async function queueOf(
 /** What is known of agents, machines and targets. */
 function fleetOf(
   database: Database,
+  queue: BuildQueue,
   changes: Changes,
   { targets }: ControllerConfiguration,
   agents: Agents,
 ): Pick<Controller, "agents" | "pauses" | "overview" | "waiting" | "estimates"> {
   const pauses = new Pauses(database, changes);
   const overview = new Overview(database, targets, agents, pauses);
-  const waiting = new WaitingReasons(database, { agents, pauses });
+  const waiting = new WaitingReasons(database, { agents, pauses, queue });
   return { agents, pauses, overview, waiting, estimates: new Estimates(database, waiting) };
 }
 

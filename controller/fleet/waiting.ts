@@ -3,7 +3,7 @@ import type { AuxiliaryPatterns } from "../builds/auxiliary.ts";
 import type { Build } from "../builds/build.ts";
 import { matchesPattern } from "../builds/name-pattern.ts";
 import { canRead, freshMs, machineFor, type Offer } from "../builds/offer.ts";
-import { runningOf, type QueueKey, type WaitingQueue } from "../builds/queue.ts";
+import { runningOf, type BuildQueue, type QueueKey, type WaitingQueue } from "../builds/queue.ts";
 import { croftOnlyReason } from "../builds/tasks.ts";
 import type { Database } from "../database/database.ts";
 import type { KnownAgent } from "./agents.ts";
@@ -29,6 +29,7 @@ interface Fleet {
     list(): Promise<readonly Paused[]>;
     ofTarget(target: string): Promise<Pause | undefined>;
   };
+  readonly queue: Pick<BuildQueue, "waiting">;
 }
 
 /** Agents that ask for tasks, as far as a build is concerned. */
@@ -37,6 +38,14 @@ interface Asking {
   offers: readonly Offer[];
   paused: readonly Offer[];
   silent: readonly Offer[];
+  building: readonly Building[];
+}
+
+/** An agent that builds, and what it offered before. */
+interface Building {
+  offer: Offer;
+  sessions: readonly { machine: string; toolchain: string }[];
+  isPaused: boolean;
 }
 
 /** What agents have offered to this controller of late. */
@@ -92,7 +101,8 @@ export class WaitingReasons {
     if (queue.paused) return "its queue is paused";
     if (queue.running_limit !== null && queue.running >= queue.running_limit)
       return `${queue.running} for target '${queue.target}' are being built, as many as may be at once`;
-    return (await this.#lackOf(queue, build)) ?? (await this.#placeOf(build, queue));
+    const asking = await this.#asking();
+    return (await this.#lackOf(queue, build, asking)) ?? (await this.#placeOf(build, queue, asking));
   }
 
   /** How many agents wait that would take a build of a queue. */
@@ -107,24 +117,22 @@ export class WaitingReasons {
   }
 
   /** What the agents lack that would have to take it. */
-  async #lackOf(queue: QueueState, build: Build): Promise<string | undefined> {
-    const { offers: fresh, paused, silent } = await this.#asking();
+  async #lackOf(queue: QueueState, build: Build, asking: Asking): Promise<string | undefined> {
+    const { offers: fresh, paused, silent } = asking;
     const refused = new Set(build.refused_by);
+    const mayTake = (offer: Offer) => canRead(offer, build.croft_only) && !refused.has(offer.agent);
     const fitting = fresh.filter((offer) => machineFor(queue, offer) !== undefined);
-    if (fitting.some((offer) => canRead(offer, build.croft_only) && !refused.has(offer.agent)))
-      return undefined;
-    const building = await this.#database.query<{ agent: string; machine: string; toolchain: string }>(
-      "select agent, machine, toolchain from croft.sessions where state = 'active'",
-    );
-    const busy = building.filter(
-      ({ agent, machine, toolchain }) =>
-        !refused.has(agent) &&
-        machineFor(
-          { ...queue, auxiliary: null },
-          { toolchain, machines: [machine], interactive: "both", mayHavePrivate: true },
-        ),
-    ).length;
-    const pausedNames = namesOf(paused, queue);
+    if (fitting.some(mayTake)) return undefined;
+    const held = asking.building.filter((agent) => mayTake(agent.offer) && wouldTake(queue, agent));
+    const busy = held
+      .filter(({ isPaused }) => !isPaused)
+      .reduce((sum, { sessions }) => sum + sessions.length, 0);
+    const pausedNames = [
+      ...new Set([
+        ...namesOf(paused.filter(mayTake), queue),
+        ...held.filter(({ isPaused }) => isPaused).map(({ offer }) => offer.agent),
+      ]),
+    ];
     if (busy > 0 && pausedNames.length > 0)
       return `all agents that could build it are busy (${busy}) or paused (${listed(pausedNames)})`;
     if (busy > 0) return `all agents that could build it are busy (${busy})`;
@@ -132,20 +140,10 @@ export class WaitingReasons {
     if (fitting.some(({ agent }) => refused.has(agent))) return await this.#refusalOf(build);
     if (fitting.length > 0)
       return `agents with such a machine are not croft's: ${croftOnlyReason(build.specification)}`;
-    const silentNames = namesOf(silent, queue);
+    const silentNames = namesOf(silent.filter(mayTake), queue);
     if (silentNames.length > 0)
       return `no agent that could build it asks for tasks (not heard of any more: ${listed(silentNames)})`;
-    if (fresh.length === 0) return "no agent asks this controller for tasks";
-    if (fresh.some((offer) => machineFor(queue, { ...offer, mayHavePrivate: true }) !== undefined))
-      return "it has secrets, and no agent with such a machine proves who it is (--auth-key) over https";
-    const offered = [...new Set(fresh.flatMap(({ machines }) => machines))];
-    if (!offered.some((name) => matchesPattern(queue.machine, name)))
-      return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;
-    const alone = { ...queue, auxiliary: null };
-    if (queue.auxiliary && fresh.some((offer) => machineFor(alone, offer) !== undefined))
-      return lackOfAuxiliaries(queue.auxiliary, fresh);
-    if (queue.interactive) return "no agent with such a machine takes interactive builds (--interactive)";
-    return `no agent with such a machine has a toolchain '${queue.toolchain}', or takes builds that are not interactive`;
+    return fresh.length === 0 ? "no agent asks this controller for tasks" : lackOfOffers(queue, fresh);
   }
 
   /** Of all controllers; what this one has heard itself is the newest there is of an agent. */
@@ -154,12 +152,16 @@ export class WaitingReasons {
     const isPaused = (agent: string) => pauses.some(({ kind, name }) => kind === "agent" && name === agent);
     const own = this.#fresh();
     const heardHere = new Set(own.map(({ agent }) => agent));
-    const others = (await this.#fleet.agents.list()).filter(({ name }) => !heardHere.has(name));
+    const known = await this.#fleet.agents.list();
+    const others = known.filter(({ name }) => !heardHere.has(name));
     const waiting = [...own, ...others.filter(({ waits }) => waits).map(({ offer }) => offer)];
     return {
       offers: waiting.filter(({ agent }) => !isPaused(agent)),
       paused: waiting.filter(({ agent }) => isPaused(agent)),
       silent: others.filter(({ state }) => state === "silent").map(({ offer }) => offer),
+      building: known
+        .filter(({ builds }) => builds.length > 0)
+        .map(({ name, offer, builds }) => ({ offer, sessions: builds, isPaused: isPaused(name) })),
     };
   }
 
@@ -175,7 +177,7 @@ export class WaitingReasons {
     return `only ${hosts} such a machine, and refused it (${reason ?? "no reason is known"})`;
   }
 
-  async #placeOf(build: Build, queue: QueueState): Promise<string> {
+  async #placeOf(build: Build, queue: QueueState, { offers }: Asking): Promise<string> {
     // From the head of the queue on, as its index has it: what lies beyond need not be looked at.
     const [row] = await this.#database.query<{ before: number }>(
       `select count(*)::integer as before from croft.builds own, (
@@ -188,6 +190,14 @@ export class WaitingReasons {
     const before = row?.before ?? 0;
     if (before > mostCounted) return `more than ${mostCounted} builds go before it`;
     const { faulty_host: host, refused_by, croft_only } = build;
+    const takers = offers.filter(
+      (offer) =>
+        canRead(offer, croft_only) &&
+        !refused_by.includes(offer.agent) &&
+        machineFor(queue, offer) !== undefined,
+    );
+    const other = before === 0 ? await this.#queueBefore(queue, takers) : undefined;
+    if (other) return `a build for target '${other.target}' goes before it, by its priority or its turn`;
     if (before === 0 && host !== null && this.isOfferedElsewhere(queue, [host, ...refused_by], croft_only))
       return `it is given to the next agent that asks, but not to ${host}, which failed it`;
     if (before === 0 && refused_by.length > 0)
@@ -195,6 +205,43 @@ export class WaitingReasons {
     if (before === 0) return "it is given to the next agent that asks";
     return `${before} build${before === 1 ? " goes" : "s go"} before it`;
   }
+
+  /** The queue of which each of some agents would be given a build first, if that is another one. */
+  async #queueBefore(queue: QueueState, takers: readonly Offer[]): Promise<WaitingQueue | undefined> {
+    if (takers.length === 0) return undefined;
+    const order = await this.#fleet.queue.waiting();
+    const firsts = takers.map((offer) => order.find((one) => machineFor(one, offer) !== undefined));
+    return firsts.some((first) => first === undefined || first.name === queue.name) ? undefined : firsts[0];
+  }
+}
+
+/** Whether an agent could build something of a queue if it were not building. */
+function wouldTake(queue: QueueKey, { offer, sessions }: Building): boolean {
+  if (machineFor(queue, offer) !== undefined) return true;
+  // What it is building on is not among the machines that it offered last
+  const alone = { ...queue, auxiliary: null };
+  return sessions.some(
+    ({ machine, toolchain }) => machineFor(alone, { ...offer, toolchain, machines: [machine] }) !== undefined,
+  );
+}
+
+/** What no agent offers that asks for tasks. */
+function lackOfOffers(queue: QueueState, fresh: readonly Offer[]): string {
+  if (fresh.some((offer) => machineFor(queue, { ...offer, mayHavePrivate: true }) !== undefined))
+    return "it has secrets, and no agent with such a machine proves who it is (--auth-key) over https";
+  const having = fresh.filter(({ machines }) => machines.some((name) => matchesPattern(queue.machine, name)));
+  if (having.length === 0) {
+    const offered = [...new Set(fresh.flatMap(({ machines }) => machines))];
+    return `no agent offers a machine '${queue.machine}' (offered: ${listed(offered)})`;
+  }
+  const alone = { ...queue, auxiliary: null };
+  if (queue.auxiliary && having.some((offer) => machineFor(alone, offer) !== undefined))
+    return lackOfAuxiliaries(queue.auxiliary, having);
+  const toolchains = [...new Set(having.map(({ toolchain }) => toolchain))];
+  if (!toolchains.some((name) => matchesPattern(queue.toolchain, name)))
+    return `no agent with such a machine has a toolchain '${queue.toolchain}' (there: ${listed(toolchains)})`;
+  if (queue.interactive) return "no agent with such a machine takes interactive builds (--interactive)";
+  return "agents with such a machine take interactive builds only";
 }
 
 /** What agents with a machine for the build lack besides. */

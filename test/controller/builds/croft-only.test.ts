@@ -29,6 +29,7 @@ test("an agent of another make is no alternative for a build that it cannot read
   const waiting = new WaitingReasons(new DatabaseDouble(), {
     agents: { list: async () => [] },
     pauses: { list: async () => [], ofTarget: async () => undefined },
+    queue: { waiting: async () => [] },
   });
   const offer = { toolchain: "gcc", interactive: "false", machines: ["debian"] } as const;
   const key = { target: "x", machine: "*", toolchain: "*", interactive: false };

@@ -41,13 +41,14 @@ const situations: [why: string, situation: Situation][] = [
     { here: [{}], submitted: { interactive: "test" } },
   ],
   [next, { here: [{ interactive: "both" }], submitted: { interactive: "test" } }],
+  ["agents with such a machine take interactive builds only", { here: [{ interactive: "true" }] }],
   [
-    "no agent with such a machine has a toolchain 'gcc*', or takes builds that are not interactive",
-    { here: [{ interactive: "true" }] },
+    "no agent with such a machine has a toolchain 'gcc*' (there: clang-19)",
+    { here: [{ toolchain: "clang-19" }] },
   ],
   [
-    "no agent with such a machine has a toolchain 'gcc*', or takes builds that are not interactive",
-    { here: [{ toolchain: "clang-19" }] },
+    "no agent with such a machine has a toolchain 'gcc*' (there: clang-19)",
+    { here: [{ toolchain: "clang-19", interactive: "both" }], submitted: { interactive: "test" } },
   ],
   ["all agents that could build it are busy (1)", { busy: ["a"] }],
   ["all agents that could build it are busy (2)", { busy: ["a", "b"] }],
