@@ -116,7 +116,8 @@ export function forCurrentSession(controller: Controller) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const session = await controller.sessions.find((request.params as { session: string }).session);
     if (!session || !isCurrent(session)) return refuse(reply, 410, "the session is over");
-    if (controller.agentKeys.isRevokedFor(session)) return refuse(reply, 401, "the agent's key is not known any more");
+    if (controller.agentKeys.isRevokedFor(session))
+      return refuse(reply, 401, "the agent's key is not known any more");
     request.currentSession = session;
     request.bodyMayTakeLong?.();
   };

@@ -45,17 +45,19 @@ interface Situation {
 
 function situationOf(random: Random): Situation {
   const chance = (share: number) => random.next() < share;
-  const agents = ["a", "b", "c"].slice(0, chance(0.1) ? 0 : 1 + Math.floor(random.next() * 3)).map((agent): Placed => ({
-    offer: {
-      agent,
-      toolchain: random.pick(["gcc-14", "gcc-14", "clang-19"]),
-      interactive: random.pick(["false", "false", "both", "true"] as const),
-      machines: random.pick([["debian_13"], ["debian_13"], ["debian_13", "alpine_3"], ["alpine_3"], []]),
-      ...(chance(0.5) && { auxiliaries: random.pick([[{ name: "postgres_16" }], [{ name: "redis_7" }]]) }),
-    },
-    place: random.pick(["here", "here", "elsewhere", "silent", "busy"] as const),
-    isPaused: chance(0.2),
-  }));
+  const agents = ["a", "b", "c"]
+    .slice(0, chance(0.1) ? 0 : 1 + Math.floor(random.next() * 3))
+    .map((agent): Placed => ({
+      offer: {
+        agent,
+        toolchain: random.pick(["gcc-14", "gcc-14", "clang-19"]),
+        interactive: random.pick(["false", "false", "both", "true"] as const),
+        machines: random.pick([["debian_13"], ["debian_13"], ["debian_13", "alpine_3"], ["alpine_3"], []]),
+        ...(chance(0.5) && { auxiliaries: random.pick([[{ name: "postgres_16" }], [{ name: "redis_7" }]]) }),
+      },
+      place: random.pick(["here", "here", "elsewhere", "silent", "busy"] as const),
+      isPaused: chance(0.2),
+    }));
   return {
     agents,
     pauses: chance(0.12)
