@@ -123,11 +123,8 @@ export async function openController(
     { database, queue, changes, isOfferedElsewhere: (...what) => fleet.waiting.isOfferedElsewhere(...what) },
     { ...configuration, withChallenge: () => agentKeys.isRequired },
   );
-  const leases = await startLeases(
-    { database, queue, faults, agentKeys, changes, log },
-    configuration,
-    stack,
-  );
+  const leasing = { database, queue, faults, agentKeys, changes, log };
+  const leases = await startLeases(leasing, configuration, stack);
   const clearances = new Clearances(vault, agentKeys);
   const builds = new Builds(database, queue, targets, changes, clearances);
   const wakeUps = stack.use(new WakeUps(queue, changes, log));
@@ -142,7 +139,6 @@ export async function openController(
     sessions,
     leases,
     ...fleet,
-    offers: new OfferTokens(database),
     wakeUps,
     metrics: new ControllerMetrics({ builds, wakeUps, ...fleet }),
     results: new Results(
@@ -154,10 +150,8 @@ export async function openController(
     ...stored,
     secrets,
     vault,
-    readiness: { isEnding: false },
     agentKeys,
     ...toldByForges(database, builds, vault, configuration),
-    deliveries: new Deliveries(database),
     ...knownBy(database, configuration),
   };
   if (configuration.retention) stack.use(startRetention(stored.retention, log));
@@ -251,10 +245,14 @@ function toldByForges(
   };
 }
 
-/** By what agents and people are known. */
+/** What needs little besides the database: by what agents and people are known, and what they were told. */
 function knownBy(database: Database, configuration: ControllerConfiguration) {
   const tokens = new Tokens(database, configuration.tokens);
-  return { proofs: new AgentProofs(database), tokens, signIns: new SignIns(database, tokens) };
+  return {
+    ...{ proofs: new AgentProofs(database), tokens, signIns: new SignIns(database, tokens) },
+    ...{ offers: new OfferTokens(database), deliveries: new Deliveries(database) },
+    readiness: { isEnding: false },
+  };
 }
 
 /** The same after a restart; a port that is another one each time makes another controller. */
