@@ -25,7 +25,7 @@ test(
   },
   async () => {
     const started = `
-    const { startSwift } = await import(${JSON.stringify(packageFile("test", "fixtures", "swift.ts"))});
+    const { startSwift } = await import(${JSON.stringify(packageFile("test", "fixtures", "services", "swift.ts"))});
     const { startPostgres } = await import(${JSON.stringify(packageFile("test", "controller", "database", "postgres.ts"))});
     await startSwift();
     await startPostgres();
