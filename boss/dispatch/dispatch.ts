@@ -20,7 +20,7 @@ import type { BuildResult, Response, Target } from "../../worker/protocol.ts";
 import type { Matrix } from "../matrix/matrix.ts";
 import type { DispatchActions } from "./actions.ts";
 import { DispatchedWorker, type WorkerOffer, type WorkerState } from "./dispatched-worker.ts";
-import { Doubts } from "./doubts.ts";
+import { Doubts, type Doubt } from "./doubts.ts";
 import { hasCompiler, type Pool } from "./pool.ts";
 
 /** On how many lost workers a target may have been before it is suspected itself. */
@@ -186,7 +186,7 @@ export class Dispatch {
 
   #store(worker: string, target: number, result: BuildResult): void {
     this.#matrix.fill(target, result.commit_upto);
-    this.#doubts.settle(target, result.commit_upto);
+    for (const doubt of this.#doubts.settle(target, result)) this.#noteFault(target, doubt);
     this.#actions.store(worker, target, result.commit_upto, result);
   }
 
@@ -197,15 +197,25 @@ export class Dispatch {
       worker.clearFaults();
       return false;
     }
-    if (this.#doubts.has(target, result.commit_upto)) {
-      for (const each of this.#workers.values()) each.forgiveFault(target); // it is the target's, after all
+    const { commit_upto: commit } = result;
+    const others = this.#doubts.at(target, commit);
+    const isShared = others.some((doubt) => doubt.reason === reason);
+    // It may be the target's, after all.
+    if (isShared) for (const each of this.#workers.values()) each.forgiveFault(target);
+    if (this.#doubts.isEverywhere(reason)) return false;
+    if (!this.#anyoneCan(target, worker)) {
+      this.#doubts.noteEverywhere(target, commit, reason);
       return false;
     }
-    if (!this.#anyoneCan(target, worker)) return false;
-    if (worker.noteFault(target)) this.#actions.setAside(worker.offer.name, reason);
-    this.#doubts.add(target, result.commit_upto, { worker: worker.offer.name, result });
+    const doubt = { worker: worker.offer.name, reason, result };
+    if (!isShared) this.#noteFault(target, doubt);
+    this.#doubts.add(target, commit, doubt);
     this.#actions.doubt(worker.offer.name, target, reason);
     return true;
+  }
+
+  #noteFault(target: number, { worker, reason }: Doubt): void {
+    if (this.#workers.get(worker)?.noteFault(target)) this.#actions.setAside(worker, reason);
   }
 
   /** Whether there is, or may come, a worker that could build a target, another than this. */
@@ -221,7 +231,7 @@ export class Dispatch {
   #settleDoubts(): void {
     for (const target of this.#doubts.targets()) {
       if (this.#anyoneCan(target) || !this.#pool.remove(target)) continue;
-      for (const [, { worker, result }] of this.#doubts.of(target)) this.#store(worker, target, result);
+      for (const { worker, result } of this.#doubts.of(target)) this.#store(worker, target, result);
       if (this.#matrix.missingOf(target) > 0) this.#pool.putBack(target);
     }
   }

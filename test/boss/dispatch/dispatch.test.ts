@@ -202,8 +202,32 @@ test("what fails everywhere, or on the only host, has failed", () => {
     deliverAll(world);
     assert.ok(world.dispatch.isOver);
     assert.deepEqual([...world.codes.values()], Array(6).fill(2));
-    assert.equal(world.doubts.length, names.length === 1 ? 0 : 6, "each once");
+    assert.equal(world.doubts.length, 6 * (names.length - 1), "each of the others once");
   }
+});
+
+test("what two hosts fail and a third can build is no failure, whether their faults are the same or not", () => {
+  for (const other of [bison, "gcc: fatal error: Killed signal terminated program cc1"]) {
+    const world = makeWorld({ targets: 40, commits: 1 });
+    world.add(new SimulatedWorker("a", 1, never, () => bison), 1);
+    world.add(new SimulatedWorker("b", 1, never, () => other), 1);
+    world.add(new SimulatedWorker("good", 1), 1);
+    for (let step = 0; step < 200; step++) for (const name of ["a", "b"]) deliver(world, name);
+    deliverAll(world);
+    assert.ok(world.dispatch.isOver);
+    assert.deepEqual([...world.codes.values()], Array(40).fill(0));
+    assert.deepEqual(world.setAside.map((text) => text[0]).sort(), ["a", "b"]);
+  }
+});
+
+test("a program that is missing on all hosts is not looked for on each of them for each target", () => {
+  const world = makeWorld({ targets: 40, commits: 1 });
+  for (const name of ["a", "b", "c"]) world.add(new SimulatedWorker(name, 1, never, () => bison), 1);
+  for (let step = 0; step < 400; step++) for (const name of ["a", "b", "c"]) deliver(world, name);
+  assert.ok(world.dispatch.isOver);
+  assert.deepEqual([...world.codes.values()], Array(40).fill(2));
+  assert.ok(world.doubts.length < 10, `${world.doubts.length} doubts`);
+  assert.deepEqual(world.setAside, []);
 });
 
 test("a failure in doubt becomes a result when the last worker that could build it is lost, or does not come", () => {
