@@ -12,7 +12,7 @@ export const marker = "CROFT> ";
 /** Messages are the same on all hosts, whatever is set there: in UTF-8, but where programs would warn that it is unknown. */
 const speakEnglish =
   "unset LANGUAGE; LC_ALL=C; for l in $(locale -a 2>/dev/null </dev/null); do " +
-  "case $l in C.[uU][tT][fF]8|C.[uU][tT][fF]-8) LC_ALL=C.UTF-8 ;; esac; done; export LC_ALL";
+  "case $l in C.[uU][tT][fF]8|C.[uU][tT][fF]-8) LC_ALL=C.UTF-8 ;; esac; done; LANG=$LC_ALL; export LC_ALL LANG";
 
 /** For short commands: what programs complain of is read here. */
 const plainLanguage = "LC_ALL=C; export LC_ALL";

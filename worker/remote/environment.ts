@@ -11,11 +11,13 @@ const unwanted = new RegExp(
 
 /**
  * The worker's own environment, without what must not reach builds; messages are in English, in UTF-8 but where the boss
- * has found that the host does not know it (programs would warn of that).
+ * has found that the host does not know it (programs would warn of that). LANG says the same, as the makefiles of U-Boot and Linux
+ * take LC_ALL away.
  */
 export function cleanEnvironment(own: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
   const kept = Object.entries(own).filter(([name]) => !unwanted.test(name));
-  return { ...Object.fromEntries(kept), LC_ALL: own["LC_ALL"] === "C" ? "C" : "C.UTF-8" };
+  const language = own["LC_ALL"] === "C" ? "C" : "C.UTF-8";
+  return { ...Object.fromEntries(kept), LC_ALL: language, LANG: language };
 }
 
 /**

@@ -149,9 +149,16 @@ describe("surroundings", () => {
       LANGUAGE: "de",
       HOME: "/h",
     };
-    assert.deepEqual(cleanEnvironment(own), { PATH: "/bin", HOME: "/h", LC_ALL: "C.UTF-8" });
-    assert.deepEqual(cleanEnvironment({ LC_ALL: "de_DE.UTF-8" }), { LC_ALL: "C.UTF-8" });
-    assert.deepEqual(cleanEnvironment({ LC_ALL: "C" }), { LC_ALL: "C" }, "there is no other on the host");
+    assert.deepEqual(cleanEnvironment(own), { PATH: "/bin", HOME: "/h", LC_ALL: "C.UTF-8", LANG: "C.UTF-8" });
+    assert.deepEqual(cleanEnvironment({ LC_ALL: "de_DE.UTF-8", LANG: "de_DE.UTF-8" }), {
+      LC_ALL: "C.UTF-8",
+      LANG: "C.UTF-8",
+    });
+    assert.deepEqual(
+      cleanEnvironment({ LC_ALL: "C" }),
+      { LC_ALL: "C", LANG: "C" },
+      "there is no other on the host",
+    );
   });
 
   it("that a compiler names are found in its messages", () => {
