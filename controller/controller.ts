@@ -5,6 +5,7 @@ import { Failure, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
 import { AgentKeys } from "./authentication/agent-keys.ts";
 import { AgentProofs } from "./authentication/proofs.ts";
+import { HeldOpen } from "./authentication/held-open.ts";
 import { SignIns } from "./authentication/sign-ins.ts";
 import { Tokens } from "./authentication/tokens.ts";
 import { BlobStore } from "./files/blobs.ts";
@@ -86,6 +87,7 @@ export interface Controller {
   readonly proofs: AgentProofs;
   readonly tokens: Tokens;
   readonly signIns: SignIns;
+  readonly heldOpen: HeldOpen;
   readonly forgeEvents: ForgeEvents;
   readonly readiness: { isEnding: boolean };
   readonly laterBuilds: LaterBuilds;
@@ -152,7 +154,7 @@ export async function openController(
     vault,
     agentKeys,
     ...toldByForges(database, builds, vault, configuration),
-    ...knownBy(database, configuration),
+    ...knownBy(database, configuration, log),
   };
   if (configuration.retention) stack.use(startRetention(stored.retention, log));
   const held = stack.move();
@@ -246,10 +248,11 @@ function toldByForges(
 }
 
 /** What needs little besides the database: by what agents and people are known, and what they were told. */
-function knownBy(database: Database, configuration: ControllerConfiguration) {
+function knownBy(database: Database, configuration: ControllerConfiguration, log: Log) {
   const tokens = new Tokens(database, configuration.tokens);
+  const heldOpen = new HeldOpen(database, configuration.tokens, log);
   return {
-    ...{ proofs: new AgentProofs(database), tokens, signIns: new SignIns(database, tokens) },
+    ...{ proofs: new AgentProofs(database), tokens, signIns: new SignIns(database, tokens), heldOpen },
     ...{ offers: new OfferTokens(database), deliveries: new Deliveries(database) },
     readiness: { isEnding: false },
   };

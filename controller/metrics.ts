@@ -77,7 +77,7 @@ class Shown {
     });
     addCounts(registry, looked, withPrivate);
     addTargets(registry, looked, withPrivate);
-    addAgents(registry, looked);
+    addAgents(registry, looked, withPrivate);
     addProcessMetrics(registry);
   }
 }
@@ -117,14 +117,14 @@ function addTargets(registry: MetricRegistry, { overview }: Looked, withPrivate:
   });
 }
 
-function addAgents(registry: MetricRegistry, { agents, pauses }: Looked): void {
+function addAgents(registry: MetricRegistry, { agents, pauses }: Looked, withPrivate: boolean): void {
   const byState: Gauge = registry.gauge("croft_agents", "Agents heard of within a week, by state.", [
     "state",
   ]);
   const paused = registry.gauge("croft_agents_paused", "Agents that are paused.");
   registry.onCollect(async () => {
     const counts: Record<AgentState, number> = { building: 0, idle: 0, silent: 0 };
-    for (const { state } of await agents.list()) counts[state]++;
+    for (const { state } of await agents.list(withPrivate)) counts[state]++;
     for (const [state, count] of Object.entries(counts)) byState.set(count, { state });
     paused.set((await pauses.list()).filter(({ kind }) => kind === "agent").length);
   });

@@ -36,8 +36,12 @@ export interface BuildDetails {
   estimate: Estimate | undefined;
 }
 
-/** Reads a build with its attempts, operations and artifacts. */
-export async function readDetails(controller: Controller, id: number): Promise<BuildDetails | undefined> {
+/** Reads a build with its attempts, operations and artifacts; `withPrivate`: why it waits may tell of private builds. */
+export async function readDetails(
+  controller: Controller,
+  id: number,
+  withPrivate: boolean,
+): Promise<BuildDetails | undefined> {
   const build = await controller.builds.find(id);
   if (!build) return undefined;
   const operations = await controller.database.query<Operation>(
@@ -46,8 +50,8 @@ export async function readDetails(controller: Controller, id: number): Promise<B
     [id],
   );
   const [sessions, artifacts] = [await controller.sessions.of(id), await controller.artifacts.of(id)];
-  const waiting = await controller.waiting.of(build);
-  const estimate = await controller.estimates.of(build);
+  const waiting = await controller.waiting.of(build, withPrivate);
+  const estimate = await controller.estimates.of(build, withPrivate);
   const tests = await testResultsOf(controller.database, id);
   return { build, sessions, operations, artifacts, tests, waiting, estimate };
 }

@@ -18,7 +18,7 @@ import { mayAdminister, refuseForeignHosts, refuseForeignPages } from "./routes/
 import { addAgentRoutes } from "./routes/agent.ts";
 import { addApiRoutes } from "./routes/api.ts";
 import { addBinaryBodies } from "./routes/body.ts";
-import { followerLimit } from "./routes/followers.ts";
+import { endWhenRevoked, followerLimit } from "./routes/followers.ts";
 import { compressAnswers } from "./compression.ts";
 import { addFleetRoutes, addMonitoring } from "./routes/fleet.ts";
 import { addLogRoutes } from "./routes/log.ts";
@@ -63,7 +63,7 @@ export async function startServer(controller: Controller): Promise<ListeningServ
   let url = "";
   const served: Served = {
     controller,
-    limitFollowers: followerLimit(controller.configuration),
+    following: [followerLimit(controller.configuration), endWhenRevoked(controller)],
     publicUrl: (request) =>
       publicUrl ?? (isWildcard(listen.host) ? urlAskedFor(scheme, request) : undefined) ?? url,
     proofUrls: (request) =>

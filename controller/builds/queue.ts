@@ -304,9 +304,9 @@ export class BuildQueue {
   }
 }
 
-/** How many builds of a target run, of all its queues; a few at most. */
-export function runningOf(target: string): string {
-  return `(select sum(running) from croft.queues as alike where alike.target = ${target})`;
+/** How many builds of a target run, of all its queues, or of those that a condition is for; a few at most. */
+export function runningOf(target: string, condition = "true"): string {
+  return `(select coalesce(sum(running), 0) from croft.queues as alike where alike.target = ${target} and (${condition}))`;
 }
 
 /** Locks the queues of a target, so that nobody else takes a build of them until the transaction has ended. */

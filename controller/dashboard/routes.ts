@@ -103,7 +103,7 @@ function addBuildPages(server: Server, served: Served): void {
       schema: { params: buildParameters, querystring: attemptSchema },
     },
     async (request, reply) => {
-      const details = await readDetails(controller, request.params.id);
+      const details = await readDetails(controller, request.params.id, await seesPrivate(served, request));
       const { attempt } = request.query;
       if (!details || (attempt ?? 0) > details.sessions.length) return missing(reply);
       const visitor = await visitorOf(served, request);
@@ -120,7 +120,7 @@ function addBuildPages(server: Server, served: Served): void {
     },
     async (request, reply) => {
       const { id, attempt, ordinal } = request.params;
-      const details = await readDetails(controller, id);
+      const details = await readDetails(controller, id, await seesPrivate(served, request));
       const session = details?.sessions.find((one) => one.attempt === attempt);
       const operation = details?.operations.find(
         (one) => one.session === session?.id && one.ordinal === ordinal,
@@ -142,7 +142,7 @@ function addBuildPages(server: Server, served: Served): void {
   server.get(
     "/builds/:id/live",
     {
-      onRequest: [...mayReadBuild(served, missing), served.limitFollowers],
+      onRequest: [...mayReadBuild(served, missing), ...served.following],
       exposeHeadRoute: false,
       schema: { params: buildParameters, querystring: liveSchema },
     },

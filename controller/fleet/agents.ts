@@ -95,19 +95,27 @@ export class Agents implements AsyncDisposable {
     this.#note(agent, { version: null, ...this.#heard.get(agent), waits: false, atMs: this.#now() });
   }
 
-  /** All agents by name, as they are now; those of other controllers as of some seconds ago. */
-  async list(): Promise<KnownAgent[]> {
+  /**
+   * All agents by name, as they are now; those of other controllers as of some seconds ago. Without private builds, one
+   * that performs such a build looks as if it worked for another controller: idle for a while, then silent.
+   */
+  async list(withPrivate = true): Promise<KnownAgent[]> {
     await this.write();
     const rows = await this.#database.query<Row>(
       `select *, heard_at > now() - $1::integer * interval '1 millisecond' as fresh from croft.agents
        where heard_at > now() - $2::integer * interval '1 day'`,
       [freshMs, keptDays],
     );
-    const builds = Map.groupBy(await buildsOf(this.#database), ({ agent }) => agent);
+    const all = await buildsOf(this.#database);
+    const shown = all.filter(({ isPrivate }) => withPrivate || !isPrivate);
+    const builds = Map.groupBy(shown, ({ agent }) => agent);
     for (const [name, held] of builds)
       if (!rows.some((row) => row.name === name)) rows.push(unheard(name, held));
     rows.sort((one, other) => (one.name < other.name ? -1 : 1));
-    return rows.map((row) => stateOf(row, builds.get(row.name) ?? []));
+    const hidden = new Set(all.filter((one) => !shown.includes(one)).map(({ agent }) => agent));
+    return rows.map((row) =>
+      stateOf({ ...row, waits: row.waits || hidden.has(row.name) }, builds.get(row.name) ?? []),
+    );
   }
 
   /** Writes down what was heard. */

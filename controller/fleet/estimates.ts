@@ -67,16 +67,16 @@ export class Estimates {
   }
 
   /** Undefined for a build that has ended. */
-  async of(build: Build): Promise<Estimate | undefined> {
-    return (await this.ofAll([build])).get(build.id);
+  async of(build: Build, withPrivate = true): Promise<Estimate | undefined> {
+    return (await this.ofAll([build], withPrivate)).get(build.id);
   }
 
   /** By id; those that have ended have none. */
-  async ofAll(builds: readonly Build[]): Promise<ReadonlyMap<number, Estimate>> {
+  async ofAll(builds: readonly Build[], withPrivate = true): Promise<ReadonlyMap<number, Estimate>> {
     const open = builds.filter(({ state }) => state === "queued" || state === "building");
     if (open.length === 0) return new Map();
     const usual = await this.#usual(open);
-    const starts = await this.#starts(open.filter(({ state }) => state === "queued"));
+    const starts = await this.#starts(open.filter(({ state }) => state === "queued"), withPrivate);
     return new Map(
       open.map(({ id, state, started_at }, at) => {
         const buildSeconds = usual[at] ?? null;
@@ -89,7 +89,7 @@ export class Estimates {
   }
 
   /** When builds begin that wait, by id, where that can be told. */
-  async #starts(builds: readonly Build[]): Promise<ReadonlyMap<number, number>> {
+  async #starts(builds: readonly Build[], withPrivate: boolean): Promise<ReadonlyMap<number, number>> {
     const starts = new Map<number, number>();
     if (builds.length === 0) return starts;
     const names = [...new Set(builds.map(({ queue }) => queue))];
@@ -97,7 +97,7 @@ export class Estimates {
       "select * from croft.queues where name = any($1::text[]) and not paused",
       [names],
     );
-    const active = await this.#active();
+    const active = await this.#active(withPrivate);
     const waiting = await this.#first(names, Math.max(1, Math.floor(mostBefore / names.length)));
     const alike = Map.groupBy(builds, ({ queue, croft_only, refused_by }) =>
       JSON.stringify([queue, croft_only, refused_by]),
@@ -107,7 +107,7 @@ export class Estimates {
       const queue = queues.find(({ name }) => name === build!.queue);
       if (!queue) continue;
       const running = runningFor(queue, build!, active);
-      const idle = await this.#waiting.idleFor(queue, build!);
+      const idle = await this.#waiting.idleFor(queue, build!, withPrivate);
       const line = await this.#play(queue, { running, idle, waiting: waiting.get(queue.name) ?? [] });
       for (const { id } of some) if (line.has(id)) starts.set(id, line.get(id)!);
     }
@@ -174,11 +174,13 @@ export class Estimates {
     return Map.groupBy(rows, ({ queue }) => queue);
   }
 
-  async #active(): Promise<Running[]> {
+  async #active(withPrivate: boolean): Promise<Running[]> {
     return await this.#database.query<Running>(
       `select b.name, b.target, s.agent, s.machine, s.toolchain,
          extract(epoch from now() - s.created_at)::double precision as elapsed
-       from croft.sessions s join croft.builds b on b.id = s.build where s.state = 'active'`,
+       from croft.sessions s join croft.builds b on b.id = s.build where s.state = 'active'
+         and ($1 or not b.is_private)`,
+      [withPrivate],
     );
   }
 

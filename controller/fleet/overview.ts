@@ -60,7 +60,9 @@ export class Overview {
   async targets(withPrivate = true): Promise<TargetState[]> {
     const rows = new Map((await targetRows(this.#database, withPrivate)).map((row) => [row.target, row]));
     const paused = (await this.#pauses.list()).filter(({ kind }) => kind === "agent").map(({ name }) => name);
-    const idle = (await this.#agents.list()).filter(({ name, waits }) => waits && !paused.includes(name));
+    const idle = (await this.#agents.list(withPrivate)).filter(
+      ({ name, waits }) => waits && !paused.includes(name),
+    );
     const names = new Set([...this.#configured.map(({ name }) => name), ...rows.keys()]);
     const states: TargetState[] = [];
     for (const name of names) {
@@ -77,14 +79,14 @@ export class Overview {
   }
 
   /** All machines that agents have offered, or build with, by name. */
-  async machines(): Promise<MachineState[]> {
+  async machines(withPrivate = true): Promise<MachineState[]> {
     const machines = new Map<string, MachineState>();
     const machineNamed = (name: string) => {
       const known = machines.get(name) ?? { name, agents: [] };
       machines.set(name, known);
       return known;
     };
-    for (const { name: agent, state, offer, builds } of await this.#agents.list()) {
+    for (const { name: agent, state, offer, builds } of await this.#agents.list(withPrivate)) {
       const held = new Set(builds.map(({ machine }) => machine));
       for (const { machine, toolchain } of builds)
         machineNamed(machine).agents.push({ agent, state: "building", toolchain });

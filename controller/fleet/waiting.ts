@@ -24,7 +24,7 @@ interface QueueState extends WaitingQueue {
 
 /** What is known of the whole farm. */
 interface Fleet {
-  readonly agents: { list(): Promise<readonly KnownAgent[]> };
+  readonly agents: { list(withPrivate?: boolean): Promise<readonly KnownAgent[]> };
   readonly pauses: {
     list(): Promise<readonly Paused[]>;
     ofTarget(target: string): Promise<Pause | undefined>;
@@ -88,12 +88,15 @@ export class WaitingReasons {
     return offers.filter(({ atMs }) => this.#now() - atMs < freshMs).map(({ offer }) => offer);
   }
 
-  /** Why a build waits, in words that go on after "it waits: "; undefined if it is not queued. */
-  async of(build: Build): Promise<string | undefined> {
+  /**
+   * Why a build waits, in words that go on after "it waits: "; undefined if it is not queued. Without private builds, it is
+   * told as if their agents worked for another controller.
+   */
+  async of(build: Build, withPrivate = true): Promise<string | undefined> {
     if (build.state !== "queued") return undefined;
     const [queue] = await this.#database.query<QueueState>(
-      `select *, ${runningOf("queues.target")}::integer as running from croft.queues where name = $1`,
-      [build.queue],
+      `select *, ${runningOf("queues.target", "$2 or not private")}::integer as running from croft.queues where name = $1`,
+      [build.queue, withPrivate],
     );
     if (!queue) return undefined;
     const pause = await this.#fleet.pauses.ofTarget(build.target);
@@ -101,13 +104,13 @@ export class WaitingReasons {
     if (queue.paused) return "its queue is paused";
     if (queue.running_limit !== null && queue.running >= queue.running_limit)
       return `${queue.running} for target '${queue.target}' are being built, as many as may be at once`;
-    const asking = await this.#asking();
+    const asking = await this.#asking(withPrivate);
     return (await this.#lackOf(queue, build, asking)) ?? (await this.#placeOf(build, queue, asking));
   }
 
   /** How many agents wait that would take a build of a queue. */
-  async idleFor(queue: QueueKey, { croft_only, refused_by }: Build): Promise<number> {
-    const { offers } = await this.#asking();
+  async idleFor(queue: QueueKey, { croft_only, refused_by }: Build, withPrivate = true): Promise<number> {
+    const { offers } = await this.#asking(withPrivate);
     return offers.filter(
       (offer) =>
         machineFor(queue, offer) !== undefined &&
@@ -147,12 +150,12 @@ export class WaitingReasons {
   }
 
   /** Of all controllers; what this one has heard itself is the newest there is of an agent. */
-  async #asking(): Promise<Asking> {
+  async #asking(withPrivate: boolean): Promise<Asking> {
     const pauses = await this.#fleet.pauses.list();
     const isPaused = (agent: string) => pauses.some(({ kind, name }) => kind === "agent" && name === agent);
     const own = this.#fresh();
     const heardHere = new Set(own.map(({ agent }) => agent));
-    const known = await this.#fleet.agents.list();
+    const known = await this.#fleet.agents.list(withPrivate);
     const others = known.filter(({ name }) => !heardHere.has(name));
     const waiting = [...own, ...others.filter(({ waits }) => waits).map(({ offer }) => offer)];
     return {

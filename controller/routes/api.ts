@@ -82,7 +82,11 @@ function addReading(server: Server, served: Served): void {
     "/api/v1/builds/:id",
     { ...readingBuild, schema: { params: buildParameters } },
     async (request, reply) => {
-      const details = await readDetails(served.controller, request.params.id);
+      const details = await readDetails(
+        served.controller,
+        request.params.id,
+        await seesPrivate(served, request),
+      );
       if (!details) return refuse(reply, 404, `there is no build ${request.params.id}`);
       return detailsJson(details, served.publicUrl(request));
     },

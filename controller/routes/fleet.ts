@@ -39,15 +39,17 @@ export function addFleetRoutes(untyped: FastifyInstance, served: Served): void {
   server.get("/api/v1/agents", reading, async (request) => {
     const withPrivate = await seesPrivate(served, request);
     const paused = new Map((await pauses.list()).map((pause) => [`${pause.kind} ${pause.name}`, pause]));
-    const all = await agents.list();
-    return { agents: all.map((agent) => agentJson(agent, paused.get(`agent ${agent.name}`), withPrivate)) };
+    const all = await agents.list(withPrivate);
+    return { agents: all.map((agent) => agentJson(agent, paused.get(`agent ${agent.name}`))) };
   });
-  server.get("/api/v1/machines", reading, async () => ({ machines: await overview.machines() }));
+  server.get("/api/v1/machines", reading, async (request) => ({
+    machines: await overview.machines(await seesPrivate(served, request)),
+  }));
   server.get("/api/v1/targets", reading, async (request) => {
     const withPrivate = await seesPrivate(served, request);
     const targets = [];
     for (const state of await overview.targets(withPrivate))
-      targets.push(await targetJson(served.controller, state));
+      targets.push(await targetJson(served.controller, state, withPrivate));
     return { targets };
   });
   server.get("/api/v1/queue", { ...reading, schema: { querystring: queueSchema } }, async (request) => {
@@ -55,7 +57,7 @@ export function addFleetRoutes(untyped: FastifyInstance, served: Served): void {
     const { queued } = await served.controller.builds.count(withPrivate);
     const builds = [];
     for (const build of await overview.next(request.query.limit ?? 20, withPrivate)) {
-      const waiting = (await served.controller.waiting.of(build)) ?? null;
+      const waiting = (await served.controller.waiting.of(build, withPrivate)) ?? null;
       builds.push({ ...buildJson(build, served.publicUrl(request)), waiting });
     }
     return { queued, builds };
@@ -148,9 +150,7 @@ function pauseJson({ kind, name, reason, paused_by, created_at }: Pause): PauseA
 function agentJson(
   { name, state, offer, version, heardAt, builds }: KnownAgent,
   pause: Pause | undefined,
-  withPrivate: boolean,
 ): AgentAnswer {
-  const shown = builds.filter(({ isPrivate }) => withPrivate || !isPrivate);
   return {
     ...{ name, state, version },
     paused: pause ? pauseJson(pause) : null,
@@ -158,14 +158,18 @@ function agentJson(
     toolchain: offer.toolchain,
     interactive: offer.interactive,
     machines: [...offer.machines],
-    builds: shown.map(({ build, name, version, target, machine, since }) => ({
+    builds: builds.map(({ build, name, version, target, machine, since }) => ({
       ...{ id: build, name, version, target, machine },
       since: since.toISOString(),
     })),
   };
 }
 
-async function targetJson({ builds, waiting }: Controller, state: TargetState): Promise<TargetAnswer> {
+async function targetJson(
+  { builds, waiting }: Controller,
+  state: TargetState,
+  withPrivate: boolean,
+): Promise<TargetAnswer> {
   const { name, target, queued, building, finished, cancelled, oldest, pause, idleAgents } = state;
   const first = oldest && (await builds.find(oldest.id));
   return {
@@ -177,6 +181,6 @@ async function targetJson({ builds, waiting }: Controller, state: TargetState): 
     paused: pause ? pauseJson(pause) : null,
     ...{ queued, building, finished, cancelled, idleAgents },
     oldest: oldest ? { id: oldest.id, queuedAt: oldest.queuedAt.toISOString() } : null,
-    waiting: (first && (await waiting.of(first))) ?? null,
+    waiting: (first && (await waiting.of(first, withPrivate))) ?? null,
   };
 }

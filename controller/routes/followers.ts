@@ -1,6 +1,8 @@
 /** How many may follow something at a time, in all and from one address: each holds a connection open. */
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Controller } from "../controller.ts";
 import { refuse } from "./served.ts";
+import { visitorOf } from "./visitor.ts";
 
 const retryAfterSeconds = 30;
 
@@ -34,6 +36,19 @@ export function followerLimit({ mostFollowers, mostFollowersPerAddress }: Follow
       if (left > 0) byAddress.set(address, left);
       else byAddress.delete(address);
     });
+  };
+}
+
+/**
+ * A hook for streams of events: cuts one off when the token or session of who follows counts no more. Who comes back is
+ * looked at as anybody else.
+ */
+export function endWhenRevoked(controller: Controller) {
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const { digest } = await visitorOf({ controller }, request);
+    if (digest === undefined || reply.raw.destroyed) return;
+    const held = controller.heldOpen.hold(digest, () => reply.raw.destroy());
+    reply.raw.once("close", () => held[Symbol.dispose]());
   };
 }
 

@@ -41,16 +41,16 @@ export function addLogRoutes(untyped: FastifyInstance, served: Served): void {
     onRequest: mayReadBuild(served, (reply) => refuse(reply, 404, "the build has no such artifact")),
   };
   const followingBuild = {
-    onRequest: [...mayReadBuild(served), served.limitFollowers],
+    onRequest: [...mayReadBuild(served), ...served.following],
     exposeHeadRoute: false,
   };
-  const following = { onRequest: [mayRead(served), served.limitFollowers], exposeHeadRoute: false };
+  const following = { onRequest: [mayRead(served), ...served.following], exposeHeadRoute: false };
 
   server.get(
     "/api/v1/builds/:id/log",
     { ...reading, schema: { params: buildParameters, querystring: logSchema } },
     async (request, reply) => {
-      const details = await readDetails(controller, request.params.id);
+      const details = await readDetails(controller, request.params.id, await seesPrivate(served, request));
       if (!details) return refuse(reply, 404, `there is no build ${request.params.id}`);
       return await sendLog(controller, details, request.query, reply);
     },

@@ -15,8 +15,8 @@ export interface Served {
    * controller listens. Never what the `Host` header says, or a proof made for another controller would do here.
    */
   proofUrls(request: FastifyRequest): string[];
-  /** A hook for streams of events: they are counted together. */
-  readonly limitFollowers: onRequestAsyncHookHandler;
+  /** Hooks for streams of events: they are counted together, and end when who follows may not any more. */
+  readonly following: readonly onRequestAsyncHookHandler[];
 }
 
 /** Whether a person at a browser asks, who wants a page, and no program. */

@@ -3,13 +3,15 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { isLoopback } from "../../os/network/listen-address.ts";
 import { signInSeconds } from "../authentication/sign-ins.ts";
-import { mayAct, type Person } from "../authentication/tokens.ts";
+import { digestOf, mayAct, type Person } from "../authentication/tokens.ts";
 import type { ControllerConfiguration } from "../configuration.ts";
 import type { Served } from "./served.ts";
 
 /** Somebody at a browser. */
 export interface Visitor {
   person: Person | undefined;
+  /** Of what they are known by: their token, or their session's value. */
+  digest: string | undefined;
   /** With a session that can be ended. */
   isSignedIn: boolean;
   /** Forms that change something are shown, and taken. */
@@ -29,11 +31,14 @@ declare module "fastify" {
 }
 
 /** Who asks, by the session of the browser or by a token. */
-export function visitorOf(served: Served, request: FastifyRequest): Promise<Visitor> {
+export function visitorOf(served: Pick<Served, "controller">, request: FastifyRequest): Promise<Visitor> {
   return (request.visitor ??= findVisitor(served, request));
 }
 
-async function findVisitor({ controller }: Served, request: FastifyRequest): Promise<Visitor> {
+async function findVisitor(
+  { controller }: Pick<Served, "controller">,
+  request: FastifyRequest,
+): Promise<Visitor> {
   const { configuration, tokens, signIns } = controller;
   const cookie = request.cookies[cookieName(configuration)];
   const signedIn = cookie === undefined ? undefined : await signIns.find(cookie);
@@ -42,6 +47,7 @@ async function findVisitor({ controller }: Served, request: FastifyRequest): Pro
   const secret = signedIn ? cookie : request.headers.authorization;
   return {
     person,
+    digest: signedIn ? digestOf(cookie!) : person?.sha256,
     isSignedIn: signedIn !== undefined,
     mayChange: person ? mayAct(person, "submit") : isOpen,
     maySignIn: !person && !isOpen && reasonAgainstSignIn(configuration) === undefined,

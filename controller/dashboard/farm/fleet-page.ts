@@ -14,8 +14,6 @@ interface FleetLook {
   targets: readonly TargetState[];
   machines: Awaited<ReturnType<Overview["machines"]>>;
   pauses: readonly Pause[];
-  /** Whether builds are named that are not for everybody. */
-  withPrivate: boolean;
 }
 
 /** Whether who looks may hold agents and targets back. */
@@ -81,7 +79,7 @@ function pauseOf(pauses: readonly Pause[], wanted: PauseKind, of: string): Pause
   return pauses.find(({ kind, name }) => kind === wanted && name === of);
 }
 
-function agentTable({ agents, pauses, withPrivate }: FleetLook, visitor: Visitor): Markup {
+function agentTable({ agents, pauses }: FleetLook, visitor: Visitor): Markup {
   if (agents.length === 0)
     return html`<p class="empty">
       No agent has asked for a task yet. See <a href="/docs/first-farm">a first farm</a> for how one is
@@ -89,15 +87,14 @@ function agentTable({ agents, pauses, withPrivate }: FleetLook, visitor: Visitor
     </p>`;
   const row = (agent: KnownAgent) => {
     const pause = pauseOf(pauses, "agent", agent.name);
-    const shown = agent.builds.filter(({ isPrivate }) => withPrivate || !isPrivate);
     return html`<tr>
       <th scope="row"><a href="/builds?agent=${encodeURIComponent(agent.name)}">${agent.name}</a></th>
       <td>
         ${stateChip(agent.state, pause)} ${pause?.reason && html`<span class="quiet">${pause.reason}</span>`}
       </td>
       <td data-label="Builds">
-        ${shown.length === 0 && html`<span class="quiet">–</span>`}
-        ${shown.map(
+        ${agent.builds.length === 0 && html`<span class="quiet">–</span>`}
+        ${agent.builds.map(
           ({ build, name, machine, since }) =>
             html`<div>
               <a href="/builds/${build}">#${build} ${name}</a>

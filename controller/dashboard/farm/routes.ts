@@ -35,9 +35,9 @@ export function addFarmPages(server: FastifyInstance, served: Served): void {
     const look = {
       counts: await builds.count(withPrivate),
       building: await builds.list({ state: "building", publicOnly: !withPrivate, limit: runningShown }),
-      waiting: await reasonsOf(next, waiting),
+      waiting: await reasonsOf(next, (build) => waiting.of(build, withPrivate)),
       failed: await failedLast(database, withPrivate),
-      agents: await agents.list(),
+      agents: await agents.list(withPrivate),
       pauses: await pauses.list(),
       week: await weeks.look(withPrivate),
     };
@@ -47,11 +47,10 @@ export function addFarmPages(server: FastifyInstance, served: Served): void {
   server.get("/agents", reading, async (request, reply) => {
     const withPrivate = await seesPrivate(served, request);
     const look = {
-      agents: await agents.list(),
+      agents: await agents.list(withPrivate),
       targets: await overview.targets(withPrivate),
-      machines: await overview.machines(),
+      machines: await overview.machines(withPrivate),
       pauses: await pauses.list(),
-      withPrivate,
     };
     return sendPage(reply, fleetPage(look, await visitorOf(served, request)));
   });
@@ -93,10 +92,10 @@ function textIn(name: string, value: unknown): Record<string, string> {
 
 async function reasonsOf(
   builds: readonly Build[],
-  waiting: { of(build: Build): Promise<string | undefined> },
+  reasonOf: (build: Build) => Promise<string | undefined>,
 ) {
   const reasons: { build: Build; reason: string | undefined }[] = [];
-  for (const build of builds) reasons.push({ build, reason: await waiting.of(build) });
+  for (const build of builds) reasons.push({ build, reason: await reasonOf(build) });
   return reasons;
 }
 

@@ -106,7 +106,7 @@ for (const [database, skip] of databaseKinds)
       assert.equal(await running(), 0);
       assert.equal(await end(last, "success"), "gone");
       assert.equal((await controller.builds.find(id))!.status, "abort");
-      const details = (await readDetails(controller, id))!;
+      const details = (await readDetails(controller, id, true))!;
       const { operations } = detailsJson(details, "");
       assert.deepEqual(
         operations.map(({ name, status, errors }) => [name, status, errors]),
@@ -127,7 +127,7 @@ for (const [database, skip] of databaseKinds)
       const wanted = { attempts: 6, aborts: 0, faults: 6, interrupts: 0 };
       assert.deepEqual(await counters(id), ["finished", "abort", wanted]);
       assert.equal(await running(), 0);
-      const { operations, attempts } = detailsJson((await readDetails(controller, id))!, "");
+      const { operations, attempts } = detailsJson((await readDetails(controller, id, true))!, "");
       assert.deepEqual(
         operations.map(({ name, status }) => [name, status]),
         [
@@ -219,7 +219,7 @@ for (const [database, skip] of databaseKinds)
       assert.equal(await waits(), "only a has such a machine, and refused it (it needs a database)");
       controller.waiting.note(offer("b"));
       assert.equal(await waits(), "it is given to the next agent that asks, but not to a, which refused it");
-      const { attempts } = detailsJson((await readDetails(controller, id))!, "");
+      const { attempts } = detailsJson((await readDetails(controller, id, true))!, "");
       assert.deepEqual(
         attempts.map(({ status, fault }) => [status, fault]),
         [["interrupt", "it needs a database"]],

@@ -1,16 +1,21 @@
 /** A private build is not there for whoever has no token: every route that there is says so, and none changes it. */
 import assert from "node:assert/strict";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
+import type { Offer } from "../../../controller/builds/offer.ts";
 import type { OpenController } from "../../../controller/controller.ts";
 import { makeKey, writeKeys } from "../authentication/proof.ts";
 import { routes } from "../authentication/route-table.ts";
 import { Visitor } from "../dashboard/visitor.ts";
 import { openHookFarm, type HookFarm } from "../forges/farm.ts";
 import { doubles, sendHook } from "../forges/payloads.ts";
+import { patienceMs } from "../../fixtures/patience.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 const repository = "https://quiet.example/quietly.git";
 const subject = "Unheard of subject";
+/** What is another one each time: values of forms, times, what a process needs. */
+const changing = /value="[^"]+"|\d+s|^#.*|^process_.*|\d+\.\d+|\d+-\d+-\d+[ T][\d:.]+|_seconds.*/gm;
 /** Whatever tells of the private build, its event or its repository. */
 const telling = /quietly|quiet\.example|Unheard of|DEPLOY_KEY/;
 
@@ -180,6 +185,78 @@ describe("a controller that anybody may use, with private builds", () => {
       200,
     );
     assert.equal((await controller.builds.list({ limit: 10 })).length, 3, "nothing was built again");
+  });
+
+  test("an agent that builds one is what it was before, until it is not heard of any more", async () => {
+    const { agents, sessions, database } = controller;
+    const [waits] = await controller.builds.submit(
+      { name: "loud", version: "1.0", repository: "https://x.org/loud.git", targets: ["one"], priority: -1 },
+      null,
+    );
+    const offer: Offer = {
+      ...{ agent: "smith", toolchain: "default", interactive: "false" as const, machines: ["debian"] },
+      mayHavePrivate: true,
+    };
+    agents.asked(offer, "1.0.0", true);
+    // Nothing that is open is in its way.
+    for (const one of await controller.builds.list({ state: "queued", publicOnly: true, limit: 10 }))
+      if (one.id !== waits!.id) await controller.builds.cancel(one.id);
+    const shown = async () => {
+      const texts: [string, string][] = [];
+      for (const [route, whom] of Object.entries(routes)) {
+        const [method, path] = route.split(" ") as [string, string];
+        if (method !== "GET" || whom === "agent" || /^\/(?:docs|static)/.test(path)) continue;
+        const { text } = await ask(method, pathsOf(path, waits!.id), "text/html");
+        texts.push([route, text.replaceAll(changing, "")]);
+      }
+      return texts;
+    };
+    const before = await shown();
+    const { build } = (await sessions.assign(offer))!;
+    assert.equal(build.is_private, true);
+    agents.asked(offer, "1.0.0", false);
+    assert.deepEqual(await shown(), before);
+    assert.equal((await agents.list()).find(({ name }) => name === "smith")!.state, "building");
+    await agents.write();
+    await database.query("update croft.agents set heard_at = now() - interval '1 hour'");
+    const later = JSON.stringify(await shown());
+    assert.doesNotMatch(later, /busy|building<|1 build/);
+    assert.match(later, /not heard of any more: smith/);
+    const known = { headers: { authorization: `Bearer ${await controller.tokens.create("wil", "read")}` } };
+    const told = await ask("GET", `/api/v1/builds/${waits!.id}`, "application/json", known);
+    assert.match(told.text, /all agents that could build it are busy \(1\)/);
+  });
+
+  test("who follows one with a token that is revoked, or a session of it, hears no more", async () => {
+    const headers = { authorization: `Bearer ${await controller.tokens.create("zoe", "read")}` };
+    const visitor = new Visitor(farm.url);
+    await visitor.signIn(await controller.tokens.create("zed", "read"));
+    const stopped = new AbortController();
+    const open: [string, Promise<unknown>][] = [];
+    for (const [route, whom] of Object.entries(routes))
+      for (const by of [headers, { cookie: visitor.cookie }]) {
+        const [method, path] = route.split(" ") as [string, string];
+        if (method !== "GET" || whom !== "reader") continue;
+        const init = {
+          headers: { accept: "text/html", ...by },
+          signal: stopped.signal,
+          redirect: "manual",
+        } as const;
+        const answer = await fetch(farm.url + pathsOf(path, id), init);
+        if (answer.headers.get("content-type")?.startsWith("text/event-stream") !== true) await answer.text();
+        else open.push([route, text(answer.body!).catch((error: unknown) => error)]);
+      }
+    const streams = ["GET /builds/:id/live", "GET /api/v1/builds/:id/events", "GET /api/v1/events"];
+    assert.deepEqual(
+      open.map(([route]) => route),
+      streams.flatMap((route) => [route, route]),
+    );
+    await controller.tokens.revoke("zoe");
+    await controller.tokens.revoke("zed");
+    const patience = setTimeout(() => stopped.abort(), patienceMs / 2);
+    await Promise.all(open.map(([, end]) => end));
+    clearTimeout(patience);
+    assert.equal(stopped.signal.aborted, false, "they end by themselves");
   });
 
   test("who has a token sees them, and what a forge told of them", async () => {
