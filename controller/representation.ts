@@ -4,7 +4,7 @@ import type { Artifact } from "./builds/artifacts.ts";
 import type { Build } from "./builds/build.ts";
 import type { Controller } from "./controller.ts";
 import { croftOnlyReason } from "./builds/tasks.ts";
-import type { BuildAnswer, DetailsAnswer } from "./description/answers.ts";
+import type { BuildAnswer, DetailsAnswer, ListedAnswer } from "./description/answers.ts";
 import type { Estimate } from "./fleet/estimates.ts";
 import { testResultsOf, testsJson, type TestResults } from "./reports/test-reports.ts";
 import type { Session } from "./builds/session.ts";
@@ -90,6 +90,7 @@ export function buildJson(build: Build, base: string): BuildAnswer {
     machine: specification.machine,
     auxiliary: specification.auxiliary ?? null,
     environment: specification.environment ?? null,
+    variables: specification.variables ?? null,
     priority: build.priority,
     interactive: specification.interactive ?? null,
     croftOnly: build.croft_only ? (croftOnlyReason(specification) ?? null) : null,
@@ -116,9 +117,9 @@ export function buildJson(build: Build, base: string): BuildAnswer {
 export async function listedJson(
   { estimates }: Pick<Controller, "estimates">,
   builds: readonly Build[],
-  base: string,
-) {
-  const expected = await estimates.ofAll(builds);
+  { base, withPrivate }: { base: string; withPrivate: boolean },
+): Promise<ListedAnswer[]> {
+  const expected = await estimates.ofAll(builds, withPrivate);
   return builds.map((build) => ({ ...buildJson(build, base), estimate: expected.get(build.id) ?? null }));
 }
 

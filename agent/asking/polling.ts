@@ -160,7 +160,11 @@ export class Polling {
     };
     const signer = this.#signer;
     return this.#client.postManifest(url, manifest, limits, async (target) => {
-      const able = `${packageVersion}; ${abilities.join(", ")}`;
+      // Another worker than ours knows of no variables.
+      const able = [
+        `${packageVersion}; ${abilities.join(", ")}`,
+        ...(this.#takesSecrets ? ["variables"] : []),
+      ].join(", ");
       if (!signer) return { "croft-agent": able };
       try {
         const proof = await signer.prove({ method: "POST", url: target, body: manifest }, signal);

@@ -110,7 +110,11 @@ export class Builds {
       const clearance = await this.#clearances.of(what, who);
       const { target, machine, toolchain, interactive, auxiliary = null } = what;
       const key = { target, machine, toolchain, auxiliary, interactive: interactive !== undefined };
-      const queue = await this.#queue.ensure({ ...key, private: clearance.isPrivate });
+      const queue = await this.#queue.ensure({
+        ...key,
+        private: clearance.isPrivate,
+        variables: what.variables !== undefined,
+      });
       cleared.push({ what, clearance, queue });
     }
     const builds = await this.#database.transaction(async (sql) => {

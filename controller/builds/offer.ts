@@ -16,6 +16,8 @@ export interface Offer extends AuxiliaryOffer {
   fingerprint?: string;
   /** Whether it has proved who it is, and secrets would reach it unread: it may have builds that are private. */
   mayHavePrivate?: boolean;
+  /** Whether it gives builds their variables. */
+  takesVariables?: boolean;
   /** Names of the build machines, the agent's favourite first. */
   machines: readonly string[];
 }
@@ -32,6 +34,7 @@ export function canRead(offer: AnonymousOffer, croftOnly: boolean): boolean {
 export function machineFor(candidate: QueueKey, offer: AnonymousOffer): string | undefined {
   const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");
   if (candidate.private === true && offer.mayHavePrivate !== true) return undefined;
+  if (candidate.variables === true && offer.takesVariables !== true) return undefined;
   if (!accepted || !matchesPattern(candidate.toolchain, offer.toolchain)) return undefined;
   if (candidate.auxiliary && !auxiliariesFor(candidate.auxiliary, offer)) return undefined;
   return offer.machines.find((name) => matchesPattern(candidate.machine, name));

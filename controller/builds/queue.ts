@@ -37,6 +37,8 @@ export interface QueueKey {
   auxiliary?: AuxiliaryPatterns | null;
   /** Only for agents that have proved who they are. */
   private?: boolean;
+  /** Only for agents that give builds their variables: those of earlier versions leave them out without a word. */
+  variables?: boolean;
 }
 
 /** A queue in which a build waits that may be given out. */
@@ -117,14 +119,15 @@ export class BuildQueue {
     if (this.#known.has(name)) return name;
     await this.#database.query(
       `insert into croft.queues
-         (name, target, machine, toolchain, interactive, running_limit, auxiliary, private, paused)
-       select $1, $2, $3, $4, $5, $6, $7::jsonb, $8, exists (select from croft.pauses where ${coversTarget("$2")})
+         (name, target, machine, toolchain, interactive, running_limit, auxiliary, private, variables, paused)
+       select $1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, exists (select from croft.pauses where ${coversTarget("$2")})
        on conflict do nothing`,
       [
         ...[name, key.target, key.machine, key.toolchain, key.interactive],
         this.#limits.get(key.target) ?? null,
         key.auxiliary ? JSON.stringify(key.auxiliary) : null,
         key.private ?? false,
+        key.variables ?? false,
       ],
     );
     this.#known.add(name);
@@ -175,7 +178,8 @@ export class BuildQueue {
    */
   async waiting(isForeign = false): Promise<WaitingQueue[]> {
     return await this.#database.query<WaitingQueue>(
-      `select q.name, q.target, q.machine, q.toolchain, q.interactive, q.auxiliary, q.private, q.running_limit
+      `select q.name, q.target, q.machine, q.toolchain, q.interactive, q.auxiliary, q.private, q.variables,
+         q.running_limit
        from croft.queues q cross join lateral (
          select queue_priority, id from croft.builds where queue = q.name and ${queued(isForeign)}
          order by queue_priority desc, rank, id limit 1
@@ -383,7 +387,10 @@ function queued(isForeign: boolean): string {
 /** Patterns go into the name as a hash. */
 function nameOf(key: QueueKey): string {
   const { target, machine, toolchain, interactive, auxiliary } = key;
-  const kind = key.private === true ? ["private"] : [];
+  const kind = [
+    ...(key.private === true ? ["private"] : []),
+    ...(key.variables === true ? ["variables"] : []),
+  ];
   const more = Object.entries(auxiliary ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   const rest = JSON.stringify([target, machine, toolchain, interactive, ...kind, ...more]);
   const hash = createHash("sha256").update(rest).digest("hex").slice(0, 16);

@@ -29,7 +29,7 @@ export type BuildAnswer = Pick<
   | ("id" | "url" | "name" | "version" | "target" | "state" | "status")
   | ("attempts" | "aborts" | "faults" | "interrupts" | "createdAt" | "queueSeconds" | "buildSeconds")
 > &
-  Partial<Pick<Answers.BuildAnswer, "estimate">> & {
+  Partial<Pick<Answers.ListedAnswer, "estimate">> & {
   /** Why it waits, if it is queued; not in lists. */
   waiting?: string | null;
 };

@@ -9,7 +9,7 @@ type Told = Answers.DetailsAnswer;
 /** In place of the number of attempts stand the attempts. What older controllers do not say may be missing. */
 export type DetailsAnswer = Omit<BuildAnswer, "attempts" | "waiting"> &
   Pick<Told, "repository" | "machine" | "priority" | "submittedBy"> &
-  Partial<Pick<Told, "auxiliary" | "pinned" | "sameAs" | "tests" | "waiting">> & {
+  Partial<Pick<Told, "auxiliary" | "pinned" | "sameAs" | "tests" | "variables" | "waiting">> & {
     attempts: (Omit<
       Told["attempts"][number],
       "auxiliary" | "toolchain" | "startedAt" | "endedAt" | "operations"

@@ -76,6 +76,10 @@ function properties(build: DetailsAnswer): [string, string][] {
     ...Object.entries(attempts.at(-1)?.auxiliary ?? build.auxiliary ?? {}).map(
       ([name, machine]): [string, string] => [`auxiliary ${name}`, machine],
     ),
+    ...Object.entries(build.variables ?? {}).map(([name, value]): [string, string] => [
+      `variable ${name}`,
+      value,
+    ]),
     ["state", status === null ? state : `${state}: ${status}`],
     ...(typeof waiting === "string" ? [["it waits", waiting] as [string, string]] : []),
     ...(build.estimate ? [["estimate", estimateText(state, build.estimate)] as [string, string]] : []),

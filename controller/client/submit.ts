@@ -53,6 +53,14 @@ export const submitOptions: readonly OptionDeclaration[] = [
   { name: "environment", kind: "string", value: "NAME", prose: "environment inside of the machine" },
   { name: "config", kind: "string", value: "ARGUMENTS", prose: "arguments for the package's configuration" },
   {
+    name: "env",
+    kind: "string",
+    value: "NAME=VALUE",
+    repeat: true,
+    check: checkVariable,
+    prose: "give the build this variable, which anybody may read",
+  },
+  {
     name: "secret",
     kind: "string",
     value: "NAME",
@@ -78,6 +86,12 @@ function checkAuxiliary(text: string): string | undefined {
   return /^[a-z][a-z0-9_-]{0,49}=.+$/.test(text)
     ? undefined
     : "expected NAME=PATTERN, with a name of lower-case letters, digits, _ and -";
+}
+
+function checkVariable(text: string): string | undefined {
+  return /^[A-Za-z_][A-Za-z0-9_]{0,99}=/.test(text)
+    ? undefined
+    : "expected NAME=VALUE, with a name of letters, digits and _";
 }
 
 function checkPriority(text: string): string | undefined {
@@ -115,23 +129,26 @@ function submissionOf(url: string | undefined, values: OptionValues): object {
     repository,
     name: values["name"] ?? nameFrom(repository),
     ...picked(values, "version", "type", "machine", "environment", "config", "interactive"),
-    ...withoutUndefined({ targets: values["target"], auxiliary: auxiliaryOf(values["auxiliary"]) }),
+    ...withoutUndefined({
+      targets: values["target"],
+      auxiliary: pairsOf("auxiliary machines", values["auxiliary"]),
+    }),
+    ...withoutUndefined({ variables: pairsOf("variables", values["env"]) }),
     ...withoutUndefined({ secrets: values["secret"], force: values["force"] }),
     ...(values["priority"] === undefined ? {} : { priority: Number(values["priority"]) }),
   };
 }
 
-/** @throws {UsageFailure} for two machines of one name. */
-function auxiliaryOf(given: OptionValues[string]): Record<string, string> | undefined {
+/** What is given as NAME=VALUE. @throws {UsageFailure} for two of one name. */
+function pairsOf(what: string, given: OptionValues[string]): Record<string, string> | undefined {
   if (!Array.isArray(given)) return undefined;
-  const patterns: Record<string, string> = {};
+  const pairs: Record<string, string> = {};
   for (const text of given) {
     const name = text.slice(0, text.indexOf("="));
-    if (patterns[name] !== undefined)
-      throw new UsageFailure("submit", `there are two auxiliary machines '${name}'`);
-    patterns[name] = text.slice(name.length + 1);
+    if (Object.hasOwn(pairs, name)) throw new UsageFailure("submit", `there are two ${what} '${name}'`);
+    pairs[name] = text.slice(name.length + 1);
   }
-  return patterns;
+  return pairs;
 }
 
 /** The URL with the branch and commit as its fragment: `#BRANCH`, `#COMMIT` or `#BRANCH@COMMIT`. */

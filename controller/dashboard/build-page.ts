@@ -90,6 +90,7 @@ function summary({ build, waiting: reason, estimate }: BuildDetails, session: Se
       ${fact("Target", html`<a href="/builds?target=${encodeURIComponent(build.target)}">${build.target}</a>`)}
       ${fact("Machine", session ? html`${session.machine} <span class="quiet">at ${session.agent}</span>` : specification.machine)}
       ${specification.auxiliary !== undefined && fact("With", auxiliaryMachines(session?.auxiliary ?? specification.auxiliary))}
+      ${specification.variables !== undefined && fact("Variables", variableList(specification.variables), true)}
       ${fact("Repository", repository(maskCredentials(build.repository)), true)}
       ${fact("Submitted", html`${ago(build.created_at)}${build.submitted_by !== null && html` by ${build.submitted_by}`}`)}
       ${fact("Waited", duration(queueSeconds(build), waiting))}
@@ -134,6 +135,10 @@ function auxiliaryMachines(machines: Readonly<Record<string, string>>): string {
   return Object.entries(machines)
     .map(([name, machine]) => `${name}: ${machine}`)
     .join(", ");
+}
+
+function variableList(variables: Readonly<Record<string, string>>): Markup {
+  return html`${Object.entries(variables).map(([name, value]) => html`<code>${name}=${value}</code> `)}`;
 }
 
 /** Only web addresses become links, and only whole ones; anything may be submitted. */

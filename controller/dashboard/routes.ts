@@ -76,7 +76,7 @@ function addLists(server: Server, served: Served): void {
     const more = found.length > limit;
     const targets = controller.builds.targetNames;
     const builds = found.slice(0, limit);
-    const estimates = await controller.estimates.ofAll(builds);
+    const estimates = await controller.estimates.ofAll(builds, withPrivate);
     return sendPage(reply, buildsPage({ builds, estimates, counts, filter, targets, more }, visitor));
   });
 

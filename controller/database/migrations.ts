@@ -252,6 +252,10 @@ const steps: readonly string[] = [
   messageTables,
   pageTables,
   removalTables,
+  // Builds with variables have queues of their own, as agents of earlier versions would leave them out.
+  `
+  alter table croft.queues add column variables boolean not null default false
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -26,6 +26,7 @@ const inList = {
   machine: Type.String({ description: "pattern of the machines that may build it" }),
   auxiliary: optional(byName),
   environment: optional(text),
+  variables: optional(byName),
   priority: integer,
   interactive: optional(text),
   croftOnly: Type.Union([text, Type.Null()], { description: "why other agents than croft's cannot have it" }),
@@ -115,7 +116,8 @@ export const buildDetails = object({
 const next = Type.Union([integer, Type.Null()], {
   description: "`before` of the next page, if there is one",
 });
-export const buildList = object({ builds: Type.Array(build), next });
+const listed = object({ ...inList, estimate: optional(estimate) });
+export const buildList = object({ builds: Type.Array(listed), next });
 export const submitted = object({ builds: Type.Array(build) });
 
 const pauseKind = words("agent", "target", "all");
@@ -221,6 +223,7 @@ export const refusal = object({
 });
 
 export type BuildAnswer = Static<typeof build>;
+export type ListedAnswer = Static<typeof listed>;
 export type DetailsAnswer = Static<typeof buildDetails>;
 export type AgentAnswer = Static<typeof agent>;
 export type TargetAnswer = Static<typeof target>;

@@ -206,7 +206,7 @@ function runningFor(
       !refused_by.includes(agent) &&
       machineFor(
         { ...queue, auxiliary: null },
-        { toolchain, machines: [machine], interactive: "both", mayHavePrivate: true },
+        { toolchain, machines: [machine], interactive: "both", mayHavePrivate: true, takesVariables: true },
       ) !== undefined,
   );
 }

@@ -232,6 +232,9 @@ function wouldTake(queue: QueueKey, { offer, sessions }: Building): boolean {
 function lackOfOffers(queue: QueueState, fresh: readonly Offer[]): string {
   if (fresh.some((offer) => machineFor(queue, { ...offer, mayHavePrivate: true }) !== undefined))
     return "it has secrets, and no agent with such a machine proves who it is (--auth-key) over https";
+  const unlimited = { mayHavePrivate: true, takesVariables: true };
+  if (fresh.some((offer) => machineFor(queue, { ...offer, ...unlimited }) !== undefined))
+    return "it has variables, and no agent with such a machine hands them on: croft there is too old";
   const having = fresh.filter(({ machines }) => machines.some((name) => matchesPattern(queue.machine, name)));
   if (having.length === 0) {
     const offered = [...new Set(fresh.flatMap(({ machines }) => machines))];

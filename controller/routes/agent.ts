@@ -150,6 +150,7 @@ function offerOf(task: TaskRequest, request: FastifyRequest): Offer {
   return {
     agent: task.agent,
     isForeign: isForeign(request),
+    ...(agentCan(request, "variables") ? { takesVariables: true } : {}),
     toolchain: task.toolchainName,
     interactive: task.interactiveMode ?? "false",
     ...withoutUndefined({ fingerprint: task.fingerprint }),

@@ -12,6 +12,8 @@ export type Ability =
   | "wake"
   /** Fetches secrets, keeps them in memory, and hands them to the machine. */
   | "secrets"
+  /** Gives builds their variables; earlier ones leave out what they do not know of a task. */
+  | "variables"
   /** Ends a build when the time is over that its target gives it. */
   | "timeout";
 

@@ -5,6 +5,7 @@ import { breakpointProblem } from "../../manifests/task.ts";
 import { Failure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { auxiliaryMaximum, auxiliaryNamePattern } from "../builds/auxiliary.ts";
+import { isReserved, variableNamePattern, variablePattern } from "../secrets/reserved-variables.ts";
 import type { Submission } from "../builds/specification.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -35,8 +36,18 @@ export const submissionSchema = Type.Object(
     environment: Type.Optional(word(200)),
     config: Type.Optional(line),
     interactive: Type.Optional(Type.String({ pattern: "^[!-~]+( [ -~]*[!-~])?$", maxLength: 500 })),
+    variables: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: variableNamePattern }),
+        Type.String({ maxLength: 4096, pattern: variablePattern }),
+        {
+          ...closed,
+          maxProperties: 100,
+        },
+      ),
+    ),
     secrets: Type.Optional(
-      Type.Array(Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }), {
+      Type.Array(Type.String({ pattern: variableNamePattern }), {
         maxItems: 50,
         uniqueItems: true,
       }),
@@ -61,6 +72,12 @@ export function readSubmission(body: Static<typeof submissionSchema>): Submissio
     );
   const trouble = rest.interactive === undefined ? undefined : breakpointProblem(rest.interactive);
   if (trouble !== undefined) throw new Failure(`submit ${name}`, trouble);
+  const [reserved] = Object.keys(rest.variables ?? {}).filter(isReserved);
+  if (reserved !== undefined)
+    throw new Failure(`submit ${name}`, `a build has a variable '${reserved}' already`);
+  const [twice] = (rest.secrets ?? []).filter((secret) => Object.hasOwn(rest.variables ?? {}, secret));
+  if (twice !== undefined) throw new Failure(`submit ${name}`, `'${twice}' is both a variable and a secret`);
+  const { variables, ...more } = rest;
   return {
     name,
     version,
@@ -68,7 +85,9 @@ export function readSubmission(body: Static<typeof submissionSchema>): Submissio
     ...withoutUndefined({ repositoryType: type }),
     targets,
     ...withoutUndefined({ configuration: config }),
-    ...rest,
+    ...more,
+    // None at all is what agents of any version can do.
+    ...(variables && Object.keys(variables).length > 0 ? { variables } : {}),
     priority,
   };
 }

@@ -1,5 +1,6 @@
 /** What a `.croft.yaml` may say. The reader, the schema for editors and the manual's table follow from this. */
 import Type, { type Static, type TSchema } from "typebox";
+import { variableNamePattern, variablePattern } from "../secrets/reserved-variables.ts";
 import { auxiliaryMaximum, auxiliaryNamePattern } from "../builds/auxiliary.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -34,8 +35,8 @@ const buildKeys = {
   ),
   variables: Type.Optional(
     Type.Record(
-      Type.String({ pattern: "^[A-Za-z_][A-Za-z0-9_]{0,99}$" }),
-      Type.String({ maxLength: 4096, pattern: "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$" }),
+      Type.String({ pattern: variableNamePattern }),
+      Type.String({ maxLength: 4096, pattern: variablePattern }),
       {
         ...closed,
         maxProperties: 100,

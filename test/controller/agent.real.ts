@@ -18,6 +18,7 @@ import {
   type Farm,
   type RunningController,
 } from "./farm.ts";
+import { patienceSeconds } from "../fixtures/patience.ts";
 import { until } from "./until.ts";
 
 const configuration = `
@@ -291,6 +292,34 @@ describe("an agent's work", () => {
     const again = await fetch(`${url}/api/v1/builds/${id}/rebuild`, { method: "POST" });
     assert.equal(again.status, 201);
     assert.equal((await sendResult(await requestTask(url), "success")).status, 204);
+  });
+
+  test("variables of a submission are for agents that hand them on, and it says so while there is none", async () => {
+    const croft = (...argv: string[]) =>
+      run([process.execPath, packageFile("bin", "main.ts"), ...argv, "--controller", url], {
+        timeoutSeconds: patienceSeconds,
+        accept: [1, 2],
+      });
+    const what = ["submit", "https://x.org/hello.git", "--version", "1.0", "--target", "debian"];
+    const { stdout } = await croft(...what, "--env", "MODE=fast=yes", "--env", "EMPTY=");
+    const [, id] = /^build (\d+),/.exec(stdout)!;
+    assert.equal((await receivedTask(await postTaskRequest(url, {}, "; alive, timeout"))).session, "");
+    const { waiting, variables } = await readBuild(url, Number(id));
+    assert.equal(
+      waiting,
+      "it has variables, and no agent with such a machine hands them on: croft there is too old",
+    );
+    assert.deepEqual(variables, { MODE: "fast=yes", EMPTY: "" });
+    const task = await receivedTask(await postTaskRequest(url, {}, "; timeout, variables"));
+    assert.deepEqual(task.task!.variables, { MODE: "fast=yes", EMPTY: "" });
+    assert.equal((await sendResult(task, "success")).status, 204);
+    for (const [given, reason] of [
+      [["--env", "PATH=/tmp"], /a build has a variable 'PATH' already/],
+      [["--env", "A=1", "--env", "A=2"], /there are two variables 'A'/],
+      [["--env", "A=1", "--secret", "A"], /'A' is both a variable and a secret/],
+      [["--env", "a-b=1"], /expected NAME=VALUE/],
+    ] as const)
+      assert.match((await croft(...what, ...given)).stderr, reason);
   });
 
   test("only of an agent that says so are signs of life expected, and the end of a build in time", async () => {

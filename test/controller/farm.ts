@@ -185,6 +185,8 @@ export interface BuildAnswer {
   state: string;
   status: string | null;
   version: string;
+  waiting: string | null;
+  variables: Record<string, string> | null;
   operations: { name: string; status: string; warnings: number; errors: number; logUrl: string }[];
   attempts: { attempt: number; state: string; status: string | null; agent: string }[];
   artifacts: { name: string; type: string; sha256: string; bytes: number; url: string }[];

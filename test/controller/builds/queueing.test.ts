@@ -160,7 +160,7 @@ test("a queue is made once, and its name tells its target; everything that is of
   assert.equal(await queue.ensure(key), name);
   assert.deepEqual(
     database.statements.map(({ values }) => values),
-    [[name, "linux gcc", "debian_*", "gcc*", false, null, null, false]],
+    [[name, "linux gcc", "debian_*", "gcc*", false, null, null, false, false]],
   );
   const others = [
     { target: "linux_gcc" },
@@ -168,10 +168,11 @@ test("a queue is made once, and its name tells its target; everything that is of
     { toolchain: "gcc" },
     { interactive: true },
     { private: true },
+    { variables: true },
     { auxiliary: { db: "*-postgresql" } },
   ];
   const names = await Promise.all(others.map((other) => queue.ensure({ ...key, ...other })));
-  assert.equal(new Set([name, ...names]).size, 7);
+  assert.equal(new Set([name, ...names]).size, 8);
 });
 
 const offer: Offer = {
