@@ -14,14 +14,8 @@ import type { StoragePlace } from "./files/storage.ts";
 import type { TlsFiles } from "./tls.ts";
 import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
-import {
-  notificationSchema,
-  readNotifications,
-  readSmtp,
-  smtpSchema,
-  type Notification,
-  type Smtp,
-} from "./messages/notifications.ts";
+import { notificationSchema, readNotifications, type Notification } from "./messages/notifications.ts";
+import { readSmtp, smtpSchema, type Smtp } from "./messages/smtp.ts";
 import { oneOf, readRepositories, repositorySchema, type Repository } from "./forges/repositories.ts";
 
 const closed = { additionalProperties: false } as const;

@@ -1,7 +1,8 @@
 /** Mail, by a library that is loaded when there is some to send. */
 import { Deadline } from "../../os/deadline.ts";
 import type { Letter } from "./told.ts";
-import type { MailNotification, Smtp } from "./notifications.ts";
+import type { MailNotification } from "./notifications.ts";
+import type { Smtp } from "./smtp.ts";
 import type { Delivery, Outcome } from "./deliveries.ts";
 
 const answerMs = 30_000;
@@ -16,9 +17,10 @@ export async function sendMail(
   signal: AbortSignal,
 ): Promise<Pick<Outcome, "answer" | "trouble" | "isFinal">> {
   const { createTransport } = await import("nodemailer");
-  const { host, port, isSecure, needsTls, user, password, from } = smtp;
+  const { host, port, isSecure, needsTls, needsNoTls, ca, user, password, from } = smtp;
   const transport = createTransport({
-    ...{ host, port, secure: isSecure, requireTLS: needsTls },
+    ...{ host, port, secure: isSecure, requireTLS: needsTls, ignoreTLS: needsNoTls },
+    ...(ca === undefined ? {} : { tls: { ca } }),
     ...(user === undefined ? {} : { auth: { user, pass: password } }),
     // What a mail's text says is text, and never a file or an address to read from.
     ...{ disableFileAccess: true, disableUrlAccess: true },
@@ -52,7 +54,7 @@ export async function sendMail(
   } catch (error) {
     const { responseCode, code, message } = error as Error & { responseCode?: number; code?: string };
     // What the server says may have the receivers in it, who are nobody's business.
-    const reason = responseCode === undefined ? (code ?? message) : `the server answered ${responseCode}`;
+    const reason = responseCode === undefined ? message : `the server answered ${responseCode}`;
     const answer = responseCode === undefined ? null : String(responseCode);
     return { answer, trouble: reason, isFinal: (responseCode ?? 0) >= 500 && code !== "EAUTH" };
   } finally {

@@ -1,16 +1,17 @@
-/** The keys `notifications` and `smtp` of the controller's configuration: who is told of builds, and how. */
+/** The key `notifications` of the controller's configuration: who is told of builds, and how. */
 import Type, { type Static } from "typebox";
-import { isLoopback } from "../../os/network/listen-address.ts";
 import { Failure, type FailureOptions } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { BuildState } from "../builds/build.ts";
 import { readSecretFile } from "../secrets/secret-file.ts";
 
 const closed = { additionalProperties: false } as const;
-const path = Type.String({ minLength: 1 });
+export const path = Type.String({ minLength: 1 });
 /** An enumeration, because its error names the words. */
-const oneOf = <const T extends string>(...words: T[]) => Type.Unsafe<T>({ type: "string", enum: words });
-const address = Type.String({ pattern: "^[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,255}$" });
+export const oneOf = <const T extends string>(...words: T[]) =>
+  Type.Unsafe<T>({ type: "string", enum: words });
+/** Of mail. */
+export const address = Type.String({ pattern: "^[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,255}$" });
 
 /** What a webhook may be told of. */
 const events = ["queued", "building", "ended", "changed"] as const;
@@ -35,18 +36,6 @@ export const notificationSchema = Type.Object(
     ),
     private: Type.Optional(Type.Boolean()),
     local: Type.Optional(Type.Boolean()),
-  },
-  closed,
-);
-
-/** The server that takes mail. */
-export const smtpSchema = Type.Object(
-  {
-    server: Type.String({ pattern: "^smtps?://[A-Za-z0-9.:\\[\\]-]{1,255}(:[0-9]{1,5})?/?$" }),
-    from: address,
-    user: Type.Optional(Type.String({ pattern: "^[!-~]{1,200}$" })),
-    "password-file": Type.Optional(path),
-    tls: Type.Optional(oneOf("required", "possible")),
   },
   closed,
 );
@@ -83,19 +72,6 @@ export interface MailNotification extends Usual {
 /** Who is told of builds. */
 export type Notification = HttpNotification | MailNotification;
 
-/** Where mail goes. */
-export interface Smtp {
-  readonly host: string;
-  readonly port: number;
-  /** Whether it speaks TLS from the first byte. */
-  readonly isSecure: boolean;
-  /** Whether it has to change to TLS before anything is said. */
-  readonly needsTls: boolean;
-  readonly from: string;
-  readonly user?: string;
-  readonly password?: string;
-}
-
 /** The states in which builds are noted, by what somebody is to be told of. */
 export function notedStates(notifications: readonly Notification[]): Set<BuildState> {
   const states = new Set<BuildState>();
@@ -105,8 +81,8 @@ export function notedStates(notifications: readonly Notification[]): Set<BuildSt
   return states;
 }
 
-type Fail = (path: readonly (string | number)[], reason: string, options?: FailureOptions) => Failure;
-type FailAt = (key: string, reason: string, options?: FailureOptions) => Failure;
+export type Fail = (path: readonly (string | number)[], reason: string, options?: FailureOptions) => Failure;
+export type FailAt = (key: string, reason: string, options?: FailureOptions) => Failure;
 type Declared = Static<typeof notificationSchema>;
 
 /**
@@ -185,28 +161,4 @@ function readFile(
   const file = one[key];
   if (file === undefined) return undefined;
   return readSecretFile(file, (reason, options) => fail(key, reason, options), shortest);
-}
-
-/** The server that the configuration names. @throws {Failure} as `fail` makes it, with the place. */
-export function readSmtp(declared: Static<typeof smtpSchema>, fail: Fail): Smtp {
-  const failAt: FailAt = (key, reason, options) => fail(["smtp", key], reason, options);
-  const url = URL.parse(declared.server);
-  if (!url?.hostname) throw failAt("server", "that is no URL such as smtps://mail.example.org");
-  const { user, "password-file": file } = declared;
-  if ((user === undefined) !== (file === undefined))
-    throw failAt("server", "user and password-file go together");
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  const isSecure = url.protocol === "smtps:";
-  const isHere = host === "localhost" || isLoopback(host);
-  const port = Number(url.port === "" ? (isSecure ? 465 : isHere ? 25 : 587) : url.port);
-  return {
-    ...{ host, port, isSecure },
-    needsTls: (declared.tls ?? (isHere ? "possible" : "required")) === "required",
-    from: declared.from,
-    ...withoutUndefined({
-      user,
-      password:
-        file && readSecretFile(file, (reason, options) => failAt("password-file", reason, options), 1),
-    }),
-  };
 }

@@ -2,7 +2,8 @@
 import { reasonOf } from "../../os/failure.ts";
 import type { Delivery, Outcome } from "./deliveries.ts";
 import { sendMail } from "./mail.ts";
-import type { HttpNotification, Notification, Smtp } from "./notifications.ts";
+import type { HttpNotification, Notification } from "./notifications.ts";
+import type { Smtp } from "./smtp.ts";
 import { post } from "./post.ts";
 import { UnreachableError } from "./reachable.ts";
 import { signatureHeaders } from "./signature.ts";
