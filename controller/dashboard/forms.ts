@@ -11,6 +11,7 @@ import type { Served } from "../routes/served.ts";
 import { isOwnForm, reasonAgainstSignIn, sessionOf, setSession, visitorOf } from "../routes/visitor.ts";
 import { addEventPages } from "./event-routes.ts";
 import { addFleetForms } from "./farm/routes.ts";
+import { addDeliveryPages } from "./messages/routes.ts";
 import { sendPage, sendRefusal } from "./sending.ts";
 import { signInPage } from "./sign-in-page.ts";
 import { submitFrom } from "./submit.ts";
@@ -32,6 +33,7 @@ export async function addForms(server: FastifyInstance, served: Served): Promise
   const checked = (request: FastifyRequest, reply: FastifyReply) => checkedVisitor(served, request, reply);
   addEventPages(server, served, checked);
   addFleetForms(server, served, checked);
+  addDeliveryPages(server, served, checked);
 }
 
 function addSignIn(server: FastifyInstance, served: Served): void {

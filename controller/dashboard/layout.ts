@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { packageFile, packageVersion } from "../../os/files/package.ts";
 import { formatDuration } from "../../os/text/duration.ts";
+import { mayAct } from "../authentication/tokens.ts";
 import type { Visitor } from "../routes/visitor.ts";
 import { html, type Markup } from "./html.ts";
 
@@ -60,7 +61,7 @@ function visitorLinks(visitor: Visitor): Markup {
 }
 
 /** What the head of each page leads to. */
-type Section = "overview" | "builds" | "agents" | "events" | "submit" | "docs";
+type Section = "overview" | "builds" | "agents" | "events" | "messages" | "submit" | "docs";
 
 /** A whole page; `section` is the one that it belongs to. */
 export function page(title: string, content: Markup, visitor?: Visitor, section?: Section): string {
@@ -85,6 +86,7 @@ export function page(title: string, content: Markup, visitor?: Visitor, section?
             <a class="brand" href="/"><img src="${url("icon.svg")}" alt="" width="22" height="22" />croft</a>
             ${way("overview", "/", "Overview")} ${way("builds", "/builds", "Builds")}
             ${way("agents", "/agents", "Agents")} ${way("events", "/events", "Events")}
+            ${visitor?.person && mayAct(visitor.person, "admin") && way("messages", "/deliveries", "Messages")}
             ${visitor?.mayChange && way("submit", "/submit", "Submit")} ${way("docs", "/docs", "Manual")}
           </nav>
           <span id="connection" role="status"></span>

@@ -42,7 +42,7 @@ const logSchema = Type.Object(
 const packageParameters = Type.Object({ name: Type.String({ minLength: 1, maxLength: 300 }) });
 
 /** A form sends what nobody filled in, too. */
-async function leaveOutEmpty({ query }: FastifyRequest): Promise<void> {
+export async function leaveOutEmpty({ query }: FastifyRequest): Promise<void> {
   const given = query as Record<string, unknown>;
   for (const [name, value] of Object.entries(given)) if (value === "") delete given[name];
 }

@@ -10,7 +10,8 @@ import { oneOf } from "../routes/submission.ts";
 import type { Attempt, ListedDelivery } from "./deliveries.ts";
 
 const number = Type.Integer({ minimum: 1, maximum: 2_147_483_647 });
-const listSchema = Type.Object(
+/** What the list may be narrowed to. */
+export const deliveriesSchema = Type.Object(
   {
     notification: Type.Optional(Type.String({ maxLength: 50 })),
     state: Type.Optional(oneOf("open", "delivered", "failed")),
@@ -30,7 +31,7 @@ export function addDeliveryRoutes(
 ): void {
   const server = untyped.withTypeProvider<TypeBoxTypeProvider>();
   const missing = (reply: FastifyReply, id: number) => refuse(reply, 404, `there is no delivery ${id}`);
-  server.get(base, { onRequest, schema: { querystring: listSchema } }, async ({ query }) => {
+  server.get(base, { onRequest, schema: { querystring: deliveriesSchema } }, async ({ query }) => {
     const { limit = 50, ...filter } = query;
     const found = await deliveries.list({ ...filter, limit: limit + 1 });
     const page = found.slice(0, limit);

@@ -23,7 +23,7 @@ interface Key {
   bytes: Buffer;
 }
 
-/** Where the key is: what systemd gives, else what the configuration names, else beside the data directory. */
+/** Where the key is: what the configuration names, else what systemd gives, else beside the data directory. */
 export function secretsKeyFile(configured: string | undefined, data: string): string {
   const given = process.env["CREDENTIALS_DIRECTORY"];
   if (configured !== undefined) return configured;

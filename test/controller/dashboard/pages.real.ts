@@ -34,6 +34,8 @@ before(async () => {
     "GET /events/:id": [`/events/${farm.event}`],
     "GET /docs": ["/docs"],
     "GET /docs/*": ["/docs/concepts"],
+    "GET /deliveries": ["/deliveries", "/deliveries?state=failed", "/deliveries?build=999"],
+    "GET /deliveries/:id": farm.messages.map((id) => `/deliveries/${id}`),
     "GET /sign-in": ["/sign-in"],
     "GET /submit": ["/submit"],
   };
@@ -153,6 +155,40 @@ describe("the pages of the farm", () => {
       "/agents",
     );
     assert.equal(await farm.controller.pauses.ofAgent("forge-2"), undefined);
+  });
+
+  test("tell administrators what was sent to whom, and send it again", async () => {
+    const admin = new Visitor(farm.url);
+    await admin.signIn(farm.token);
+    const other = new Visitor(farm.url);
+    await other.signIn(await farm.controller.tokens.create("tess", "trusted"));
+    const [failed] = farm.messages;
+    assert.match((await admin.get("/builds")).text, /href="\/deliveries"/);
+    assert.doesNotMatch((await other.get("/builds")).text, /href="\/deliveries"/);
+    assert.equal((await other.get(`/deliveries/${failed}`)).status, 403);
+    assert.equal(
+      (await new Visitor(farm.url).get("/deliveries?state=failed")).to,
+      "/sign-in?to=%2Fdeliveries%3Fstate%3Dfailed",
+    );
+    const rows = async (query: string) => {
+      const { text } = await admin.get(`/deliveries?${query}`);
+      return [...text.matchAll(/class="row" href="\/deliveries\/(\d+)"/g)].map(([, id]) => Number(id));
+    };
+    assert.deepEqual(await rows(""), farm.messages.toReversed());
+    assert.deepEqual(await rows("state=failed&notification="), [failed]);
+    assert.deepEqual(await rows("notification=mail"), [farm.messages[1]]);
+    assert.equal((await admin.get("/deliveries?state=lost")).status, 400);
+    const { text } = await admin.get(`/deliveries/${failed}`);
+    assert.match(text, /the answer was 503[^]*certificate has expired/);
+    const form = await admin.form("/submit");
+    const again = (visitor: Visitor, id: number, value = form) =>
+      visitor.send(`/deliveries/${id}/redeliver`, { form: value });
+    assert.equal((await again(other, failed!, await other.form("/submit"))).status, 403);
+    assert.equal((await again(admin, failed!, "x")).status, 403);
+    assert.equal((await again(admin, 999)).status, 404);
+    assert.equal((await farm.controller.deliveries.find(failed!))!.delivery.state, "failed");
+    assert.equal((await again(admin, failed!)).to, `/deliveries/${failed}`);
+    assert.equal((await farm.controller.deliveries.find(failed!))!.delivery.state, "open");
   });
 
   test("have another value in each form, and come compressed to who takes it, but no stream does", async () => {

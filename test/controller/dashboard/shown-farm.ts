@@ -1,5 +1,6 @@
 /** A farm in which every page has something to show: builds in all states, submissions of several, agents, pauses, events. */
 import type { OpenController } from "../../../controller/controller.ts";
+import type { Delivery } from "../../../controller/messages/deliveries.ts";
 import { doubles, sendHook, commitB } from "../forges/payloads.ts";
 import { openHookFarm, type HookFarm } from "../forges/farm.ts";
 
@@ -10,6 +11,8 @@ export interface ShownFarm extends HookFarm {
   building: number;
   /** A fork's pull request that waits. */
   event: number;
+  /** Numbers of messages: one that failed, a mail that was taken, one that is tried again. */
+  messages: readonly number[];
   /** An administrator's. */
   token: string;
 }
@@ -24,7 +27,11 @@ const offer = {
 
 /** Opens it. */
 export async function openShownFarm(): Promise<ShownFarm> {
-  const configured = `targets: [${targets.map((name) => `{ name: ${name} }`).join(", ")}]\n`;
+  const told = ["board", "mail", "chat"].map(
+    (name) => `{ name: ${name}, kind: chat, url: "https://chat.example/${name}", packages: ["none"] }`,
+  );
+  const configured = `targets: [${targets.map((name) => `{ name: ${name} }`).join(", ")}]
+notifications: [${told.join(", ")}]\n`;
   const farm = await openHookFarm("embedded", "", configured);
   try {
     const filled = await fill(farm);
@@ -101,7 +108,8 @@ async function fill({ controller, url }: HookFarm) {
   } as const;
   const event = (await sendHook(url, doubles[0]!, fork)).answer.event!;
   await sendHook(url, doubles[1]!, { kind: "push", reference: "main", subject: "Say hello" });
-  return { failed, building: building.build, event, token: await tokens.create("ann", "admin") };
+  const messages = await sendMessages(controller, failed);
+  return { failed, messages, building: building.build, event, token: await tokens.create("ann", "admin") };
 }
 
 /** Ends the next build. */
@@ -129,4 +137,34 @@ function failedLog(): string {
   lines[50] = "src/part-50.c:7:1: \x1b[1;31merror:\x1b[0m expected ';' before '}' token";
   lines[59] = "make: *** [Makefile:12: all] Error 2";
   return `${lines.join("\n")}\n`;
+}
+
+/** Writes down what was sent of a build, and how it went. */
+async function sendMessages({ database, deliveries }: OpenController, build: number): Promise<number[]> {
+  const made: number[] = [];
+  const tried = (answer: string | null, trouble: string | null, isFinal = false) => ({
+    ...{ at: new Date(), seconds: 0.21, answer, trouble, isFinal },
+  });
+  const letter = { subject: "broken: greeter for debian-13-amd64: error", text: "Build #9\nby ann" };
+  for (const [notification, body, ...outcomes] of [
+    [
+      "board",
+      { event: "ended", build: { id: build } },
+      tried(null, "certificate has expired"),
+      tried("503", "the answer was 503", true),
+    ],
+    ["mail", letter, tried("250", null)],
+    ["chat", { text: "\u274c broken: greeter" }, tried("429", "the answer was 429")],
+  ] as const) {
+    const [row] = await database.query<Delivery>(
+      `insert into croft.deliveries (notification, build, event, body, state) values ($1, $2, 'changed', $3, 'open') returning *`,
+      [notification, build, JSON.stringify(body)],
+    );
+    for (const [at, outcome] of outcomes.entries()) {
+      await deliveries.settle(row!, { ...outcome, at: new Date(Date.now() + at) });
+      row!.tries++;
+    }
+    made.push(row!.id);
+  }
+  return made;
 }
