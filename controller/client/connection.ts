@@ -30,9 +30,9 @@ export type BuildAnswer = Pick<
   | ("attempts" | "aborts" | "faults" | "interrupts" | "createdAt" | "queueSeconds" | "buildSeconds")
 > &
   Partial<Pick<Answers.ListedAnswer, "estimate">> & {
-  /** Why it waits, if it is queued; not in lists. */
-  waiting?: string | null;
-};
+    /** Why it waits, if it is queued; not in lists. */
+    waiting?: string | null;
+  };
 
 /** A controller to ask. */
 export interface Connection {

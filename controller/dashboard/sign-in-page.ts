@@ -39,8 +39,8 @@ function refused(reason: string): Markup {
   return html`<div class="card">
     <p>${reason} So nobody may sign in on its pages.</p>
     <p class="quiet">
-      With a certificate (<code>tls</code>), or an https address as its <code>public-url</code> behind a proxy,
-      they may. Programs send their token themselves.
+      With a certificate (<code>tls</code>), or an https address as its <code>public-url</code> behind a
+      proxy, they may. Programs send their token themselves.
     </p>
   </div>`;
 }

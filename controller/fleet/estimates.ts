@@ -76,7 +76,10 @@ export class Estimates {
     const open = builds.filter(({ state }) => state === "queued" || state === "building");
     if (open.length === 0) return new Map();
     const usual = await this.#usual(open);
-    const starts = await this.#starts(open.filter(({ state }) => state === "queued"), withPrivate);
+    const starts = await this.#starts(
+      open.filter(({ state }) => state === "queued"),
+      withPrivate,
+    );
     return new Map(
       open.map(({ id, state, started_at }, at) => {
         const buildSeconds = usual[at] ?? null;

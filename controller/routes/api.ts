@@ -74,10 +74,13 @@ function addReading(server: Server, served: Served): void {
       const found = await builds.list({ ...filter, publicOnly, limit: limit + 1 });
       const page = found.slice(0, limit);
       const next = found.length > limit ? page.at(-1)!.id : null;
-      return { builds: await listedJson(served.controller, page, {
+      return {
+        builds: await listedJson(served.controller, page, {
           base: served.publicUrl(request),
           withPrivate: !publicOnly,
-        }), next };
+        }),
+        next,
+      };
     }),
   );
 

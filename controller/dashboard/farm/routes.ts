@@ -90,10 +90,7 @@ function textIn(name: string, value: unknown): Record<string, string> {
   return typeof value === "string" && value.trim() !== "" ? { [name]: value.trim().slice(0, 500) } : {};
 }
 
-async function reasonsOf(
-  builds: readonly Build[],
-  reasonOf: (build: Build) => Promise<string | undefined>,
-) {
+async function reasonsOf(builds: readonly Build[], reasonOf: (build: Build) => Promise<string | undefined>) {
   const reasons: { build: Build; reason: string | undefined }[] = [];
   for (const build of builds) reasons.push({ build, reason: await reasonOf(build) });
   return reasons;

@@ -95,7 +95,10 @@ test("each attempt of a signed request has a proof of its own: the controller wo
   assert.equal(await polling.ask(() => request, new AbortController().signal), undefined);
   const proofs = controller.received.map(({ headers }) => String(headers["croft-proof"]));
   for (const { headers } of controller.received)
-    assert.equal(headers["croft-agent"], `${packageVersion}; alive, wake, timeout, variables, proof, secrets`);
+    assert.equal(
+      headers["croft-agent"],
+      `${packageVersion}; alive, wake, timeout, variables, proof, secrets`,
+    );
   assert.equal(proofs.length, 2);
   assert.equal(new Set(proofs.map((proof) => proof.split(" ")[1])).size, 2, proofs.join("\n"));
 });

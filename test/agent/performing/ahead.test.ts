@@ -116,7 +116,10 @@ test("an interactive task, a state that has changed, and one that ended by itsel
   await ahead.keep(agent.context, subject, never);
   agent.machines[3]!.end("exited");
   await perform(agent, subject);
-  assert.deepEqual(calls(agent).slice(3), [["rest", "gone"], ["proceed", "gone"]]);
+  assert.deepEqual(calls(agent).slice(3), [
+    ["rest", "gone"],
+    ["proceed", "gone"],
+  ]);
   await ahead.keep(agent.context, subject, never);
   truncateSync(join(subject.paths.bootstrapped, "warm", "ram"), 4000);
   await perform(agent, subject);
