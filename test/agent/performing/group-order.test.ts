@@ -149,9 +149,12 @@ for (const when of ["while they boot", "while the task is performed"] as const)
   test(`an interruption ${when} ends all of them`, async () => {
     const interruption = new AbortController();
     const interrupt = () => interruption.abort(new Interrupted("for another task"));
+    // The double's transfer ends before its server does, or it would send again and again.
+    const served = Promise.withResolvers<void>();
     const play: Play = async (machine, name) => {
-      if (name === "linux-db") await serve(machine, "");
-      if (name === "linux-store") await (when === "while they boot" ? interrupt() : serve(machine, ""));
+      if (name === "linux-db") served.resolve(await serve(machine, ""));
+      if (name === "linux-store")
+        await (when === "while they boot" ? served.promise.then(interrupt) : serve(machine, ""));
       if (name === "m") void (await machine.askForTask(), interrupt());
     };
     await using run = await perform(play, {}, interruption.signal);
