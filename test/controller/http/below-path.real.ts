@@ -4,7 +4,7 @@ import { createServer, request } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { makeFarm, submit } from "./farm.ts";
+import { makeFarm, submit } from "../farm.ts";
 
 /** Passes on what is below `/farm`, and nothing else. */
 async function startProxy(): Promise<{ url: string; to(url: string): void } & AsyncDisposable> {

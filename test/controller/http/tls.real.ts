@@ -7,14 +7,14 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { connect } from "node:tls";
-import { readCertificate, renewCertificate } from "../../controller/tls.ts";
-import { packageFile } from "../../os/files/package.ts";
-import { temporaryDirectory, type TemporaryDirectory } from "../../os/files/temporary.ts";
-import type { Log } from "../../os/log.ts";
-import { run } from "../../os/run.ts";
-import { patienceSeconds } from "../fixtures/patience.ts";
-import { makeFarm } from "./farm.ts";
-import { until } from "./until.ts";
+import { readCertificate, renewCertificate } from "../../../controller/tls.ts";
+import { packageFile } from "../../../os/files/package.ts";
+import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
+import type { Log } from "../../../os/log.ts";
+import { run } from "../../../os/run.ts";
+import { patienceSeconds } from "../../fixtures/patience.ts";
+import { makeFarm } from "../farm.ts";
+import { until } from "../until.ts";
 
 describe("a controller with a certificate", () => {
   let directory: TemporaryDirectory;
