@@ -3,7 +3,7 @@
  * ends, with the processor time that it took with all its descendants that it has waited for.
  */
 import { appendFileSync, readFileSync } from "node:fs";
-import { relative } from "node:path";
+import { basename, relative } from "node:path";
 import { packageRoot } from "../../os/files/package.ts";
 import { timesVariable, type FileTime } from "./slowest.ts";
 
@@ -14,7 +14,9 @@ const times = process.env[timesVariable];
 const file = process.argv[1];
 if (times !== undefined && file !== undefined && process.env["NODE_TEST_CONTEXT"] !== undefined)
   process.on("exit", () => {
-    const line: FileTime = { file: relative(packageRoot, file), seconds: processorSeconds() };
+    const path = relative(packageRoot, file);
+    const name = path.startsWith("..") ? basename(file, ".mjs") : path; // a group, see together.ts
+    const line: FileTime = { file: name, seconds: processorSeconds() };
     appendFileSync(times, `${JSON.stringify(line)}\n`);
   });
 

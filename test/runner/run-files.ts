@@ -11,6 +11,7 @@ import { useModules } from "../setup/in-use.ts";
 import type { InOrderOptions } from "./in-order.ts";
 import { findLeaks, listUnmarked, markVariable, removeLeaks, type Marks } from "./leaks.ts";
 import { readRecords, summary, timesVariable, type FileTime } from "./slowest.ts";
+import { together } from "./together.ts";
 
 /** Test files at a time: more than processors, as a test waits for something half of its time. */
 const concurrency = Math.min(6, availableParallelism() + 2);
@@ -76,7 +77,7 @@ async function runNode(
   await using directory = await temporaryDirectory("records-", marks.directory);
   const [records, times] = [join(directory.path, "records"), join(directory.path, "times")];
   const given: InOrderOptions = {
-    ...{ files, concurrency, names, timeoutMs: timeoutSeconds * 1000 },
+    ...{ files: await together(files, directory.path), concurrency, names, timeoutMs: timeoutSeconds * 1000 },
     records,
   };
   const args = [join(import.meta.dirname, "in-order.ts"), JSON.stringify(given)];
