@@ -65,6 +65,10 @@ export const subcommands: Record<string, Subcommand> = {
     summary: "show what the farm does: agents, targets, what is being built",
     load: async () => (await import("../controller/client/fleet.ts")).statusCommand(),
   },
+  watch: {
+    summary: "show the farm in the terminal as it changes",
+    load: async () => (await import("../controller/client/watch-farm.ts")).watchCommand(),
+  },
   agents: {
     summary: "list agents: what each does, since when, with which machines",
     load: async () => (await import("../controller/client/fleet.ts")).agentsCommand(),
@@ -84,6 +88,14 @@ export const subcommands: Record<string, Subcommand> = {
   deliveries: {
     summary: "list what was sent of builds to whom, and how that went; send one again",
     load: async () => (await import("../controller/client/deliveries.ts")).deliveriesCommand(),
+  },
+  login: {
+    summary: "keep a token for a controller, and ask that controller from now on",
+    load: async () => (await import("../controller/client/login.ts")).loginCommand(),
+  },
+  logout: {
+    summary: "forget the token of a controller",
+    load: async () => (await import("../controller/client/login.ts")).logoutCommand(),
   },
   token: {
     summary: "make, list and revoke tokens of people, at a controller of this host",

@@ -41,7 +41,7 @@ export function buildsCommand(): Command {
       Object.entries(filter).map(([name, value]): [string, string] => [name, String(value)]),
     );
     const answer = await connectionOf(command).get<{ builds: BuildAnswer[] }>(`/api/v1/builds?${query}`);
-    process.stdout.write(json ? `${JSON.stringify(answer, undefined, 2)}\n` : table(answer.builds));
+    process.stdout.write(json ? `${JSON.stringify(answer, undefined, 2)}\n` : buildTable(answer.builds));
   });
 }
 
@@ -85,7 +85,8 @@ export function pinCommand(): Command {
   );
 }
 
-function table(builds: readonly BuildAnswer[]): string {
+/** Builds, a line each. */
+export function buildTable(builds: readonly BuildAnswer[]): string {
   if (builds.length === 0) return "no builds\n";
   const seconds = (value: number | null) => (value === null ? "-" : `${Math.round(value)} s`);
   const rows = builds.map((build) => [

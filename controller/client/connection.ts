@@ -3,6 +3,7 @@ import got, { HTTPError, RequestError, type Got } from "got";
 import type { Command } from "commander";
 import type * as Answers from "../description/answers.ts";
 import { Failure, UsageFailure, reasonOf } from "../../os/failure.ts";
+import { readLogins } from "./logins.ts";
 import { addOptions, givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 
 /** Options of every command that talks to a controller. */
@@ -12,14 +13,14 @@ const connectionOptions: readonly OptionDeclaration[] = [
     kind: "string",
     value: "URL",
     commandLineOnly: true,
-    prose: "the controller (default: $CROFT_CONTROLLER, or http://127.0.0.1:8420)",
+    prose: "the controller (default: $CROFT_CONTROLLER, or that of croft login, or http://127.0.0.1:8420)",
   },
   {
     name: "token",
     kind: "string",
     value: "TOKEN",
     commandLineOnly: true,
-    prose: "shows who is asking (default: $CROFT_TOKEN)",
+    prose: "shows who is asking (default: $CROFT_TOKEN, or that of croft login)",
   },
 ];
 
@@ -58,20 +59,22 @@ export function addClientOptions(command: Command, options: readonly OptionDecla
  */
 export function connectionOf(command: Command): Connection {
   const given = givenValues(command, connectionOptions);
-  const url = given["controller"] ?? process.env["CROFT_CONTROLLER"] ?? "http://127.0.0.1:8420";
+  const named = given["controller"] ?? process.env["CROFT_CONTROLLER"];
+  const url = named ?? readLogins().controller ?? "http://127.0.0.1:8420";
   return connect(String(url), given["token"] as string | undefined);
 }
 
 /**
  * Connects to a controller; nothing is sent yet.
  *
- * @param token `$CROFT_TOKEN` if it is not given.
+ * @param given if absent, `$CROFT_TOKEN`, or the token of who is logged in there.
  * @throws {UsageFailure} if the URL is none.
  */
-export function connect(url: string, token = process.env["CROFT_TOKEN"]): Connection {
+export function connect(url: string, given = process.env["CROFT_TOKEN"]): Connection {
   if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ""))
     throw new UsageFailure("use controller", `'${url}' is no http or https URL`);
   const base = url.replace(/\/+$/, "");
+  const token = given ?? readLogins().tokens[base];
   const client: Got = got.extend({
     headers: token ? { authorization: `Bearer ${token}` } : {},
     timeout: { lookup: 10_000, connect: 10_000, response: 60_000 },
@@ -118,7 +121,8 @@ export class ConnectionFailure extends Failure {}
 function failureOf(error: unknown, base: string): unknown {
   if (error instanceof HTTPError) {
     const { statusCode, requestUrl } = error.response;
-    const hints = statusCode === 401 ? ["Give a token with --token or $CROFT_TOKEN."] : [];
+    const hints =
+      statusCode === 401 ? ["Give a token with --token or $CROFT_TOKEN, or log in: croft login URL"] : [];
     const mayPass = statusCode >= 500 || statusCode === 429;
     return refusalOf(error, `ask ${requestUrl.origin}`, hints, mayPass ? ConnectionFailure : Failure);
   }

@@ -16,6 +16,15 @@ const fleetOptions: readonly OptionDeclaration[] = [jsonOption];
 const getAgents = (connection: Connection) =>
   connection.get<{ agents: AgentAnswer[] }>("/api/v1/agents").then(({ agents }) => agents);
 
+/** All agents and targets. */
+export async function getFarm(
+  connection: Connection,
+): Promise<{ agents: AgentAnswer[]; targets: TargetAnswer[] }> {
+  const agents = await getAgents(connection);
+  const { targets } = await connection.get<{ targets: TargetAnswer[] }>("/api/v1/targets");
+  return { agents, targets };
+}
+
 /** `croft agents`, for the table of commands. */
 export function agentsCommand(): Command {
   const command = makeCommand("croft agents", "list agents: what each does, since when, with which machines");
@@ -32,9 +41,7 @@ export function statusCommand(): Command {
     "show what the farm does: agents, targets, what is being built",
   );
   return addClientOptions(command, fleetOptions).action(async () => {
-    const connection = connectionOf(command);
-    const agents = await getAgents(connection);
-    const { targets } = await connection.get<{ targets: TargetAnswer[] }>("/api/v1/targets");
+    const { agents, targets } = await getFarm(connectionOf(command));
     print(command, { agents, targets }, () => statusText(agents, targets));
   });
 }
@@ -59,7 +66,8 @@ function agentTable(agents: readonly AgentAnswer[]): string {
   return formatTable([["AGENT", "STATE", "SINCE", "VERSION", "TOOLCHAIN", "MACHINES", "WHAT"], ...rows]);
 }
 
-function statusText(agents: readonly AgentAnswer[], targets: readonly TargetAnswer[]): string {
+/** What the farm does, in tables. */
+export function statusText(agents: readonly AgentAnswer[], targets: readonly TargetAnswer[]): string {
   const count = (state: AgentAnswer["state"]) => agents.filter((agent) => agent.state === state).length;
   const paused = agents.filter((agent) => agent.paused !== null).length;
   const states = (["building", "idle", "silent"] as const).map((state) => `${count(state)} ${state}`);

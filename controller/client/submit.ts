@@ -74,6 +74,7 @@ export const submitOptions: readonly OptionDeclaration[] = [
     prose: "stand still there for a person: before an operation, or after an error or warning; or none",
   },
   { name: "force", kind: "flag", prose: "build it, also if nothing has changed since its last success" },
+  { name: "json", kind: "flag", prose: "print the controller's answer" },
   { name: "wait", kind: "flag", prose: "wait for the end; exit status 3 if a build fails" },
   { name: "follow", kind: "flag", prose: "as --wait, and print the log as it grows" },
 ];
@@ -109,12 +110,18 @@ export function submitCommand(): Command {
   return addClientOptions(command, submitOptions).action(async (url?: string) => {
     const values = givenValues(command, submitOptions);
     const connection = connectionOf(command);
-    const { builds } = await connection.post<{ builds: BuildAnswer[] }>(
+    if (values["json"] === true && values["follow"] === true)
+      throw new UsageFailure("submit", "--json prints nothing else, and --follow a log");
+    const answer = await connection.post<{ builds: BuildAnswer[] }>(
       "/api/v1/builds",
       submissionOf(url, values),
     );
-    for (const { id, url, name, target } of builds)
-      process.stdout.write(`build ${id}, ${name} for ${target}: ${url}\n`);
+    const { builds } = answer;
+    process.stdout.write(
+      values["json"] === true
+        ? `${JSON.stringify(answer, undefined, 2)}\n`
+        : builds.map(({ id, url, name, target }) => `build ${id}, ${name} for ${target}: ${url}\n`).join(""),
+    );
     if (values["follow"] !== true && values["wait"] !== true) return;
     const ended: BuildAnswer[] = [];
     for (const { id } of builds)

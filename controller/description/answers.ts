@@ -216,6 +216,8 @@ export const credentials = object({
 export const set = object({ set: text });
 export const removed = object({ removed: text });
 
+export const token = object({ name: text, role: words("read", "submit", "trusted", "admin") });
+
 /** Of any question that is refused. */
 export const refusal = object({
   error: Type.String({ description: "Cannot <verb> <object>: <reason>" }),
@@ -229,5 +231,6 @@ export type AgentAnswer = Static<typeof agent>;
 export type TargetAnswer = Static<typeof target>;
 export type PauseAnswer = Static<typeof pause>;
 export type ApprovalAnswer = Static<typeof approval>;
+export type TokenAnswer = Static<typeof token>;
 export type DeliveryAnswer = Static<typeof delivery>;
 export type DeliveryDetailsAnswer = Static<typeof deliveryDetails>;

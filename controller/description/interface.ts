@@ -2,8 +2,8 @@
 import type { TSchema } from "typebox";
 import * as answers from "./answers.ts";
 
-/** Who asks; `read`: whoever it is, unless the controller or the build is private. */
-type Asker = "anybody" | "read" | "submit" | "trusted" | "admin";
+/** Who asks; `known`: whoever has a token; `read`: whoever it is, unless the controller or the build is private. */
+type Asker = "anybody" | "known" | "read" | "submit" | "trusted" | "admin";
 
 export interface Question {
   summary: string;
@@ -19,6 +19,10 @@ export const questions: Readonly<Record<string, Question>> = {
   "GET /api/v1/openapi.json": {
     ...{ summary: "This document", asker: "anybody" },
     answer: [200, "application/json"],
+  },
+  "GET /api/v1/token": {
+    ...{ summary: "Whose token it is that asks, and what it is for", asker: "known" },
+    answer: [200, answers.token],
   },
   "GET /api/v1/builds": {
     ...{ summary: "Builds, the newest first", asker: "read" },

@@ -72,7 +72,9 @@ function described({ summary, asker, answer: [status, content] }: Question, aske
       : { content: { "application/json": { schema: content } } };
   return {
     ...{ summary, security: securityOf(asker) },
-    ...(asker === "anybody" || asker === "read" ? {} : { description: `For tokens of the role ${asker}.` }),
+    ...(asker === "submit" || asker === "trusted" || asker === "admin"
+      ? { description: `For tokens of the role ${asker}.` }
+      : {}),
     ...(params ? { params: named(params) } : {}),
     ...(querystring ? { querystring } : {}),
     ...(body ? { body } : {}),

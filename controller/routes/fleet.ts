@@ -8,7 +8,7 @@ import Type, { type Static } from "typebox";
 import { Failure } from "../../os/failure.ts";
 import { metricsContentType } from "../../os/metrics.ts";
 import type { Controller } from "../controller.ts";
-import type { AgentAnswer, PauseAnswer, TargetAnswer } from "../description/answers.ts";
+import type { AgentAnswer, PauseAnswer, TargetAnswer, TokenAnswer } from "../description/answers.ts";
 import type { KnownAgent } from "../fleet/agents.ts";
 import { inWords, pauseKinds, type Pause, type Paused } from "../fleet/pauses.ts";
 import type { TargetState } from "../fleet/overview.ts";
@@ -41,6 +41,11 @@ export function addFleetRoutes(untyped: FastifyInstance, served: Served): void {
     const paused = new Map((await pauses.list()).map((pause) => [`${pause.kind} ${pause.name}`, pause]));
     const all = await agents.list(withPrivate);
     return { agents: all.map((agent) => agentJson(agent, paused.get(`agent ${agent.name}`))) };
+  });
+  server.get("/api/v1/token", async (request, reply) => {
+    const person = await served.controller.tokens.find(request.headers.authorization);
+    if (person) return { name: person.name, role: person.role } satisfies TokenAnswer;
+    return refuse(reply.header("WWW-Authenticate", "Bearer"), 401, "the token is not known here");
   });
   server.get("/api/v1/machines", reading, async (request) => ({
     machines: await overview.machines(await seesPrivate(served, request)),

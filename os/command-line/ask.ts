@@ -1,4 +1,5 @@
 import { createInterface } from "node:readline";
+import { Writable } from "node:stream";
 import { Failure } from "../failure.ts";
 
 const interruptedStatus = 130;
@@ -24,5 +25,31 @@ export async function askYesOrNo(question: string, signal?: AbortSignal): Promis
   } finally {
     signal?.removeEventListener("abort", onAbort);
     lines.close();
+  }
+}
+
+/**
+ * Asks for what nobody is to see; without a terminal it is the first line of standard input. Empty if there is none.
+ *
+ * @throws {Failure} for Ctrl-C.
+ */
+export async function askSecret(question: string): Promise<string> {
+  const { stdin, stderr } = process;
+  const isTerminal = stdin.isTTY === true;
+  if (isTerminal) stderr.write(question);
+  // What is typed goes nowhere.
+  const nowhere = new Writable({ write: (_piece, _encoding, done) => done() });
+  const lines = createInterface({ input: stdin, output: nowhere, terminal: isTerminal });
+  const answered = Promise.withResolvers<string>();
+  const stop = () => answered.reject(new Failure("go on", "interrupted", { exitStatus: interruptedStatus }));
+  lines
+    .once("line", answered.resolve)
+    .once("SIGINT", stop)
+    .once("close", () => answered.resolve(""));
+  try {
+    return (await answered.promise).trim();
+  } finally {
+    lines.close();
+    if (isTerminal) stderr.write("\n");
   }
 }

@@ -192,6 +192,20 @@ async function makesTokens(newcomer: Newcomer, { url, data }: FarmInUse): Promis
     await newcomer.types(`CROFT_TOKEN=${token} croft cancel --controller ${url} 1`, { status: 1 }),
     /Cannot cancel build 1: it is finished/,
   );
+  const own = `XDG_CONFIG_HOME=${data}.config`;
+  assert.match(
+    await newcomer.types(`echo ${token} | ${own} croft login ${url}`),
+    /^logged in to .* as ann, role submit; kept in /,
+  );
+  assert.match(
+    await newcomer.types(`${own} croft cancel 1`, { status: 1 }),
+    /Cannot cancel build 1: it is finished/,
+  );
+  assert.match(
+    await newcomer.types(`${own} croft watch`, { status: 2 }),
+    /Cannot watch the farm: this is no terminal/,
+  );
+  await newcomer.types(`${own} croft logout; rm -r ${data}.config`);
   await newcomer.types(`croft token revoke ann --data ${data}`);
   await newcomer.types(`echo publish-me-1234 | croft secret set NPM_TOKEN --data ${data}`);
   assert.match(

@@ -1,10 +1,11 @@
 /** All routes, and who is answered there. */
 
 /**
- * Who may: anybody; readers, who are known by a token if the controller is private; submitters; who is trusted; administrators;
+ * Who may: anybody; whoever has a token; readers, who are known by a token if the controller is private; submitters; who is trusted; administrators;
  * people on our pages, who send a form with them; forges, by a secret of each repository; agents, each in its own way.
  */
-type Whom = "anybody" | "reader" | "submitter" | "truster" | "administrator" | "form" | "forge" | "agent";
+type Whom =
+  "anybody" | "known" | "reader" | "submitter" | "truster" | "administrator" | "form" | "forge" | "agent";
 
 /** Every route that the router has, which a test compares. */
 export const routes: Record<string, Whom> = {
@@ -41,6 +42,7 @@ export const routes: Record<string, Whom> = {
   "GET /static/live.js": "anybody",
   "GET /static/icon.svg": "anybody",
   "GET /api/v1/openapi.json": "anybody",
+  "GET /api/v1/token": "known",
   "GET /api/v1/builds": "reader",
   "POST /api/v1/builds": "submitter",
   "GET /api/v1/builds/:id": "reader",

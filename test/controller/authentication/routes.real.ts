@@ -84,6 +84,10 @@ for (const [kind, configurationWith] of Object.entries(controllers))
             !isKnown &&
             ((whom === "reader" && kind === "private") || (whom === "submitter" && kind !== "open"));
           const status = await statusOf(route, headers);
+          if (whom === "known") {
+            assert.equal(status, isKnown && kind !== "open" ? 200 : 401, route);
+            continue;
+          }
           if (whom === "truster") {
             // The known one is for submitting.
             assert.equal(status, isKnown && kind !== "open" ? 403 : 401, route);
