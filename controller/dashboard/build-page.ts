@@ -189,22 +189,33 @@ async function operationLog(
       <a href="${whole}">Whole log</a> <a href="${address}">As text</a>
       <a href="${address}" download="${operation.name}.log">Download</a>
     </p>
-    ${problemList(excerpt)} ${skippedNote(excerpt)}
+    ${problemList(excerpt, operation, whole)} ${skippedNote(excerpt)}
     <div class="log" tabindex="0" role="region" aria-label="Log of ${operation.name}">
       ${excerpt.lines}${excerpt.tail}
     </div>
   </details>`;
 }
 
-/** Links to the lines that matter, errors first. */
-function problemList({ problems }: LogExcerpt): Markup | false {
-  if (problems.length === 0) return false;
-  const errors = problems.filter(({ severity }) => severity === "error");
-  const shown = errors.length > 0 ? errors : problems;
+const problemsListed = 8;
+
+/** Links to the lines that matter, errors first; to the whole log for those that are not in the excerpt, or are too many. */
+function problemList({ problems }: LogExcerpt, operation: Operation, whole: string): Markup | false {
+  const kind = operation.errors > 0 ? "error" : "warning";
+  const shown = problems.filter(({ severity }) => severity === kind).slice(0, problemsListed);
+  const left = { error: operation.errors, warning: operation.warnings, [kind]: 0 };
+  if (operation[`${kind}s`] > shown.length) left[kind] = operation[`${kind}s`];
+  const all = (severity: "error" | "warning") =>
+    left[severity] > 0 &&
+    html`<li class="${severity}-text">
+      <a href="${whole}?severity=${severity}"
+        >${left[severity] === 1 ? `The ${severity}` : `All ${several(left[severity], severity)}`} in the whole
+        log</a
+      >
+    </li>`;
+  if (shown.length + left.error + left.warning === 0) return false;
   return html`<ul class="problems">
-    ${shown
-      .slice(0, 8)
-      .map(({ id, severity, text }) => html`<li class="${severity}-text"><a href="#${id}">${text}</a></li>`)}
+    ${shown.map(({ id, severity, text }) => html`<li class="${severity}-text"><a href="#${id}">${text}</a></li>`)}
+    ${all("error")} ${all("warning")}
   </ul>`;
 }
 

@@ -104,7 +104,8 @@ describe("the pages of the farm", () => {
       },
       null,
     );
-    const lines = Array.from({ length: 5000 }, (_, line) => `line ${line + 1}`);
+    const lines = Array.from({ length: 6000 }, (_, line) => `line ${line + 1}`);
+    lines[499] = "b.c:1: error: before what the build's page shows";
     [lines[2499], lines[4998]] = ["a.c:1: \x1b[31merror:\x1b[0m in the middle", "the END is near"];
     const session = await takeNext(controller);
     const operations = [{ name: "update", status: "error" as const, log: lines.join("\n") }];
@@ -116,11 +117,15 @@ describe("the pages of the farm", () => {
       const found = [...text.matchAll(/<li value="(\d+)"/g)].map(([, number]) => Number(number));
       return [numbers[0], numbers.at(-1), ...found];
     };
-    assert.match((await visitor.get(`/builds/${session.build}`)).text, new RegExp(`href="${at}"`));
+    const { text } = await visitor.get(`/builds/${session.build}`);
+    assert.match(text, new RegExp(`href="${at}"`));
+    const listed = text.slice(text.indexOf('<ul class="problems">'), text.indexOf('<div class="log"'));
+    assert.match(listed, /href="#o0-L2500"/);
+    assert.match(listed, new RegExp(`href="${at}\\?severity=error"\\s*>All 2 errors in the whole\\s+log</a`));
     assert.deepEqual(await shown(""), [1, 2000]);
-    assert.deepEqual(await shown("from=4001"), [4001, 5000]);
-    assert.deepEqual(await shown("from=9999"), [5000, 5000]);
-    assert.deepEqual(await shown("severity=error"), [1, 2000, 2500]);
+    assert.deepEqual(await shown("from=4001"), [4001, 6000]);
+    assert.deepEqual(await shown("from=9999"), [6000, 6000]);
+    assert.deepEqual(await shown("severity=error"), [1, 2000, 500, 2500]);
     assert.deepEqual(await shown("text=end+IS"), [1, 2000, 4999]);
     assert.equal((await visitor.get(`/builds/${session.build}/logs/1/1`)).status, 404);
     assert.equal((await visitor.get(`/builds/${session.build}/logs/2/0`)).status, 404);
