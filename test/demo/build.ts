@@ -29,21 +29,27 @@ export interface Built {
   seconds: Map<string, string>;
 }
 
-/** Submits a build with `croft submit`, and passes its log to the screen until it has ended. */
+/**
+ * Submits a build with `croft submit`, and passes its log to the screen until it has ended.
+ *
+ * @param pushed a build that a push has started: its log is followed.
+ */
 export async function build(
   controller: string,
   source: Source,
+  pushed: number | undefined,
   farm: { controller: Service; agent: Service },
   screen: Screen,
   signal: AbortSignal,
 ): Promise<Built> {
   const done = new AbortController();
   const stop = AbortSignal.any([signal, done.signal]);
-  const built: Built = { id: 0, succeeded: false, seconds: new Map() };
+  const built: Built = { id: pushed ?? 0, succeeded: false, seconds: new Map() };
+  const words = pushed === undefined ? submission(source) : ["log", String(pushed), "--follow"];
   await screen.during("waiting for the agent", async (show) => {
     const watching = watchAgent(farm.agent.log, screen, show, stop);
     try {
-      built.succeeded = await submit(controller, source, farm, stop, (text) => {
+      built.succeeded = await follow([...words, "--controller", controller], farm, stop, (text) => {
         screen.pass(text);
         for (const line of text.split("\n")) note(line, built);
       });
@@ -63,19 +69,21 @@ function note(line: string, built: Built): void {
   if (ended) built.seconds.set(ended[1]!, `${ended[2]} s`);
 }
 
-/** @returns whether the build succeeded. */
-async function submit(
-  controller: string,
-  source: Source,
+function submission({ name, version, repository }: Source): string[] {
+  return [
+    ...["submit", "--name", name, "--version", version],
+    ...["--repository", repository, "--force", "--follow"],
+  ];
+}
+
+/** Runs a command that follows a build to its end. @returns whether the build succeeded. */
+async function follow(
+  words: readonly string[],
   farm: { controller: Service; agent: Service },
   signal: AbortSignal,
   onText: (text: string) => void,
 ): Promise<boolean> {
-  const { name, version, repository } = source;
-  const [program, ...args] = croftCommand(
-    ...["submit", "--controller", controller, "--name", name, "--version", version],
-    ...["--repository", repository, "--force", "--follow"],
-  ) as [string, ...string[]];
+  const [program, ...args] = croftCommand(...words) as [string, ...string[]];
   const child = spawn(program, args, { detached: true, stdio: ["ignore", "pipe", "inherit"] });
   const onAbort = () => killGroup(child.pid, "SIGTERM");
   signal.addEventListener("abort", onAbort, { once: true });
@@ -89,7 +97,7 @@ async function submit(
     signal.throwIfAborted();
     // 3: the build ended, and has not succeeded.
     if (status !== 0 && status !== 3)
-      throw new Failure("submit the build", `croft submit ended with status ${status}`);
+      throw new Failure("follow the build", `croft ${words[0]} ended with status ${status}`);
     return status === 0;
   } finally {
     killGroup(child.pid, "SIGTERM");

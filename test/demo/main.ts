@@ -19,6 +19,7 @@ import { enterNamespace } from "./namespace.ts";
 import { endWithNpm } from "./parent.ts";
 import { Screen } from "./screen.ts";
 import { followLines, startService, type Service } from "./service.ts";
+import { configureHook, push } from "./push.ts";
 import { openSource } from "./source.ts";
 import { openState, type DemoState } from "./state.ts";
 import { freePort } from "../fixtures/ports.ts";
@@ -101,7 +102,8 @@ async function demo(
 
   screen.heading("Farm");
   await using source = await openSource(given, join(state.run, "source"), signal);
-  await using controller = startController(state);
+  const configuration = source.work && (await configureHook(source, state.run));
+  await using controller = startController(state, configuration);
   const url = await screen.during("starting the controller", () => controllerUrl(controller, signal));
   screen.line(`controller and dashboard: ${url}/`);
   await using agent = startService(
@@ -113,10 +115,16 @@ async function demo(
   screen.line(`agent: one virtual machine at a time, ${processors()} processors, 1 GiB`);
 
   screen.heading(`Build of ${source.described}`);
-  const built = await build(url, source, { controller, agent }, screen, signal);
+  const pushed = source.work && (await push(url, source));
+  if (pushed)
+    screen.line(
+      `git push ${source.name} main (${pushed.commit.slice(0, 12)}): its forge's hook has started build ${pushed.build}: ${url}/builds/${pushed.build}`,
+    );
+  const built = await build(url, source, pushed?.build, { controller, agent }, screen, signal);
 
   screen.heading("Result");
   await showResult(url, built, packageFile(".cache", "demo", "artifacts"), screen);
+  if (pushed) screen.line(`  badge    ${url}/badge/${source.name}.svg: ${await badgeOf(url, source.name)}`);
   screen.line(
     `  ${built.succeeded ? "The build succeeded" : "The build FAILED"}, ${Math.round((Date.now() - began) / 1000)} s after the start.`,
   );
@@ -126,9 +134,18 @@ async function demo(
   return built.succeeded ? 0 : 1;
 }
 
-function startController(state: DemoState): Service {
-  const args = ["controller", "--data", join(state.run, "controller"), "--listen", "127.0.0.1:0"];
+function startController(state: DemoState, configuration: string | undefined): Service {
+  const args = [
+    ...["controller", "--data", join(state.run, "controller"), "--listen", "127.0.0.1:0"],
+    ...(configuration === undefined ? [] : ["--config", configuration]),
+  ];
   return startService("controller", args, join(state.logs, "controller.log"), state.lock);
+}
+
+/** What it says, in words. */
+async function badgeOf(url: string, name: string): Promise<string> {
+  const image = await (await fetch(`${url}/badge/${name}.svg`)).text();
+  return /aria-label="([^"]*)"/.exec(image)?.[1] ?? "none";
 }
 
 /** Waits for the line that says where it listens. */

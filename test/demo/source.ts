@@ -13,6 +13,8 @@ export interface Source extends AsyncDisposable {
   readonly name: string;
   readonly version: string;
   readonly described: string;
+  /** Of the sample: the work tree that is pushed, and the repository that it is pushed to, which has nothing yet. */
+  readonly work?: { tree: string; bare: string };
 }
 
 const sampleName = "tally";
@@ -27,12 +29,14 @@ export async function openSource(
   if (given !== undefined && !existsSync(given)) return remote(given);
   await mkdir(directory, { recursive: true });
   let name = sampleName;
+  const bare = () => join(directory, `${name}.git`);
   if (given === undefined) {
     const files = packageFile("test", "fixtures", "sample-project");
     await makeRepository(directory, `${name}.git`, files, `v${sampleVersion}`);
+    await run(["git", "-C", bare(), "update-ref", "-d", "refs/heads/main"], { timeoutSeconds: 60 });
   } else {
     name = basename(resolve(given)).replace(/\.git$/, "");
-    await run(["git", "clone", "--quiet", "--bare", resolve(given), join(directory, `${name}.git`)], {
+    await run(["git", "clone", "--quiet", "--bare", resolve(given), bare()], {
       timeoutSeconds: 600,
       signal,
     });
@@ -43,6 +47,7 @@ export async function openSource(
     name,
     version: given === undefined ? sampleVersion : "0",
     described: given === undefined ? "the sample project test/fixtures/sample-project" : resolve(given),
+    ...(given === undefined ? { work: { tree: join(directory, `${name}.git.work`), bare: bare() } } : {}),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

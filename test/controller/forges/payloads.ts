@@ -186,6 +186,8 @@ export interface Sending {
   /** Instead of that of the happening. */
   body?: string;
   headers?: Record<string, string>;
+  /** The repository's name in the configuration; default: that of the forge. */
+  hook?: string;
 }
 
 /** Sends a hook to a controller. */
@@ -198,7 +200,7 @@ export async function sendHook(
   const body = sending.body ?? JSON.stringify(forge.payload(happening));
   const signed = forge.headers(happening, body, sending.secret ?? secret, sending.delivery ?? randomUUID());
   const headers = { "content-type": "application/json", ...signed, ...sending.headers };
-  const response = await fetch(`${url}/hooks/${forge.name}`, { method: "POST", headers, body });
+  const response = await fetch(`${url}/hooks/${sending.hook ?? forge.name}`, { method: "POST", headers, body });
   return { status: response.status, answer: (await response.json()) as HookAnswer };
 }
 
