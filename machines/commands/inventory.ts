@@ -112,11 +112,12 @@ function summarize(paths: MachinePaths): MachineSummary {
     result.current = basename(current);
     const manifest = attempt(() => readMachineManifest(paths, current));
     if (manifest) Object.assign(result, { id: manifest.id, summary: manifest.summary });
+    else result.problem ??= `there is no '${manifestPath(current)}'`;
     if (manifest?.role === "auxiliary") {
       result.role = "auxiliary";
       if (!isAuxiliaryName(paths.name))
         result.problem ??= "the name of an auxiliary machine has a dash: it is offered to nobody";
-    } else result.problem ??= `there is no '${manifestPath(current)}'`;
+    }
   }
   result.bootstrapped = bootstrapState(paths, result.id);
   if (result.bootstrapped === "yes") result.warm = warmthOf(paths);

@@ -41,7 +41,7 @@ after(async () => {
 const tryScreen = (port: number) =>
   ["\\001", "\\002................"].map(
     (said) =>
-      `(sleep 1; printf 'RFB 003.008\\n${said}'; sleep 3) | timeout 60 busybox nc 10.0.2.2 ${port} | tr -c '[:print:]' ' '; echo`,
+      `(sleep 1; printf 'RFB 003.008\\n${said}'; sleep 3) | timeout 60 busybox nc 10.0.2.2 ${port} | tr -c ' -~' ' '; echo`,
   );
 
 /** Submits a build that shows whether its source was changed meanwhile. */
