@@ -200,7 +200,11 @@ export async function sendHook(
   const body = sending.body ?? JSON.stringify(forge.payload(happening));
   const signed = forge.headers(happening, body, sending.secret ?? secret, sending.delivery ?? randomUUID());
   const headers = { "content-type": "application/json", ...signed, ...sending.headers };
-  const response = await fetch(`${url}/hooks/${sending.hook ?? forge.name}`, { method: "POST", headers, body });
+  const response = await fetch(`${url}/hooks/${sending.hook ?? forge.name}`, {
+    method: "POST",
+    headers,
+    body,
+  });
   return { status: response.status, answer: (await response.json()) as HookAnswer };
 }
 
