@@ -16,7 +16,8 @@ import { specificationFor, type Target } from "./builds/specification.ts";
 import { checkSpecification } from "./builds/tasks.ts";
 import { notificationSchema, readNotifications, type Notification } from "./messages/notifications.ts";
 import { readSmtp, smtpSchema, type Smtp } from "./messages/smtp.ts";
-import { oneOf, readRepositories, repositorySchema, type Repository } from "./forges/repositories.ts";
+import { oneOf } from "./one-of.ts";
+import { readRepositories, repositorySchema, type Repository } from "./forges/repositories.ts";
 
 const closed = { additionalProperties: false } as const;
 /** Of tokens and targets. */

@@ -11,8 +11,8 @@
  *     +----------------------------+
  * ```
  *
- * A session whose agent's key was revoked is `superseded`, too. A lease that ends (leases/leases.ts) is a fault of the host (faults.ts), and its build is offered again, but nothing is
- * lost: as long as nobody else was given it, its agent may come back and go on with it, and the first complete result of a
+ * A session whose agent's key was revoked is `superseded`, too. A lease that ends (leases/leases.ts) is a fault of the host
+ * (faults.ts), and its build is offered again, but nothing is lost: as long as nobody else was given it, its agent may come back and go on with it, and the first complete result of a
  * build counts, from whichever of its sessions it comes. What tells nothing of the package (`abort`, `interrupt`) counts only
  * from the session that has the build.
  *

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { askSecret } from "../../os/command-line/ask.ts";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { Failure, UsageFailure } from "../../os/failure.ts";
-import { isLoopback } from "../../os/network/listen-address.ts";
+import { isUnreadOnItsWay } from "../../os/network/listen-address.ts";
 import type { TokenAnswer } from "../description/answers.ts";
 import { connect } from "./connection.ts";
 import { loginsFile, readLogins, writeLogins } from "./logins.ts";
@@ -22,10 +22,9 @@ export function loginCommand(): Command {
       const { name, role } = await connection.get<TokenAnswer>("/api/v1/token");
       const { tokens } = readLogins();
       const { base } = connection;
-      writeLogins({ controller: base, tokens: { ...tokens, [base]: token } });
+      await writeLogins({ controller: base, tokens: { ...tokens, [base]: token } });
       process.stdout.write(`logged in to ${base} as ${name}, role ${role}; kept in ${loginsFile()}\n`);
-      const { protocol, hostname } = new URL(base);
-      if (protocol === "http:" && hostname !== "localhost" && !isLoopback(hostname.replace(/^\[|\]$/g, "")))
+      if (!isUnreadOnItsWay(base))
         process.stderr.write(`warning: ${base} is plain http: the token can be read on its way\n`);
     });
 }
@@ -34,13 +33,13 @@ export function loginCommand(): Command {
 export function logoutCommand(): Command {
   return makeCommand("croft logout", "forget the token of a controller; it stays valid until it is revoked")
     .argument("[URL]", "the controller (default: the one that was logged in to last)")
-    .action((given?: string) => {
+    .action(async (given?: string) => {
       const { controller, tokens } = readLogins();
       const url = given?.replace(/\/+$/, "") ?? controller;
       if (url === null || !Object.hasOwn(tokens, url))
         throw new Failure(`log out of ${url ?? "a controller"}`, "nobody is logged in there");
       const { [url]: _, ...left } = tokens;
-      writeLogins({ controller: controller === url ? null : controller, tokens: left });
+      await writeLogins({ controller: controller === url ? null : controller, tokens: left });
       process.stdout.write(`logged out of ${url}\n`);
     });
 }

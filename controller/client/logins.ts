@@ -1,8 +1,10 @@
 /** Controllers that a user has logged in to, with their tokens: `~/.config/croft/logins.json`, which is the user's alone. */
-import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { Failure, isSystemError, reasonOf } from "../../os/failure.ts";
+import { writeDurably } from "../../os/files/durable.ts";
+import { attempt, Failure, isSystemError, reasonOf } from "../../os/failure.ts";
 
 /** What is kept. */
 interface Logins {
@@ -36,15 +38,9 @@ export function readLogins(): Logins {
 }
 
 /** @throws {Failure} if they cannot be written. */
-export function writeLogins(logins: Logins): void {
+export async function writeLogins(logins: Logins): Promise<void> {
   const file = loginsFile();
-  const partial = `${file}.${process.pid}`;
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(partial, `${JSON.stringify(logins, undefined, 2)}\n`, { mode: 0o600 });
-    chmodSync(partial, 0o600);
-    renameSync(partial, file);
-  } catch (error) {
-    throw new Failure(`keep the login in '${file}'`, reasonOf(error), { cause: error });
-  }
+  const directory = dirname(file);
+  await attempt(`make the directory '${directory}'`, mkdir(directory, { recursive: true, mode: 0o700 }));
+  await writeDurably(file, `${JSON.stringify(logins, undefined, 2)}\n`);
 }

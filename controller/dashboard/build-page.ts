@@ -18,7 +18,7 @@ import { estimateText } from "../estimate-words.ts";
 import { attemptsText } from "../setbacks.ts";
 import { timeline, type Stretch } from "./charts.ts";
 import { html, type Markup } from "./html.ts";
-import { ago, chip, duration, formToken, page, tableHead } from "./layout.ts";
+import { ago, chip, duration, fact, formToken, page, tableHead } from "./layout.ts";
 import { logAddress } from "./log/log-page.ts";
 import { logExcerpt, logOf, type LogExcerpt } from "./log/log-excerpt.ts";
 import { positionText } from "./live.ts";
@@ -71,11 +71,6 @@ function summary({ build, waiting: reason, estimate }: BuildDetails, session: Se
   const { specification } = build;
   const waiting = build.state === "queued" ? build.queued_at : null;
   const took = build.state === "queued" ? null : secondsBetween(build.started_at, build.finished_at);
-  const fact = (name: string, value: Markup | string, isWide = false) =>
-    html`<div ${isWide && html`class="wide"`}>
-      <dt>${name}</dt>
-      <dd>${value}</dd>
-    </div>`;
   return html`<p class="path">
       <a href="/builds">Builds</a> /
       ${build.submission !== null && html`<a href="/builds?submission=${build.submission}">Submission #${build.submission}</a> /`}
@@ -202,20 +197,20 @@ const problemsListed = 8;
 function problemList({ problems }: LogExcerpt, operation: Operation, whole: string): Markup | false {
   const kind = operation.errors > 0 ? "error" : "warning";
   const shown = problems.filter(({ severity }) => severity === kind).slice(0, problemsListed);
-  const left = { error: operation.errors, warning: operation.warnings, [kind]: 0 };
-  if (operation[`${kind}s`] > shown.length) left[kind] = operation[`${kind}s`];
-  const all = (severity: "error" | "warning") =>
-    left[severity] > 0 &&
-    html`<li class="${severity}-text">
+  const all = (severity: "error" | "warning"): Markup | false => {
+    const count = operation[`${severity}s`];
+    if (count <= (severity === kind ? shown.length : 0)) return false;
+    return html`<li class="${severity}-text">
       <a href="${whole}?severity=${severity}"
-        >${left[severity] === 1 ? `The ${severity}` : `All ${several(left[severity], severity)}`} in the whole
-        log</a
+        >${count === 1 ? `The ${severity}` : `All ${several(count, severity)}`} in the whole log</a
       >
     </li>`;
-  if (shown.length + left.error + left.warning === 0) return false;
+  };
+  const [errors, warnings] = [all("error"), all("warning")];
+  if (shown.length === 0 && !errors && !warnings) return false;
   return html`<ul class="problems">
     ${shown.map(({ id, severity, text }) => html`<li class="${severity}-text"><a href="#${id}">${text}</a></li>`)}
-    ${all("error")} ${all("warning")}
+    ${errors} ${warnings}
   </ul>`;
 }
 

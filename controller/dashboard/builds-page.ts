@@ -5,7 +5,7 @@ import { mostCounted, type BuildFilter } from "../builds/listed.ts";
 import { shortEstimate, type Estimated } from "../estimate-words.ts";
 import { queueSeconds, secondsBetween } from "../representation.ts";
 import type { Visitor } from "../routes/visitor.ts";
-import { ago, chip, duration, emptyFarm, packageLink, page, tableHead } from "./layout.ts";
+import { ago, chip, duration, emptyFarm, listPages, packageLink, page, tableHead } from "./layout.ts";
 import { html, type Markup } from "./html.ts";
 
 type Filter = Omit<BuildFilter, "limit" | "publicOnly">;
@@ -34,10 +34,10 @@ export function buildsPage(list: BuildList, visitor: Visitor): string {
       <section id="list" data-live data-changes="/api/v1/events" aria-label="Builds">
         ${builds.length === 0 ? nothing(filter) : table(builds, estimates)}
       </section>
-      <nav class="pages" aria-label="Pages">
-        ${filter.before !== undefined && html`<a href="${address({ ...filter, before: undefined })}">Newest</a>`}
-        ${more && last && html`<a rel="next" href="${address({ ...filter, before: last.id })}">Older</a>`}
-      </nav>`,
+      ${listPages(
+        filter.before === undefined ? undefined : address({ ...filter, before: undefined }),
+        more && last ? address({ ...filter, before: last.id }) : undefined,
+      )}`,
     visitor,
     "builds",
   );

@@ -5,7 +5,7 @@ import type { EventRow } from "../forges/forge-events.ts";
 import type { LaterBuild } from "../forges/later-builds.ts";
 import type { Visitor } from "../routes/visitor.ts";
 import { html, type Markup } from "./html.ts";
-import { ago, chip, formToken, page, tableHead } from "./layout.ts";
+import { ago, chip, fact, formToken, page, tableHead } from "./layout.ts";
 
 /** Whether who looks at a page may have a fork's pull request built. */
 export function mayApprove({ person }: Visitor): boolean {
@@ -51,11 +51,6 @@ export function eventPage(
   visitor: Visitor,
 ): string {
   const { event } = row;
-  const fact = (name: string, value: Markup | string) =>
-    html`<div>
-      <dt>${name}</dt>
-      <dd>${value}</dd>
-    </div>`;
   return page(
     `Event ${row.id}`,
     html`<p class="path"><a href="/events">Events</a> / ${row.id}</p>

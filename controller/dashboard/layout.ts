@@ -3,8 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { packageFile, packageVersion } from "../../os/files/package.ts";
 import { formatDuration } from "../../os/text/duration.ts";
-import { mayAct } from "../authentication/tokens.ts";
-import type { Visitor } from "../routes/visitor.ts";
+import { isAdministrator, type Visitor } from "../routes/visitor.ts";
 import { html, type Markup } from "./html.ts";
 
 /** What live.js uses of ours. A function's text has no types any more when it runs. */
@@ -86,7 +85,7 @@ export function page(title: string, content: Markup, visitor?: Visitor, section?
             <a class="brand" href="/"><img src="${url("icon.svg")}" alt="" width="22" height="22" />croft</a>
             ${way("overview", "/", "Overview")} ${way("builds", "/builds", "Builds")}
             ${way("agents", "/agents", "Agents")} ${way("events", "/events", "Events")}
-            ${visitor?.person && mayAct(visitor.person, "admin") && way("messages", "/deliveries", "Messages")}
+            ${visitor && isAdministrator(visitor) && way("messages", "/deliveries", "Messages")}
             ${visitor?.mayChange && way("submit", "/submit", "Submit")} ${way("docs", "/docs", "Manual")}
           </nav>
           <span id="connection" role="status"></span>
@@ -154,6 +153,22 @@ export function duration(seconds: number | null, since?: Date | null): Markup {
   if (seconds === null) return html`–`;
   if (!since) return html`${formatDuration(seconds)}`;
   return html`<span data-since="${since.toISOString()}">${formatDuration(seconds)}</span>`;
+}
+
+/** A line of what is known of a thing: its name and its value, in a list of facts. */
+export function fact(name: string, value: Markup | string, isWide = false): Markup {
+  return html`<div ${isWide && html`class="wide"`}>
+    <dt>${name}</dt>
+    <dd>${value}</dd>
+  </div>`;
+}
+
+/** The ways from a page of a list to others; undefined: there is none. */
+export function listPages(newest: string | undefined, older: string | undefined): Markup {
+  return html`<nav class="pages" aria-label="Pages">
+    ${newest !== undefined && html`<a href="${newest}">Newest</a>`}
+    ${older !== undefined && html`<a rel="next" href="${older}">Older</a>`}
+  </nav>`;
 }
 
 /** The head of a table: the names of its columns. */

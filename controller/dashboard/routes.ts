@@ -8,7 +8,7 @@ import { mayRead } from "../routes/access.ts";
 import { buildParameters, listSchema } from "../routes/api.ts";
 import { mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
 import type { Served } from "../routes/served.ts";
-import { oneOf } from "../routes/submission.ts";
+import { oneOf } from "../one-of.ts";
 import { visitorOf } from "../routes/visitor.ts";
 import { buildPage } from "./build-page.ts";
 import { buildsPage } from "./builds-page.ts";

@@ -3,15 +3,16 @@
  * and so is that of the commands which read the answers.
  */
 import Type, { type Static, type TSchema } from "typebox";
+import { oneOf } from "../one-of.ts";
 
 const integer = Type.Integer();
 const text = Type.String();
 const flag = Type.Boolean();
-const optional = <T extends TSchema>(one: T) => Type.Union([one, Type.Null()]);
+const optional = <T extends TSchema>(one: T, description?: string) =>
+  Type.Union([one, Type.Null()], description === undefined ? {} : { description });
 /** UTC, such as `2026-01-31T23:59:59.999Z`. */
 const time = Type.String({ format: "date-time" });
 const seconds = Type.Number({ minimum: 0, description: "seconds" });
-const words = <const T extends string>(...all: T[]) => Type.Unsafe<T>({ type: "string", enum: all });
 const byName = Type.Record(Type.String(), Type.String());
 /** Answers may get more fields in later versions. */
 const object = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields);
@@ -29,9 +30,9 @@ const inList = {
   variables: optional(byName),
   priority: integer,
   interactive: optional(text),
-  croftOnly: Type.Union([text, Type.Null()], { description: "why other agents than croft's cannot have it" }),
-  state: words("queued", "building", "finished", "cancelled"),
-  status: Type.Union([text, Type.Null()], { description: "of the result, once it has ended" }),
+  croftOnly: optional(text, "why other agents than croft's cannot have it"),
+  state: oneOf("queued", "building", "finished", "cancelled"),
+  status: optional(text, "of the result, once it has ended"),
   attempts: Type.Integer({ description: "how often it was given to an agent" }),
   aborts: integer,
   faults: integer,
@@ -39,7 +40,7 @@ const inList = {
   pinned: flag,
   submittedBy: optional(text),
   rebuildOf: optional(integer),
-  sameAs: Type.Union([integer, Type.Null()], { description: "of a skipped one: whose result it would have" }),
+  sameAs: optional(integer, "of a skipped one: whose result it would have"),
   submission: Type.Integer({ description: "the first build of those submitted together" }),
   createdAt: time,
   startedAt: optional(time),
@@ -66,9 +67,9 @@ const attempt = object({
   machine: text,
   auxiliary: optional(byName),
   toolchain: text,
-  state: words("active", "finished", "expired", "superseded", "cancelled"),
+  state: oneOf("active", "finished", "expired", "superseded", "cancelled"),
   status: optional(text),
-  fault: Type.Union([text, Type.Null()], { description: "what its host could not do" }),
+  fault: optional(text, "what its host could not do"),
   startedAt: time,
   endedAt: optional(time),
   seconds: optional(seconds),
@@ -103,24 +104,22 @@ const estimate = object({
 /** In place of the number of attempts stand the attempts. */
 export const buildDetails = object({
   ...inList,
-  waiting: Type.Union([text, Type.Null()], { description: "why it waits, if it is queued" }),
-  estimate: Type.Union([estimate, Type.Null()], { description: "by what such builds took before" }),
+  waiting: optional(text, "why it waits, if it is queued"),
+  estimate: optional(estimate, "by what such builds took before"),
   operations: Type.Array(operation, { description: "of the attempt whose result is the build's" }),
-  tests: Type.Union([tests, Type.Null()], { description: "of reports among the artifacts" }),
+  tests: optional(tests, "of reports among the artifacts"),
   attempts: Type.Array(attempt),
   artifacts: Type.Array(artifact),
   logUrl: text,
   eventsUrl: text,
 });
 
-const next = Type.Union([integer, Type.Null()], {
-  description: "`before` of the next page, if there is one",
-});
+const next = optional(integer, "`before` of the next page, if there is one");
 const listed = object({ ...inList, estimate: optional(estimate) });
 export const buildList = object({ builds: Type.Array(listed), next });
 export const submitted = object({ builds: Type.Array(build) });
 
-const pauseKind = words("agent", "target", "all");
+const pauseKind = oneOf("agent", "target", "all");
 const pause = object({
   kind: pauseKind,
   name: optional(text),
@@ -135,12 +134,12 @@ export const resumed = object({ resumed: what });
 
 const agent = object({
   name: text,
-  state: words("building", "idle", "silent"),
+  state: oneOf("building", "idle", "silent"),
   version: optional(text),
   paused: optional(pause),
   heardAt: time,
   toolchain: text,
-  interactive: words("false", "true", "both"),
+  interactive: oneOf("false", "true", "both"),
   machines: Type.Array(text),
   builds: Type.Array(
     object({ id: integer, name: text, version: text, target: text, machine: text, since: time }),
@@ -148,12 +147,12 @@ const agent = object({
 });
 export const agents = object({ agents: Type.Array(agent) });
 
-const offered = object({ agent: text, state: words("building", "idle", "silent"), toolchain: text });
+const offered = object({ agent: text, state: oneOf("building", "idle", "silent"), toolchain: text });
 export const machines = object({ machines: Type.Array(object({ name: text, agents: Type.Array(offered) })) });
 
 const target = object({
   name: text,
-  machine: Type.Union([text, Type.Null()], { description: "null: it is not configured any more" }),
+  machine: optional(text, "null: it is not configured any more"),
   toolchain: optional(text),
   timeoutSeconds: optional(integer),
   limit: optional(integer),
@@ -164,7 +163,7 @@ const target = object({
   cancelled: integer,
   idleAgents: integer,
   oldest: optional(object({ id: integer, queuedAt: time })),
-  waiting: Type.Union([text, Type.Null()], { description: "why its oldest build waits" }),
+  waiting: optional(text, "why its oldest build waits"),
 });
 export const targets = object({ targets: Type.Array(target) });
 
@@ -193,7 +192,7 @@ const inDeliveries = {
   notification: text,
   build: integer,
   event: text,
-  state: words("open", "delivered", "failed"),
+  state: oneOf("open", "delivered", "failed"),
   tries: integer,
   answer: optional(text),
   trouble: optional(text),
@@ -216,7 +215,7 @@ export const credentials = object({
 export const set = object({ set: text });
 export const removed = object({ removed: text });
 
-export const token = object({ name: text, role: words("read", "submit", "trusted", "admin") });
+export const token = object({ name: text, role: oneOf("read", "submit", "trusted", "admin") });
 
 /** Of any question that is refused. */
 export const refusal = object({

@@ -109,30 +109,25 @@ export class WaitingReasons {
   }
 
   /** How many agents wait that would take a build of a queue. */
-  async idleFor(queue: QueueKey, { croft_only, refused_by }: Build, withPrivate = true): Promise<number> {
+  async idleFor(queue: QueueKey, build: Build, withPrivate = true): Promise<number> {
     const { offers } = await this.#asking(withPrivate);
-    return offers.filter(
-      (offer) =>
-        machineFor(queue, offer) !== undefined &&
-        canRead(offer, croft_only) &&
-        !refused_by.includes(offer.agent),
-    ).length;
+    return offers.filter((offer) => mayTake(build, offer) && machineFor(queue, offer) !== undefined).length;
   }
 
   /** What the agents lack that would have to take it. */
   async #lackOf(queue: QueueState, build: Build, asking: Asking): Promise<string | undefined> {
     const { offers: fresh, paused, silent } = asking;
     const refused = new Set(build.refused_by);
-    const mayTake = (offer: Offer) => canRead(offer, build.croft_only) && !refused.has(offer.agent);
+    const isTaker = (offer: Offer) => mayTake(build, offer);
     const fitting = fresh.filter((offer) => machineFor(queue, offer) !== undefined);
-    if (fitting.some(mayTake)) return undefined;
-    const held = asking.building.filter((agent) => mayTake(agent.offer) && wouldTake(queue, agent));
+    if (fitting.some(isTaker)) return undefined;
+    const held = asking.building.filter((agent) => isTaker(agent.offer) && wouldTake(queue, agent));
     const busy = held
       .filter(({ isPaused }) => !isPaused)
       .reduce((sum, { sessions }) => sum + sessions.length, 0);
     const pausedNames = [
       ...new Set([
-        ...namesOf(paused.filter(mayTake), queue),
+        ...namesOf(paused.filter(isTaker), queue),
         ...held.filter(({ isPaused }) => isPaused).map(({ offer }) => offer.agent),
       ]),
     ];
@@ -143,7 +138,7 @@ export class WaitingReasons {
     if (fitting.some(({ agent }) => refused.has(agent))) return await this.#refusalOf(build);
     if (fitting.length > 0)
       return `agents with such a machine are not croft's: ${croftOnlyReason(build.specification)}`;
-    const silentNames = namesOf(silent.filter(mayTake), queue);
+    const silentNames = namesOf(silent.filter(isTaker), queue);
     if (silentNames.length > 0)
       return `no agent that could build it asks for tasks (not heard of any more: ${listed(silentNames)})`;
     return fresh.length === 0 ? "no agent asks this controller for tasks" : lackOfOffers(queue, fresh);
@@ -193,12 +188,7 @@ export class WaitingReasons {
     const before = row?.before ?? 0;
     if (before > mostCounted) return `more than ${mostCounted} builds go before it`;
     const { faulty_host: host, refused_by, croft_only } = build;
-    const takers = offers.filter(
-      (offer) =>
-        canRead(offer, croft_only) &&
-        !refused_by.includes(offer.agent) &&
-        machineFor(queue, offer) !== undefined,
-    );
+    const takers = offers.filter((offer) => mayTake(build, offer) && machineFor(queue, offer) !== undefined);
     const other = before === 0 ? await this.#queueBefore(queue, takers) : undefined;
     if (other) return `a build for target '${other.target}' goes before it, by its priority or its turn`;
     if (before === 0 && host !== null && this.isOfferedElsewhere(queue, [host, ...refused_by], croft_only))
@@ -216,6 +206,11 @@ export class WaitingReasons {
     const firsts = takers.map((offer) => order.find((one) => machineFor(one, offer) !== undefined));
     return firsts.some((first) => first === undefined || first.name === queue.name) ? undefined : firsts[0];
   }
+}
+
+/** Whether an agent can read a build's task, and has not refused it. */
+function mayTake({ croft_only, refused_by }: Build, offer: Offer): boolean {
+  return canRead(offer, croft_only) && !refused_by.includes(offer.agent);
 }
 
 /** Whether an agent could build something of a queue if it were not building. */

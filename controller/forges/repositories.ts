@@ -11,6 +11,7 @@ import { readSecretFile } from "../secrets/secret-file.ts";
 import type { Forge } from "./forge.ts";
 import { gitea, github } from "./github.ts";
 import { gitlab } from "./gitlab.ts";
+import { oneOf } from "../one-of.ts";
 
 const forges = { github, gitlab, gitea, forgejo: gitea } satisfies Record<string, Forge>;
 type ForgeName = keyof typeof forges;
@@ -18,9 +19,6 @@ type ForgeName = keyof typeof forges;
 const path = Type.String({ minLength: 1 });
 /** Of branches and tags. */
 const patterns = Type.Array(Type.String({ pattern: "^[^\\s~^:\\\\]{1,200}$" }));
-/** One of several words; an enumeration, because its error names them. */
-export const oneOf = <const T extends string>(...words: T[]) =>
-  Type.Unsafe<T>({ type: "string", enum: words });
 
 /** One of them. */
 export const repositorySchema = Type.Object(

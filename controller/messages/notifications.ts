@@ -4,12 +4,10 @@ import { Failure, type FailureOptions } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import type { BuildState } from "../builds/build.ts";
 import { readSecretFile } from "../secrets/secret-file.ts";
+import { oneOf } from "../one-of.ts";
 
 const closed = { additionalProperties: false } as const;
 export const path = Type.String({ minLength: 1 });
-/** An enumeration, because its error names the words. */
-export const oneOf = <const T extends string>(...words: T[]) =>
-  Type.Unsafe<T>({ type: "string", enum: words });
 /** Of mail. */
 export const address = Type.String({ pattern: "^[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,255}$" });
 

@@ -6,7 +6,7 @@ import type { Controller } from "../controller.ts";
 import type { DeliveryAnswer } from "../description/answers.ts";
 import { answer, buildParameters } from "../routes/api.ts";
 import { refuse } from "../routes/served.ts";
-import { oneOf } from "../routes/submission.ts";
+import { oneOf } from "../one-of.ts";
 import type { Attempt, ListedDelivery } from "./deliveries.ts";
 
 const number = Type.Integer({ minimum: 1, maximum: 2_147_483_647 });

@@ -6,7 +6,8 @@ import { isLoopback } from "../../os/network/listen-address.ts";
 import { reasonOf } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { readSecretFile } from "../secrets/secret-file.ts";
-import { address, oneOf, path, type Fail, type FailAt } from "./notifications.ts";
+import { oneOf } from "../one-of.ts";
+import { address, path, type Fail, type FailAt } from "./notifications.ts";
 
 /** The server that takes mail. */
 export const smtpSchema = Type.Object(

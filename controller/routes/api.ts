@@ -10,7 +10,8 @@ import { buildJson, detailsJson, listedJson, readDetails } from "../representati
 import { mayChange, mayRead } from "./access.ts";
 import { mayChangeBuild, mayReadBuild, seesPrivate } from "../secret-routes/readers.ts";
 import { refuse, type Served } from "./served.ts";
-import { oneOf, readSubmission, submissionSchema, word } from "./submission.ts";
+import { oneOf } from "../one-of.ts";
+import { readSubmission, submissionSchema, word } from "./submission.ts";
 
 const closed = { additionalProperties: false } as const;
 const id = Type.Integer({ minimum: 1, maximum: 2_147_483_647 });

@@ -17,7 +17,7 @@ import { mayAdminister, mayRead } from "./access.ts";
 import { answer } from "./api.ts";
 import { seesPrivate } from "../secret-routes/readers.ts";
 import { refuse, type Served } from "./served.ts";
-import { oneOf } from "./submission.ts";
+import { oneOf } from "../one-of.ts";
 
 const closed = { additionalProperties: false } as const;
 const text = (maxLength: number) => Type.String({ pattern: "^[^\\u0000-\\u001f\\u007f]+$", maxLength });

@@ -5,8 +5,9 @@ import { breakpointProblem } from "../../manifests/task.ts";
 import { Failure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
 import { auxiliaryMaximum, auxiliaryNamePattern } from "../builds/auxiliary.ts";
-import { isReserved, variableNamePattern, variablePattern } from "../secrets/reserved-variables.ts";
+import { isReserved, variableNamePattern, variables } from "../secrets/reserved-variables.ts";
 import type { Submission } from "../builds/specification.ts";
+import { oneOf } from "../one-of.ts";
 
 const closed = { additionalProperties: false } as const;
 
@@ -14,10 +15,6 @@ const closed = { additionalProperties: false } as const;
 export const word = (maxLength: number) => Type.String({ pattern: "^[!-~\\u00a1-\\ud7ff]+$", maxLength });
 const line = Type.String({ pattern: "^[ -~\\u00a1-\\ud7ff]*$", maxLength: 10_000 });
 const pattern = Type.String({ pattern: "^[A-Za-z0-9_+.@*?-]+$", maxLength: 100 });
-
-/** One of several words; an enumeration, because its error names them. */
-export const oneOf = <const T extends string>(...words: T[]) =>
-  Type.Unsafe<T>({ type: "string", enum: words });
 
 export const submissionSchema = Type.Object(
   {
@@ -36,16 +33,7 @@ export const submissionSchema = Type.Object(
     environment: Type.Optional(word(200)),
     config: Type.Optional(line),
     interactive: Type.Optional(Type.String({ pattern: "^[!-~]+( [ -~]*[!-~])?$", maxLength: 500 })),
-    variables: Type.Optional(
-      Type.Record(
-        Type.String({ pattern: variableNamePattern }),
-        Type.String({ maxLength: 4096, pattern: variablePattern }),
-        {
-          ...closed,
-          maxProperties: 100,
-        },
-      ),
-    ),
+    variables: Type.Optional(variables()),
     secrets: Type.Optional(
       Type.Array(Type.String({ pattern: variableNamePattern }), {
         maxItems: 50,
@@ -77,7 +65,7 @@ export function readSubmission(body: Static<typeof submissionSchema>): Submissio
     throw new Failure(`submit ${name}`, `a build has a variable '${reserved}' already`);
   const [twice] = (rest.secrets ?? []).filter((secret) => Object.hasOwn(rest.variables ?? {}, secret));
   if (twice !== undefined) throw new Failure(`submit ${name}`, `'${twice}' is both a variable and a secret`);
-  const { variables, ...more } = rest;
+  const { variables: given, ...more } = rest;
   return {
     name,
     version,
@@ -87,7 +75,7 @@ export function readSubmission(body: Static<typeof submissionSchema>): Submissio
     ...withoutUndefined({ configuration: config }),
     ...more,
     // None at all is what agents of any version can do.
-    ...(variables && Object.keys(variables).length > 0 ? { variables } : {}),
+    ...(given && Object.keys(given).length > 0 ? { variables: given } : {}),
     priority,
   };
 }

@@ -30,6 +30,11 @@ declare module "fastify" {
   }
 }
 
+/** Whether somebody may do what concerns the whole farm, and see what is private in it. */
+export function isAdministrator({ person }: Visitor): boolean {
+  return person !== undefined && mayAct(person, "admin");
+}
+
 /** Who asks, by the session of the browser or by a token. */
 export function visitorOf(served: Pick<Served, "controller">, request: FastifyRequest): Promise<Visitor> {
   return (request.visitor ??= findVisitor(served, request));

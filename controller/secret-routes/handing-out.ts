@@ -4,7 +4,7 @@
  * nobody on the way can read.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { isLoopback } from "../../os/network/listen-address.ts";
+import { isLoopback, isUnreadOnItsWay } from "../../os/network/listen-address.ts";
 import { assertFailure } from "../../os/failure.ts";
 import type { Build } from "../builds/build.ts";
 import type { Controller } from "../controller.ts";
@@ -75,7 +75,6 @@ export async function doubtOf(
 
 /** Encrypted, by this controller or by what stands before it, or within the host; also where the agent is told to ask. */
 export function isUnread({ publicUrl }: Served, request: FastifyRequest): boolean {
-  const { protocol, hostname } = new URL(publicUrl(request));
-  if (protocol === "http:" && !isLoopback(hostname.replace(/^\[|\]$/g, ""))) return false;
+  if (!isUnreadOnItsWay(publicUrl(request))) return false;
   return request.protocol === "https" || isLoopback(request.ip.replace(/^::ffff:(?=\d+\.)/, ""));
 }

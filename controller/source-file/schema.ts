@@ -1,6 +1,6 @@
 /** What a `.croft.yaml` may say. The reader, the schema for editors and the manual's table follow from this. */
 import Type, { type Static, type TSchema } from "typebox";
-import { variableNamePattern, variablePattern } from "../secrets/reserved-variables.ts";
+import { variables } from "../secrets/reserved-variables.ts";
 import { auxiliaryMaximum, auxiliaryNamePattern } from "../builds/auxiliary.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -34,16 +34,10 @@ const buildKeys = {
     }),
   ),
   variables: Type.Optional(
-    Type.Record(
-      Type.String({ pattern: variableNamePattern }),
-      Type.String({ maxLength: 4096, pattern: variablePattern }),
-      {
-        ...closed,
-        maxProperties: 100,
-        description:
-          "What builds have in their environment; a build's own come beside those at the top, and win",
-      },
-    ),
+    variables({
+      description:
+        "What builds have in their environment; a build's own come beside those at the top, and win",
+    }),
   ),
   auxiliary: Type.Optional(
     Type.Record(

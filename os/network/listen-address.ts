@@ -18,6 +18,12 @@ export function formatListenAddress(address: string, port: number): string {
   return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
+/** Whether nobody on its way reads what is sent to a URL: it is encrypted, or stays within the host. */
+export function isUnreadOnItsWay(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === "https:" || isLoopback(hostname.replace(/^\[|\]$/g, ""));
+}
+
 /** Whether only programs of this host reach what listens there. */
 export function isLoopback(host: string): boolean {
   return /^(127\.|localhost$|::1$)/.test(host);

@@ -5,7 +5,7 @@
  * nothing of it.
  */
 import { Failure } from "../../../os/failure.ts";
-import { isLoopback } from "../../../os/network/listen-address.ts";
+import { isUnreadOnItsWay } from "../../../os/network/listen-address.ts";
 import { withoutSecrets } from "../../../os/network/url.ts";
 import { handedSecretsMaxBytes } from "../../../manifests/own/handed-secrets.ts";
 import type { ReceivedTask } from "../../task-state/received-task.ts";
@@ -48,7 +48,8 @@ export async function fetchSecrets(
   try {
     const answer = await client.postManifest(secretsUrl, body, { signal }, async (url) => {
       // Also where a redirection leads to.
-      if (!isUnread(url)) throw refuse("others could read them on their way: the URL is no https one");
+      if (!isUnreadOnItsWay(url))
+        throw refuse("others could read them on their way: the URL is no https one");
       return { "croft-proof": await signer.prove({ method: "POST", url, body }, signal) };
     });
     if (answer.body.length > handedSecretsMaxBytes) throw refuse(`they have ${answer.body.length} bytes`);
@@ -62,9 +63,4 @@ export async function fetchSecrets(
 /** @throws {Failure} if there are any: whoever is on the host could get them. */
 export function assertNone(secrets: Uint8Array | undefined, machine: string): void {
   if (secrets) throw new Failure(`use the fake machine '${machine}'`, "it is given no secrets");
-}
-
-function isUnread(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol === "https:" || isLoopback(hostname.replace(/^\[|\]$/g, ""));
 }

@@ -1,9 +1,8 @@
 /** Agents, targets and machines: what each does now, and who is held back. */
-import { mayAct } from "../../authentication/tokens.ts";
 import type { KnownAgent } from "../../fleet/agents.ts";
 import type { Overview, TargetState } from "../../fleet/overview.ts";
 import type { Pause, PauseKind } from "../../fleet/pauses.ts";
-import type { Visitor } from "../../routes/visitor.ts";
+import { isAdministrator, type Visitor } from "../../routes/visitor.ts";
 import { html, type Markup } from "../html.ts";
 import { ago, duration, formToken, page, tableHead } from "../layout.ts";
 import { pauseText } from "./overview-page.ts";
@@ -16,11 +15,6 @@ interface FleetLook {
   pauses: readonly Pause[];
 }
 
-/** Whether who looks may hold agents and targets back. */
-export function mayPause({ person }: Visitor): boolean {
-  return person !== undefined && mayAct(person, "admin");
-}
-
 /** The page. */
 export function fleetPage(look: FleetLook, visitor: Visitor): string {
   const all = look.pauses.find(({ kind }) => kind === "all");
@@ -29,7 +23,7 @@ export function fleetPage(look: FleetLook, visitor: Visitor): string {
     html`<h1>Agents and machines</h1>
       <div id="fleet" data-live data-changes="/api/v1/events">
         ${all && html`<p class="notice">${pauseText(all)}</p>`}
-        ${mayPause(visitor) && html`<div class="buttons">${pauseForm(visitor, "all", "", all, "everything")}</div>`}
+        ${isAdministrator(visitor) && html`<div class="buttons">${pauseForm(visitor, "all", "", all, "everything")}</div>`}
         <h2>Agents</h2>
         ${agentTable(look, visitor)}
         <h2>Targets</h2>
@@ -107,12 +101,12 @@ function agentTable({ agents, pauses }: FleetLook, visitor: Visitor): Markup {
       <td data-label="Machines">${agent.offer.machines.join(", ")}</td>
       <td data-label="Version">${agent.version ?? "not croft"}</td>
       <td data-label="Heard of">${ago(agent.heardAt)}</td>
-      ${mayPause(visitor) && html`<td>${pauseForm(visitor, "agent", agent.name, pause, `the agent ${agent.name}`)}</td>`}
+      ${isAdministrator(visitor) && html`<td>${pauseForm(visitor, "agent", agent.name, pause, `the agent ${agent.name}`)}</td>`}
     </tr>`;
   };
   const columns = ["Agent", "State", "Builds", "Machines", "Version", "Heard of"];
   return html`<table>
-    ${tableHead(...columns, ...(mayPause(visitor) ? ["Pause"] : []))}
+    ${tableHead(...columns, ...(isAdministrator(visitor) ? ["Pause"] : []))}
     <tbody>
       ${agents.map(row)}
     </tbody>
@@ -136,11 +130,11 @@ function targetTable({ targets, pauses }: FleetLook, visitor: Visitor): Markup {
       </td>
       <td data-label="Ended">${finished}</td>
       <td data-label="Idle agents">${idleAgents}</td>
-      ${mayPause(visitor) && html`<td>${pauseForm(visitor, "target", name, pauseOf(pauses, "target", name), `the target ${name}`)}</td>`}
+      ${isAdministrator(visitor) && html`<td>${pauseForm(visitor, "target", name, pauseOf(pauses, "target", name), `the target ${name}`)}</td>`}
     </tr>`;
   const columns = ["Target", "State", "Waiting", "Longest", "Building", "Ended", "Idle agents"];
   return html`<table>
-    ${tableHead(...columns, ...(mayPause(visitor) ? ["Pause"] : []))}
+    ${tableHead(...columns, ...(isAdministrator(visitor) ? ["Pause"] : []))}
     <tbody>
       ${targets.map(row)}
     </tbody>

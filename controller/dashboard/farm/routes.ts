@@ -7,10 +7,10 @@ import { mayRead } from "../../routes/access.ts";
 import { statusOf } from "../../routes/api.ts";
 import { makePause, resumeSchema, type AskedPause } from "../../routes/fleet.ts";
 import type { Served } from "../../routes/served.ts";
-import { visitorOf, type Visitor } from "../../routes/visitor.ts";
+import { isAdministrator, type Visitor, visitorOf } from "../../routes/visitor.ts";
 import { seesPrivate } from "../../secret-routes/readers.ts";
 import { sendPage, sendRefusal } from "../sending.ts";
-import { fleetPage, mayPause } from "./fleet-page.ts";
+import { fleetPage } from "./fleet-page.ts";
 import { overviewPage } from "./overview-page.ts";
 import { Weeks } from "./week.ts";
 
@@ -62,7 +62,7 @@ export function addFleetForms(server: FastifyInstance, served: Served, checked: 
     server.post(path, async (request, reply) => {
       const visitor = await checked(request, reply);
       if (!visitor) return reply;
-      if (!mayPause(visitor))
+      if (!isAdministrator(visitor))
         return sendRefusal(reply, 403, "This needs a token of the role 'admin'", visitor);
       const { kind, name, reason } = request.body as Record<string, unknown>;
       const asked = { kind, ...textIn("name", name) };

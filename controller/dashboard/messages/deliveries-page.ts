@@ -1,10 +1,9 @@
 /** What was sent to whom of builds: the log of deliveries, and one with its tries and what it says. For administrators. */
-import { mayAct } from "../../authentication/tokens.ts";
 import type { Attempt, Delivery, DeliveryFilter, ListedDelivery } from "../../messages/deliveries.ts";
 import type { Letter } from "../../messages/told.ts";
 import type { Visitor } from "../../routes/visitor.ts";
 import { html, type Markup } from "../html.ts";
-import { ago, formToken, page, tableHead } from "../layout.ts";
+import { ago, fact, formToken, listPages, page, tableHead } from "../layout.ts";
 
 type Filter = Omit<DeliveryFilter, "limit">;
 
@@ -16,11 +15,6 @@ interface DeliveryList {
   more: boolean;
 }
 
-/** Whether who looks at a page may see what was sent: it may be of private builds. */
-export function maySeeDeliveries({ person }: Visitor): boolean {
-  return person !== undefined && mayAct(person, "admin");
-}
-
 /** The page of all. */
 export function deliveriesPage(list: DeliveryList, visitor: Visitor): string {
   const { deliveries, filter, more } = list;
@@ -29,10 +23,10 @@ export function deliveriesPage(list: DeliveryList, visitor: Visitor): string {
     "Messages",
     html`<h1>Messages</h1>
       ${tabs(filter)} ${receivers(list)} ${deliveries.length === 0 ? nothing(list) : table(deliveries)}
-      <nav class="pages" aria-label="Pages">
-        ${filter.before !== undefined && html`<a href="${address({ ...filter, before: undefined })}">Newest</a>`}
-        ${more && last && html`<a rel="next" href="${address({ ...filter, before: last.id })}">Older</a>`}
-      </nav>`,
+      ${listPages(
+        filter.before === undefined ? undefined : address({ ...filter, before: undefined }),
+        more && last ? address({ ...filter, before: last.id }) : undefined,
+      )}`,
     visitor,
     "messages",
   );
@@ -117,11 +111,6 @@ function answerOf({ answer, trouble }: Pick<Attempt, "answer" | "trouble">): Mar
 
 /** The page of one. */
 export function deliveryPage(delivery: Delivery, attempts: readonly Attempt[], visitor: Visitor): string {
-  const fact = (name: string, value: Markup | string) =>
-    html`<div>
-      <dt>${name}</dt>
-      <dd>${value}</dd>
-    </div>`;
   return page(
     `Message ${delivery.id}`,
     html`<p class="path"><a href="/deliveries">Messages</a> / ${delivery.id}</p>

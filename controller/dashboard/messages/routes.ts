@@ -5,10 +5,10 @@ import { assertFailure } from "../../../os/failure.ts";
 import { deliveriesSchema } from "../../messages/routes.ts";
 import { buildParameters, statusOf } from "../../routes/api.ts";
 import { asksForPage, refuse, type Served } from "../../routes/served.ts";
-import { visitorOf, type Visitor } from "../../routes/visitor.ts";
+import { isAdministrator, visitorOf, type Visitor } from "../../routes/visitor.ts";
 import { leaveOutEmpty } from "../routes.ts";
 import { sendPage, sendRefusal } from "../sending.ts";
-import { deliveriesPage, deliveryPage, maySeeDeliveries } from "./deliveries-page.ts";
+import { deliveriesPage, deliveryPage } from "./deliveries-page.ts";
 
 const pageLength = 50;
 
@@ -46,7 +46,7 @@ export function addDeliveryPages(server: FastifyInstance, served: Served, checke
   server.post("/deliveries/:id/redeliver", { schema }, async (request, reply) => {
     const visitor = await checked(request, reply);
     if (!visitor) return reply;
-    if (!maySeeDeliveries(visitor)) return sendRefusal(reply, 403, needsAdmin, visitor);
+    if (!isAdministrator(visitor)) return sendRefusal(reply, 403, needsAdmin, visitor);
     const id = idOf(request);
     try {
       if (!(await deliveries.redeliver(id))) return missing(reply, visitor);
@@ -61,11 +61,11 @@ export function addDeliveryPages(server: FastifyInstance, served: Served, checke
 
 const needsAdmin = "This needs a token of the role 'admin'";
 
-/** A hook: the way to sign in for whoever has not, and for others a refusal. */
+/** A hook, as what was sent may be of private builds: the way to sign in for whoever has not, and for others a refusal. */
 function forAdministrators(served: Served) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const visitor = await visitorOf(served, request);
-    if (maySeeDeliveries(visitor)) return;
+    if (isAdministrator(visitor)) return;
     const status = visitor.person ? 403 : 401;
     if (!asksForPage(request)) return refuse(reply, status, "this needs a token with the role 'admin'");
     if (visitor.maySignIn) return reply.redirect(`/sign-in?to=${encodeURIComponent(request.url)}`, 303);
