@@ -125,7 +125,10 @@ async function round(context: Context, backoffs: Backoffs, signals: SignalWatch)
       status.set("idle", { reason: waitingFor(work) });
       await sleepUntilWoken(
         context,
-        sleepSeconds(settings.pollIntervalSeconds, work.machines === 0),
+        Math.min(
+          sleepSeconds(settings.pollIntervalSeconds, work.machines === 0),
+          context.polling.retrySeconds, // it may be back at once, and has perhaps a build
+        ),
         work.changed,
         signals,
       );

@@ -98,7 +98,13 @@ export class Polling {
     this.#wakeUps = parts.wakeUps;
     this.#random = parts.random ?? Math.random;
     this.#now = parts.now ?? (() => performance.now());
-    this.#backoff = new Backoff(maxPauseSeconds, this.#now);
+    this.#backoff = new Backoff(maxPauseSeconds, this.#now, 1, this.#random);
+  }
+
+  /** After so many seconds a controller that is left alone for now is asked again; infinite if there is none. */
+  get retrySeconds(): number {
+    const left = this.#controllers.map(({ url }) => this.#backoff.remainingSeconds(url));
+    return Math.min(...left.filter((seconds) => seconds > 0));
   }
 
   /**

@@ -3,6 +3,7 @@
  * controller that had no task and gave a `Croft-Wake-URL`. Others are asked from time to time, as ever.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Backoff } from "../../os/backoff.ts";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
@@ -14,6 +15,8 @@ import { longPoll } from "../wire/long-poll.ts";
 const waitSeconds = 45;
 /** A connection that ends sooner did not end because of a limit of time. */
 const soonSeconds = 10;
+/** A controller that could not be waited at may be back at once (a restart, a new proxy): tried 1, 2, 4, … s later. */
+const longestRetrySeconds = 30;
 const declineSeconds = 10;
 /** After so many wake-ups within a minute that came to nothing, the agent sleeps a while before it waits again. */
 const vainWakeUps = 3;
@@ -26,6 +29,8 @@ export class WakeUps {
   readonly #log: Log;
   readonly #now: () => number;
   readonly #random: () => number;
+  readonly #sleep: typeof sleepUntilAborted;
+  readonly #failures: Backoff<string>;
   /** Where to wait, by the controller's URL; of this round. */
   readonly #urls = new Map<string, string>();
   /** The controller that has woken this agent, and has not been asked since. */
@@ -42,11 +47,15 @@ export class WakeUps {
     log: Log;
     now?: () => number;
     random?: () => number;
+    /** Before a controller is tried again. */
+    sleep?: typeof sleepUntilAborted;
   }) {
     this.#client = parts.client;
     this.#log = parts.log;
     this.#now = parts.now ?? (() => performance.now());
     this.#random = parts.random ?? Math.random;
+    this.#sleep = parts.sleep ?? sleepUntilAborted;
+    this.#failures = new Backoff(longestRetrySeconds, this.#now, 1, this.#random);
   }
 
   /** A round begins: whatever controllers told before is over. */
@@ -89,9 +98,9 @@ export class WakeUps {
     const over = new AbortController();
     const all = AbortSignal.any([signal, over.signal]);
     const pauseSeconds = Math.min(this.#pauseSeconds(), seconds);
-    if (pauseSeconds > 0) await sleep(pauseSeconds * 1000, undefined, { signal: all }).catch(() => {});
+    if (pauseSeconds > 0) await sleepUntilAborted(pauseSeconds, all);
     if (pauseSeconds >= seconds) return;
-    const timer = sleep((seconds - pauseSeconds) * 1000, undefined, { signal: all }).catch(() => {});
+    const timer = sleepUntilAborted(seconds - pauseSeconds, all);
     const waits = [...this.#urls].map(([controller, url]) => this.#waitAt(controller, url, all));
     await Promise.race([timer, ...waits]);
     over.abort();
@@ -113,24 +122,21 @@ export class WakeUps {
           return void log.debug("woken");
         }
         if (this.#now() - began < 1000) throw new Failure("wait", "the controller answers at once");
+        this.#failures.succeeded(controller);
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof Failure)) throw error;
-        if (error instanceof Rejection && error.status === 410) {
-          const pauseMs = this.#random() * anewWithinSeconds * 1000;
-          return void (await sleep(pauseMs, undefined, { signal }).catch(() => {}));
+        if (error instanceof Rejection && error.status === 410)
+          return await this.#sleep(this.#random() * anewWithinSeconds, signal);
+        if (!(error instanceof Rejection) && this.#now() - began >= soonSeconds * 1000) {
+          this.#failures.succeeded(controller);
+          continue;
         }
-        if (!(error instanceof Rejection) && this.#now() - began >= soonSeconds * 1000) continue;
-        log.debug(
-          { reason: reasonOf(error) },
-          "cannot wait at the controller; it is asked from time to time",
-        );
-        break;
+        const seconds = this.#failures.failed(controller);
+        log.debug({ reason: reasonOf(error), seconds }, "cannot wait at the controller; it is tried again");
+        await this.#sleep(seconds, signal);
       }
     }
-    // As long as the others wait, or the agent sleeps.
-    if (!signal.aborted)
-      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   }
 
   async #decline(url: string): Promise<void> {
@@ -150,4 +156,8 @@ export class WakeUps {
     const excess = this.#vain.length - vainWakeUps;
     return excess > 0 ? Math.min(2 ** (excess - 1), vainWithinMs / 1000) : 0;
   }
+}
+
+async function sleepUntilAborted(seconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(seconds * 1000, undefined, { signal }).catch(() => {});
 }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startServer } from "../../controller/server.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { startFaultyProxy } from "../fixtures/services/faulty-proxy.ts";
 import { AgentHome, resultText } from "../agent/running-agent.ts";
 import { submitBuild } from "../controller/authentication/proof.ts";
 import { noPostgres, startPostgres } from "../controller/database/postgres.ts";
@@ -75,6 +76,28 @@ describe("an idle agent", () => {
     agent.child.kill("SIGTERM");
     assert.equal((await agent.ended).status, 0);
     await until(async () => controller.wakeUps.count === 0, "the end of its wait");
+  });
+
+  test("comes back in seconds to a controller that was away for a moment, asked or waited at", async () => {
+    await using controller = await openFarm("embedded", "listen: 0.0.0.0:0\n");
+    await using server = await startServer(controller);
+    await using proxy = await startFaultyProxy(server.url.replace("0.0.0.0", "127.0.0.1"));
+    const left = { "/agent/task": 3, "/agent/wake": 3 };
+    proxy.fault = ({ path }) => {
+      for (const part of ["/agent/task", "/agent/wake"] as const)
+        if (path.startsWith(part) && left[part] > 0) {
+          left[part]--;
+          return "dropped";
+        }
+      return undefined;
+    };
+    await using home = await AgentHome.make();
+    home.start([...rarely, `${proxy.url}/agent/task`]);
+    await until(async () => controller.wakeUps.count === 1, "an agent that waits");
+    assert.deepEqual(left, { "/agent/task": 0, "/agent/wake": 0 });
+    const id = await submitBuild(proxy.url, { machine: "m" });
+    await home.upload(resultText());
+    await until(async () => (await readBuild(proxy.url, id)).state === "finished", "the result");
   });
 
   test("is told when its controller does not know the offer (any more)", async () => {

@@ -47,7 +47,7 @@ async function timesAsked(failsAfterSeconds: number, untilSeconds: number): Prom
       requestRetries: 4,
       log: silentLog(),
     },
-    now: () => now,
+    ...{ now: () => now, random: () => 1 },
   });
   for (; now < untilSeconds * 1000; now += 1000)
     assert.equal(await polling.ask(() => request, new AbortController().signal), undefined);
@@ -354,13 +354,15 @@ test("once a controller has answered, its next failure is the first again", asyn
   let now = 0;
   let down = true;
   const answer = () => (down ? Promise.reject(new Unreachable("ask", "it is down")) : noTask);
-  const on = polling([1], answer, { now: () => now });
+  const on = polling([1], answer, { now: () => now, random: () => 1 });
   const askAt = async (seconds: number) => {
     now = seconds * 1000;
     await on.polling.ask(() => request, never);
     return on.asked.length;
   };
+  assert.equal(on.polling.retrySeconds, Infinity);
   assert.deepEqual([await askAt(0), await askAt(0.9), await askAt(1)], [1, 1, 2], "after 1 s");
+  assert.equal(on.polling.retrySeconds, 2, "the agent sleeps no longer");
   assert.deepEqual([await askAt(2.9), await askAt(3)], [2, 3], "after 2 s more");
   down = false;
   assert.equal(await askAt(7), 4);

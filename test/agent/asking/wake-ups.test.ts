@@ -42,14 +42,20 @@ function waiting(...answers: { after?: number; answer: Answer | Error }[]) {
       throw signal!.reason;
     },
   };
-  const wakeUps = new WakeUps({ client, log: silentLog(), now: () => now, random: () => 0 });
+  const pauses: number[] = [];
+  const wakeUps = new WakeUps({
+    client,
+    log: silentLog(),
+    ...{ now: () => now, random: () => 0 },
+    sleep: async (seconds) => void pauses.push(seconds),
+  });
   const round = () => {
     wakeUps.begin();
     wakeUps.asked("c");
     wakeUps.told("c", "http://c/wake");
     wakeUps.settle(false);
   };
-  return { wakeUps, asked, declined, open: open.promise, isClosed: () => closed, round };
+  return { wakeUps, asked, declined, pauses, open: open.promise, isClosed: () => closed, round };
 }
 
 test("an agent waits again after nothing came, also where a proxy gave up, and is woken", async () => {
@@ -71,18 +77,29 @@ for (const [what, answer] of [
   ["is away", away],
   ["answers at once that there is nothing", nothing],
 ] as const)
-  test(`a controller that ${what} is asked from time to time only, and others may wake the agent`, async () => {
-    const on = waiting({ after: 0.1, answer });
+  test(`a controller that ${what} is tried again soon, then less often; others may wake the agent meanwhile`, async () => {
+    const failures = Array.from({ length: 7 }, () => ({ after: 0.1, answer }));
+    const on = waiting(...failures);
     on.round();
-    on.wakeUps.told("d", "http://d/wake");
     const stop = new AbortController();
     const waited = on.wakeUps.wait(3600, stop.signal);
-    await on.open;
+    await on.open; // back again
     stop.abort();
     await waited;
-    assert.deepEqual(on.asked, ["http://c/wake wait=45", "http://d/wake wait=45"]);
+    assert.deepEqual(on.pauses, [0.5, 1, 2, 4, 8, 15, 15], "between a half of it and the whole, by chance");
+    assert.deepEqual(on.asked, Array<string>(8).fill("http://c/wake wait=45"));
     assert.ok(on.isClosed(), "no connection stays open");
   });
+
+test("a controller that could be waited at is tried again soon when it is away once more", async () => {
+  const failure = { after: 0.1, answer: away };
+  const on = waiting(failure, failure, { answer: nothing }, failure, { after: 30, answer: away }, failure, {
+    answer: woken,
+  });
+  on.round();
+  await on.wakeUps.wait(3600, never);
+  assert.deepEqual(on.pauses, [0.5, 1, 0.5, 0.5]);
+});
 
 test("the time of a sleep ends the wait, and its connection", async () => {
   const on = waiting();
