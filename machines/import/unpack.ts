@@ -1,5 +1,5 @@
 /** From what was fetched to a plain disk. */
-import { chown, lchown, lstat, open, rename, rm, stat } from "node:fs/promises";
+import { chown, lchown, lstat, open, rename, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, Failure } from "../../os/failure.ts";
 import { ProgramFailure } from "../../os/run.ts";
@@ -49,10 +49,9 @@ export async function unpackImage(work: string, options: UnpackOptions): Promise
   if (user) await chown(work, user.id, user.id); // where the programs are, and find the one file
   if (source.compression === undefined) await rename(join(work, fetchedName), image);
   else await decompress(work, source.compression, options);
-  const refused = await refusalOf(image, options);
-  if (refused !== undefined) throw new Failure(`import image '${source.name}'`, refused);
+  const diskBytes = await diskSize(image, options);
   if (source.format === "raw") return image;
-  await convert(work, options);
+  await convert(work, diskBytes, options);
   await rm(image);
   return join(work, diskName);
 }
@@ -79,22 +78,30 @@ async function decompress(work: string, compression: Compression, options: Unpac
   await rm(from);
 }
 
-/** Why an image is not touched by any tool. */
-async function refusalOf(image: string, { source, maxBytes }: UnpackOptions): Promise<string | undefined> {
+/**
+ * How large the disk of an image is, by what its header says.
+ *
+ * @throws {Failure} if no tool is to touch the image.
+ */
+async function diskSize(image: string, { source, maxBytes }: UnpackOptions): Promise<number> {
+  const refused = (reason: string) => new Failure(`import image '${source.name}'`, reason);
   await using file = await open(image, "r");
   const { size } = await file.stat();
-  if (size === 0) return "it is empty";
+  if (size === 0) throw refused("it is empty");
   const buffer = Buffer.alloc(Math.min(headerMaxBytes, size));
   const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
   const beginning = buffer.subarray(0, bytesRead);
-  if (source.format === "raw")
-    return isQcow2(beginning) ? "it is a qcow2 image, and its name or --format says raw" : undefined;
+  if (source.format === "raw") {
+    if (isQcow2(beginning)) throw refused("it is a qcow2 image, and its name or --format says raw");
+    return size;
+  }
   const header = readQcow2Header(beginning, size, maxBytes);
-  return "refused" in header ? header.refused : undefined;
+  if ("refused" in header) throw refused(header.refused);
+  return header.virtualBytes;
 }
 
 /** A qcow2 image may be damaged where its header is not: what is read of it behind its end would be zeros. */
-async function convert(work: string, options: UnpackOptions): Promise<void> {
+async function convert(work: string, diskBytes: number, options: UnpackOptions): Promise<void> {
   const { source, maxBytes, user, onStep, signal } = options;
   const tool = { user, maxBytes, cwd: work, timeoutSeconds: unpackSeconds, signal };
   const disk = join(work, diskName);
@@ -102,7 +109,8 @@ async function convert(work: string, options: UnpackOptions): Promise<void> {
   try {
     onStep("checking the image");
     const leaksOnly = 3;
-    await runUnprivileged(["qemu-img", "check", "-q", asImage], { ...tool, accept: [leaksOnly] });
+    const { stdout } = await runUnprivileged(["qemu-img", "check", asImage], { ...tool, accept: [leaksOnly] });
+    await checkSpace(work, diskBytes * allocatedPart(stdout), source.name);
     using _progress = toldSize(disk, (size) => onStep(`unpacking the image: ${size}`));
     onStep("unpacking the image");
     await runUnprivileged(["qemu-img", "convert", "-q", "-O", "raw", asImage, diskName], tool);
@@ -115,6 +123,23 @@ async function convert(work: string, options: UnpackOptions): Promise<void> {
   if (!made.isFile() || made.nlink !== 1)
     throw new Failure(`import image '${source.name}'`, "what was made of it is no file");
   if (user) await lchown(disk, process.geteuid!(), process.getegid!());
+}
+
+/** How much of a disk there is, by qemu-img check; all of it if that does not say. */
+function allocatedPart(said: string): number {
+  const [, allocated, all] = /^(\d+)\/(\d+) = .* allocated/m.exec(said) ?? [];
+  return Number(all) > 0 ? Number(allocated) / Number(all) : 1;
+}
+
+/** @throws {Failure} if what an image unpacks to has no room in a directory. */
+async function checkSpace(work: string, bytes: number, name: string): Promise<void> {
+  const { bavail, bsize } = await statfs(work);
+  const free = bavail * bsize;
+  if (bytes > free)
+    throw new Failure(
+      `import image '${name}'`,
+      `it unpacks to ${formatBytes(bytes)}, and there is room for ${formatBytes(free)}`,
+    );
 }
 
 /** In the words of the program, as far as they are for people. */

@@ -118,6 +118,23 @@ test("images that name files of the host, are encrypted, unpack without end, or 
     assert.match(await refusal(directory.path, image, options), wanted, image);
 });
 
+test("an image that unpacks to more than there is room for is refused before it fills the file system", async () => {
+  await using directory = await temporaryDirectory("croft-test-import-");
+  const plain = join(directory.path, "plain.raw");
+  await writeFile(plain, Buffer.alloc(64 * 1024 * 1024, "content"));
+  const image = join(directory.path, "compressed.qcow2");
+  await qemuImg("convert", "-c", "-f", "raw", "-O", "qcow2", plain, image);
+  const small = join(directory.path, "small");
+  await mkdir(small);
+  await run(["mount", "-t", "tmpfs", "-o", "size=40m", "croft-test", small], limit);
+  try {
+    const told = await refusal(small, image);
+    assert.match(told, /: it unpacks to 64\.0 MiB, and there is room for 3\d\.\d MiB$/);
+  } finally {
+    await run(["umount", small], limit);
+  }
+});
+
 test("of a host's files that images name none is opened", async (t) => {
   const tracer = ["strace", "-f", "-qq", "-e", "trace=open,openat,openat2"];
   const mayTrace = await run([...tracer, "true"], limit).then(
