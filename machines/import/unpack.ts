@@ -109,7 +109,10 @@ async function convert(work: string, diskBytes: number, options: UnpackOptions):
   try {
     onStep("checking the image");
     const leaksOnly = 3;
-    const { stdout } = await runUnprivileged(["qemu-img", "check", asImage], { ...tool, accept: [leaksOnly] });
+    const { stdout } = await runUnprivileged(["qemu-img", "check", asImage], {
+      ...tool,
+      accept: [leaksOnly],
+    });
     await checkSpace(work, diskBytes * allocatedPart(stdout), source.name);
     using _progress = toldSize(disk, (size) => onStep(`unpacking the image: ${size}`));
     onStep("unpacking the image");
