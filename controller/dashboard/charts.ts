@@ -55,23 +55,35 @@ interface Point {
 }
 
 const lineWidth = 300;
-const lineHeight = 44;
+const lineHeight = 56;
+/** Left of the line stands what the highest value is. */
+const scaleWidth = 34;
+const [highest, zero] = [8, lineHeight - 8];
 
-/** Values from left to right, each a dot; from zero up to the highest. */
-export function lineChart(points: readonly Point[], summary: string): Markup {
-  const most = Math.max(1e-9, ...points.map(({ value }) => value));
+/** Values from left to right, each a dot; from zero up to the highest, which is written beside it. */
+export function lineChart(
+  points: readonly Point[],
+  summary: string,
+  written: (value: number) => string,
+): Markup {
+  const most = Math.max(1, ...points.map(({ value }) => value));
+  const [first, last] = [scaleWidth + 6, lineWidth - 6];
   const at = (index: number) =>
-    round(points.length < 2 ? lineWidth / 2 : 6 + (index / (points.length - 1)) * (lineWidth - 12));
-  const high = (value: number) => round(lineHeight - 6 - (value / most) * (lineHeight - 12));
+    round(points.length < 2 ? (first + last) / 2 : first + (index / (points.length - 1)) * (last - first));
+  const high = (value: number) => round(zero - (value / most) * (zero - highest));
   const path = points.map(({ value }, index) => `${at(index)},${high(value)}`).join(" ");
+  const mark = (height: number, value: number) =>
+    html`<line x1="${scaleWidth}" y1="${height}" x2="${lineWidth}" y2="${height}" />
+      <text x="${scaleWidth - 4}" y="${height + 3}" text-anchor="end">${written(value)}</text>`;
   return html`<svg
     class="chart line"
     viewBox="0 0 ${lineWidth} ${lineHeight}"
     role="img"
     aria-label="${summary}"
   >
+    ${mark(highest, most)} ${mark(zero, 0)}
     <polyline points="${path}" />
-    ${points.map(({ value, kind, title }, index) => html`<circle class="${kind}" cx="${at(index)}" cy="${high(value)}" r="3.5"><title>${title}</title></circle>`)}
+    ${points.map(({ value, kind, title }, index) => html`<circle class="${kind}" cx="${at(index)}" cy="${high(value)}" r="2.5"><title>${title}</title></circle>`)}
   </svg>`;
 }
 

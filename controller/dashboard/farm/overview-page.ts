@@ -174,5 +174,5 @@ function waitsOf(week: readonly Day[]): Markup | false {
   return html`<p class="caption">
       Median wait <b>${formatDuration(last.waited)}</b> <span class="quiet">on ${last.day}</span>
     </p>
-    ${points.length > 1 && lineChart(points, `Median wait by day: ${points.map(({ title }) => title).join("; ")}`)}`;
+    ${points.length > 1 && lineChart(points, `Median wait by day: ${points.map(({ title }) => title).join("; ")}`, formatDuration)}`;
 }

@@ -114,7 +114,7 @@ function durations(builds: readonly Build[], targets: readonly string[]): Markup
           <b>${target}</b>
           <span class="quiet">last ${duration(took.at(-1)!)}, in the middle ${duration(middle)}</span>
         </figcaption>
-        ${lineChart(points, `${target}: ${own.length} builds, from ${formatDuration(sorted[0]!)} to ${formatDuration(sorted.at(-1)!)}`)}
+        ${lineChart(points, `${target}: ${own.length} builds, from ${formatDuration(sorted[0]!)} to ${formatDuration(sorted.at(-1)!)}`, formatDuration)}
       </figure>`,
     ];
   });

@@ -43,7 +43,7 @@ interface Project {
 const projects: readonly Project[] = [
   { source: "scdoc", by: "C, make", operations: "update test install", log: /test\/preamble/ },
   {
-    source: "node-bignumber",
+    source: "bignumber.js",
     by: "JavaScript",
     operations: "configure test install",
     log: /In total, (\d+) of \1 tests passed/,
@@ -66,7 +66,7 @@ const projects: readonly Project[] = [
   {
     source: "r-cran-bitops",
     by: "R",
-    operations: "update test",
+    operations: "update test install",
     log: /Running .consistency\.R.\s+OK/,
   },
   { source: "fribidi", by: "C, Meson", operations: "configure update test install", log: /Fail: +0/ },
