@@ -3,17 +3,12 @@
  * the query that the version with a job for each build asked at each poll. Then many claims one after the other: time
  * and size stay what they are. The number of those is `$CLAIMS` (default: 20,000 embedded, as many on the server).
  */
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Build } from "../../controller/builds/build.ts";
 import { BuildQueue } from "../../controller/builds/queue.ts";
-import { readControllerConfiguration } from "../../controller/configuration.ts";
-import { openController, type OpenController } from "../../controller/controller.ts";
-import { silentLog } from "../../os/log.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
-import { noPostgres, startPostgres } from "../controller/database/postgres.ts";
-import { cost, postmasterOf, processorMs } from "./processor-time.ts";
+import type { OpenController } from "../../controller/controller.ts";
+import { onBothDatabases } from "./controllers.ts";
+import { cost, processorMs } from "./processor-time.ts";
 
 const queued = [100, 10_000, 100_000];
 const polls = 50;
@@ -29,19 +24,13 @@ const formerQuery = `select queue, target, machine, toolchain, interactive from 
 ) as firsts order by queue_priority desc, id`;
 
 export default async function bench(): Promise<void> {
-  for (const database of ["embedded", "server"]) {
-    if (database === "server" && noPostgres) continue;
-    await using stack = new AsyncDisposableStack();
-    const { path } = stack.use(await temporaryDirectory("croft-bench-claim-"));
-    const url = database === "embedded" ? database : stack.use(await startPostgres()).url;
-    const config = join(path, "controller.yaml");
-    await writeFile(config, `database: ${url}\ntargets: [{ name: debian, machine: debian }]\n`);
-    const settings = readControllerConfiguration({ config, data: join(path, "data") });
-    await using controller = await openController(settings, silentLog());
-    const postmaster = database === "server" ? await postmasterOf(controller) : 0;
-    for (const count of queued) await measurePolls(database, controller, count, postmaster);
-    await measureClaims(database, controller, postmaster);
-  }
+  await onBothDatabases(
+    "targets: [{ name: debian, machine: debian }]\n",
+    async ({ name, controller, postmaster }) => {
+      for (const count of queued) await measurePolls(name, controller, count, postmaster);
+      await measureClaims(name, controller, postmaster);
+    },
+  );
 }
 
 async function measurePolls(

@@ -26,6 +26,8 @@ export function processorMsOf(one: number, postmaster: number): number {
         .split(" ");
       const isServers = postmaster !== 0 && (Number(pid) === postmaster || Number(fields[1]) === postmaster);
       if (Number(pid) === one || isServers) ticks += Number(fields[11]) + Number(fields[12]);
+      // What has ended of the server's is counted by the first of its processes.
+      if (Number(pid) === postmaster) ticks += Number(fields[13]) + Number(fields[14]);
     } catch {
       // it ended meanwhile
     }
