@@ -1,7 +1,7 @@
 /**
  * A thousand agents (`$AGENTS`) that wait at one controller, with 100,000 builds queued for others: what the controller costs while
- * nothing happens, how soon a build that is submitted is given, by wake-ups and to whom; and the same with one agent. On both
- * databases, which is a process of its own each; agents are simulated in this one (test/fixtures/simulated-agent.ts).
+ * nothing happens, how soon a build that is submitted is given, by wake-ups and to whom; the same with pages open (`$PAGES`, 20), and
+ * the same with one agent. On both databases, which is a process of its own each; agents are simulated in this one (test/fixtures/simulated-agent.ts).
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,11 +13,13 @@ import { silentLog } from "../../os/log.ts";
 import { noPostgres, startPostgres } from "../controller/database/postgres.ts";
 import { makeFarm, submit, type RunningController } from "../controller/farm.ts";
 import { simulateAgent } from "../fixtures/simulated-agent.ts";
+import { openPages } from "./open-pages.ts";
 import { processorMsOf } from "./processor-time.ts";
 
 const agents = Number(process.env["AGENTS"] ?? 1000);
 const queued = Number(process.env["QUEUED"] ?? 100_000);
 const submissions = Number(process.env["SUBMISSIONS"] ?? 1000);
+const pagesOpen = Number(process.env["PAGES"] ?? 20);
 const idleSeconds = 60;
 const spreadMs = 55_000;
 const targets = "targets: [{ name: busy, machine: busy }, { name: idle, machine: idle }]\n";
@@ -67,10 +69,21 @@ interface Pids {
   postmaster: number;
 }
 
+/** What the simulated agents tell. */
+interface Heard {
+  wakeUps: number;
+  builds: number;
+  given: PromiseWithResolvers<void>;
+  waits: PromiseWithResolvers<void>;
+}
+
 async function measure(name: string, count: number, { url }: RunningController, pids: Pids): Promise<void> {
   const end = new AbortController();
-  let [wakeUps, heard] = [0, 0];
-  let [given, waits] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const heard: Heard = {
+    ...{ wakeUps: 0, builds: 0 },
+    given: Promise.withResolvers<void>(),
+    waits: Promise.withResolvers<void>(),
+  };
   // Not in step: those of a farm are started one after the other, and ask once a minute.
   const simulated = Array.from({ length: count }, async (_, index) => {
     await sleep((index / count) * spreadMs);
@@ -78,26 +91,41 @@ async function measure(name: string, count: number, { url }: RunningController, 
       {
         ...{ name: `host-${index}`, machine: "idle", urls: [url] },
         given: () => {
-          heard++;
-          given.resolve();
+          heard.builds++;
+          heard.given.resolve();
         },
-        waits: () => waits.resolve(),
-        woken: () => void wakeUps++,
+        waits: () => heard.waits.resolve(),
+        woken: () => void heard.wakeUps++,
       },
       end.signal,
     );
   });
   await until(() => waitingAt(url), count);
   if (count > 1) await idle(name, pids);
+  await build(name, count, url, pids, heard);
+  if (count > 1 && pagesOpen > 0) {
+    const pages = await openPages(url, pagesOpen, end.signal);
+    const open = `${name}, ${pagesOpen} pages open`;
+    await idle(open, pids);
+    await build(open, count, url, pids, heard);
+    line(`${open}: fetched again`, `${pages.refreshed} times`);
+  }
+  end.abort();
+  await Promise.all(simulated);
+}
+
+/** Submits builds one after the other. */
+async function build(name: string, count: number, url: string, pids: Pids, heard: Heard): Promise<void> {
   const times: number[] = [];
+  [heard.builds, heard.wakeUps] = [0, 0];
   const before = processorMsOf(pids.controller, pids.postmaster);
   for (let number = 0; number < submissions; number++) {
-    [given, waits] = [Promise.withResolvers(), Promise.withResolvers()];
+    [heard.given, heard.waits] = [Promise.withResolvers(), Promise.withResolvers()];
     const began = performance.now();
     await submit(url, { targets: ["idle"] });
-    await given.promise;
+    await heard.given.promise;
     times.push(performance.now() - began);
-    if (count === 1) await waits.promise; // with many there is always one
+    if (count === 1) await heard.waits.promise; // with many there is always one
   }
   const each = (processorMsOf(pids.controller, pids.postmaster) - before) / submissions;
   const goal = count === 1 ? 100 : 250;
@@ -105,10 +133,8 @@ async function measure(name: string, count: number, { url }: RunningController, 
     `${name}: submission → given, median; p99 (goal: ${goal} ms); longest`,
     `${ms(percentile(times, 0.5))}; ${ms(percentile(times, 0.99))}; ${ms(Math.max(...times))}`,
   );
-  line(`${name}: builds submitted; given; wake-ups`, `${submissions}; ${heard}; ${wakeUps}`);
+  line(`${name}: builds submitted; given; wake-ups`, `${submissions}; ${heard.builds}; ${heard.wakeUps}`);
   line(`${name}: processor time of a build, from submission to result`, ms(each));
-  end.abort();
-  await Promise.all(simulated);
 }
 
 async function idle(name: string, { controller, postmaster }: Pids): Promise<void> {
@@ -140,5 +166,5 @@ function ms(value: number): string {
 }
 
 function line(what: string, value: string): void {
-  process.stdout.write(`${what.padEnd(84)} ${value}\n`);
+  process.stdout.write(`${what.padEnd(96)} ${value}\n`);
 }

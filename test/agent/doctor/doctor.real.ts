@@ -16,6 +16,7 @@ import { btrfsFileSystem } from "../../fixtures/machines/btrfs.ts";
 import { freePort } from "../../fixtures/ports.ts";
 import { FakeController } from "../fake-controller.ts";
 import { AgentHome } from "../running-agent.ts";
+import { makeCertificate } from "../../fixtures/services/certificate.ts";
 
 interface Report {
   status: number;
@@ -161,25 +162,7 @@ test("each thing that is broken is a problem of its own, and makes the exit stat
 test("controllers that hang, redirect, fail, show a foreign certificate or have another time", async () => {
   await using host = await Host.make();
   const [key, certificate] = [host.at("tls.key"), host.at("tls.pem")];
-  const subject = ["-subj", "/CN=localhost", "-days", "5"];
-  await run(
-    [
-      "openssl",
-      "req",
-      "-x509",
-      "-newkey",
-      "rsa:2048",
-      "-nodes",
-      "-keyout",
-      key,
-      "-out",
-      certificate,
-      ...subject,
-    ],
-    {
-      timeoutSeconds: 300,
-    },
-  );
+  await makeCertificate({ key, cert: certificate }, "DNS:localhost");
   const answers: Record<string, [number, Record<string, string>]> = {
     "/late": [404, { Date: new Date(Date.now() - 3_600_000).toUTCString() }],
     "/moved": [301, { Location: "https://elsewhere.example/" }],

@@ -13,25 +13,20 @@ import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/t
 import type { Log } from "../../../os/log.ts";
 import { run } from "../../../os/run.ts";
 import { patienceSeconds } from "../../fixtures/patience.ts";
+import { makeCertificate } from "../../fixtures/services/certificate.ts";
 import { makeFarm } from "../farm.ts";
 import { until } from "../until.ts";
 
 describe("a controller with a certificate", () => {
   let directory: TemporaryDirectory;
   const at = (name: string) => join(directory.path, name);
+  const makePair = (name: string) =>
+    makeCertificate({ key: at(`${name}.key`), cert: at(`${name}.pem`) }, "IP:127.0.0.1");
   before(async () => {
     directory = await temporaryDirectory("croft-test-tls-");
-    for (const name of ["first", "second"]) await makeCertificate(name);
+    for (const name of ["first", "second"]) await makePair(name);
   });
   after(() => directory?.[Symbol.asyncDispose]());
-
-  async function makeCertificate(name: string): Promise<void> {
-    const subject = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"];
-    const argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", ...subject];
-    await run([...argv, "-keyout", at(`${name}.key`), "-out", at(`${name}.pem`)], {
-      timeoutSeconds: patienceSeconds,
-    });
-  }
 
   test("is reached by https; its links say so, people sign in there, and croft's commands speak to it", async () => {
     await using farm = await makeFarm(`tls:\n  cert: ${at("first.pem")}\n  key: ${at("first.key")}\n`);

@@ -14,6 +14,7 @@ import { noPostgres, startPostgres } from "../database/postgres.ts";
 import { makeFarm, readBuild, submit, type Farm, type RunningController } from "../farm.ts";
 import { until } from "../until.ts";
 import { Reader } from "./reader.ts";
+import { makeCertificate } from "../../fixtures/services/certificate.ts";
 
 describe("two controllers behind a balancer", { skip: noPostgres, timeout: patienceMs }, () => {
   const stack = new AsyncDisposableStack();
@@ -117,11 +118,7 @@ describe("two controllers behind a balancer", { skip: noPostgres, timeout: patie
     test(`${kind.name}: they are reached by TLS and HTTP/2`, { skip: kind.absent }, async () => {
       await using directory = await temporaryDirectory("croft-test-balanced-");
       const at = (name: string) => join(directory.path, name);
-      const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
-      const request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", ...subject];
-      await run([...request, "-keyout", at("farm.key"), "-out", at("ca.pem")], {
-        timeoutSeconds: patienceSeconds,
-      });
+      await makeCertificate({ key: at("farm.key"), cert: at("ca.pem") }, "DNS:localhost");
       await writeFile(
         at("farm.pem"),
         [await readFile(at("ca.pem")), await readFile(at("farm.key"))].join(""),

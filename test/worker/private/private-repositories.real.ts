@@ -15,6 +15,7 @@ import { patienceMs } from "../../fixtures/patience.ts";
 import { freePort } from "../../fixtures/ports.ts";
 import { logOf, runGuest, statuses, type GuestOptions } from "../guest.ts";
 import { script, writeTree } from "../sources.ts";
+import { makeCertificate } from "../../fixtures/services/certificate.ts";
 
 const password = 'pa$s"w\\ord-1234';
 const timeout = { timeoutSeconds: 300 };
@@ -37,13 +38,7 @@ before(async () => {
   });
   for (const team of ["team", "other"])
     await makeRepository(at("repositories"), `${team}/hello.git`, at("tree"), "v1.0");
-  await run(
-    [
-      ...["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"],
-      ...["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", at("tls.key"), "-out", at("tls.pem")],
-    ],
-    timeout,
-  );
+  await makeCertificate({ key: at("tls.key"), cert: at("tls.pem") }, "IP:127.0.0.1");
   certificate = readFileSync(at("tls.pem"), "utf8");
   https = await serveGit(at("repositories"), {
     tls: { key: readFileSync(at("tls.key"), "utf8"), cert: certificate },
