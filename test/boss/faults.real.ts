@@ -68,7 +68,7 @@ function processesOf(hosts: SshHosts, name: string): number[] {
 
 test("work of a worker that is killed is done elsewhere, and its compilers are gone", async () => {
   await using hosts = await startHosts(["alpha", "beta"]);
-  const history = project(hosts, 8, 2, 1);
+  const history = project(hosts, 4, 2, 2);
   const args = buildArguments(hosts, history, "alpha,beta", "--max-builds", "2");
   await using boss = new RunningBoss(args, hosts, history.directory);
   await boss.until(({ event, host }) => event === "result" && host === "alpha");
@@ -90,7 +90,7 @@ test("work of a worker that is killed is done elsewhere, and its compilers are g
 
 test("a lost connection ends the worker there; the work is done elsewhere or after a restart", async () => {
   await using hosts = await startHosts(["alpha", "beta"]);
-  const history = project(hosts, 6, 2, 1);
+  const history = project(hosts, 3, 2, 2);
   const args = buildArguments(hosts, history, "alpha,beta", "--max-builds", "1");
   await using boss = new RunningBoss(args, hosts, history.directory);
   await boss.until(({ event, host }) => event === "given" && host === "alpha");
@@ -105,7 +105,7 @@ test("a lost connection ends the worker there; the work is done elsewhere or aft
 
 test("a worker that hangs is dropped once, ended, and started again", async () => {
   await using hosts = await startHosts(["alpha", "beta"]);
-  const history = project(hosts, 6, 2, 1);
+  const history = project(hosts, 3, 2, 2);
   const args = buildArguments(hosts, history, "alpha,beta", "--max-builds", "1", "--build-timeout", "12");
   await using boss = new RunningBoss(args, hosts, history.directory);
   await boss.until(({ event, host }) => event === "given" && host === "alpha");
@@ -159,7 +159,7 @@ test("hosts that cannot take part are left out with the reason, and one with a f
 
 test("kill -9 of the boss ends all workers and compilers, frees the locks, and the next run goes on", async () => {
   await using hosts = await startHosts(["alpha", "beta"]);
-  const history = project(hosts, 6, 2, 2);
+  const history = project(hosts, 4, 2, 3);
   const args = buildArguments(hosts, history, "alpha,beta", "--max-builds", "2");
   await using boss = new RunningBoss(args, hosts, history.directory);
   await boss.until(({ event }) => event === "result", 2);
@@ -179,7 +179,7 @@ test("kill -9 of the boss ends all workers and compilers, frees the locks, and t
   const next = await runBoss(args, hosts, history.directory);
   assert.equal(next.status, 0, next.stderr);
   assert.equal(next.boss.summary.already, before);
-  assert.equal(countDone(results), 12);
+  assert.equal(countDone(results), 8);
 });
 
 test("Ctrl-C ends the run in order: status 130, nothing runs on, and the next run goes on", async () => {
