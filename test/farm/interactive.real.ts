@@ -4,7 +4,6 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { interactiveLogin } from "../../agent/settings/interactive-login.ts";
 import { packageFile } from "../../os/files/package.ts";
 import { startFarm, type Farm } from "../fixtures/farm.ts";
@@ -25,7 +24,7 @@ before(async () => {
     ...["--tftp-port", String((await freePort()) - offset)],
   ];
   farm = await startFarm({
-    ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024, agent },
+    ...{ machine: "minimal", from: "kept", ramKiB: 256 * 1024, agent },
     ...{ controller: "retries: 0\n", suspend: true },
   });
 });
@@ -53,18 +52,6 @@ async function submit(name: string, interactive?: string, ...commands: string[])
   };
   await packSource(farm.sources, files, `${name}-1.0.tar.gz`);
   return await farm.submit({ name, ...(interactive === undefined ? {} : { interactive }) });
-}
-
-/** Waits until the live log shows a text. */
-async function untilLogged(id: number, wanted: RegExp, seconds = patienceSeconds): Promise<RegExpExecArray> {
-  const deadline = Date.now() + seconds * 1000;
-  for (;;) {
-    const text = await farm.log(id);
-    const found = wanted.exec(text);
-    if (found) return found;
-    if (Date.now() > deadline) throw new Error(`no ${wanted} in:\n${text}\n${await farm.agentTail()}`);
-    await delay(200);
-  }
 }
 
 class Terminal implements AsyncDisposable {
@@ -101,7 +88,7 @@ class Terminal implements AsyncDisposable {
 test("at a breakpoint a person gets a shell on the console, changes the source, and lets the build go on", async () => {
   const id = await submit("console", "update");
   await farm.startAgent();
-  const login = await untilLogged(id, /To look into it: (.*)/);
+  const login = await farm.logUntil(id, patienceSeconds, /To look into it: (.*)/);
   const address = interactiveLogin({ interactive: "both", offset: screenPort - 5900 })!;
   assert.match(
     login[1]!,
@@ -109,7 +96,7 @@ test("at a breakpoint a person gets a shell on the console, changes the source, 
       `^VNC to ${address} with password \\S{8}; or as \\w+ on \\S+: croft machine console minimal --runtime \\S+`,
     ),
   );
-  const [, remove] = await untilLogged(id, /To let the build go on: (rm \S+)/);
+  const [, remove] = await farm.logUntil(id, patienceSeconds, /To let the build go on: (rm \S+)/);
   await using terminal = new Terminal();
   terminal.type("\r");
   await terminal.until(/A shell of build machine[^]*The build stands still before update\.[^]*[#$] /);
@@ -126,8 +113,8 @@ test("at a breakpoint a person gets a shell on the console, changes the source, 
 
 test("by VNC from another host, with the password from the log: after an error; no machine gets in without", async () => {
   const id = await submit("vnc", "error", ...tryScreen(screenPort));
-  const [, password] = await untilLogged(id, /with password (\S{8});/);
-  await untilLogged(id, /The build stands still after test, whose status is error\./);
+  const [, password] = await farm.logUntil(id, patienceSeconds, /with password (\S{8});/);
+  await farm.logUntil(id, patienceSeconds, /The build stands still after test, whose status is error\./);
   assert.equal(
     (await farm.log(id)).match(/RFB 003\.008.*Authentication failed/g)?.length,
     2,

@@ -222,6 +222,15 @@ test("a user installs it at home, and builds without any right of root", async (
   );
 });
 
+test("it works installed in a project, by npx", async () => {
+  await newcomer.types("mkdir -p /srv/project");
+  await newcomer.types(`cd /srv/project && npm install ${npmOptions} /root/croft.tgz`, { seconds: 900 });
+  const npx = "cd /srv/project && npx --no-install croft";
+  assert.match(await newcomer.types(`${npx} --help`), /^Usage: croft COMMAND[^]*\n {2}agent /);
+  const tokens = await newcomer.types(`printf ': 1\\nname: croft\\n' | (${npx} manifest tokens -)`);
+  assert.equal((JSON.parse(tokens) as { ok: boolean }).ok, true);
+});
+
 test("what npm leaves out on request is named", async () => {
   await newcomer.types("mkdir -p /srv/omit");
   const install = `cd /srv/omit && npm install --omit=optional --ignore-scripts ${npmOptions} /root/croft.tgz`;

@@ -98,6 +98,7 @@ export async function completesCommands(newcomer: Newcomer): Promise<void> {
 
 /** Looks at manifests. */
 export async function looksAtManifests(newcomer: Newcomer): Promise<void> {
+  assert.match(await newcomer.types("croft --help"), /^Usage: croft COMMAND[^]*\n {2}agent /);
   assert.equal(await newcomer.types("croft --version"), `${packageVersion}\n`);
   const tokens = await newcomer.types(`printf ': 1\\nname: croft\\n' | croft manifest tokens -`);
   assert.deepEqual((JSON.parse(tokens) as { ok: boolean }).ok, true);

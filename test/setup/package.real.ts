@@ -1,11 +1,10 @@
-/** What is published: packed, and installed in a project; installed globally it is used in test/package/. */
+/** What is published: packed. Installed it is used in test/package/. */
 import assert from "node:assert/strict";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { packageFile, packageVersion } from "../../os/files/package.ts";
-import { npm, packPackage, projectFiles, systemEnvironment as env } from "../package/pack.ts";
+import { packPackage, projectFiles } from "../package/pack.ts";
 import { run } from "../../os/run.ts";
 import type * as shipped from "../../worker/remote/shipped.ts";
 import typescript from "typescript";
@@ -70,22 +69,9 @@ describe("the published package", () => {
     assert.ok(imports > 500, `only ${imports} imports were found`);
   });
 
-  test("works installed in a project, by npx", async () => {
-    const project = join(directory.path, "project");
-    await mkdir(project);
-    await npm(project, "install", tarball);
-    await works((...args) => ["npx", "--no-install", "croft", ...args], project);
-    await shipsItsWorker(join(project, "node_modules", "croft"), join(directory.path, "host"));
-  });
+  test("has a worker that a boss can copy to hosts, complete", () =>
+    shipsItsWorker(packed, join(directory.path, "host")));
 });
-
-async function works(croft: (...args: string[]) => string[], cwd: string): Promise<void> {
-  const said = async (args: string[], input = "") =>
-    (await run(croft(...args), { timeoutSeconds: 60, cwd, env, input })).stdout;
-  assert.match(await said(["--help"]), /^Usage: croft COMMAND[^]*\n {2}agent /);
-  assert.equal(await said(["--version"]), `${packageVersion}\n`);
-  assert.deepEqual(JSON.parse(await said(["manifest", "tokens", "-"], ": 1\nname: croft\n")), PAIRS);
-}
 
 /** What a boss copies to hosts is complete in the published package, too. */
 async function shipsItsWorker(installed: string, host: string): Promise<void> {
@@ -101,17 +87,6 @@ async function shipsItsWorker(installed: string, host: string): Promise<void> {
   const said = await run([process.execPath, join(host, entry), "--threads", "1"], { timeoutSeconds: 60 });
   const ready = 'BM> {"resp":"ready","nthreads":1,"slots":1}\n';
   assert.deepEqual([said.status, said.stdout, said.stderr], [0, ready, ""]);
-}
-
-const PAIRS: unknown = await expectedPairs();
-
-/** What the clone says, which has tests of its own for it. */
-async function expectedPairs(): Promise<unknown> {
-  const { stdout } = await run([process.execPath, packageFile("bin/croft.js"), "manifest", "tokens", "-"], {
-    timeoutSeconds: 60,
-    input: ": 1\nname: croft\n",
-  });
-  return JSON.parse(stdout);
 }
 
 /** What the package is made by, but does not have. */
