@@ -17,7 +17,7 @@ import { machineManifest, makeFarm, type Farm } from "./farm.ts";
 
 const machines = ["a", "b", "c"];
 const instances = [1, 2, 3];
-const rounds = Number(process.env["CROFT_CONTENTION_ROUNDS"] ?? 80);
+const rounds = Number(process.env["CROFT_CONTENTION_ROUNDS"] ?? 48);
 const deadlineSeconds = 1500;
 
 /** Publishes a revision whose every file carries its id. */

@@ -26,8 +26,9 @@ async function untilEnded(pid: number, timeoutSeconds = patienceSeconds): Promis
   }
 }
 
-test("a guest finds its devices, and powering off is a shutdown that leaves no file but the console", async () => {
-  const guest = await startGuest(`
+test("a guest finds its devices; powering off is a shutdown that leaves no file but the console, bounded, with head and tail", async () => {
+  const script = `
+    i=0; while [ $i -lt 4000 ]; do i=$((i + 1)); echo "line $i of far too many lines, and then some"; done
     read -r address < /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw
     echo "tftp=[$(cat /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw)]" > $log
     echo "mac=$(cat /sys/class/net/eth0/address)" > $log
@@ -35,7 +36,8 @@ test("a guest finds its devices, and powering off is a shutdown that leaves no f
     echo "kib=$(sed -n 's/^MemTotal: *//p' /proc/meminfo)" > $log
     echo "acpi=$(ls /sys/bus/acpi/devices | grep -c -e QEMU0001 -e QEMUVGID -e VMGENCTR)" > $log
     echo "hello, console"
-  `);
+  `;
+  const guest = await startGuest(script, { consoleMaxBytes: 32768 });
   {
     await using _ = guest;
     assert.deepEqual(await guest.machine.wait(patienceSeconds), {
@@ -47,7 +49,11 @@ test("a guest finds its devices, and powering off is a shutdown that leaves no f
     assert.match(guest.log(), /^random=virtio_rng/m);
     assert.match(guest.log(), /^kib=2\d{5} kB$/m);
     assert.match(guest.log(), /^acpi=2$/m);
-    assert.match(readFileSync(guest.machine.consoleFile, "utf8"), /hello, console\r?\nthe script has ended/);
+    const console = readFileSync(guest.machine.consoleFile, "utf8");
+    assert.ok(statSync(guest.machine.consoleFile).size <= 32768);
+    assert.match(console, /^line 1 of/m);
+    assert.match(console, /^\[croft: \d+ bytes left out\]$/m);
+    assert.match(console, /hello, console\r?\nthe script has ended/);
     assert.equal(await guest.machine.shutdown(0), true, "ended already");
     await guest.machine.forceDown();
     await guest.machine.suspend();
@@ -57,8 +63,12 @@ test("a guest finds its devices, and powering off is a shutdown that leaves no f
   }
 });
 
-test("the power button shuts a guest down that listens to it, and only that", async () => {
+test("waiting can be aborted, and the machine goes on; the power button shuts down one that listens to it, and only that; a QEMU that is killed from outside has exited, with the signal told", async () => {
   await using deaf = await startGuest("rmmod button; echo ready > $log; sleep 1000");
+  const controller = new AbortController();
+  const waiting = deaf.machine.wait(patienceSeconds, controller.signal);
+  controller.abort(new Error("enough"));
+  await assert.rejects(waiting, /enough/);
   await using guest = await startGuest(`
     mkdir -p /etc/acpi/PWRF
     printf '#!/bin/sh\\npoweroff -f\\n' > /etc/acpi/PWRF/00000080
@@ -72,8 +82,11 @@ test("the power button shuts a guest down that listens to it, and only that", as
   assert.equal(await guest.machine.shutdown(patienceSeconds), true);
   assert.equal((await guest.machine.ended).how, "shutdown");
   assert.equal(await deaf.machine.shutdown(1), false);
-  await deaf.machine.forceDown();
-  assert.deepEqual(await deaf.machine.ended, { how: "forced", detail: "forced down" });
+  process.kill(pidOf(deaf.runtimeDirectory), "SIGKILL");
+  assert.deepEqual(await deaf.machine.wait(patienceSeconds), {
+    how: "exited",
+    detail: "QEMU ended by SIGKILL",
+  });
 });
 
 test("a kernel panic ends the wait at once, as a panic", async () => {
@@ -87,16 +100,6 @@ test("a kernel panic ends the wait at once, as a panic", async () => {
 test("a first process that ends is a panic too", async () => {
   await using guest = await startGuest("exit 1");
   assert.equal((await guest.machine.wait(patienceSeconds))?.how, "panic");
-});
-
-test("a QEMU that is killed from outside has exited, with the signal told", async () => {
-  await using guest = await startGuest("echo ready > $log; sleep 1000");
-  await guest.untilLogged("ready");
-  process.kill(pidOf(guest.runtimeDirectory), "SIGKILL");
-  assert.deepEqual(await guest.machine.wait(patienceSeconds), {
-    how: "exited",
-    detail: "QEMU ended by SIGKILL",
-  });
 });
 
 test("a guest that writes more than the host has room for is ended, and told so", async () => {
@@ -133,30 +136,6 @@ test("a suspended guest stands still until an operator resumes it, and ends when
   await assert.rejects(controlVirtualMachine(guest.runtimeDirectory, "kill"), Failure);
 });
 
-test("waiting can be aborted, and the machine goes on", async () => {
-  await using guest = await startGuest("echo ready > $log; sleep 1000");
-  const controller = new AbortController();
-  const waiting = guest.machine.wait(60, controller.signal);
-  controller.abort(new Error("enough"));
-  await assert.rejects(waiting, /enough/);
-  await guest.untilLogged("ready");
-});
-
-test("the console of a guest that floods it stays within its size, with head and tail", async () => {
-  await using guest = await startGuest(
-    `
-    i=0; while [ $i -lt 4000 ]; do i=$((i + 1)); echo "line $i of far too many lines, and then some"; done
-    `,
-    { consoleMaxBytes: 32768 },
-  );
-  assert.equal((await guest.machine.wait(patienceSeconds))?.how, "shutdown");
-  const text = readFileSync(guest.machine.consoleFile, "utf8");
-  assert.ok(statSync(guest.machine.consoleFile).size <= 32768);
-  assert.match(text, /^line 1 of/m);
-  assert.match(text, /^\[croft: \d+ bytes left out\]$/m);
-  assert.match(text, /the script has ended/);
-});
-
 test("a guest that floods its log port is held back", async () => {
   let bytes = 0;
   const begun = Promise.withResolvers<number>();
@@ -171,7 +150,7 @@ test("a guest that floods its log port is held back", async () => {
   // One second's worth may come at once; what is on its way comes on top.
   assert.ok(bytes < (seconds + 1) * 4 * 1024 * 1024 + 1024 * 1024, `${bytes} bytes in ${seconds} s`);
   await guest.machine.forceDown();
-  assert.equal((await guest.machine.ended).how, "forced");
+  assert.deepEqual(await guest.machine.ended, { how: "forced", detail: "forced down" });
 });
 
 test("QEMU does not outlive a parent that is killed, and files left behind are cleared", async () => {
