@@ -4,7 +4,7 @@
  * Who may: anybody; whoever has a token; readers, who are known by a token if the controller is private; submitters; who is trusted; administrators;
  * people on our pages, who send a form with them; forges, by a secret of each repository; agents, each in its own way.
  */
-type Whom =
+export type Whom =
   "anybody" | "known" | "reader" | "submitter" | "truster" | "administrator" | "form" | "forge" | "agent";
 
 /** Every route that the router has, which a test compares. */

@@ -1,30 +1,50 @@
 /** Every route that the router has, asked by everybody: nobody is answered who should not be, and nobody is locked out. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { after, before, describe, test } from "node:test";
 import type { FastifyInstance } from "fastify";
+import type { Role } from "../../../controller/authentication/tokens.ts";
 import type { OpenController } from "../../../controller/controller.ts";
 import { startServer } from "../../../controller/server.ts";
 import { parseTaskResponse } from "../../../manifests/task-response.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { openFarm } from "../in-process.ts";
-import { ask, makeKey, proofOf, taskRequest, token, withProof, writeKeys } from "./proof.ts";
-import { routes } from "./route-table.ts";
+import { ask, makeKey, proofOf, taskRequest, withProof, writeKeys } from "./proof.ts";
+import { routes, type Whom } from "./route-table.ts";
 
 const known = makeKey();
 const stranger = makeKey();
-const credentials: Record<string, Record<string, string>> = {
-  "no token": {},
-  "a wrong token": { authorization: "Bearer wrong" },
-  "no token, but an empty one": { authorization: "Bearer " },
-  "a known token": token.headers,
+/** Each may what those before it may. */
+const roles = ["read", "submit", "trusted", "admin"] as const satisfies Role[];
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+const tokens = roles.map((role) => `{ name: ${role}, role: ${role}, sha256: ${sha256(role)} }`).join(", ");
+
+/** Who asks: with which headers, and with which role, if the controller knows the token. */
+const askers: Record<string, { headers: Record<string, string>; role?: Role }> = {
+  "no token": { headers: {} },
+  "a wrong token": { headers: { authorization: "Bearer wrong" } },
+  "no token, but an empty one": { headers: { authorization: "Bearer " } },
+  ...Object.fromEntries(
+    roles.map((role) => [`the role '${role}'`, { headers: { authorization: `Bearer ${role}` }, role }]),
+  ),
 };
 
 const controllers = {
   open: () => "",
-  "with tokens and keys": (keys: string) => `${token.configuration}agents: { keys: ${keys} }\n`,
-  private: (keys: string) => `${token.configuration}agents: { keys: ${keys} }\nprivate: true\n`,
+  "with tokens and keys": (keys: string) => `tokens: [${tokens}]\nagents: { keys: ${keys} }\n`,
+  private: (keys: string) => `tokens: [${tokens}]\nagents: { keys: ${keys} }\nprivate: true\n`,
 };
+
+/** The role that a route asks for; undefined: everybody's. A reader needs one of a private controller only, a submitter one if there are tokens. */
+function neededRole(whom: Whom, kind: string): Role | undefined {
+  if (whom === "known") return "read";
+  if (whom === "truster") return "trusted";
+  if (whom === "administrator") return "admin";
+  if (whom === "submitter" && kind !== "open") return "submit";
+  if (whom === "reader" && kind === "private") return "read";
+  return undefined;
+}
 
 for (const [kind, configurationWith] of Object.entries(controllers))
   describe(`a controller that is ${kind}`, () => {
@@ -75,37 +95,25 @@ for (const [kind, configurationWith] of Object.entries(controllers))
       assert.deepEqual([...found].sort(), Object.keys(routes).sort());
     });
 
-    for (const [who, headers] of Object.entries(credentials))
+    for (const [who, { headers, role: known }] of Object.entries(askers)) {
+      if (kind === "open" && known) continue; // such a controller knows no token
       test(`answers to whoever has ${who} what is for them, and nothing else`, async () => {
-        const isKnown = who === "a known token";
         for (const [route, whom] of Object.entries(routes)) {
           if (whom === "agent" || whom === "forge") continue;
-          const refused =
-            !isKnown &&
-            ((whom === "reader" && kind === "private") || (whom === "submitter" && kind !== "open"));
           const status = await statusOf(route, headers);
-          if (whom === "known") {
-            assert.equal(status, isKnown && kind !== "open" ? 200 : 401, route);
-            continue;
-          }
-          if (whom === "truster") {
-            // The known one is for submitting.
-            assert.equal(status, isKnown && kind !== "open" ? 403 : 401, route);
-            continue;
-          }
+          const needed = neededRole(whom, kind);
           if (whom === "form") assert.ok(status === 403 || status === 401, `${route}: ${status}`);
-          // The known token is a submitter's.
-          else if (whom === "administrator")
-            assert.equal(status, isKnown && kind !== "open" ? 403 : 401, route);
-          else if (refused) assert.equal(status, 401, route);
+          else if (needed && !known) assert.equal(status, 401, route);
+          else if (needed && roles.indexOf(known!) < roles.indexOf(needed)) assert.equal(status, 403, route);
           else assert.ok(status !== 401 && status !== 403 && status < 500, `${route}: ${status}`);
         }
       });
+    }
 
     test("takes results, logs and artifacts for sessions only, whatever token comes with them", async () => {
       for (const [route, whom] of Object.entries(routes)) {
         if (whom !== "agent" || route === "POST /agent/task") continue;
-        for (const headers of Object.values(credentials)) {
+        for (const { headers } of Object.values(askers)) {
           const status = await statusOf(route, { "content-type": "application/octet-stream", ...headers });
           assert.ok(status >= 400 && status < 500, `${route}: ${status}`);
         }
