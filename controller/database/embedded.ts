@@ -8,7 +8,7 @@
  * database (150 MB against 310 MB with a first table made, 760 MB at the peak of a start).
  */
 import { existsSync, fsyncSync } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { readFile, rename, rm } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { NodeFS } from "@electric-sql/pglite/nodefs";
@@ -92,8 +92,7 @@ export async function openEmbedded(directory: string): Promise<EmbeddedDatabase>
   let pglite: PGlite;
   try {
     if (!existsSync(directory)) await makeInChild(directory);
-    // The engine takes a directory without this file for an empty one, and makes a new database over the old.
-    else if (!existsSync(join(directory, "PG_VERSION"))) throw new Error("there is no PG_VERSION in it");
+    else await assertReadable(directory);
     pglite = await startEngine(directory);
   } catch (error) {
     throw failureOf(directory, error);
@@ -127,9 +126,26 @@ export async function openEmbedded(directory: string): Promise<EmbeddedDatabase>
   };
 }
 
+/** The PostgreSQL that the engine is: it reads no other one's files, and does not say that it is this. */
+const engineVersion = "18";
+
+/** @throws if the engine would not read the files, or would write over them. */
+async function assertReadable(directory: string): Promise<void> {
+  const file = join(directory, "PG_VERSION");
+  // The engine takes a directory without this file for an empty one, and makes a new database over the old.
+  if (!existsSync(file)) throw new Error("there is no PG_VERSION in it");
+  const version = (await readFile(file, "utf8")).trim();
+  if (version === engineVersion || !/^\d+$/.test(version)) return;
+  const reason = `its files are those of PostgreSQL ${version}, and this version of croft has ${engineVersion}`;
+  throw new Failure(`open the database in '${directory}'`, reason, {
+    hints: ["Nothing is wrong with them: start the version of croft that wrote them."],
+  });
+}
+
 /** The engine has few words for damaged files: it aborts. What the operating system refuses has a code. */
 function failureOf(directory: string, error: unknown): Failure {
   const action = `open the database in '${directory}'`;
+  if (error instanceof Failure && error.hints.length > 0) return error;
   if (error instanceof Failure || typeof (error as NodeJS.ErrnoException | null)?.code === "string")
     return new Failure(action, reasonOf(error), { cause: error });
   return new Failure(action, `its files are damaged (${reasonOf(error)})`, {

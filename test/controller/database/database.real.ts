@@ -54,7 +54,13 @@ describe("an embedded database", () => {
     await writeFile(join(path, "global", "pg_control"), Buffer.alloc(control.length, 7));
     await assert.rejects(openEmbedded(path), damaged);
     await writeFile(join(path, "global", "pg_control"), control);
-    await rename(join(path, "PG_VERSION"), join(path, "gone"));
+    const version = join(path, "PG_VERSION");
+    await writeFile(version, "99\n");
+    await assert.rejects(openEmbedded(path), (error: unknown) => {
+      assert.match(String(error), /its files are those of PostgreSQL 99, and this version of croft has \d+$/);
+      return !damaged(error);
+    });
+    await rename(version, join(path, "gone"));
     await assert.rejects(openEmbedded(path), damaged);
   });
 
