@@ -33,11 +33,23 @@ async function build(name: string, operations: Record<string, string | Buffer>) 
     Object.entries(operations).map(([operation, text]) => [`.croft/${operation}`, text]),
   );
   await packSource(farm.sources, files, `${name}-1.0.tar.gz`);
-  const id = await farm.submit({ name });
+  return outcomeOf(await farm.submit({ name }));
+}
+
+async function outcomeOf(id: number) {
   const view = await farm.ended(id, 600);
   const statuses = view.operations.map((operation) => `${operation.name} ${operation.status}`);
   return { id, view, statuses, log: await farm.log(id) };
 }
+
+/** The build plays the worker: it sends a result of its own making, the file `frame` among the sources. */
+const sendsFrame = () =>
+  script(
+    `wget -q -O /tmp/frame ${farm.guestUrl("/frame")}`,
+    `set -- $(tr ':' ' ' < /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw)`,
+    `busybox tftp -b 1468 -p -l /tmp/frame -r result.manifest.lz4 "$1" "$2"`,
+    "sleep 60",
+  );
 
 test("a good build is a success, with its artifact; the same once more is skipped", async () => {
   const content = "what was built\n";
@@ -141,6 +153,14 @@ void inLongPart("colours, invalid UTF-8 and control characters make no log unrea
   assert.match(log, /end/);
 });
 
+void inLongPart("a source that nobody knows how to build is an error", async () => {
+  await packSource(farm.sources, { README: "nothing else" }, "unknown-1.0.tar.gz");
+  const { view, statuses, log } = await outcomeOf(await farm.submit({ name: "unknown" }));
+  assert.equal(view.status, "error");
+  assert.deepEqual(statuses, ["fetch success", "update error"]);
+  assert.match(log, /CMakeLists\.txt[^]*It has: README/);
+});
+
 void inLongPart("a 64 MB result in a 250 KB LZ4 frame is taken", async () => {
   const head = ": 1\nname: bomb\nversion: 1.0\nstatus: success\nupdate-status: success\nupdate-log:\n\\\n";
   const result = Buffer.from(
@@ -149,20 +169,20 @@ void inLongPart("a 64 MB result in a 250 KB LZ4 frame is taken", async () => {
   const frame = await compressFrame(result);
   assert.ok(frame.length < 300_000, `${frame.length}`);
   await writeFile(join(farm.sources.directory, "frame"), frame);
-  const { view } = await build("bomb", {
-    // The build plays the worker: it sends a result of its own making.
-    update: script(
-      `wget -q -O /tmp/frame ${farm.guestUrl("/frame")}`,
-      `set -- $(tr ':' ' ' < /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw)`,
-      `busybox tftp -b 1468 -p -l /tmp/frame -r result.manifest.lz4 "$1" "$2"`,
-      "sleep 60",
-    ),
-  });
+  const { view } = await build("bomb", { update: sendsFrame() });
   assert.equal(view.status, "success");
   assert.deepEqual(
     view.operations.map(({ name, status }) => [name, status]),
     [["update", "success"]],
   );
+});
+
+void inLongPart("a million empty LZ4 frames are refused at once, as the machine's fault", async () => {
+  const empty = await compressFrame(Buffer.alloc(0));
+  await writeFile(join(farm.sources.directory, "frame"), Buffer.alloc(1_000_000 * empty.length, empty));
+  const { view, log } = await build("frames", { update: sendsFrame() });
+  assert.equal(view.status, "abnormal");
+  assert.match(log, /there are more than 1000 of them/);
 });
 
 test("a result that is no manifest is abnormal, and kept for the operator", async () => {
