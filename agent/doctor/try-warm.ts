@@ -18,8 +18,7 @@ import { forgetKvmTrial, noteKvmTrial } from "../../machines/warm/kvm-trial.ts";
 import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
 import { findState, removeState, warmDirectory, type WarmState } from "../../machines/warm/state.ts";
 import { copiesOf, lockInstance } from "../task-state/instance-lock.ts";
-import { randomMac, startRestored } from "../performing/boot.ts";
-import { startWorker } from "../performing/handing/control-port.ts";
+import { goOn, randomMac, startRestored } from "../performing/boot.ts";
 import type { AheadContext } from "../performing/kept-machine.ts";
 import { saveMachine } from "../performing/save-machine.ts";
 import { directoriesOf } from "../settings/directories.ts";
@@ -133,9 +132,7 @@ async function restoreCopy(
     { directory: disks, state },
     snapshot.path,
   );
-  const { control, proceed } = exchange.machine!.warm!;
-  await proceed();
-  const drawn = await startWorker(control, { tftp: `10.0.2.2:${exchange.tftp.port}` }, copySeconds, signal);
+  const drawn = await goOn({ settings, mac, signal }, exchange, () => copySeconds);
   if (!(await noteRandomness(disks, drawn)))
     throw new Failure("restore it", "a copy has drawn the random numbers of another one");
   const first = await exchange.waitForFirstRequest(copySeconds, signal);

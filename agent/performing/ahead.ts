@@ -2,7 +2,8 @@
  * A machine that is restored before there is a task for it: the one that the instance used last, standing still where it
  * waits for a task, on a snapshot of its own.
  *
- * It runs nothing, and has heard nothing from the agent yet; so it needs no lock, and others may use the machine that it is a
+ * It runs nothing, has heard nothing from the agent yet, and is in no network: on a bridge, where each copy has an address of
+ * its own, it has one when it is taken. So it needs no lock, and others may use the machine that it is a
  * copy of, or replace it. Whoever takes it holds the machine's lock, and the machine and its saved state are still what they
  * were, to the times of their files. Everything else has it thrown away: a task for another machine, a bootstrap, a reload,
  * memory that gets scarce, the agent's end. A crash leaves what a crash leaves of any machine: QEMU dies with the agent, and the
@@ -12,6 +13,7 @@
  */
 import { reasonOf } from "../../os/failure.ts";
 import type { MachinePaths } from "../../machines/layout.ts";
+import { networkState } from "../../machines/network/host-network.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import { warmDirectory, type WarmState } from "../../machines/warm/state.ts";
 import { availableMemoryKiB } from "../../os/memory.ts";
@@ -26,6 +28,8 @@ interface Kept extends AheadMachine {
   /** The state that it was restored from. */
   state: WarmState;
   hasEnded: boolean;
+  /** What the host's network was like; the machine has no place in it yet. */
+  network: string | undefined;
   /** Where it would exchange files, which are a task's afterwards. */
   directories: readonly string[];
 }
@@ -52,6 +56,7 @@ export class Ahead implements MachineKeeper {
     const found = usableState(settings, subject);
     if (!("state" in found)) return;
     const disks = warmDirectory(paths);
+    const network = networkState(settings.network); // before: what changes meanwhile is seen
     await using undo = new AsyncDisposableStack();
     try {
       await freshDirectories(directories.get, directories.put);
@@ -78,7 +83,7 @@ export class Ahead implements MachineKeeper {
       );
       const listen = (to: typeof onLog) => void (onLog = to);
       const kept: Kept = {
-        ...{ exchange, snapshot, listen, subject, state: found.state, hasEnded: false },
+        ...{ exchange, snapshot, listen, subject, state: found.state, hasEnded: false, network },
         directories: [directories.get, directories.put],
       };
       void exchange.machine!.ended.then(() => (kept.hasEnded = true));
@@ -101,7 +106,8 @@ export class Ahead implements MachineKeeper {
     this.#last = paths.bootstrapped;
     const kept = this.#kept;
     const isSame = kept?.subject.paths.bootstrapped === paths.bootstrapped && isEqual(kept.state, state);
-    if (!kept || !isSame || kept.hasEnded || aheadObstacle(settings)) {
+    const isInPlace = kept?.network === networkState(settings.network);
+    if (!kept || !isSame || !isInPlace || kept.hasEnded || aheadObstacle(settings)) {
       await this.discard();
       return undefined;
     }
@@ -111,9 +117,10 @@ export class Ahead implements MachineKeeper {
 
   async look({ settings, log }: AheadContext): Promise<void> {
     if (!this.#kept) return;
-    const { subject, state, hasEnded } = this.#kept;
+    const { subject, state, hasEnded, network } = this.#kept;
     const found = usableState(settings, subject);
-    const isSame = "state" in found && isEqual(found.state, state);
+    const isInPlace = network === networkState(settings.network);
+    const isSame = isInPlace && "state" in found && isEqual(found.state, state);
     const { needed, available } = memoryFor(settings, subject);
     const isScarce = available < needed.toStay;
     if (isSame && !hasEnded && !isScarce && !aheadObstacle(settings)) return;

@@ -22,7 +22,7 @@ import type { AheadMachine } from "./kept-machine.ts";
 import type { PerformingContext } from "./context.ts";
 import { startWorker } from "./handing/control-port.ts";
 import { keepEvidence } from "./evidence.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange, NotConnected } from "./exchange.ts";
 import { assertRoom } from "./room.ts";
 import { secretsFile } from "./handing/secrets.ts";
 import type { TftpPort } from "../tftp/port.ts";
@@ -143,12 +143,7 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
       ahead ? ahead.exchange : await startRestored(options, saved, await saved.snapshot()),
     );
     using restoring = phases?.time("restore");
-    const { control, plug, proceed } = exchange.machine!.warm!;
-    const disks = options.extraDisks?.length ?? 0;
-    if (disks > 0) await plug();
-    await proceed();
-    const told = { ...addressesOf(options, exchange), disks, secrets: options.secrets };
-    const drawn = await startWorker(control, told, secondsLeft(), signal);
+    const drawn = await goOn(options, exchange, secondsLeft);
     if (!(await noteRandomness(saved.directory, drawn)))
       throw new Failure("restore a machine", "its random numbers are those of an earlier task");
     restoring?.[Symbol.dispose]();
@@ -162,13 +157,38 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
     signal.throwIfAborted();
     if (error instanceof MachineChanged) throw error;
     await stack.disposeAsync();
-    await saved.failed(reasonOf(error));
+    if (error instanceof NotConnected)
+      log.warn({ reason: error.message }, "machine not restored: it is booted");
+    else await saved.failed(reasonOf(error));
     return undefined;
   }
 }
 
+/**
+ * Has a restored machine go on, and its worker begin.
+ *
+ * @returns what that has drawn from its random numbers.
+ * @throws {Failure} if it does not; the signal's reason if aborted.
+ */
+export async function goOn(
+  options: Pick<BootOptions, "settings" | "mac" | "extraDisks" | "secrets" | "signal">,
+  exchange: Exchange,
+  secondsLeft: () => number,
+): Promise<Buffer> {
+  const { mac, extraDisks = [], secrets, signal } = options;
+  const { control, plug, proceed } = exchange.machine!.warm!;
+  if (extraDisks.length > 0) await plug();
+  await exchange.join(mac, signal);
+  await proceed();
+  const told = { ...addressesOf(options, exchange), disks: extraDisks.length, secrets };
+  return await startWorker(control, told, secondsLeft(), signal);
+}
+
 /** Where a restored machine finds its agent, and whose it is on the bridge. */
-function addressesOf({ settings: { network }, mac }: BootOptions, { tftp }: Exchange) {
+function addressesOf(
+  { settings: { network }, mac }: Pick<BootOptions, "settings" | "mac">,
+  { tftp }: Exchange,
+) {
   if (network.kind === "user") return { tftp: `10.0.2.2:${tftp.port}` };
   return { tftp: `${tftp.address}:${tftp.port}`, mac };
 }
@@ -211,7 +231,7 @@ async function start(options: StartParts, snapshot: string, memory?: Memory): Pr
     uploadMaxBytes: settings.uploadMaxBytes,
     requesters: host.isGuest ? addressesWhere(host.isGuest) : "own-process",
     log,
-    connect: (tftpPort) => host.connect(tftpPort),
+    connect: (tftpPort) => (memory ? host.connectApart(tftpPort) : host.connect(tftpPort)),
     start: (network) =>
       options.startMachine({
         ...startOptions(settings, machine),

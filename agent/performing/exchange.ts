@@ -7,8 +7,9 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
-import type { Connection } from "../../machines/network/host-network.ts";
+import type { Connection, ConnectionApart } from "../../machines/network/host-network.ts";
 import type { MachineEnd, MachineNetwork, VirtualMachine } from "../../machines/virtual-machine.ts";
 import { OwnProcess, type Requesters } from "../tftp/requesters.ts";
 import type { TftpPort } from "../tftp/port.ts";
@@ -28,7 +29,7 @@ export interface ExchangeOptions {
   requesters: Requesters | "own-process";
   log: Log;
   /** Connects the machine to the port of the TFTP server. Absent for a machine that somebody else runs. */
-  connect?: (tftpPort: number) => Promise<Connection>;
+  connect?: (tftpPort: number) => Promise<Connection | ConnectionApart>;
   /** Starts the machine; absent like `connect`. */
   start?: (network: MachineNetwork) => Promise<VirtualMachine>;
 }
@@ -37,25 +38,33 @@ export interface ExchangeOptions {
 export type WaitResult =
   { kind: "done"; file: string } | { kind: "ended"; end: MachineEnd } | { kind: "timeout" };
 
+/** A machine cannot be connected, as the host's network does not let it: one that is booted would not be, either. */
+export class NotConnected extends Failure {}
+
 export class Exchange implements AsyncDisposable {
   readonly tftp: TftpServer;
   readonly machine: VirtualMachine | undefined;
   readonly #resources: AsyncDisposableStack;
   readonly #writable: string;
   readonly #firstRequest: Promise<void>;
+  readonly #connection: Connection | ConnectionApart | undefined;
 
   private constructor(
-    tftp: TftpServer,
-    machine: VirtualMachine | undefined,
-    writable: string,
+    parts: {
+      tftp: TftpServer;
+      connection: Connection | ConnectionApart | undefined;
+      machine: VirtualMachine | undefined;
+      writable: string;
+      firstRequest: Promise<void>;
+    },
     resources: AsyncDisposableStack,
-    firstRequest: Promise<void>,
   ) {
-    this.tftp = tftp;
-    this.machine = machine;
-    this.#writable = writable;
+    this.tftp = parts.tftp;
+    this.machine = parts.machine;
+    this.#connection = parts.connection;
+    this.#writable = parts.writable;
     this.#resources = resources;
-    this.#firstRequest = firstRequest;
+    this.#firstRequest = parts.firstRequest;
   }
 
   /** @throws {Failure} of the farm's own: no port, no machine. */
@@ -76,7 +85,22 @@ export class Exchange implements AsyncDisposable {
       own.is(machine);
       void machine.ended.then(() => own[Symbol.dispose]());
     }
-    return new Exchange(tftp, machine, writable, stack.move(), firstRequest);
+    return new Exchange({ tftp, connection, machine, writable, firstRequest }, stack.move());
+  }
+
+  /**
+   * Connects a machine that was connected apart to what it may reach, as the one with a MAC address.
+   *
+   * @throws {@link NotConnected}; the signal's reason if aborted.
+   */
+  async join(mac: string, signal: AbortSignal): Promise<void> {
+    if (!this.#connection || !("join" in this.#connection)) return;
+    try {
+      await this.#connection.join(mac, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new NotConnected("connect a machine", reasonOf(error), { cause: error });
+    }
   }
 
   /** Waits for the guest's sign of life. */

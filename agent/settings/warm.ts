@@ -30,7 +30,6 @@ export function savingObstacle(settings: Settings, { paths, bootstrapped }: Warm
   if (machine.role === "auxiliary") return "an auxiliary machine starts its services anew for each task";
   const refusal = refusalOf(paths);
   if (refusal !== undefined) return refusal;
-  if (settings.network.kind !== "user") return "machines on a bridge are not saved";
   if (bootstrap.versions["croft"] === undefined) return "its worker is not croft's";
   if ((machine.options ?? []).length > 0) return "it has options of its own";
   return undefined;
@@ -53,15 +52,14 @@ export function hypervisorOf({ qemu }: Settings, { bootstrapped }: MachinePaths)
 }
 
 /** Why no machine is restored ahead of its task; undefined if one may be. */
-export function aheadObstacle({ ahead, warm, fakeMachine, network }: Settings): string | undefined {
+export function aheadObstacle({ ahead, warm, fakeMachine }: Settings): string | undefined {
   if (ahead === "off") return "--ahead off";
-  // It would have an interface there, and the address of a copy that others use, without its lock.
-  if (network.kind === "bridge") return "machines on a bridge are not kept ahead";
   return !warm || fakeMachine !== undefined ? "no machine is restored" : undefined;
 }
 
 /** What a machine's saved state belongs to, were it made now. */
 export function belongingOf(settings: Settings, { paths, bootstrapped }: WarmSubject): Belonging {
+  const { network } = settings;
   return {
     machineId: bootstrapped.machine.id,
     toolchainId: bootstrapped.toolchain.id,
@@ -69,7 +67,7 @@ export function belongingOf(settings: Settings, { paths, bootstrapped }: WarmSub
     hypervisor: hypervisorOf(settings, paths),
     resources: [
       `${settings.cpus} processors, ${ramFor(settings.ramKiB, bootstrapped.machine)} KiB`,
-      ...(settings.network.kind === "bridge" ? ["on a bridge"] : []),
+      ...(network.kind === "bridge" ? [`on bridge ${network.bridge}`] : []),
       ...(settings.caches.length > 0 ? [`${settings.caches.length} caches`] : []),
       ...(usesKvm(settings, paths) ? [`KVM on ${processorOf()}`] : []),
     ].join(", "),

@@ -3,26 +3,36 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Failure } from "../../os/failure.ts";
 import type { Bridge } from "./bridge.ts";
 import { changeInterfaces, readInterface, readPorts } from "./interfaces.ts";
+import { isTapHeld } from "./tap-device.ts";
 
 /** How long a machine that has just ended may keep its interface. */
 const releaseSeconds = 5;
 
-/** A tap interface to be made. */
-export interface Tap {
-  name: string;
-  bridge: Bridge;
-  /** Of the machine. */
-  mac: string;
-  /** Number of the user whose QEMU may attach to it: one whose own options name the interface does so itself. */
-  user: number;
+/**
+ * Makes a tap interface for a user's QEMU: one whose own options name the interface attaches to it itself.
+ *
+ * It is down, and no port of the bridge: nothing passes. Up, it would lead to the host itself.
+ */
+export async function makeTap(name: string, user: number, signal?: AbortSignal): Promise<void> {
+  await changeInterfaces(
+    [
+      `tuntap add dev ${name} mode tap user ${user}`,
+      `link set dev ${name} addrgenmode none`, // the host has nothing to say there by itself
+    ],
+    signal,
+  );
 }
 
 /**
- * Makes a tap interface for a user's QEMU and attaches it to the bridge.
+ * Makes a tap interface a port of the bridge, for the machine with a MAC address.
  *
  * @throws {Failure} if another machine on the bridge has the MAC address.
  */
-export async function addTap({ name, bridge, mac, user }: Tap, signal?: AbortSignal): Promise<void> {
+export async function attachTap(
+  name: string,
+  { bridge, mac }: { bridge: Bridge; mac: string },
+  signal?: AbortSignal,
+): Promise<void> {
   for (const port of await readPorts(bridge.name, signal))
     if (port.name !== name && port.alias === aliasOf(mac) && port.hasCarrier)
       throw new Failure(
@@ -34,9 +44,7 @@ export async function addTap({ name, bridge, mac, user }: Tap, signal?: AbortSig
     [
       // A bridge takes the lowest address of its ports unless it was given one, and its neighbours lose it then.
       `link set dev ${bridge.name} address ${bridge.mac}`,
-      `tuntap add dev ${name} mode tap user ${user}`,
       `link set dev ${name} address fe${mac.slice(2)} alias "${aliasOf(mac)}"`,
-      `link set dev ${name} addrgenmode none`, // the host has nothing to say there by itself
       `link set dev ${name} master ${bridge.name}`,
       // The kernel's own separation, too, in case somebody empties the packet filter; and no say in a spanning tree.
       `link set dev ${name} type bridge_slave isolated on guard on`,
@@ -59,7 +67,9 @@ export async function removeTap(name: string): Promise<void> {
     const fail = (reason: string, hint: string) =>
       new Failure(`remove network interface '${name}'`, reason, { hints: [hint] });
     if (found.kind !== "tun") throw fail("it is no tap interface", "Names croft* are for croft's machines.");
-    if (!found.hasCarrier) return changeInterfaces([`link delete dev ${name}`]);
+    // One that is down has no carrier, whoever has it.
+    if (!found.hasCarrier && (found.isUp || !isTapHeld(name)))
+      return changeInterfaces([`link delete dev ${name}`]);
     if (performance.now() > deadline)
       throw fail(
         "a running machine uses it",

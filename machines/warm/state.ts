@@ -109,7 +109,7 @@ const belongings: Record<keyof Belonging, string> = {
   toolchainId: "the toolchain",
   worker: "the worker",
   hypervisor: "QEMU",
-  resources: "the kind of network, or what it is given of processors, memory or caches",
+  resources: "the network, or what it is given of processors, memory or caches",
 };
 
 function differenceFrom(state: WarmState, belonging: Partial<Belonging>): string | undefined {

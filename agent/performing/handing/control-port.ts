@@ -15,9 +15,9 @@
  *     agent    80 bytes: the time (struct timespec, little-endian) and 64 random bytes
  *     worker   32 bytes, drawn from /dev/urandom
  *
- * On a bridge, its interface is brought up after that. All copies have the same clock and the same random numbers to come, until the worker has set the clock, written the random
- * bytes to /dev/urandom and had the kernel seed its generator anew (ioctl RNDRESEEDCRNG: without it, the copies draw equal
- * bytes in spite of what was written). It does so before anything else. Equal answers of two copies are the sign that it did
+ * On a bridge, its interface is brought up after that. All copies have the same clock and the same random numbers to come,
+ * until the worker has set the clock, written the random bytes to /dev/urandom and had the kernel seed its generator anew
+ * (ioctl RNDRESEEDCRNG: without it, the copies draw equal bytes in spite of what was written). It does so before anything else. Equal answers of two copies are the sign that it did
  * not work (machines/warm/seen-randomness.ts).
  *
  * After the answer nothing is read from the port: from then on the machine belongs to the build. All that is read is

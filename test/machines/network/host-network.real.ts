@@ -1,16 +1,19 @@
 /** The host's side of bridged machines: the interface, what is wrong with a bridge, and what is left of a crash. */
 import assert from "node:assert/strict";
+import { closeSync } from "node:fs";
 import { after, before, test } from "node:test";
 import type { Failure } from "../../../os/failure.ts";
 import { silentLog } from "../../../os/log.ts";
 import { BridgeAddress, readBridge } from "../../../machines/network/bridge.ts";
-import { openHostNetwork, prepareHostNetwork } from "../../../machines/network/host-network.ts";
+import { networkState, openHostNetwork, prepareHostNetwork } from "../../../machines/network/host-network.ts";
 import { admittingRules } from "../../../machines/network/rules.ts";
+import { openTap } from "../../../machines/network/tap-device.ts";
 import { commandLineOf } from "../qemu/qemu-guest.ts";
 import type { StartOptions } from "../../../machines/virtual-machine.ts";
 import {
   enterNetworkNamespace,
   hostAddress,
+  hostAddress6,
   hostSecondAddress,
   sh,
   startBridgedHost,
@@ -61,6 +64,48 @@ test("a machine's interface is a port of the bridge, apart from others; both it 
   }
   await assert.rejects(link("croft7"), /does not exist/);
   assert.doesNotMatch(await rules(), /croft7/);
+});
+
+test("a connection apart is down, on no bridge, and held by who has it open, until it joins as a machine", async () => {
+  const host = await openHostNetwork({ choice, offset: 7, mac, log });
+  {
+    await using connection = await host.connectApart(23_407);
+    const apart = await link("croft7");
+    assert.deepEqual([apart.master, apart.flags.includes("UP")], [undefined, false]);
+    assert.doesNotMatch(await rules(), /croft7/);
+    const held = openTap("croft7");
+    await assert.rejects(prepareHostNetwork(choice, 7), /'croft7': a running machine uses it/);
+    closeSync(held);
+    await connection.join("52:54:00:00:00:08");
+    const joined = await link("croft7");
+    assert.deepEqual([joined.master, joined.address], ["br1", "fe:54:00:00:00:08"]);
+    assert.deepEqual([joined.flags.includes("UP"), joined.linkinfo.info_slave_data?.isolated], [true, true]);
+    assert.match(await rules(), /ether saddr != 52:54:00:00:00:08 drop/);
+    assert.doesNotMatch(await rules(), new RegExp(mac));
+  }
+  await assert.rejects(link("croft7"), /does not exist/);
+  assert.doesNotMatch(await rules(), /croft7/);
+});
+
+test("a bridge with another address by now is not joined, and nothing is left of that", async () => {
+  const host = await openHostNetwork({ choice, offset: 7, mac, log });
+  await sh("ip", "address", "add", "10.7.1.1/24", "dev", "br1");
+  const before = networkState(choice);
+  {
+    await using connection = await host.connectApart(23_407);
+    await sh("ip", "address", "del", `${hostAddress}/24`, "dev", "br1");
+    assert.notEqual(networkState(choice), before);
+    await assert.rejects(
+      connection.join(mac),
+      /Cannot use bridge 'br1': its address was 10\.7\.0\.1 and is 10\./,
+    );
+  }
+  await assert.rejects(link("croft7"), /does not exist/);
+  assert.doesNotMatch(await rules(), /croft7/);
+  await sh("ip", "address", "flush", "dev", "br1", "scope", "global");
+  for (const each of [hostAddress, hostSecondAddress])
+    await sh("ip", "address", "add", `${each}/24`, "dev", "br1");
+  await sh("ip", "address", "add", `${hostAddress6}/64`, "dev", "br1", "nodad");
 });
 
 test("a bridge is looked at without a program, as long as the kernel says the same of it", async () => {

@@ -42,40 +42,52 @@ renew_boot_id() {
   mount --bind "$state/boot-id" /proc/sys/kernel/random/boot_id || fail "cannot renew the boot id"
 }
 
-# On a bridge each copy has an address of its own, and says nothing before it has it. In QEMU's own network, where the agent
-# is at 10.0.2.2, each copy is alone, and stays what it is.
+# On a bridge each copy has an address of its own, and says nothing before it has it: nothing of a lease is saved. In QEMU's own
+# network, where the agent is at 10.0.2.2, each copy is alone, and stays what it is.
 leave_network() {
   locate_agent
-  interface=
+  interface='' dhcp_client=''
   for directory in /sys/class/net/*; do
     [ -e "$directory/device" ] || continue
     interface=${directory##*/}
     break
   done
   if [ "$tftp_host" = 10.0.2.2 ] || [ -z "$interface" ]; then return; fi
+  # Those that croft-init has started, as the first process or as a service.
   for directory in /proc/[0-9]*; do
-    case $(tr '\0' ' ' < "$directory/cmdline") in *"udhcpc -i "*) kill "${directory##*/}" ;; esac
+    case $(tr '\0' ' ' < "$directory/cmdline") in
+      *"udhcpc -i "*croft-init*) dhcp_client=udhcpc ;;
+      *"dhclient $interface "*) dhcp_client=dhclient ;;
+      *) continue ;;
+    esac
+    kill "${directory##*/}"
   done 2> /dev/null
+  if [ -z "$dhcp_client" ] && is_ours; then dhcp_client=udhcpc; fi
+  starter=$(command -v croft-init)
+  leave_lease
+}
+
+leave_lease() {
   ip link set "$interface" down
+  ip -4 address flush dev "$interface"
+  rm -f /var/lib/dhcp/dhclient*.leases /var/lib/dhclient/dhclient*.leases
 }
 
 # join_network MAC
 join_network() {
-  ip link set "$interface" down
+  leave_lease
   ip link set "$interface" address "$1" || fail "cannot set the address of $interface"
   ip link set "$interface" up
-  if is_ours; then
-    if busybox udhcpc --help > /dev/null 2>&1; then
-      busybox udhcpc -i "$interface" -s /sbin/croft-init -t 10 -T 1 -A 5 -b > /dev/null 2>&1
-    else dhclient "$interface"; fi
-    return
-  fi
-  # The other init's network sees that the line is there again.
-  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
-    ! ip -4 addr show dev "$interface" scope global | grep -q inet || return 0
-    sleep 1
-  done
-  fail "$interface has got no address"
+  case $dhcp_client in
+    udhcpc) busybox udhcpc -i "$interface" -s "$starter" -t 10 -T 1 -A 5 -b > /dev/null 2>&1 ;;
+    dhclient) dhclient "$interface" ;;
+    *) await_lease ;;
+  esac
+}
+
+# The other init's network sees that the line is there again. How long that may take, the agent says.
+await_lease() {
+  until ip -4 address show dev "$interface" scope global | grep -q inet; do sleep 0.2 2> /dev/null || sleep 1; done
 }
 
 # Makes the program of worker/guest/waken for this machine; status 1 if there is none that runs.
