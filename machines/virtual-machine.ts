@@ -83,8 +83,8 @@ export interface WarmMachine {
   /** Version of the hypervisor. */
   readonly version: string;
   /**
-   * Puts {@link StartOptions.extraDisks} of a machine that was restored in their places, while it stands still; what is in
-   * their files by now is what is on them.
+   * Puts {@link StartOptions.extraDisks} of a machine that was restored, and its device in the network of its {@link
+   * StartOptions.group}, in their places, while it stands still; what is in the files of the disks by now is what is on them.
    *
    * @throws {Failure} if that fails; the machine has some of them, or none.
    */

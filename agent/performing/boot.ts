@@ -51,6 +51,8 @@ export interface BootOptions {
   extraDisks?: readonly ExtraDisk[];
   /** Its place in the network of a group. */
   group?: GroupPort;
+  /** Holds the saved memory for its hypervisor, if another machine is restored at the same time. */
+  ownMemory?: OwnMemory;
   publicScreen?: PublicScreen;
   /** For the machine alone: see secrets.ts. */
   secrets?: Uint8Array;
@@ -171,16 +173,16 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
  * @throws {Failure} if it does not; the signal's reason if aborted.
  */
 export async function goOn(
-  options: Pick<BootOptions, "settings" | "mac" | "extraDisks" | "secrets" | "signal">,
+  options: Pick<BootOptions, "settings" | "mac" | "extraDisks" | "group" | "secrets" | "signal">,
   exchange: Exchange,
   secondsLeft: () => number,
 ): Promise<Buffer> {
-  const { mac, extraDisks = [], secrets, signal } = options;
+  const { mac, extraDisks = [], group, secrets, signal } = options;
   const { control, plug, proceed } = exchange.machine!.warm!;
-  if (extraDisks.length > 0) await plug();
+  if (extraDisks.length > 0 || group) await plug();
   await exchange.join(mac, signal);
   await proceed();
-  const told = { ...addressesOf(options, exchange), disks: extraDisks.length, secrets };
+  const told = { ...addressesOf(options, exchange), disks: extraDisks.length, secrets, group };
   return await startWorker(control, told, secondsLeft(), signal);
 }
 
@@ -196,8 +198,8 @@ function addressesOf(
 /** What it takes to start a machine. */
 type StartParts = Omit<BootOptions, "snapshot" | "startupTimeoutSeconds" | "retries" | "evidence" | "saved">;
 
-/** One, as one task at a time is performed. */
-const ownMemory = new OwnMemory();
+/** One, as one task at a time is performed; its auxiliary machines have their own. */
+const oneMemory = new OwnMemory();
 
 /** Starts a machine as it was saved; it stands still. */
 export async function startRestored(
@@ -208,6 +210,7 @@ export async function startRestored(
   const [saved, device] = [join(directory, ramName), join(directory, deviceName)];
   const { options: visible, version } = state;
   const { instance, machineUid, accel } = options.settings;
+  const { ownMemory = oneMemory } = options;
   const isOthers = machineUser(machineUid, accel, options.log) !== undefined;
   const ram = isOthers ? await ownMemory.of(saved, `${dirname(directory)}-${instance}-`) : saved;
   return start(options, snapshot, { mode: "restore", ram, device, options: visible, version });

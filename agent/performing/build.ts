@@ -12,7 +12,6 @@ import type { BootstrappedMachine } from "../../manifests/bootstrapped-machine.t
 import { agentOperation, machineOperation, type Result } from "../../manifests/result.ts";
 import { formatSections } from "../../manifests/sections.ts";
 import { taskEntries, type Task } from "../../manifests/task.ts";
-import { removeState, warmDirectory } from "../../machines/warm/state.ts";
 import { ownerOf } from "../caches/layout.ts";
 import { lendCaches, noCaches, type LentCaches } from "../caches/lend.ts";
 import { boot, randomMac, type Booted, type SavedMachine } from "./boot.ts";
@@ -26,6 +25,7 @@ import { publicScreen, withLogin } from "./interactive.ts";
 import type { LiveLog } from "./live-log.ts";
 import { LogTail } from "./log-tail.ts";
 import { assertRoom } from "./room.ts";
+import { findSaved } from "./save-machine.ts";
 import { anyone } from "../tftp/requesters.ts";
 import type { ReceivedTask } from "../task-state/received-task.ts";
 import { agentResult, resultFiles, withOperation } from "../results/result.ts";
@@ -35,7 +35,6 @@ import { softFail, type Held } from "./soft-fail.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { takeUploads } from "../results/uploads.ts";
 import type { Settings } from "../settings/settings.ts";
-import { usableState } from "../settings/warm.ts";
 import { snapshotMaker } from "./task-snapshot.ts";
 
 /** A machine that this process has locked for the task. */
@@ -314,39 +313,19 @@ async function savedMachine(
   stack: AsyncDisposableStack,
 ): Promise<SavedMachine | undefined> {
   const { settings } = context;
-  const { machine, task, log } = run;
-  // A person's screen is given to it when it starts, and so is a group's network; a boosted one is a larger one.
-  const isAlone = machine.group === undefined;
-  const mayBe = task.interactive === undefined && isAlone && !isBoosted(run.received.controller.priority);
-  const found = mayBe ? usableState(settings, machine) : undefined;
-  if (found === undefined || "reason" in found) await context.ahead.discard(); // two do not run at once
-  if (found === undefined) return undefined;
-  if ("reason" in found) {
-    if (found.isLost) warnOnce(log, machine.paths, found.reason);
-    else log.step({ reason: found.reason }, "machine is booted");
+  const { machine, task } = run;
+  // A person's screen is given to it when it starts; a boosted one is a larger one.
+  const mayBe = task.interactive === undefined && !isBoosted(run.received.controller.priority);
+  const found = mayBe
+    ? findSaved(settings, run, (disks) => snapshotMaker(context, run, stack, disks))
+    : undefined;
+  if (found === undefined) {
+    await context.ahead.discard(); // two do not run at once
     return undefined;
   }
-  const directory = warmDirectory(machine.paths);
-  const failed = async (reason: string) => {
-    log.warn({ reason }, "machine cannot be restored: its state is removed, and it is booted");
-    await removeState(machine.paths, settings.instance, `it could not be restored: ${reason}`).catch(
-      (error: unknown) =>
-        log.error({ directory, reason: reasonOf(error) }, "a machine's state is not removed"),
-    );
-  };
   const ahead = await context.ahead.take(context, machine.paths, found.state);
   stack.use(ahead?.snapshot);
-  const snapshot = snapshotMaker(context, run, stack, directory);
-  return { directory, state: found.state, snapshot, ahead, failed };
-}
-
-/** What has been said, by machine: it holds for every task. */
-const warned = new Map<string, string>();
-
-function warnOnce(log: Log, { bootstrapped }: MachinePaths, reason: string): void {
-  if (warned.get(bootstrapped) !== reason)
-    log.warn({ reason }, "machine is booted for every task: its saved state does not count");
-  warned.set(bootstrapped, reason);
+  return { ...found, ahead };
 }
 
 /** The machine ended, or took too long. */

@@ -1,20 +1,30 @@
-/** Saves a bootstrapped machine where it waits for a task, so that tasks begin there. */
+/** Saves a bootstrapped machine where it waits for a task, so that tasks begin there, and finds what was saved. */
 import { copyFile, mkdir, readdir, rm, writeFile, constants, chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
+import type { MachinePaths } from "../../machines/layout.ts";
 import { isDisk, newStateName } from "../../machines/names.ts";
 import { openHostNetwork } from "../../machines/network/host-network.ts";
 import { machineUser } from "../../machines/qemu/user.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import type { StartOptions, WarmMachine } from "../../machines/virtual-machine.ts";
-import { deviceName, publishState, ramName, refuseState, removeState } from "../../machines/warm/state.ts";
-import { randomMac, startOptions } from "./boot.ts";
+import {
+  deviceName,
+  publishState,
+  ramName,
+  refuseState,
+  removeState,
+  warmDirectory,
+  type WarmState,
+} from "../../machines/warm/state.ts";
+import { randomMac, startOptions, type SavedMachine } from "./boot.ts";
 import type { AheadContext } from "./kept-machine.ts";
 import { Refused, untilReady } from "./handing/control-port.ts";
-import { belongingOf, warmObstacle, type WarmSubject } from "../settings/warm.ts";
+import type { Settings } from "../settings/settings.ts";
+import { belongingOf, usableState, warmObstacle, type WarmSubject } from "../settings/warm.ts";
 
 type SavingContext = Pick<AheadContext, "settings" | "storage" | "startMachine" | "log">;
 
@@ -101,4 +111,46 @@ async function bootAndSave(
     if (isDisk(name))
       await copyFile(join(snapshot.path, name), join(directory, name), constants.COPYFILE_FICLONE);
   return { options: visible, version, bootSeconds };
+}
+
+/** A machine whose lock the caller holds, to be started for a task. */
+interface Starting {
+  machine: WarmSubject;
+  log: Log;
+}
+
+/**
+ * What a machine is restored from; undefined if it is to be booted, which is told.
+ *
+ * @param snapshot makes one with the disks of the directory.
+ */
+export function findSaved(
+  settings: Settings,
+  { machine, log }: Starting,
+  snapshot: (disks: string) => SavedMachine["snapshot"],
+): (SavedMachine & { state: WarmState }) | undefined {
+  const found = usableState(settings, machine);
+  if ("reason" in found) {
+    if (found.isLost) warnOnce(log, machine.paths, found.reason);
+    else log.step({ reason: found.reason }, "machine is booted");
+    return undefined;
+  }
+  const directory = warmDirectory(machine.paths);
+  const failed = async (reason: string) => {
+    log.warn({ reason }, "machine cannot be restored: its state is removed, and it is booted");
+    await removeState(machine.paths, settings.instance, `it could not be restored: ${reason}`).catch(
+      (error: unknown) =>
+        log.error({ directory, reason: reasonOf(error) }, "a machine's state is not removed"),
+    );
+  };
+  return { directory, state: found.state, snapshot: snapshot(directory), failed };
+}
+
+/** What has been said, by machine: it holds for every task. */
+const warned = new Map<string, string>();
+
+function warnOnce(log: Log, { bootstrapped }: MachinePaths, reason: string): void {
+  if (warned.get(bootstrapped) !== reason)
+    log.warn({ reason }, "machine is booted for every task: its saved state does not count");
+  warned.set(bootstrapped, reason);
 }

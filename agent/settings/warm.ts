@@ -27,7 +27,6 @@ export function savingObstacle(settings: Settings, { paths, bootstrapped }: Warm
   const { machine, bootstrap } = bootstrapped;
   if (!settings.warm) return "--no-warm";
   if (settings.fakeBootstrap || settings.fakeMachine !== undefined) return "it is a fake one";
-  if (machine.role === "auxiliary") return "an auxiliary machine starts its services anew for each task";
   const refusal = refusalOf(paths);
   if (refusal !== undefined) return refusal;
   if (bootstrap.versions["croft"] === undefined) return "its worker is not croft's";

@@ -17,6 +17,7 @@ import { Deadline } from "../../os/deadline.ts";
 import { Failure } from "../../os/failure.ts";
 import type { StartOptions } from "../virtual-machine.ts";
 import { escape, type InheritedFiles } from "./inherited-files.ts";
+import { groupNetwork } from "./network.ts";
 import type { QmpClient } from "./qmp.ts";
 
 /** Of the devices' state; it is less than a MiB. */
@@ -54,7 +55,8 @@ export function visibleOptions(argv: readonly string[]): string[] {
   const first = argv.findIndex((argument) => argument === "-nodefaults");
   for (let at = first; at < argv.length; at++) {
     const argument = argv[at]!;
-    if (ofHost.has(argument)) at++;
+    const isCable = argument === "-netdev" && argv[at + 1]?.startsWith(`stream,id=${groupNetwork},`);
+    if (ofHost.has(argument) || isCable) at++;
     else visible.push(withoutFiles(argument));
   }
   return visible;

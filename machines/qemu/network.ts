@@ -36,19 +36,25 @@ export function networkArguments(network: MachineNetwork, mac: string): NetworkA
   };
 }
 
+/** QEMU's name of its end of the cable to a group's network. */
+export const groupNetwork = "group";
+
 /**
  * The device in the group's network, by a socket that comes after all other descriptors, and what tells the guest its
- * address there: `opt/croft/group` has `MAC ADDRESS/PREFIX`, `opt/croft/role` what the machine is there for.
+ * address there: `opt/croft/group` has `MAC ADDRESS/PREFIX`, `opt/croft/role` what the machine is there for. One that is
+ * restored has the cable, and gets the device before it goes on (places.ts); its address it is told by the control port.
  */
 export function groupArguments({ group, machine, memory }: StartOptions, files: InheritedFiles): string[] {
   const role = machine.role === "auxiliary" ? ["-fw_cfg", "name=opt/croft/role,string=auxiliary"] : [];
   if (group === undefined) return role;
   const fd = groupDescriptor(memory, files);
+  const cable = ["-netdev", `stream,id=${groupNetwork},server=off,addr.type=fd,addr.str=${fd}`];
+  if (memory) return [...role, ...cable];
   return [
     ...role,
     ...["-fw_cfg", `name=opt/croft/group,string=${group.mac} ${group.address}`],
-    ...["-netdev", `stream,id=group,server=off,addr.type=fd,addr.str=${fd}`],
-    ...["-device", `virtio-net-pci,netdev=group,mac=${group.mac},romfile=`],
+    ...cable,
+    ...["-device", `virtio-net-pci,netdev=${groupNetwork},mac=${group.mac},romfile=`],
   ];
 }
 

@@ -1,9 +1,10 @@
 /**
- * Disks that come and go beside those of a machine's own. Each has a place, an empty PCIe port of the machine: so a machine is saved
- * without them, and gets them when it is restored, before it goes on.
+ * Disks that come and go beside those of a machine's own, and the device in the network of a group. Each has a place, an empty
+ * PCIe port of the machine: so a machine is saved without them, and gets them when it is restored, before it goes on.
  */
-import type { ExtraDisk, StartOptions } from "../virtual-machine.ts";
+import type { ExtraDisk, GroupPort, StartOptions } from "../virtual-machine.ts";
 import { escape, type InheritedFiles } from "./inherited-files.ts";
+import { groupNetwork } from "./network.ts";
 import type { QmpClient } from "./qmp.ts";
 
 /** How many places there may be: each costs the guest a little while it starts. */
@@ -11,8 +12,10 @@ export const placesMaximum = 4;
 
 const place = (index: number) => `place${index}`;
 const disk = (index: number) => `extra${index}`;
+/** Of the device in a group's network. */
+const groupPlace = "group-place";
 
-/** The places; with what is in them, unless the machine is one that is saved or restored. */
+/** The places, that of a group's network in a machine that is saved or restored alone; with what is in them, unless the machine is one that is saved or restored. */
 export function placeArguments(
   { places = 0, extraDisks = [], memory }: StartOptions,
   files: InheritedFiles,
@@ -20,6 +23,7 @@ export function placeArguments(
   const ports = Array.from({ length: places }, (_, index) => [
     ...["-device", `pcie-root-port,id=${place(index)},chassis=${index + 1}`],
   ]);
+  if (memory) ports.push(["-device", `pcie-root-port,id=${groupPlace},chassis=${placesMaximum + 1}`]);
   const disks = (memory ? [] : extraDisks).flatMap(({ path, serial }, index) => [
     ...[
       "-drive",
@@ -55,4 +59,12 @@ export async function plugDisks(
       ...{ drive: disk(index), serial, "write-cache": "on" },
     });
   }
+}
+
+/** Puts the device in a group's network in its place, likewise. */
+export async function plugGroup(qmp: QmpClient, { mac }: GroupPort): Promise<void> {
+  await qmp.execute("device_add", {
+    ...{ driver: "virtio-net-pci", id: "plugged-group", bus: groupPlace },
+    ...{ netdev: groupNetwork, mac, romfile: "" },
+  });
 }

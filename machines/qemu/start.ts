@@ -13,7 +13,7 @@ import { lendSnapshot } from "./lent-snapshot.ts";
 import { QemuMachine } from "./machine.ts";
 import { differenceOf, proceedRestored, restoreDevices, saveDevices, visibleOptions } from "./memory.ts";
 import { groupDescriptor } from "./network.ts";
-import { openLater, plugDisks } from "./places.ts";
+import { openLater, plugDisks, plugGroup } from "./places.ts";
 import { QmpClient } from "./qmp.ts";
 import {
   consoleFileName,
@@ -138,9 +138,11 @@ async function warmParts({
     machine.wake();
     return attempt(`restore machine '${name}'`, proceedRestored(qmp));
   };
-  const plug = () => {
+  const plug = async () => {
+    const { extraDisks = [], group } = options;
     machine.wake();
-    return attempt(`give machine '${name}' its disks`, plugDisks(qmp, options.extraDisks ?? [], later));
+    await attempt(`give machine '${name}' its disks`, plugDisks(qmp, extraDisks, later));
+    if (group) await attempt(`connect machine '${name}' to its group`, plugGroup(qmp, group));
   };
   const rest = () => machine.rest();
   return { control, options: visibleOptions(argv), version, rest, plug, proceed, save };

@@ -30,7 +30,7 @@ for (const shell of shells)
         "variable-GREETING": "$(hi)  there",
       },
     });
-    assert.deepEqual(bootstrap.versions, { croft: "1.6.0", gcc: "12.2.0" });
+    assert.deepEqual(bootstrap.versions, { croft: "1.7.0", gcc: "12.2.0" });
     assert.equal(result.status, "success");
     assert.deepEqual(
       statuses(result),

@@ -63,7 +63,7 @@ test("a bootstrap script that cannot be got at first is not left out", async () 
     bootstrap: script("printf 'gcc 12' >> $CROFT_COMPONENTS"),
     task: { "repository-url": "http://127.0.0.1:9/" },
   });
-  assert.deepEqual(bootstrap.versions, { croft: "1.6.0", gcc: "12.0.0" });
+  assert.deepEqual(bootstrap.versions, { croft: "1.7.0", gcc: "12.0.0" });
 });
 
 test("components of a bootstrap that are named twice, or badly, do not spoil it", async () => {
@@ -78,7 +78,7 @@ test("components of a bootstrap that are named twice, or badly, do not spoil it"
       ),
       task: { "repository-url": "http://127.0.0.1:9/" },
     });
-    assert.deepEqual(bootstrap.versions, { croft: "1.6.0", gcc: "12.2.0", clang: "15.0.0", last: "3.0.0" });
+    assert.deepEqual(bootstrap.versions, { croft: "1.7.0", gcc: "12.2.0", clang: "15.0.0", last: "3.0.0" });
   }
 });
 

@@ -1,5 +1,5 @@
 /**
- * The auxiliary machines of a task: booted in parallel before the build machine, each on a snapshot and with a TFTP server of
+ * The auxiliary machines of a task: restored or booted in parallel before the build machine, each on a snapshot and with a TFTP server of
  * its own, and thrown away after it. They reach one another and the build machine in a network of their own
  * (machines/network/group-switch.ts), and nobody else reaches them there.
  *

@@ -1,15 +1,18 @@
-/** One auxiliary machine of a task: boots it, and waits until it says where its services are. */
+/** One auxiliary machine of a task: restores or boots it, and waits until it says where its services are. */
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, Failure } from "../../../os/failure.ts";
 import { freshDirectories, removeDirectories } from "../../../os/files/directories.ts";
+import { withoutUndefined } from "../../../os/without-undefined.ts";
 import { macOfCopy } from "../../../machines/copies.ts";
 import type { GroupPort } from "../../../machines/virtual-machine.ts";
+import { OwnMemory } from "../../../machines/warm/own-memory.ts";
 import { boot, randomMac } from "../boot.ts";
 import type { PerformingContext } from "../context.ts";
 import type { Exchange } from "../exchange.ts";
 import { LogTail } from "../log-tail.ts";
 import { assertRoom } from "../room.ts";
+import { findSaved } from "../save-machine.ts";
 import { snapshotMaker } from "../task-snapshot.ts";
 import { directoriesOfMember, settingsOfMember, type AuxiliaryMachine } from "./auxiliary-machine.ts";
 import { environmentMaxBytes, readEnvironment } from "./environment.ts";
@@ -24,7 +27,7 @@ export type Member = { machine: AuxiliaryMachine; context: PerformingContext; ta
 );
 
 /**
- * Boots an auxiliary machine.
+ * Starts an auxiliary machine.
  *
  * @param number among those of the task, from 1
  * @throws {Failure} for a fault of the farm; the signal's reason if aborted.
@@ -44,11 +47,17 @@ export async function startMember(
   const tail = new LogTail();
   const { paths, bootstrapped } = machine;
   const { mac = randomMac() } = bootstrapped.machine;
+  const run = { machine, log, interruption: { signal } };
+  const ownMemory = stack.use(new OwnMemory());
   const booted = await boot({
     ...{ settings, startMachine: context.startMachine, phases: undefined, tftpPort: undefined },
     ...{ machine: bootstrapped.machine, readable, writable, group: port },
     mac: settings.network.kind === "bridge" ? macOfCopy(mac, paths.copy) : mac,
-    snapshot: snapshotMaker(context, { machine, log, interruption: { signal } }, stack),
+    snapshot: snapshotMaker(context, run, stack),
+    ...withoutUndefined({
+      saved: findSaved(settings, run, (disks) => snapshotMaker(context, run, stack, disks)),
+    }),
+    ownMemory,
     startupTimeoutSeconds: settings.startupTimeoutSeconds.build,
     ...{ retries: settings.buildRetries, evidence: context.directories.evidence },
     onLog: (chunk) => tail.write(chunk),

@@ -2,14 +2,16 @@
  * The control port of a machine that is saved, and of the copies that are restored from it (`org.croft.control`, a
  * virtio-serial port; the worker's end is worker/guest/parts/78-warm.sh).
  *
- * The worker writes "croft-control 2 ready" and blocks in a read: with nothing in flight, and no time limit running, which
- * is where the agent saves the machine. "croft-control 2 refused kernel" instead says that copies would have the same random
+ * The worker writes "croft-control 3 ready" and blocks in a read: with nothing in flight, and no time limit running, which
+ * is where the agent saves the machine. "croft-control 3 refused kernel" instead says that copies would have the same random
  * numbers for a moment, as their kernel does not see that they are copies (it has no driver for QEMU's vmgenid). Each copy
  * goes on in that read:
  *
- *     agent    croft-control 2 start HOST:PORT MAC N S   a line; where its TFTP server is; on a bridge, whose interface is
- *                                                  down when it is saved, the address that the copy has there, else "-";
- *                                                  how many disks it is given; how long its secrets are
+ *     agent    croft-control 3 start HOST:PORT MAC N S M A   a line; where its TFTP server is; on a bridge, whose interface
+ *                                                  is down when it is saved, the address that the copy has there, else
+ *                                                  "-"; how many disks it is given; how long its secrets are; of a
+ *                                                  machine in a group, the MAC address of the device that it is given, and
+ *                                                  its address in the group's network (198.18.0.2/24), else "-" for each
  *     agent    S bytes: secrets of the build (manifests/own/handed-secrets.ts)
  *     worker   ?                                   one byte: the next is read at once, however slow the copy is
  *     agent    80 bytes: the time (struct timespec, little-endian) and 64 random bytes
@@ -28,8 +30,8 @@ import type { Duplex } from "node:stream";
 import { Deadline } from "../../../os/deadline.ts";
 import { Failure } from "../../../os/failure.ts";
 
-const readyLine = "croft-control 2 ready";
-const refusedLine = "croft-control 2 refused kernel";
+const readyLine = "croft-control 3 ready";
+const refusedLine = "croft-control 3 refused kernel";
 const lineMaxBytes = 64;
 const question = "?";
 const seedBytes = 64;
@@ -60,6 +62,15 @@ export async function untilReady(
     throw new Failure("save a machine", "its worker says something unknown on the control port");
 }
 
+/** What a restored machine is told that it cannot know. */
+interface Told {
+  tftp: string;
+  mac?: string | undefined;
+  disks?: number;
+  secrets?: Uint8Array | undefined;
+  group?: { mac: string; address: string } | undefined;
+}
+
 /**
  * Has the worker of a restored machine begin, and closes the port.
  *
@@ -68,15 +79,16 @@ export async function untilReady(
  */
 export async function startWorker(
   control: Duplex,
-  told: { tftp: string; mac?: string | undefined; disks?: number; secrets?: Uint8Array | undefined },
+  told: Told,
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<Buffer> {
   try {
     const deadline = performance.now() + timeoutSeconds * 1000;
     const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
-    const { tftp, mac = "-", disks = 0, secrets } = told;
-    control.write(`croft-control 2 start ${tftp} ${mac} ${disks} ${secrets?.length ?? 0}\n`);
+    const { tftp, mac = "-", disks = 0, secrets, group = { mac: "-", address: "-" } } = told;
+    const words = [tftp, mac, disks, secrets?.length ?? 0, group.mac, group.address];
+    control.write(`croft-control 3 start ${words.join(" ")}\n`);
     if (secrets) control.write(secrets);
     const asked = await read(control, question.length, secondsLeft(), signal);
     if (asked.toString("latin1") !== question)

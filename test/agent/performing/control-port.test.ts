@@ -20,10 +20,10 @@ function worker(...answers: (string | Buffer)[]): { agent: Duplex; heard: Buffer
 
 test("a worker that is ready may be saved; one that says something else may not", async () => {
   for (const [said, isReady] of [
-    ["croft-control 2 ready\n", true],
+    ["croft-control 3 ready\n", true],
     ["croft-control 1 ready\n", false],
-    ["croft-control 2 ready\nmore", false],
-    ["croft-control 2 refused something\n", false],
+    ["croft-control 3 ready\nmore", false],
+    ["croft-control 3 refused something\n", false],
   ] as const) {
     const [agent, guest] = duplexPair();
     guest.write(said);
@@ -35,7 +35,7 @@ test("a worker that is ready may be saved; one that says something else may not"
 
 test("a worker whose kernel does not see that it is a copy is refused for good, with the reason", async () => {
   const [agent, guest] = duplexPair();
-  guest.write("croft-control 2 refused kernel\n");
+  guest.write("croft-control 3 refused kernel\n");
   await assert.rejects(untilReady(agent, patienceSeconds, never), (error) => {
     assert.ok(error instanceof Refused);
     assert.match(error.message, /its kernel has no driver for vmgenid/);
@@ -47,14 +47,14 @@ test("a restored worker gets its address, and when it asks for it, the time and 
   const drawn = Buffer.alloc(32, 7);
   const seeds: string[] = [];
   const copies = [
-    [{ tftp: "10.0.2.2:23401", disks: 2 }, "10.0.2.2:23401 - 2 0"],
-    [{ tftp: "10.7.0.1:23401", mac: "52:54:00:00:00:02" }, "10.7.0.1:23401 52:54:00:00:00:02 0 0"],
+    [{ tftp: "10.0.2.2:23401", disks: 2 }, "10.0.2.2:23401 - 2 0 - -"],
+    [{ tftp: "10.7.0.1:23401", mac: "52:54:00:00:00:02" }, "10.7.0.1:23401 52:54:00:00:00:02 0 0 - -"],
   ] as const;
   for (let copy = 0; copy < 2; copy++) {
     const { agent, heard } = worker("?", drawn);
     const [addresses, told] = copies[copy]!;
     assert.deepEqual(await startWorker(agent, addresses, patienceSeconds, never), drawn);
-    assert.equal(heard[0]!.toString(), `croft-control 2 start ${told}\n`);
+    assert.equal(heard[0]!.toString(), `croft-control 3 start ${told}\n`);
     assert.equal(heard[1]!.length, 80);
     const seconds = Number(heard[1]!.readBigInt64LE(0)) + Number(heard[1]!.readBigInt64LE(8)) / 1e9;
     assert.ok(Math.abs(Date.now() / 1000 - seconds) < patienceSeconds);

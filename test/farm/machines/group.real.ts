@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../../os/run.ts";
 import { startFarm, type Farm } from "../../fixtures/farm.ts";
 import { layAuxiliaryMachine } from "../../fixtures/machines/auxiliary-machine.ts";
-import { patienceSeconds } from "../../fixtures/patience.ts";
+import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
 import { reachedBy } from "../../fixtures/reached.ts";
 import { packSource, script } from "../../worker/sources.ts";
 
@@ -27,18 +28,30 @@ echo PORT=8080 >> "$CROFT_ENVIRONMENT"
 
 before(async () => {
   farm = await startFarm({
-    ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024 },
+    ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024, warm: true },
     controller:
       "retries: 0\ntargets:\n  - name: alone\n  - name: with-echo\n    auxiliary:\n      my-echo: '*-echo'\n",
     agent: ["--machine-copies", "2"],
   });
   await layAuxiliaryMachine(farm.machines, "linux-echo", service);
   await farm.startAgent(["--auxiliary-ram", "300000"]);
+  await untilCount("machine saved", 2);
 });
 
 after(async () => {
   await farm[Symbol.asyncDispose]();
 });
+
+/** How often the agent has said something. */
+const count = async (text: string) => (await readFile(farm.agentLog, "utf8")).split(text).length - 1;
+
+async function untilCount(text: string, atLeast: number): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  while ((await count(text)) < atLeast) {
+    if (performance.now() > deadline) throw new Error(`no '${text}' in:\n${await farm.agentTail()}`);
+    await delay(50);
+  }
+}
 
 /** Submits a build whose test is these lines. */
 async function submit(name: string, more: Record<string, unknown>, ...lines: string[]): Promise<number> {
@@ -57,6 +70,7 @@ test("a build reaches the service of its auxiliary machine by its variables; a m
   );
   await farm.logUntil(one, 3 * patienceSeconds, /served at 198\.18\.0\.2/);
   assert.match(await farm.log(one), /at 198\.18\.0\.2 port 8080/);
+  assert.equal(await count("machine restored"), 2, await farm.agentTail());
   // The group's network has no address on the host, and its machines' sockets are closed to users there.
   const { stdout } = await run(["pgrep", "-f", farm.directory], { timeoutSeconds: 60 });
   const pids = stdout.trim().split("\n").map(Number);

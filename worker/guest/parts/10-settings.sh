@@ -5,7 +5,7 @@
 # from busybox.
 #
 # The agent reads the version from the next line, with the expression ^croft_worker_version="([^"]+)"$
-croft_worker_version="1.6.0"
+croft_worker_version="1.7.0"
 
 set -u
 umask 022

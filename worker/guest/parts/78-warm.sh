@@ -8,14 +8,14 @@ await_start() {
   { [ -c "$port" ] && write_waken; } || return 0
   exec 8<> "$port"
   if ! sees_copies; then
-    echo "croft-control 2 refused kernel" >&8
+    echo "croft-control 3 refused kernel" >&8
     exec 8>&-
     return 0
   fi
   leave_network
-  echo "croft-control 2 ready" >&8
-  read -r control_word control_version control_verb control_address control_mac control_disks control_secrets <&8
-  [ "$control_word $control_version $control_verb" = "croft-control 2 start" ] || fail "the agent says '$control_word $control_version'"
+  echo "croft-control 3 ready" >&8
+  read -r control_word control_version control_verb control_address control_mac control_disks control_secrets group_mac group_network <&8
+  [ "$control_word $control_version $control_verb" = "croft-control 3 start" ] || fail "the agent says '$control_word $control_version'"
   [ "$control_secrets" = 0 ] || (umask 077 && head -c "$control_secrets" <&8 > "$state/secrets.manifest")
   # Nothing comes before this: no name is made, and nothing is sent, with the randomness and the time of the others.
   "$state/waken" <&8 >&8 || fail "cannot set the clock and the random seed"

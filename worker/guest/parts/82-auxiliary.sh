@@ -7,21 +7,35 @@ is_auxiliary() {
 }
 
 # Brings up the interface in the network of the group, if there is one, and sets group_address. The agent says which it is,
-# and what its address is.
+# and what its address is: to a machine that it has restored, by the control port (78-warm.sh).
 join_group() {
   group_address=
-  read_line /sys/firmware/qemu_fw_cfg/by_name/opt/croft/group/raw
-  group_mac=${first_line%% *} group_network=${first_line#* }
-  [ -n "$group_mac" ] || return 0
+  if [ -z "${control_address:-}" ]; then
+    read_line /sys/firmware/qemu_fw_cfg/by_name/opt/croft/group/raw
+    group_mac=${first_line%% *} group_network=${first_line#* }
+  fi
+  case $group_mac in '' | -) return 0 ;; esac
+  read_uptime
+  patience=$((uptime + 10)) # it has only just got the device
+  until find_group; do
+    read_uptime
+    if [ -z "${control_address:-}" ] || [ "$uptime" -ge "$patience" ]; then
+      say "there is no interface with the address $group_mac"
+      return 1
+    fi
+    sleep 0.1 2> /dev/null || sleep 1
+  done
+  ip address add "$group_network" dev "$interface" && ip link set "$interface" up && group_address=${group_network%/*}
+}
+
+# Sets interface to that in the network of the group; status 1 if there is none.
+find_group() {
   for interface in /sys/class/net/*; do
     read_line "$interface/address"
-    [ "$first_line" = "$group_mac" ] || continue
     interface=${interface##*/}
-    ip address add "$group_network" dev "$interface" && ip link set "$interface" up && group_address=${group_network%/*}
-    return
+    [ "$first_line" != "$group_mac" ] || return 0
   done
-  say "there is no interface with the address $group_mac"
-  return 1
+  false
 }
 
 # Serves the builds of others: runs /etc/croft/auxiliary, which starts the services and returns when they are there, and
@@ -31,6 +45,7 @@ do_auxiliary() {
   prepare_machine
   offer_shells
   find_client
+  await_start
   open_live_log
   join_group || return
   get auxiliary "$state/auxiliary" # a sign of life: services may take their time
