@@ -1,18 +1,20 @@
 /** Machines that are restored before there is a task: who gets them, and what has them thrown away. */
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
-import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { truncateSync } from "node:fs";
 import { join } from "node:path";
-import { duplexPair } from "node:stream";
 import { test } from "node:test";
 import { performTask, type Performed } from "../../../agent/performing/task.ts";
-import { belongingOf, type WarmSubject } from "../../../agent/settings/warm.ts";
+import type { WarmSubject } from "../../../agent/settings/warm.ts";
 import type { LockedMachine } from "../../../machines/enumeration/enumeration.ts";
-import { newStateName } from "../../../machines/names.ts";
-import { publishState } from "../../../machines/warm/state.ts";
 import { parseTask } from "../../../manifests/task.ts";
 import { resultText, task as taskText } from "../running-agent.ts";
-import { agentDouble, type AgentDouble, type MachineDouble } from "./machine-double.ts";
+import {
+  agentDouble,
+  beginsWhenTold,
+  layState,
+  type AgentDouble,
+  type MachineDouble,
+} from "./machine-double.ts";
 
 const never = new AbortController().signal;
 const warm = { warm: true, accel: "tcg", ramKiB: 1024, ahead: "auto" } as const;
@@ -24,38 +26,13 @@ async function play(machine: MachineDouble): Promise<void> {
   await machine.upload("result.manifest", resultText());
 }
 
-async function beginsWhenTold(machine: MachineDouble): Promise<void> {
-  const [control, guest] = duplexPair();
-  const told = Promise.withResolvers<void>();
-  const proceed = async () => {
-    machine.calls.push("proceed");
-    told.resolve();
-  };
-  const save = () => Promise.reject(new Error("it is not saved"));
-  const plug = async () => void machine.calls.push("plug");
-  const rest = () => void machine.calls.push("rest");
-  machine.warm = { control, options: [], version: "7", rest, plug, proceed, save };
-  await told.promise;
-  const answers = ["?", randomBytes(32)];
-  await new Promise<void>((resolve) => {
-    guest.on("data", () => {
-      guest.write(answers.shift()!);
-      if (answers.length === 0) resolve();
-    });
-  });
-}
-
 /** An agent with a machine that is saved. */
 async function warmAgent(): Promise<{ agent: AgentDouble; subject: WarmSubject }> {
   const agent = await agentDouble(play, warm);
   await agent.farm.bootstrapAll();
   const { settings } = agent.context;
   const subject = await locked(agent, ({ paths, manifest }) => ({ paths, bootstrapped: manifest }));
-  const made = join(subject.paths.bootstrapped, newStateName(1));
-  mkdirSync(made);
-  for (const name of ["ram", "device", "disk.img"]) writeFileSync(join(made, name), "".padEnd(4096, "."));
-  const about = { ...belongingOf(settings, subject), version: "7", options: [], bootSeconds: 1 };
-  await publishState(subject.paths, 1, made, about);
+  await layState(settings, subject);
   return { agent, subject };
 }
 

@@ -9,10 +9,17 @@ import { performTask, type Performed } from "../../../agent/performing/task.ts";
 import type { Settings } from "../../../agent/settings/settings.ts";
 import { Interrupted } from "../../../agent/task-state/interruption.ts";
 import type { LockedMachine } from "../../../machines/enumeration/enumeration.ts";
+import { warmDirectory } from "../../../machines/warm/state.ts";
 import { parseTask } from "../../../manifests/task.ts";
 import { machineManifest } from "../../machines/farm.ts";
 import { resultText, task as taskText } from "../running-agent.ts";
-import { agentDouble, type AgentDouble, type MachineDouble } from "./machine-double.ts";
+import {
+  agentDouble,
+  beginsWhenTold,
+  layState,
+  type AgentDouble,
+  type MachineDouble,
+} from "./machine-double.ts";
 
 interface Run extends AsyncDisposable {
   agent: AgentDouble;
@@ -29,6 +36,7 @@ async function perform(
   play: Play,
   changes: Partial<Settings> = {},
   signal: AbortSignal = new AbortController().signal,
+  saved: readonly string[] = [],
 ): Promise<Run> {
   const started: string[] = [];
   const agent = await agentDouble((machine) => {
@@ -42,6 +50,10 @@ async function perform(
   await farm.bootstrapAll();
   const auxiliary = "auxiliary-machine-db: linux-db\nauxiliary-machine-store: linux-store\n";
   const task = parseTask(Buffer.from(`: 1\n${taskText}${auxiliary}`));
+  const { machines } = await farm.enumerate((found) => Promise.resolve(found));
+  for (const found of machines)
+    if (found.state === "locked" && saved.includes(found.paths.name))
+      await layState(agent.context.settings, { paths: found.paths, bootstrapped: found.manifest });
   const machine = await farm.enumerate((enumeration, toolchainLock) => {
     const share = { copies: 1, auxiliaryRamKiB: 600_000, ramKiB: 300_000 };
     const taken = takeAuxiliaries(task, { toolchainLock, enumeration, ...share });
@@ -110,6 +122,42 @@ test("all say where their services are before the build machine starts, which is
   assert.match(told, /DB_PORT=5432\nSTORE_HOST=here/);
   assert.ok(run.agent.machines.every(({ calls }) => calls.includes("gone")));
   assert.deepEqual((await run.free()).sort(), all);
+  assert.deepEqual(await leftOf(run.agent), []);
+});
+
+test("saved ones are restored, and told their place in the group; one that cannot be is booted, and its state removed", async () => {
+  const told: string[] = [];
+  const play: Play = async (machine, name, attempt) => {
+    const isRestored = machine.options.memory !== undefined;
+    machine.calls.push(isRestored ? "restored" : "booted");
+    const { mac, address } = machine.options.group!;
+    if (isRestored) {
+      const answers = name === "linux-store" ? ["what?"] : undefined;
+      const said = await beginsWhenTold(machine, answers);
+      told.push(said.replace(mac, "MAC").replace(/:\d+ /, ":PORT "));
+      if (name === "linux-store") return;
+    }
+    assert.equal(attempt, name === "linux-store" ? 2 : 1, address);
+    if (name !== "m") return serve(machine, "");
+    await machine.askForTask();
+    await machine.upload("result.manifest", resultText());
+  };
+  const settings = { warm: true, accel: "tcg", ramKiB: 300_000 } as const;
+  await using run = await perform(play, settings, undefined, all);
+  assert.equal(run.performed.result.status, "success", run.log);
+  const line = (address: string) => `croft-control 3 start 10.0.2.2:PORT - 0 0 MAC ${address}\n`;
+  assert.deepEqual(told.sort(), ["198.18.0.1/24", "198.18.0.2/24", "198.18.0.3/24"].map(line));
+  const calls = run.agent.machines.map(
+    (machine) => `${machine.options.machine.name}: ${machine.calls.join(" ")}`,
+  );
+  assert.deepEqual(calls.sort(), [
+    "linux-db: restored plug proceed gone",
+    "linux-store: booted gone",
+    "linux-store: restored plug proceed gone",
+    "m: restored plug proceed gone",
+  ]);
+  const left = all.map((name) => existsSync(warmDirectory(run.agent.farm.paths(name))));
+  assert.deepEqual(left, [true, false, true]);
   assert.deepEqual(await leftOf(run.agent), []);
 });
 

@@ -1,6 +1,8 @@
 /** An agent in this process whose machines do what a test says, in the order that it says. */
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { duplexPair } from "node:stream";
 import type { Context } from "../../../agent/context.ts";
 import { AgentMetrics } from "../../../agent/status/metrics.ts";
 import { SignsOfLife } from "../../../agent/task-state/signs-of-life.ts";
@@ -8,12 +10,15 @@ import { Ahead } from "../../../agent/performing/ahead.ts";
 import { Failure } from "../../../os/failure.ts";
 import { openConfiguredContext } from "../../../agent/configured-context.ts";
 import type { Settings } from "../../../agent/settings/settings.ts";
+import { belongingOf, type WarmSubject } from "../../../agent/settings/warm.ts";
 import { makeSettings } from "../settings/make-settings.ts";
 import { SpoolMeter } from "../../../agent/task-state/spool-size.ts";
 import { Spool } from "../../../agent/task-state/spool.ts";
 import { HostAbility } from "../../../agent/ability.ts";
 import { Status } from "../../../agent/status/status.ts";
 import { TaskPhases } from "../../../agent/status/task-phases.ts";
+import { newStateName } from "../../../machines/names.ts";
+import { publishState } from "../../../machines/warm/state.ts";
 import type {
   MachineEnd,
   StartOptions,
@@ -185,4 +190,45 @@ export async function agentDouble(
     await farm[Symbol.asyncDispose]();
   };
   return { farm, context, machines, [Symbol.asyncDispose]: dispose };
+}
+
+/**
+ * Plays a worker that was restored: it waits until the machine goes on, and until the agent has it begin.
+ *
+ * @param answers of it, each to what it hears next.
+ * @returns what it was told first.
+ */
+export async function beginsWhenTold(
+  machine: MachineDouble,
+  answers: (string | Buffer)[] = ["?", randomBytes(32)],
+): Promise<string> {
+  const [control, guest] = duplexPair();
+  const goesOn = Promise.withResolvers<void>();
+  const proceed = async () => {
+    machine.calls.push("proceed");
+    goesOn.resolve();
+  };
+  const save = () => Promise.reject(new Error("it is not saved"));
+  const plug = async () => void machine.calls.push("plug");
+  const rest = () => void machine.calls.push("rest");
+  machine.warm = { control, options: [], version: "7", rest, plug, proceed, save };
+  await goesOn.promise;
+  const told: Buffer[] = [];
+  await new Promise<void>((resolve) => {
+    guest.on("data", (chunk: Buffer) => {
+      told.push(chunk);
+      guest.write(answers.shift()!);
+      if (answers.length === 0) resolve();
+    });
+  });
+  return told[0]!.toString();
+}
+
+/** Lays a saved state, which counts, beside a machine. */
+export async function layState(settings: Settings, subject: WarmSubject): Promise<void> {
+  const made = join(subject.paths.bootstrapped, newStateName(1));
+  mkdirSync(made);
+  for (const name of ["ram", "device", "disk.img"]) writeFileSync(join(made, name), "".padEnd(4096, "."));
+  const about = { ...belongingOf(settings, subject), version: "7", options: [], bootSeconds: 1 };
+  await publishState(subject.paths, 1, made, about);
 }

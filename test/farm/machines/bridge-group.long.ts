@@ -1,14 +1,15 @@
 /** Auxiliary machines on a bridge: the group has its own network there, too, and nobody else is reached by the bridge. */
 import assert from "node:assert/strict";
-import { copyFile, writeFile } from "node:fs/promises";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { startFarm } from "../../fixtures/farm.ts";
 import { layAuxiliaryMachine } from "../../fixtures/machines/auxiliary-machine.ts";
 import { minimalMachine } from "../../fixtures/machines/images.ts";
 import { bootstrappedMachine } from "../../fixtures/machines/ready-machines.ts";
 import { enterNetworkNamespace, outsideAddress, startBridgedHost } from "../../fixtures/network.ts";
-import { patienceSeconds } from "../../fixtures/patience.ts";
+import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
 import { packSource, script } from "../../worker/sources.ts";
 
 const service = `#!/bin/sh
@@ -26,7 +27,7 @@ test("on a bridge a group reaches one another in its own network only, and a str
   const host = stack.use(await startBridgedHost());
   const farm = stack.use(
     await startFarm({
-      ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024 },
+      ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024, warm: true },
       controller:
         "retries: 0\ntargets:\n  - name: alone\n  - name: with-echo\n    auxiliary:\n      echo: '*-echo'\n",
       agent: ["--machine-copies", "2", "--network", "bridge", "--startup-timeout", String(patienceSeconds)],
@@ -41,6 +42,12 @@ test("on a bridge a group reaches one another in its own network only, and a str
     return await farm.submit({ name, targets: [target], repository: `${outside}/${archive}` });
   };
   await farm.startAgent(["--auxiliary-ram", "300000"]);
+  const said = async (text: string) => (await readFile(farm.agentLog, "utf8")).split(text).length - 1;
+  const deadline = performance.now() + patienceMs;
+  while ((await said("machine saved")) < 2) {
+    assert.ok(performance.now() < deadline, await farm.agentTail());
+    await delay(50);
+  }
   const group = await submit(
     "group",
     "with-echo",
@@ -67,4 +74,5 @@ test("on a bridge a group reaches one another in its own network only, and a str
   assert.equal((await farm.ended(stranger)).status, "success", await farm.log(stranger));
   await writeFile(join(host.outsideDirectory, "go"), "");
   assert.equal((await farm.ended(group)).status, "success", await farm.log(group));
+  assert.equal(await said("machine restored"), 2, await farm.agentTail());
 });

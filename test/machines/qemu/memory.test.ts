@@ -31,6 +31,14 @@ test("what only the host knows is no difference between two starts", () => {
   assert.equal(differenceOf(saved, restored), undefined);
 });
 
+test("the cable of a group is the host's, and what is plugged in at its end comes later", () => {
+  const cable = ["-netdev", "stream,id=group,server=off,addr.type=fd,addr.str=9"];
+  assert.equal(
+    differenceOf(visibleOptions(commandLine()), visibleOptions([...commandLine(), ...cable])),
+    undefined,
+  );
+});
+
 test("what the guest sees is", () => {
   const saved = visibleOptions(commandLine());
   assert.equal(
