@@ -61,6 +61,13 @@ export const submitOptions: readonly OptionDeclaration[] = [
     prose: "give the build this variable, which anybody may read",
   },
   {
+    name: "depth",
+    kind: "string",
+    value: "N",
+    check: checkDepth,
+    prose: "fetch N commits of the history and their tags, 0 for all (default: the commit built)",
+  },
+  {
     name: "secret",
     kind: "string",
     value: "NAME",
@@ -99,6 +106,10 @@ function checkPriority(text: string): string | undefined {
   return /^-?\d{1,5}$/.test(text) && Math.abs(Number(text)) <= 10_000
     ? undefined
     : "expected a whole number from -10000 to 10000";
+}
+
+function checkDepth(text: string): string | undefined {
+  return /^\d{1,6}$/.test(text) ? undefined : "expected a whole number from 0 to 999999";
 }
 
 /** The command, for the table of commands. */
@@ -142,6 +153,7 @@ function submissionOf(url: string | undefined, values: OptionValues): object {
     }),
     ...withoutUndefined({ variables: pairsOf("variables", values["env"]) }),
     ...withoutUndefined({ secrets: values["secret"], force: values["force"] }),
+    ...(values["depth"] === undefined ? {} : { depth: Number(values["depth"]) }),
     ...(values["priority"] === undefined ? {} : { priority: Number(values["priority"]) }),
   };
 }

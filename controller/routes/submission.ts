@@ -1,6 +1,6 @@
 /** What a submission may say, to the JSON interface and in the form of the pages. */
 import Type, { type Static } from "typebox";
-import { isLocalUrl } from "../../manifests/repository.ts";
+import { guessRepositoryType, isLocalUrl } from "../../manifests/repository.ts";
 import { breakpointProblem } from "../../manifests/task.ts";
 import { Failure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
@@ -34,6 +34,7 @@ export const submissionSchema = Type.Object(
     config: Type.Optional(line),
     interactive: Type.Optional(Type.String({ pattern: "^[!-~]+( [ -~]*[!-~])?$", maxLength: 500 })),
     variables: Type.Optional(variables()),
+    depth: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 })),
     secrets: Type.Optional(
       Type.Array(Type.String({ pattern: variableNamePattern }), {
         maxItems: 50,
@@ -45,6 +46,9 @@ export const submissionSchema = Type.Object(
   },
   closed,
 );
+
+/** By it the worker knows how many commits of the history it is to fetch (worker/guest/parts/62-git.sh). */
+const depthVariable = "CROFT_GIT_DEPTH";
 
 /**
  * What is to be submitted, completed.
@@ -65,7 +69,10 @@ export function readSubmission(body: Static<typeof submissionSchema>): Submissio
     throw new Failure(`submit ${name}`, `a build has a variable '${reserved}' already`);
   const [twice] = (rest.secrets ?? []).filter((secret) => Object.hasOwn(rest.variables ?? {}, secret));
   if (twice !== undefined) throw new Failure(`submit ${name}`, `'${twice}' is both a variable and a secret`);
-  const { variables: given, ...more } = rest;
+  const { variables: named, depth, ...more } = rest;
+  if (depth !== undefined && (type ?? guessRepositoryType(repository)) !== "git")
+    throw new Failure(`submit ${name}`, "an archive has no history of commits, and so no depth");
+  const given = { ...named, ...(depth === undefined ? {} : { [depthVariable]: String(depth) }) };
   return {
     name,
     version,
@@ -75,7 +82,7 @@ export function readSubmission(body: Static<typeof submissionSchema>): Submissio
     ...withoutUndefined({ configuration: config }),
     ...more,
     // None at all is what agents of any version can do.
-    ...(given && Object.keys(given).length > 0 ? { variables: given } : {}),
+    ...(Object.keys(given).length > 0 ? { variables: given } : {}),
     priority,
   };
 }

@@ -301,7 +301,7 @@ describe("an agent's work", () => {
         accept: [1, 2],
       });
     const what = ["submit", "https://x.org/hello.git", "--version", "1.0", "--target", "debian"];
-    const { stdout } = await croft(...what, "--env", "MODE=fast=yes", "--env", "EMPTY=");
+    const { stdout } = await croft(...what, "--env", "MODE=fast=yes", "--env", "EMPTY=", "--depth", "0");
     const [, id] = /^build (\d+),/.exec(stdout)!;
     assert.equal((await receivedTask(await postTaskRequest(url, {}, "; alive, timeout"))).session, "");
     const { waiting, variables } = await readBuild(url, Number(id));
@@ -309,15 +309,19 @@ describe("an agent's work", () => {
       waiting,
       "it has variables, and no agent with such a machine hands them on: croft there is too old",
     );
-    assert.deepEqual(variables, { MODE: "fast=yes", EMPTY: "" });
+    const all = { MODE: "fast=yes", EMPTY: "", CROFT_GIT_DEPTH: "0" };
+    assert.deepEqual(variables, all);
     const task = await receivedTask(await postTaskRequest(url, {}, "; timeout, variables"));
-    assert.deepEqual(task.task!.variables, { MODE: "fast=yes", EMPTY: "" });
+    assert.deepEqual(task.task!.variables, all);
     assert.equal((await sendResult(task, "success")).status, 204);
     for (const [given, reason] of [
       [["--env", "PATH=/tmp"], /a build has a variable 'PATH' already/],
       [["--env", "A=1", "--env", "A=2"], /there are two variables 'A'/],
       [["--env", "A=1", "--secret", "A"], /'A' is both a variable and a secret/],
       [["--env", "a-b=1"], /expected NAME=VALUE/],
+      [["--env", "CROFT_GIT_DEPTH=1"], /a build has a variable 'CROFT_GIT_DEPTH' already/],
+      [["--depth", "-1"], /expected a whole number from 0 to 999999/],
+      [["--depth", "1", "--type", "pkg"], /an archive has no history of commits/],
     ] as const)
       assert.match((await croft(...what, ...given)).stderr, reason);
   });

@@ -43,7 +43,7 @@ describe("what looks at the documents", () => {
     const trouble = (line: string, isPart = false) => troubleWith(commandsOf(line)[0]!.words, { isPart });
     for (const right of ["submit URL --follow", "machine create NAME", "help machine list", "agent …"])
       assert.equal(await trouble(right), undefined, right);
-    assert.match((await trouble("submit URL --depth 1"))!, /unknown option '--depth'/);
+    assert.match((await trouble("submit URL --deepness 1"))!, /unknown option '--deepness'/);
     assert.match((await trouble("boss built"))!, /unknown command 'built'|too many arguments/);
     assert.match((await trouble("bild", true))!, /no command 'bild'/);
     assert.match((await trouble("agent --cpu many URL"))!, /whole number/);

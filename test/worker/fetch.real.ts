@@ -248,9 +248,12 @@ describe("fetching from git", () => {
     for (const [depth, described] of [
       ["0", /, 2\.0-1-g[0-9a-f]+\nnewest$/],
       ["2", /, 2\.0-1-g[0-9a-f]+\nnewest$/],
+      [undefined, /, 2\.0-1-g[0-9a-f]+\nnewest$/],
     ] as const) {
-      const setup = `mkdir -p /etc/croft; echo 'export CROFT_GIT_DEPTH=${depth}' > /etc/croft/worker.conf`;
-      const { result } = await runGuest({ shell: "dash", setup, task });
+      // That of the submission counts before the machine's.
+      const setup = `mkdir -p /etc/croft; echo 'export CROFT_GIT_DEPTH=${depth ?? "1"}' > /etc/croft/worker.conf`;
+      const own = depth === undefined ? { "variable-CROFT_GIT_DEPTH": "2" } : {};
+      const { result } = await runGuest({ shell: "dash", setup, task: { ...task, ...own } });
       assert.match(logOf(result, "update"), described, logOf(result, "fetch"));
     }
   });

@@ -1,7 +1,7 @@
 # --- Fetching from git ----------------------------------------------------------------------------------------
 
-# CROFT_GIT_DEPTH, of worker.conf or the environment: how many commits, with their tags; 0 for all. Without it only what is
-# built is fetched, if the server can do so (a "dumb" HTTP server cannot), and the tags that name it.
+# CROFT_GIT_DEPTH, of the submission, worker.conf or the environment: how many commits, with their tags; 0 for all. Without it
+# only what is built is fetched, if the server can do so (a "dumb" HTTP server cannot), and the tags that name it.
 git_get() { # a reference or a commit, into FETCH_HEAD
   # Tags come by themselves only where the reference is kept.
   case $1 in
@@ -82,6 +82,7 @@ fetch_git() {
   has git || { echo "croft-worker: git is not installed in this machine" && return 1; }
   # Never ask; give up on a server that has fallen silent.
   export GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=100 GIT_HTTP_LOW_SPEED_TIME=120
+  ! field variable-CROFT_GIT_DEPTH || CROFT_GIT_DEPTH=$value
   fragment='' refs=$state/refs
   case $url in *'#'*) fragment=${url#*'#'} ;; esac
   echo "+ git ls-remote ${url%%'#'*}"
