@@ -34,11 +34,27 @@ export function estimateText(
       ? `about ${formatDuration(remainingSeconds)} to go, ${usual}`
       : `it takes longer than usual: ${usual}`;
   }
-  const takes =
-    buildSeconds === null
-      ? "how long it takes is not known: it has not succeeded here before"
-      : `takes about ${formatDuration(buildSeconds)}`;
-  if (startSeconds === null)
-    return buildSeconds === null ? "no estimate" : `no estimate of its beginning; ${takes}`;
-  return `${startSeconds === 0 ? "begins at once" : `begins in about ${formatDuration(startSeconds)}`}; ${takes}`;
+  const begins = startSeconds === null ? undefined : beginning(startSeconds);
+  if (buildSeconds === null)
+    return begins === undefined
+      ? "no estimate"
+      : `${begins}; how long it takes is known after its first success`;
+  const takes = `takes about ${formatDuration(buildSeconds)}`;
+  return begins === undefined ? `${takes} once it begins` : `${begins}, ${takes}`;
+}
+
+/** Why a build waits, and what is to be expected of it, as one sentence after "it waits: ". */
+export function waitingText(reason: string, { buildSeconds, startSeconds }: Estimated): string {
+  const expected = [
+    // Who is about to take it stands in the reason.
+    ...(startSeconds ? [`it ${beginning(startSeconds)}`] : []),
+    ...(buildSeconds === null || startSeconds === null
+      ? []
+      : [`building takes about ${formatDuration(buildSeconds)}`]),
+  ];
+  return expected.length === 0 ? reason : `${reason}; ${expected.join(", and ")}`;
+}
+
+function beginning(startSeconds: number): string {
+  return startSeconds === 0 ? "begins in a moment" : `begins in about ${formatDuration(startSeconds)}`;
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "../../os/backoff.ts";
 import { Failure } from "../../os/failure.ts";
 import { ConnectionFailure, type BuildAnswer, type Connection } from "./connection.ts";
-import { estimateText } from "../estimate-words.ts";
+import { waitingText } from "../estimate-words.ts";
 import { getDetails } from "./details.ts";
 import { readEvents, type ServerEvent } from "./event-reader.ts";
 import { TerminalText } from "../../os/text/terminal-text.ts";
@@ -51,11 +51,7 @@ async function tellReasons(
       const { state, waiting, estimate } = await getDetails(connection, id);
       if (signal.aborted || state !== "queued") return;
       if (typeof waiting === "string" && waiting !== told)
-        watcher.waiting?.(
-          typeof estimate?.startSeconds === "number"
-            ? `${waiting}; ${estimateText(state, estimate)}`
-            : waiting,
-        );
+        watcher.waiting?.(estimate ? waitingText(waiting, estimate) : waiting);
       told = waiting ?? told;
       await sleep(waitingPollMs, undefined, { signal });
     }

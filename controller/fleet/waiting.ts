@@ -192,10 +192,10 @@ export class WaitingReasons {
     const other = before === 0 ? await this.#queueBefore(queue, takers) : undefined;
     if (other) return `a build for target '${other.target}' goes before it, by its priority or its turn`;
     if (before === 0 && host !== null && this.isOfferedElsewhere(queue, [host, ...refused_by], croft_only))
-      return `it is given to the next agent that asks, but not to ${host}, which failed it`;
+      return nextFor(`an idle agent other than ${host}, which failed it,`);
     if (before === 0 && refused_by.length > 0)
-      return `it is given to the next agent that asks, but not to ${listed(refused_by)}, which refused it`;
-    if (before === 0) return "it is given to the next agent that asks";
+      return nextFor(`an idle agent other than ${listed(refused_by)}, which refused it,`);
+    if (before === 0) return nextFor("an idle agent");
     return `${before} build${before === 1 ? " goes" : "s go"} before it`;
   }
 
@@ -259,6 +259,10 @@ function lackOfAuxiliaries(patterns: AuxiliaryPatterns, offers: readonly Offer[]
 /** The agents of offers that would do for a queue. */
 function namesOf(offers: readonly Offer[], queue: QueueKey): string[] {
   return offers.filter((offer) => machineFor(queue, offer) !== undefined).map(({ agent }) => agent);
+}
+
+function nextFor(taker: string): string {
+  return `it is next; ${taker} is about to take it`;
 }
 
 function because({ reason }: Pause): string {

@@ -178,7 +178,7 @@ for (const [database, skip] of databaseKinds)
       controller.waiting.note(offer("b"));
       assert.equal(
         await controller.waiting.of((await controller.builds.find(id))!),
-        "it is given to the next agent that asks, but not to a, which failed it",
+        "it is next; an idle agent other than a, which failed it, is about to take it",
       );
       assert.equal((await take("a")).build.id, another.id);
       assert.equal(await ask("a"), undefined);
@@ -218,7 +218,10 @@ for (const [database, skip] of databaseKinds)
       assert.equal(await ask("a"), undefined);
       assert.equal(await waits(), "only a has such a machine, and refused it (it needs a database)");
       controller.waiting.note(offer("b"));
-      assert.equal(await waits(), "it is given to the next agent that asks, but not to a, which refused it");
+      assert.equal(
+        await waits(),
+        "it is next; an idle agent other than a, which refused it, is about to take it",
+      );
       const { attempts } = detailsJson((await readDetails(controller, id, true))!, "");
       assert.deepEqual(
         attempts.map(({ status, fault }) => [status, fault]),

@@ -168,7 +168,7 @@ for (const [database, skip] of databaseKinds)
       const [special] = await controller.builds.submit({ ...what, machine: "alpine*" }, null);
       agent("one", ["debian"]);
       assert.equal(await because(special), "no agent offers a machine 'alpine*' (offered: debian)");
-      assert.equal(await because(), "it is given to the next agent that asks");
+      assert.equal(await because(), "it is next; an idle agent is about to take it");
       assert.equal(await because(second), "1 build goes before it");
       const [interactive] = await controller.builds.submit({ ...what, interactive: "test" }, null);
       assert.equal(

@@ -188,7 +188,7 @@ async function tryOut(controller: OpenController, trial: Trial, reason: string):
     return await byOne(offers);
   };
   const [, before] = /^(\d+) builds? goe?s? before it$/.exec(reason) ?? [];
-  if (/^it is given to the next agent that asks/.test(reason)) {
+  if (/^it is next; /.test(reason)) {
     const [first] = await firstOf(trial);
     assert.equal(first, id);
     return;

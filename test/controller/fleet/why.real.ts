@@ -24,7 +24,7 @@ interface Situation {
   refusedBy?: string[];
 }
 
-const next = "it is given to the next agent that asks";
+const next = "it is next; an idle agent is about to take it";
 const nobody = "no agent asks this controller for tasks";
 
 const situations: [why: string, situation: Situation][] = [
@@ -76,12 +76,12 @@ const situations: [why: string, situation: Situation][] = [
   ["7 builds go before it", { elsewhere: [{}], before: 7 }],
   [next, { here: [{}], before: 3, submitted: { priority: 1 } }],
   [
-    "it is given to the next agent that asks, but not to a, which failed it",
+    "it is next; an idle agent other than a, which failed it, is about to take it",
     { here: [{}, { agent: "b" }], failedBy: "a" },
   ],
   [next, { here: [{}], failedBy: "a" }],
   [
-    "it is given to the next agent that asks, but not to a, which refused it",
+    "it is next; an idle agent other than a, which refused it, is about to take it",
     { here: [{}, { agent: "b" }], refusedBy: ["a"] },
   ],
   ["only a has such a machine, and refused it (no reason is known)", { here: [{}], refusedBy: ["a"] }],
