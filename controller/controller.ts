@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { Failure, reasonOf } from "../os/failure.ts";
 import type { Log } from "../os/log.ts";
+import { isLoopback } from "../os/network/listen-address.ts";
 import { AgentKeys } from "./authentication/agent-keys.ts";
 import { AgentProofs } from "./authentication/proofs.ts";
 import { HeldOpen } from "./authentication/held-open.ts";
@@ -127,7 +128,7 @@ export async function openController(
   );
   const leasing = { database, queue, faults, agentKeys, changes, log };
   const leases = await startLeases(leasing, configuration, stack);
-  const clearances = new Clearances(vault, agentKeys);
+  const clearances = new Clearances(vault, agentKeys, isOfHostAlone(configuration));
   const builds = new Builds(database, queue, targets, changes, clearances);
   const wakeUps = stack.use(new WakeUps(queue, changes, log));
   const parts: Controller = {
@@ -159,6 +160,12 @@ export async function openController(
   if (configuration.retention) stack.use(startRetention(stored.retention, log));
   const held = stack.move();
   return { ...parts, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** Whether nobody reaches it but from its own host, as far as its configuration tells. */
+function isOfHostAlone({ listen, publicUrl, trustedProxies }: ControllerConfiguration): boolean {
+  const isNamedSo = publicUrl === undefined || isLoopback(new URL(publicUrl).hostname);
+  return isLoopback(listen.host) && isNamedSo && trustedProxies.length === 0;
 }
 
 /** What is kept beside the database, and for how long. */

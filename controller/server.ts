@@ -42,6 +42,8 @@ import { addHooks } from "./forges/hook-routes.ts";
 import { addDeliveryRoutes } from "./messages/routes.ts";
 import { addSecretRoutes } from "./secret-routes/administration.ts";
 import { addHandingOut } from "./secret-routes/handing-out.ts";
+import { addTreeHandingOut } from "./trees/handing-route.ts";
+import { addTreeSubmission } from "./trees/submission-route.ts";
 import { boundSlowReaders } from "./slow-readers.ts";
 import { requestFiles } from "../manifests/limits.ts";
 
@@ -140,6 +142,7 @@ function makeServer(served: Served, certificate: Certificate | undefined): Fasti
     addAliveRoute(agents, served);
     addResultRoute(agents, controller);
     addHandingOut(agents, served);
+    addTreeHandingOut(agents, served);
   });
   void server.register(async (hooks) => addHooks(hooks, served));
   server.after(() => addRoutes(server, served));
@@ -152,6 +155,7 @@ function addRoutes(server: FastifyInstance, served: Served): void {
   addUploadRoute(server, controller);
   addDescription(server, served);
   addApiRoutes(server, served);
+  addTreeSubmission(server, served);
   addFleetRoutes(server, served);
   addLogRoutes(server, served);
   addSecretRoutes(server, controller, "/api/v1", {

@@ -21,6 +21,8 @@ export const shownValueMaxCharacters = 500;
 export const uploadEntriesMax = 10_000;
 /** Artifacts in one request: what an agent sends at a time, and what a controller takes. */
 export const requestFiles = { sent: 250, taken: 1000 } as const;
+/** A working tree that is submitted, and what is in it. */
+export const treeMost = { archiveBytes: 256 * MiB, contentBytes: 2048 * MiB, entries: 200_000 } as const;
 /** A task request: some 40,000 machines with names and summaries of usual length. */
 export const taskRequestMaxBytes = 8 * MiB;
 /** A piece of a live log: what an agent sends at a time, and what a controller takes. */

@@ -166,10 +166,10 @@ export class Polling {
     };
     const signer = this.#signer;
     return this.#client.postManifest(url, manifest, limits, async (target) => {
-      // Another worker than ours knows of no variables.
+      // Another worker than ours knows of no variables, and gets no working trees.
       const able = [
         `${packageVersion}; ${abilities.join(", ")}`,
-        ...(this.#takesSecrets ? ["variables"] : []),
+        ...(this.#takesSecrets ? ["variables", "trees"] : []),
       ].join(", ");
       if (!signer) return { "croft-agent": able };
       try {
@@ -241,6 +241,7 @@ export class Polling {
       logUrl: webUrl(headers["croft-log-url"]),
       aliveUrl: webUrl(headers["croft-alive-url"]),
       secretsUrl: webUrl(headers["croft-secrets-url"]),
+      treeUrl: webUrl(headers["croft-tree-url"]),
     });
   }
 }

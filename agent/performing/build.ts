@@ -31,6 +31,7 @@ import type { ReceivedTask } from "../task-state/received-task.ts";
 import { agentResult, resultFiles, withOperation } from "../results/result.ts";
 import type { Interruption } from "../task-state/interruption.ts";
 import { assertNone, fetchSecrets } from "./handing/secrets.ts";
+import { provideTree } from "./handing/tree.ts";
 import { softFail, type Held } from "./soft-fail.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 import { takeUploads } from "../results/uploads.ts";
@@ -234,6 +235,7 @@ async function startMachine(
   const common = { readable: directories.get, writable: directories.put, log };
   const screen = publicScreen(context, run.task);
   const secrets = await fetchSecrets(context, run.received, interruption.signal);
+  await provideTree(context, run.received, log, interruption.signal);
   await provideTask(context, withEnvironment(run.task, group), screen, secrets !== undefined);
   if (settings.fakeMachine !== undefined) {
     assertNone(secrets, run.task.machine);

@@ -29,4 +29,6 @@ export interface ReceivedTask {
   logUrl?: string;
   /** URL that has secrets for the machine; absent if it is given none. */
   secretsUrl?: string;
+  /** URL that has the archive of the working tree that it is to build; absent if it has a repository. */
+  treeUrl?: string;
 }

@@ -1,11 +1,14 @@
 /** The agent's one HTTP client: everything it says to controllers goes through here. */
 import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import got, { RequestError, type OptionsInit, type Response } from "got";
+import { Backoff } from "../../os/backoff.ts";
 import { Failure } from "../../os/failure.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { accept, Unreachable, type Answer } from "./answers.ts";
+import { downloadOnce, type Download } from "./download.ts";
 import { proxyAgentFor } from "./proxies.ts";
-import { multipartBody, type Part } from "./multipart.ts";
+import { multipartBody, type Part } from "../../os/network/multipart.ts";
 
 export interface HttpSettings {
   connectTimeoutSeconds: number;
@@ -120,6 +123,26 @@ export class HttpClient {
       { name: "archive", path },
     ];
     return await this.#postForm(url, [...fieldsOf(fields), ...parts], limits);
+  }
+
+  /**
+   * Posts a request, and writes what is answered to a file; it returns how many bytes that are.
+   *
+   * @throws {Rejection} for a refusal for good, {@link Unreachable} if there is no whole answer in spite of retries.
+   */
+  async download(url: string, request: Download, signal: AbortSignal): Promise<number> {
+    const { connectTimeoutSeconds, requestTimeoutSeconds, requestRetries, agent } = this.#settings;
+    const limitSeconds = requestTimeoutSeconds + Math.ceil(request.mostBytes / slowestBytesPerSecond);
+    const settings = { connectTimeoutSeconds, limitSeconds, agent };
+    const pauses = new Backoff<string>(20);
+    for (let retries = requestRetries; ; retries--)
+      try {
+        return await downloadOnce(url, request, settings, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof Unreachable) || retries <= 0) throw error;
+        await sleep(pauses.failed(url) * 1000, undefined, { signal });
+      }
   }
 
   /** Files are opened anew for each attempt. */

@@ -2,7 +2,7 @@
 import { Failure, reasonOf } from "../../os/failure.ts";
 import { ProgramFailure, run } from "../../os/run.ts";
 import { quote } from "../../os/text/shell-word.ts";
-import { gitEnvironment, withoutPrograms } from "../matrix/git.ts";
+import { gitEnvironment, withoutPrograms } from "../../os/git.ts";
 import type { Outgoing } from "../matrix/what-hosts-get.ts";
 import type { Host } from "./hosts.ts";
 import { receivePack } from "./scripts.ts";

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { attempt, isSystemError } from "../../os/failure.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { run, type RunResult } from "../../os/run.ts";
-import { gitEnvironment, tryGit, withoutPrograms, type DeskRepository } from "./git.ts";
+import { tryGit, type DeskRepository } from "./git.ts";
+import { gitEnvironment, withoutPrograms } from "../../os/git.ts";
 
 const timeoutSeconds = 300;
 const keepBytes = 64 * 1024 * 1024;

@@ -11,7 +11,8 @@ import { attempt, Failure, isSystemError, reasonOf, UsageFailure } from "../../o
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { run } from "../../os/run.ts";
 import { cleanEnvironment } from "../../worker/remote/environment.ts";
-import { filesOf, gitEnvironment, withoutPrograms, type TreeFile } from "../matrix/git.ts";
+import { filesOf, type TreeFile } from "../matrix/git.ts";
+import { gitEnvironment, withoutPrograms } from "../../os/git.ts";
 import { checkTargetName, hostArchitecture } from "../matrix/matrix.ts";
 import { parseBoardList, type Board } from "./board-list.ts";
 

@@ -42,8 +42,10 @@ export interface Build {
   on_badge: boolean;
   /** Whether the controller itself knows where its commit came from: its machines may have secrets. */
   is_trusted: boolean;
-  /** Whether it has secrets, or its repository needs a credential: nobody reads of it without a token. */
+  /** Whether it has secrets, its repository needs a credential, or it was somebody's working tree: nobody reads of it without a token. */
   is_private: boolean;
+  /** Digest of the archive of the working tree that it is to build; null if it has a repository. */
+  tree: string | null;
   /** Of one that was skipped: the build whose result it would have had again. */
   same_as?: number | null;
   created_at: Date;

@@ -66,6 +66,14 @@ export class Builds {
     return await this.#queueAll(this.#specificationsFor(submission), by, requester, null, cause);
   }
 
+  /** @throws {Failure} if {@link submit} would. */
+  async check(submission: Submission, requester: Requester): Promise<void> {
+    for (const what of this.#specificationsFor(submission)) {
+      checkSpecification(what);
+      await this.#clearances.of(what, requester);
+    }
+  }
+
   /** Queues builds of several submissions at once, for one cause. */
   async submitAll(submissions: readonly Submission[], by: string | null, cause: Cause): Promise<Build[]> {
     const specifications = submissions.flatMap((one) => this.#specificationsFor(one));
@@ -112,8 +120,9 @@ export class Builds {
       const key = { target, machine, toolchain, auxiliary, interactive: interactive !== undefined };
       const queue = await this.#queue.ensure({
         ...key,
-        private: clearance.isPrivate,
+        private: clearance.hasSecrets,
         variables: what.variables !== undefined,
+        trees: what.tree !== undefined,
       });
       cleared.push({ what, clearance, queue });
     }

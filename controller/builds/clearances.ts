@@ -1,7 +1,10 @@
 /**
  * What a build may have of what is kept from strangers. It is *trusted* if the controller itself knows where its commit came
- * from, never by its repository's URL; only then it has secrets. It is *private* if it has any, or if its repository needs a
- * credential here.
+ * from, never by its repository's URL; only then it has secrets. It is *private* if it has any, if its repository needs a
+ * credential here, or if it is a working tree of somebody who has a token.
+ *
+ * A working tree is handed to nobody but the agent that builds it. Whoever reaches a controller that knows no keys of agents can
+ * play an agent, so there only this host's own users may submit one.
  */
 import { Failure } from "../../os/failure.ts";
 import { hasUserInfo } from "../../os/text/credentials.ts";
@@ -19,18 +22,28 @@ export interface Requester {
 /** Somebody who has no token, where none is needed. */
 export const anybody: Requester = { isKnown: false, isTrusted: false };
 
+const agentKeysHint =
+  "Make the public key of each agent known (croft agent key add, or agents.keys), and start agents with --auth-key.";
+
 export class Clearances {
   readonly #vault: Pick<Vault, "missing" | "needsCredential">;
   readonly #keys: { isRequired: boolean };
+  readonly #isOfHostAlone: boolean;
 
-  constructor(vault: Pick<Vault, "missing" | "needsCredential">, keys: { isRequired: boolean }) {
+  /** @param isOfHostAlone whether nobody reaches the controller but from its own host. */
+  constructor(
+    vault: Pick<Vault, "missing" | "needsCredential">,
+    keys: { isRequired: boolean },
+    isOfHostAlone: boolean,
+  ) {
     this.#vault = vault;
     this.#keys = keys;
+    this.#isOfHostAlone = isOfHostAlone;
   }
 
   /** @throws {Failure} if the build would have what the requester may not have it given. */
   async of(what: Specification, { isKnown, isTrusted }: Requester): Promise<Clearance> {
-    const { name, repository, secrets = [], interactive } = what;
+    const { name, repository, secrets = [], interactive, tree } = what;
     const refuse = (reason: string, ...hints: string[]) => new Failure(`build ${name}`, reason, { hints });
     if (hasUserInfo(repository))
       throw refuse(
@@ -48,14 +61,22 @@ export class Clearances {
     const needsCredential = await this.#vault.needsCredential(repository);
     if (needsCredential && !isKnown)
       throw refuse("its repository needs a credential, which is used for those alone who have a token");
-    const isPrivate = secrets.length > 0 || needsCredential;
+    const hasSecrets = secrets.length > 0 || needsCredential;
+    const isPrivate = hasSecrets || (tree !== undefined && isKnown);
     if (isPrivate && interactive !== undefined)
-      throw refuse("whoever reaches the screen of an interactive build would read its secrets");
-    if (isPrivate && !this.#keys.isRequired)
+      throw refuse(
+        `whoever reaches the screen of an interactive build would read its ${hasSecrets ? "secrets" : "working tree"}`,
+      );
+    if (hasSecrets && !this.#keys.isRequired)
       throw refuse(
         "it is given only to agents that prove who they are, and none can: no key of an agent is known",
-        "Make the public key of each agent known (croft agent key add, or agents.keys), and start agents with --auth-key.",
+        agentKeysHint,
       );
-    return { isTrusted, isPrivate };
+    if (tree !== undefined && !this.#keys.isRequired && !this.#isOfHostAlone)
+      throw refuse(
+        "its working tree would be handed to whoever reaches this controller and asks for a task: no key of an agent is known",
+        agentKeysHint,
+      );
+    return { isTrusted, isPrivate, hasSecrets };
   }
 }

@@ -18,6 +18,8 @@ export interface Offer extends AuxiliaryOffer {
   mayHavePrivate?: boolean;
   /** Whether it gives builds their variables. */
   takesVariables?: boolean;
+  /** Whether it gets working trees from the controller, and hands them to the machine. */
+  takesTrees?: boolean;
   /** Names of the build machines, the agent's favourite first. */
   machines: readonly string[];
 }
@@ -35,6 +37,7 @@ export function machineFor(candidate: QueueKey, offer: AnonymousOffer): string |
   const accepted = offer.interactive === "both" || candidate.interactive === (offer.interactive === "true");
   if (candidate.private === true && offer.mayHavePrivate !== true) return undefined;
   if (candidate.variables === true && offer.takesVariables !== true) return undefined;
+  if (candidate.trees === true && offer.takesTrees !== true) return undefined;
   if (!accepted || !matchesPattern(candidate.toolchain, offer.toolchain)) return undefined;
   if (candidate.auxiliary && !auxiliariesFor(candidate.auxiliary, offer)) return undefined;
   return offer.machines.find((name) => matchesPattern(candidate.machine, name));

@@ -39,6 +39,8 @@ export interface QueueKey {
   private?: boolean;
   /** Only for agents that give builds their variables: those of earlier versions leave them out without a word. */
   variables?: boolean;
+  /** Only for agents that get working trees from the controller. */
+  trees?: boolean;
 }
 
 /** A queue in which a build waits that may be given out. */
@@ -52,9 +54,11 @@ export interface WaitingQueue extends QueueKey {
 export interface Clearance {
   isTrusted: boolean;
   isPrivate: boolean;
+  /** Whether its machines are given secrets: only agents that have proved who they are have it. */
+  hasSecrets: boolean;
 }
 
-const noClearance: Clearance = { isTrusted: false, isPrivate: false };
+const noClearance: Clearance = { isTrusted: false, isPrivate: false, hasSecrets: false };
 
 /** Builds that were interrupted go before all others; priorities of submissions are far below. */
 const headPriority = 1_000_000;
@@ -119,8 +123,8 @@ export class BuildQueue {
     if (this.#known.has(name)) return name;
     await this.#database.query(
       `insert into croft.queues
-         (name, target, machine, toolchain, interactive, running_limit, auxiliary, private, variables, paused)
-       select $1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, exists (select from croft.pauses where ${coversTarget("$2")})
+         (name, target, machine, toolchain, interactive, running_limit, auxiliary, private, variables, trees, paused)
+       select $1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10, exists (select from croft.pauses where ${coversTarget("$2")})
        on conflict do nothing`,
       [
         ...[name, key.target, key.machine, key.toolchain, key.interactive],
@@ -128,6 +132,7 @@ export class BuildQueue {
         key.auxiliary ? JSON.stringify(key.auxiliary) : null,
         key.private ?? false,
         key.variables ?? false,
+        key.trees ?? false,
       ],
     );
     this.#known.add(name);
@@ -150,8 +155,8 @@ export class BuildQueue {
          on conflict (queue, priority, submitter) do update set rank = greatest(excluded.rank, turns.rank + 1)
          returning rank)
        insert into croft.builds (name, version, target, repository, specification, queue, priority, queue_priority,
-         state, submitted_by, rebuild_of, croft_only, is_trusted, is_private, rank)
-       values ($1, $2, $3, $4, $5, $6, $7, $7, 'queued', $8, $9, $10, $11, $12, (select rank from turn)) returning *`,
+         state, submitted_by, rebuild_of, croft_only, is_trusted, is_private, tree, rank)
+       values ($1, $2, $3, $4, $5, $6, $7, $7, 'queued', $8, $9, $10, $11, $12, $13, (select rank from turn)) returning *`,
       [
         what.name,
         what.version,
@@ -165,6 +170,7 @@ export class BuildQueue {
         croftOnlyReason(what) !== undefined,
         isTrusted,
         isPrivate,
+        what.tree ?? null,
       ],
     );
     await this.#noted.note(sql, build!.id, "queued");
@@ -178,7 +184,7 @@ export class BuildQueue {
    */
   async waiting(isForeign = false): Promise<WaitingQueue[]> {
     return await this.#database.query<WaitingQueue>(
-      `select q.name, q.target, q.machine, q.toolchain, q.interactive, q.auxiliary, q.private, q.variables,
+      `select q.name, q.target, q.machine, q.toolchain, q.interactive, q.auxiliary, q.private, q.variables, q.trees,
          q.running_limit
        from croft.queues q cross join lateral (
          select queue_priority, id from croft.builds where queue = q.name and ${queued(isForeign)}
@@ -390,6 +396,7 @@ function nameOf(key: QueueKey): string {
   const kind = [
     ...(key.private === true ? ["private"] : []),
     ...(key.variables === true ? ["variables"] : []),
+    ...(key.trees === true ? ["trees"] : []),
   ];
   const more = Object.entries(auxiliary ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   const rest = JSON.stringify([target, machine, toolchain, interactive, ...kind, ...more]);

@@ -44,6 +44,8 @@ export interface Submission {
   force?: boolean;
   /** What tells it from others for the same commit and target, such as `lint` or `lint/1.2`. */
   label?: string;
+  /** Digest of the archive that came with it, if its source is a working tree. */
+  tree?: string;
 }
 
 /** What a task is made from; kept with the build. */
@@ -73,6 +75,7 @@ export interface Specification {
   /** Absent: skipped if nothing has changed (unchanged.ts). */
   force?: boolean;
   label?: string;
+  tree?: string;
 }
 
 /** What a submission asks for and its target adds. */
@@ -102,6 +105,6 @@ export function specificationFor(submission: Submission, target: Target): Specif
     priority: submission.priority,
     timeoutSeconds: target.timeoutSeconds,
     ...(submission.force === true ? { force: true } : {}),
-    ...withoutUndefined({ label: submission.label }),
+    ...withoutUndefined({ label: submission.label, tree: submission.tree }),
   };
 }

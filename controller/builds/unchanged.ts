@@ -22,8 +22,8 @@ export interface Checksums {
 
 /** So many of a package's builds for a target are looked at; of all branches and pull requests together. */
 const lookedAt = 50;
-/** Neither changes what a build comes to. */
-const immaterial = ["priority", "timeoutSeconds", "force"];
+/** None changes what a build comes to; what is in a tree is known when it was fetched. */
+const immaterial = ["priority", "timeoutSeconds", "force", "tree"];
 
 interface Last {
   status: string;

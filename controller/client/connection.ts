@@ -3,6 +3,7 @@ import got, { HTTPError, RequestError, type Got } from "got";
 import type { Command } from "commander";
 import type * as Answers from "../description/answers.ts";
 import { Failure, UsageFailure, reasonOf } from "../../os/failure.ts";
+import { multipartBody } from "../../os/network/multipart.ts";
 import { readLogins } from "./logins.ts";
 import { addOptions, givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 
@@ -40,6 +41,13 @@ export interface Connection {
   readonly base: string;
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body?: object): Promise<T>;
+  /** Posts fields, as JSON, and a file, however large. */
+  postForm<T>(
+    path: string,
+    fields: Readonly<Record<string, object>>,
+    file: { name: string; path: string },
+    onSent: (bytes: number) => void,
+  ): Promise<T>;
   delete<T>(path: string): Promise<T>;
   /** A whole body, within a minute. */
   bytes(path: string): Promise<Uint8Array>;
@@ -93,10 +101,23 @@ export function connect(url: string, given = process.env["CROFT_TOKEN"]): Connec
     get: <T>(path: string) => asked(client.get(base + path).json<T>()),
     post: <T>(path: string, body?: object) =>
       asked(client.post(base + path, body === undefined ? {} : { json: body }).json<T>()),
+    postForm: <T>(...what: Parameters<Connection["postForm"]>) => asked(postForm<T>(client, base, ...what)),
     delete: <T>(path: string) => asked(client.delete(base + path).json<T>()),
     bytes: (path) => asked(client.get(base + path, { timeout: { request: 60_000 } }).buffer()),
     stream: (path, headers = {}) => pieces(client, base, path, headers),
   };
+}
+
+async function postForm<T>(
+  client: Got,
+  base: string,
+  ...[path, fields, file, onSent]: Parameters<Connection["postForm"]>
+): Promise<T> {
+  const values = Object.entries(fields).map(([name, value]) => ({ name, value: JSON.stringify(value) }));
+  const { contentType, open } = multipartBody([...values, file]);
+  const sending = client.post(base + path, { body: open(), headers: { "content-type": contentType } });
+  void sending.on("uploadProgress", ({ transferred }) => onSent(transferred));
+  return await sending.json<T>();
 }
 
 async function* pieces(

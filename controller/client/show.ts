@@ -4,6 +4,7 @@ import { makeCommand } from "../../os/command-line/command.ts";
 import { givenValues, type OptionDeclaration } from "../../os/command-line/options.ts";
 import { formatBytes } from "../../os/text/size.ts";
 import { formatTable } from "../../os/text/table.ts";
+import { treeText } from "../../manifests/working-tree.ts";
 import { printable } from "../../os/text/terminal-text.ts";
 import { estimateText } from "../estimate-words.ts";
 import { testsText } from "../reports/tests-text.ts";
@@ -72,7 +73,7 @@ function properties(build: DetailsAnswer): [string, string][] {
   const { state, status, waiting, submittedBy, attempts } = build;
   return [
     ["page", build.url],
-    ["repository", build.repository],
+    ["repository", treeText(build.repository) ?? build.repository],
     ...Object.entries(attempts.at(-1)?.auxiliary ?? build.auxiliary ?? {}).map(
       ([name, machine]): [string, string] => [`auxiliary ${name}`, machine],
     ),

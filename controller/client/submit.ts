@@ -1,11 +1,12 @@
 /** `croft submit`. */
+import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { makeCommand } from "../../os/command-line/command.ts";
 import { UsageFailure } from "../../os/failure.ts";
 import { givenValues, type OptionDeclaration, type OptionValues } from "../../os/command-line/options.ts";
-import { packageNameFrom } from "../../manifests/repository.ts";
+import { isLocalUrl, packageNameFrom } from "../../manifests/repository.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
-import { addClientOptions, connectionOf, type BuildAnswer } from "./connection.ts";
+import { addClientOptions, connectionOf, type BuildAnswer, type Connection } from "./connection.ts";
 import { printLog, statusOf, waitForBuild } from "./watch.ts";
 
 /** The options of `croft submit`. */
@@ -116,17 +117,14 @@ function checkDepth(text: string): string | undefined {
 export function submitCommand(): Command {
   const command = makeCommand("croft submit", "queue a build for each target").argument(
     "[URL]",
-    "what to build: a git repository, perhaps with #BRANCH, or an archive",
+    "what to build: a git repository, perhaps with #BRANCH, an archive, or a directory of this host as it is, such as .",
   );
   return addClientOptions(command, submitOptions).action(async (url?: string) => {
     const values = givenValues(command, submitOptions);
     const connection = connectionOf(command);
     if (values["json"] === true && values["follow"] === true)
       throw new UsageFailure("submit", "--json prints nothing else, and --follow a log");
-    const answer = await connection.post<{ builds: BuildAnswer[] }>(
-      "/api/v1/builds",
-      submissionOf(url, values),
-    );
+    const answer = await submit(connection, url, values);
     const { builds } = answer;
     process.stdout.write(
       values["json"] === true
@@ -141,19 +139,49 @@ export function submitCommand(): Command {
   });
 }
 
-function submissionOf(url: string | undefined, values: OptionValues): object {
+async function submit(
+  connection: Connection,
+  url: string | undefined,
+  values: OptionValues,
+): Promise<{ builds: BuildAnswer[] }> {
+  if (url !== undefined && (await isDirectory(url))) {
+    for (const name of ["repository", "branch", "commit", "type", "depth"])
+      if (values[name] !== undefined)
+        throw new UsageFailure(
+          "submit",
+          `'${url}' is a directory, which is built as it is: leave out --${name}`,
+        );
+    const { submitTree } = await import("./tree/submit.ts");
+    return await submitTree(connection, url, { ...picked(values, "name"), ...wishesOf(values) });
+  }
   const repository = repositoryOf(url, values);
+  return await connection.post("/api/v1/builds", {
+    ...{ repository, name: values["name"] ?? nameFrom(repository) },
+    ...picked(values, "type"),
+    ...(values["depth"] === undefined ? {} : { depth: Number(values["depth"]) }),
+    ...wishesOf(values),
+  });
+}
+
+/** Whether something of this host is meant, and not a URL. */
+async function isDirectory(text: string): Promise<boolean> {
+  if (!isLocalUrl(text) || /^file:/i.test(text)) return false;
+  return await stat(text).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+/** How it is to be built, wherever it is from. */
+function wishesOf(values: OptionValues): Record<string, unknown> {
   return {
-    repository,
-    name: values["name"] ?? nameFrom(repository),
-    ...picked(values, "version", "type", "machine", "environment", "config", "interactive"),
+    ...picked(values, "version", "machine", "environment", "config", "interactive"),
     ...withoutUndefined({
       targets: values["target"],
       auxiliary: pairsOf("auxiliary machines", values["auxiliary"]),
     }),
     ...withoutUndefined({ variables: pairsOf("variables", values["env"]) }),
     ...withoutUndefined({ secrets: values["secret"], force: values["force"] }),
-    ...(values["depth"] === undefined ? {} : { depth: Number(values["depth"]) }),
     ...(values["priority"] === undefined ? {} : { priority: Number(values["priority"]) }),
   };
 }
@@ -174,7 +202,9 @@ function pairsOf(what: string, given: OptionValues[string]): Record<string, stri
 function repositoryOf(url: string | undefined, values: OptionValues): string {
   const { repository = url, branch, commit } = values;
   if (typeof repository !== "string")
-    throw new UsageFailure("submit", "what to build is not given", { hints: ["Try: croft submit URL"] });
+    throw new UsageFailure("submit", "what to build is not given", {
+      hints: ["Try: croft submit URL, or croft submit . for this directory as it is"],
+    });
   if (url !== undefined && repository !== url)
     throw new UsageFailure("submit", `both '${url}' and --repository '${repository}' are to be built`);
   const fragment = [branch, commit].filter((part) => part !== undefined).join("@");

@@ -1,4 +1,5 @@
 /** One build: what it is, its operations, its log, its artifacts. */
+import { treeText } from "../../manifests/working-tree.ts";
 import { maskCredentials } from "../../os/text/credentials.ts";
 import { formatDuration } from "../../os/text/duration.ts";
 import { formatBytes } from "../../os/text/size.ts";
@@ -138,7 +139,7 @@ function variableList(variables: Readonly<Record<string, string>>): Markup {
 
 /** Only web addresses become links, and only whole ones; anything may be submitted. */
 function repository(url: string): Markup {
-  const text = url.replace(/\b([0-9a-f]{12})[0-9a-f]{28,52}\b/g, "$1…");
+  const text = (treeText(url) ?? url).replace(/\b([0-9a-f]{12})[0-9a-f]{28,52}\b/g, "$1…");
   if (!/^https?:\/\/(?!\*)/i.test(url)) return html`<span title="${url}">${text}</span>`;
   return html`<a href="${url}" title="${url}" rel="noreferrer">${text}</a>`;
 }

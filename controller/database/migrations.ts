@@ -256,6 +256,12 @@ const steps: readonly string[] = [
   `
   alter table croft.queues add column variables boolean not null default false
   `,
+  // Working trees that were sent with a submission: they are removed with the last build that has them.
+  `
+  alter table croft.builds add column tree text references croft.blobs; -- digest of the archive
+  create index builds_by_tree on croft.builds (tree) where tree is not null;
+  alter table croft.queues add column trees boolean not null default false -- for agents that get it and hand it on
+  `,
 ];
 
 /** Any number that no other program on the same server uses for the same. */

@@ -1,5 +1,6 @@
 /** Each question of the JSON interface: what it is for, who may ask it, and what is answered. */
 import type { TSchema } from "typebox";
+import { treeForm } from "../trees/form.ts";
 import * as answers from "./answers.ts";
 
 /** Who asks; `known`: whoever has a token; `read`: whoever it is, unless the controller or the build is private. */
@@ -10,6 +11,8 @@ export interface Question {
   asker: Asker;
   /** By its status; a string is the media type of what is no JSON. */
   answer: readonly [status: number, content: TSchema | string];
+  /** What is sent as `multipart/form-data`, which no route has a schema of. */
+  form?: TSchema;
 }
 
 function question(asker: Asker, summary: string, content: TSchema | string, status = 200): Question {
@@ -29,6 +32,15 @@ export const questions: Readonly<Record<string, Question>> = {
     answers.submitted,
     201,
   ),
+  "POST /api/v1/trees": {
+    ...question(
+      "submit",
+      "Submit a working tree: one build for each target; its archive is for them alone",
+      answers.submitted,
+      201,
+    ),
+    form: treeForm,
+  },
   "GET /api/v1/builds/:id": question("read", "A build with everything about it", answers.buildDetails),
   "POST /api/v1/builds/:id/cancel": question("submit", "Cancel a build; its machine is ended", answers.build),
   "POST /api/v1/builds/:id/rebuild": question("submit", "Build the same again", answers.build, 201),

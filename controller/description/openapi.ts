@@ -64,8 +64,8 @@ async function documentOf(routes: readonly DescribedRoute[]): Promise<object> {
   return server.swagger();
 }
 
-function described({ summary, asker, answer: [status, content] }: Question, asked: FastifySchema) {
-  const { params, querystring, body } = asked;
+function described({ summary, asker, answer: [status, content], form }: Question, asked: FastifySchema) {
+  const { params, querystring, body = form } = asked;
   const what =
     typeof content === "string"
       ? { content: { [content]: { schema: { type: "string" } } } }
@@ -77,6 +77,7 @@ function described({ summary, asker, answer: [status, content] }: Question, aske
       : {}),
     ...(params ? { params: named(params) } : {}),
     ...(querystring ? { querystring } : {}),
+    ...(form ? { consumes: ["multipart/form-data"] } : {}),
     ...(body ? { body } : {}),
     response: {
       [status]: { description: summary, ...what },

@@ -209,7 +209,10 @@ function runningFor(
       !refused_by.includes(agent) &&
       machineFor(
         { ...queue, auxiliary: null },
-        { toolchain, machines: [machine], interactive: "both", mayHavePrivate: true, takesVariables: true },
+        {
+          ...{ toolchain, machines: [machine], interactive: "both" },
+          ...{ mayHavePrivate: true, takesVariables: true, takesTrees: true },
+        },
       ) !== undefined,
   );
 }

@@ -230,6 +230,8 @@ function lackOfOffers(queue: QueueState, fresh: readonly Offer[]): string {
   const unlimited = { mayHavePrivate: true, takesVariables: true };
   if (fresh.some((offer) => machineFor(queue, { ...offer, ...unlimited }) !== undefined))
     return "it has variables, and no agent with such a machine hands them on: croft there is too old";
+  if (fresh.some((offer) => machineFor(queue, { ...offer, ...unlimited, takesTrees: true }) !== undefined))
+    return "it is a working tree, and no agent with such a machine may have one: croft there is too old, or proves no key (--auth-key)";
   const having = fresh.filter(({ machines }) => machines.some((name) => matchesPattern(queue.machine, name)));
   if (having.length === 0) {
     const offered = [...new Set(fresh.flatMap(({ machines }) => machines))];

@@ -18,7 +18,8 @@ interface Row {
 const unclaimed = "b.used_at < now() - interval '1 hour'";
 const unused = `not exists (select 1 from croft.operations o where o.log_digest = b.digest)
   and not exists (select 1 from croft.artifacts a where a.digest = b.digest)
-  and not exists (select 1 from croft.live_logs l where l.digest = b.digest)`;
+  and not exists (select 1 from croft.live_logs l where l.digest = b.digest)
+  and not exists (select 1 from croft.builds t where t.tree = b.digest)`;
 
 /** Blobs without a reference, some at a time. */
 export async function* unusedBlobs(database: Database): AsyncGenerator<readonly Row[]> {
@@ -130,6 +131,8 @@ export class BlobsOfBuilds {
            join croft.sessions s on s.id = o.session where s.build = any($1::integer[])
          union all select a.digest, a.bytes from croft.artifacts a
            join croft.sessions s on s.id = a.session where s.build = any($1::integer[])
+         union all select t.tree, b.bytes from croft.builds t
+           join croft.blobs b on b.digest = t.tree where t.id = any($1::integer[])
        ) as used group by digest`,
       [builds],
     );
@@ -157,7 +160,8 @@ export class BlobsOfBuilds {
       const rows = await database.query<{ digest: string; count: number }>(
         `select b.digest, ((select count(*) from croft.operations o where o.log_digest = b.digest) +
            (select count(*) from croft.artifacts a where a.digest = b.digest) +
-           (select count(*) from croft.live_logs l where l.digest = b.digest))::integer as count
+           (select count(*) from croft.live_logs l where l.digest = b.digest) +
+           (select count(*) from croft.builds t where t.tree = b.digest))::integer as count
          from croft.blobs b where b.digest = any($1::text[]) and ${unclaimed}`,
         [digests.slice(from, from + lookedAtOnce)],
       );

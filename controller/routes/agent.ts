@@ -5,6 +5,7 @@ import { withoutUndefined } from "../../os/without-undefined.ts";
 import { logChunkBytes, taskRequestMaxBytes } from "../../manifests/limits.ts";
 import { parseTaskRequest, type TaskRequest } from "../../manifests/task-request.ts";
 import { formatTaskResponse, type TaskResponse } from "../../manifests/task-response.ts";
+import type { Build } from "../builds/build.ts";
 import type { Offer } from "../builds/offer.ts";
 import { auxiliaryOfferOf } from "../builds/auxiliary.ts";
 import type { Assignment, BuiltWith } from "../builds/sessions.ts";
@@ -64,14 +65,21 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   } catch (error) {
     return refuseManifest(reply, error);
   }
+  const most = { mayHavePrivate: true, takesTrees: true };
   // Who waits asks once a minute all the same: for a thousand of them that is not to cost a query each.
   const mayWait = agentCan(request, "wake");
-  const hopes = !mayWait || controller.wakeUps.mayBeFor({ ...offerOf(task, request), mayHavePrivate: true });
+  const hopes = !mayWait || controller.wakeUps.mayBeFor({ ...offerOf(task, request), ...most });
   const doubt = await doubtOf(served, task.fingerprint, request, request.body, hopes);
   const refusal = refusalOf(served, task.fingerprint, doubt);
   if (refusal) return refuse(reply, ...refusal);
   const mayHavePrivate = doubt === undefined && agentCan(request, "secrets") && isUnread(served, request);
-  const offer = { ...offerOf(task, request), ...(mayHavePrivate ? { mayHavePrivate } : {}) };
+  // A fingerprint alone is no proof of whose agent it is.
+  const takesTrees = agentCan(request, "trees") && (!controller.agentKeys.isRequired || doubt === undefined);
+  const offer = {
+    ...offerOf(task, request),
+    ...(mayHavePrivate ? { mayHavePrivate } : {}),
+    ...(takesTrees ? { takesTrees } : {}),
+  };
   // A paused one waits for nothing: it asks again by itself, in a minute.
   const isPaused = (await controller.pauses.ofAgent(offer.agent)) !== undefined;
   if (isPaused) controller.waiting.forget(offer);
@@ -100,8 +108,10 @@ async function answerTask(served: Served, request: FastifyRequest, reply: Fastif
   controller.log.info({ build: build.id, agent: task.agent, machine: session.machine }, "given to an agent");
   const response = await responseFor(controller, assignment, base);
   reply.header("Croft-Log-URL", `${base}/agent/log/${session.token}`);
-  if (build.is_trusted) reply.header("Croft-Trust", "yes");
-  if (build.is_private) reply.header("Croft-Secrets-URL", `${base}/agent/secrets/${session.token}`);
+  // What somebody's working tree leaves in caches is for nobody else.
+  if (build.is_trusted && build.tree === null) reply.header("Croft-Trust", "yes");
+  if (mayHaveSecrets(build)) reply.header("Croft-Secrets-URL", `${base}/agent/secrets/${session.token}`);
+  if (build.tree !== null) reply.header("Croft-Tree-URL", `${base}/agent/tree/${session.token}`);
   if (signsSeconds !== undefined) reply.header("Croft-Alive-URL", `${base}/agent/alive`);
   reply.header("Croft-Upload", "files"); // other controllers take one archive at a time
   // Also to who has not said so, if a person may think for as long as the lease lasts: the machine must be gone then.
@@ -157,6 +167,11 @@ function offerOf(task: TaskRequest, request: FastifyRequest): Offer {
     machines: task.machines.filter(({ role }) => role !== "auxiliary").map(({ name }) => name),
     ...auxiliaryOfferOf(task),
   };
+}
+
+/** Of those that are private, a working tree may be so for itself alone. */
+function mayHaveSecrets({ is_private: isPrivate, tree, specification: { secrets = [] } }: Build): boolean {
+  return isPrivate && (tree === null || secrets.length > 0);
 }
 
 /** Tells hosts apart whose offers are the same; names may be long, and anything. */

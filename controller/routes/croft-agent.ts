@@ -14,6 +14,8 @@ export type Ability =
   | "secrets"
   /** Gives builds their variables; earlier ones leave out what they do not know of a task. */
   | "variables"
+  /** Gets the working tree of a build from the controller, and hands it to the machine. */
+  | "trees"
   /** Ends a build when the time is over that its target gives it. */
   | "timeout";
 

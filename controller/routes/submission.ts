@@ -1,6 +1,7 @@
 /** What a submission may say, to the JSON interface and in the form of the pages. */
 import Type, { type Static } from "typebox";
 import { guessRepositoryType, isLocalUrl } from "../../manifests/repository.ts";
+import { isTreeUrl } from "../../manifests/working-tree.ts";
 import { breakpointProblem } from "../../manifests/task.ts";
 import { Failure } from "../../os/failure.ts";
 import { withoutUndefined } from "../../os/without-undefined.ts";
@@ -53,15 +54,21 @@ const depthVariable = "CROFT_GIT_DEPTH";
 /**
  * What is to be submitted, completed.
  *
+ * @param isTree whether it comes with a working tree.
  * @throws {Failure} if agents could not build it.
  */
-export function readSubmission(body: Static<typeof submissionSchema>): Submission {
+export function readSubmission(body: Static<typeof submissionSchema>, isTree = false): Submission {
   const { name, version = "0", repository, type, targets = ["*"], config, priority = 0, ...rest } = body;
   if (isLocalUrl(repository))
     throw new Failure(
       `submit ${name}`,
       `the repository '${repository}' is local; agents build from a URL only`,
+      { hints: ["A directory of yours is sent as it is by: croft submit DIRECTORY"] },
     );
+  if (!isTree && isTreeUrl(repository))
+    throw new Failure(`submit ${name}`, "a working tree is sent, and has no URL", {
+      hints: ["Try: croft submit DIRECTORY"],
+    });
   const trouble = rest.interactive === undefined ? undefined : breakpointProblem(rest.interactive);
   if (trouble !== undefined) throw new Failure(`submit ${name}`, trouble);
   const [reserved] = Object.keys(rest.variables ?? {}).filter(isReserved);

@@ -107,10 +107,10 @@ test("an agent says that it proves if it has a key, and its version in any case"
   for (const [args, header, proof] of [
     [
       ["--auth-key", at("agent.key")],
-      `${packageVersion}; alive, wake, timeout, variables, proof, secrets`,
+      `${packageVersion}; alive, wake, timeout, variables, trees, proof, secrets`,
       /^\d{10} [\w-]{22} [\w+/]+=*$/,
     ],
-    [[], `${packageVersion}; alive, wake, timeout, variables`, /^undefined$/],
+    [[], `${packageVersion}; alive, wake, timeout, variables, trees`, /^undefined$/],
   ] as const) {
     await using home = await AgentHome.make();
     await using fake = await FakeController.start();

@@ -97,7 +97,7 @@ test("each attempt of a signed request has a proof of its own: the controller wo
   for (const { headers } of controller.received)
     assert.equal(
       headers["croft-agent"],
-      `${packageVersion}; alive, wake, timeout, variables, proof, secrets`,
+      `${packageVersion}; alive, wake, timeout, variables, trees, proof, secrets`,
     );
   assert.equal(proofs.length, 2);
   assert.equal(new Set(proofs.map((proof) => proof.split(" ")[1])).size, 2, proofs.join("\n"));

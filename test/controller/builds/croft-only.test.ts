@@ -12,7 +12,7 @@ test("agents of other makes pass over builds that they cannot read; a build know
   });
   const queue = new BuildQueue(database);
   await queue.add(database, "q", { ...specification, version: "1.0~rc1" }, null, null);
-  assert.equal(database.statements.splice(0)[0]!.values.at(-3), true);
+  assert.equal(database.statements.splice(0)[0]!.values.at(-4), true);
   for (const isForeign of [false, true]) {
     await queue.waiting(isForeign);
     await queue.take(

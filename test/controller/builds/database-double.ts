@@ -87,6 +87,7 @@ export function buildRow(more: Partial<Build> = {}): Build {
       on_badge: true,
       is_trusted: false,
       is_private: false,
+      tree: null,
     },
     ...{ created_at: then, queued_at: then, started_at: then, finished_at: null },
     ...more,

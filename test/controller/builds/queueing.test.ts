@@ -40,7 +40,7 @@ function buildsOf(answers: ConstructorParameters<typeof DatabaseDouble>[0] = {})
     move: async (_sql: unknown, build: Build, to: string) => void left.push([build.id, to]),
     count: async () => ({ queued: 3, building: 0, finished: 0, cancelled: 0 }),
   };
-  const clearances = { of: async () => ({ isTrusted: false, isPrivate: false }) };
+  const clearances = { of: async () => ({ isTrusted: false, isPrivate: false, hasSecrets: false }) };
   const targets = ["linux-gcc", "linux-clang", "arm-gcc"].map(target);
   const builds = new Builds(database, queue, targets, changes, clearances);
   return { builds, database, told, queued, left };
@@ -147,7 +147,7 @@ test("what is queued has each value in its column", async () => {
     ...{ name: "hello", version: "1.0", target: "linux-gcc", repository: "https://x.org/hello.git#v1" },
     ...{ specification: JSON.stringify(specification), queue: "q", priority: 3, queue_priority: 3 },
     ...{ state: "'queued'", submitted_by: "ann", rebuild_of: 42, rank: "(select rank from turn)" },
-    ...{ croft_only: false, is_trusted: false, is_private: false },
+    ...{ croft_only: false, is_trusted: false, is_private: false, tree: null },
   });
 });
 
@@ -160,7 +160,7 @@ test("a queue is made once, and its name tells its target; everything that is of
   assert.equal(await queue.ensure(key), name);
   assert.deepEqual(
     database.statements.map(({ values }) => values),
-    [[name, "linux gcc", "debian_*", "gcc*", false, null, null, false, false]],
+    [[name, "linux gcc", "debian_*", "gcc*", false, null, null, false, false, false]],
   );
   const others = [
     { target: "linux_gcc" },
@@ -169,10 +169,11 @@ test("a queue is made once, and its name tells its target; everything that is of
     { interactive: true },
     { private: true },
     { variables: true },
+    { trees: true },
     { auxiliary: { db: "*-postgresql" } },
   ];
   const names = await Promise.all(others.map((other) => queue.ensure({ ...key, ...other })));
-  assert.equal(new Set([name, ...names]).size, 8);
+  assert.equal(new Set([name, ...names]).size, 9);
 });
 
 const offer: Offer = {

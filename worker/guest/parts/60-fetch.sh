@@ -23,7 +23,9 @@ fetch() {
   [ -z "$value" ] || echo "croft-worker: what the package requires is not looked at: $(printf '%s' "$value" | tr '\n' ' ')"
   field host
   [ "$value" != true ] || echo "croft-worker: 'host' makes no difference: all is built for this machine"
+  case $url in tree:*) type=tree ;; esac
   case $type in
+    tree) fetch_tree ;;
     git) fetch_git ;;
     pkg) fetch_archive ;;
     *)
@@ -88,6 +90,25 @@ fetch_archive() {
   if [ -d "$content" ]; then mv "$content" "$source"; else mv unpacked "$source"; fi || return
   rm -rf "$work/archive" "$work/unpacked"
   echo "$digest" > "$state/identity"
+}
+
+# A working tree that somebody has submitted: the agent has it, of whatever way it came.
+fetch_tree() {
+  echo "+ get the working tree from the agent"
+  get tree.tar.gz archive || { echo "croft-worker: cannot get the working tree: $(cat "$state/tftp")" && return 1; }
+  mkdir "$source" && traced tar -C "$source" -xzf archive || return
+  digest=$(sha256sum archive)
+  rm -f archive
+  echo "${digest%% *}" > "$state/identity"
+  case $url in
+    *'#'*)
+      commit=${url#*'#'}
+      echo "${commit%+changes}" > "$state/commit"
+      echo "==> commit: ${commit%+changes}"
+      [ "$commit" = "${commit%+changes}" ] || echo "==> with changes that are in no commit"
+      ;;
+  esac
+  echo "croft-worker: a working tree comes without .git: git tells nothing of it"
 }
 
 # The version of the task, or what the source says, or 0.
