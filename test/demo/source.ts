@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { packageFile } from "../../os/files/package.ts";
 import { run } from "../../os/run.ts";
-import { makeRepository, serveGit } from "../fixtures/git-server.ts";
+import { makeRepository, serveGit } from "../fixtures/services/git-server.ts";
 
 /** A source, and how long it is served if it is ours. */
 export interface Source extends AsyncDisposable {

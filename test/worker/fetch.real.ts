@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { cp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { serveGit } from "../fixtures/git-server.ts";
+import { serveGit } from "../fixtures/services/git-server.ts";
 import { run } from "../../os/run.ts";
 import { temporaryDirectory } from "../../os/files/temporary.ts";
 import { logOf, runGuest, shellsOf, statuses, underEach } from "./guest.ts";

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { farmOf } from "../../../boss/farm/farm-options.ts";
 import type { OptionValues } from "../../../os/command-line/options.ts";
 import { makeFarm } from "../../controller/farm.ts";
-import { serveGit } from "../../fixtures/git-server.ts";
+import { serveGit } from "../../fixtures/services/git-server.ts";
 import { git } from "../../fixtures/source-history.ts";
 import { makeDesk } from "../desk.ts";
 import { runBoss } from "../running-boss.ts";

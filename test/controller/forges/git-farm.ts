@@ -5,7 +5,7 @@ import type { OpenController } from "../../../controller/controller.ts";
 import { startServer } from "../../../controller/server.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { run } from "../../../os/run.ts";
-import { serveGit } from "../../fixtures/git-server.ts";
+import { serveGit } from "../../fixtures/services/git-server.ts";
 import { openFarm } from "../in-process.ts";
 import { secret } from "./payloads.ts";
 

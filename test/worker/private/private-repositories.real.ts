@@ -10,7 +10,7 @@ import { formatHandedSecrets, type HandedCredential } from "../../../manifests/o
 import { fetchFile } from "../../../controller/source-file/fetch.ts";
 import { run } from "../../../os/run.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
-import { makeRepository, serveGit, type GitServer } from "../../fixtures/git-server.ts";
+import { makeRepository, serveGit, type GitServer } from "../../fixtures/services/git-server.ts";
 import { patienceMs } from "../../fixtures/patience.ts";
 import { freePort } from "../../fixtures/ports.ts";
 import { logOf, runGuest, statuses, type GuestOptions } from "../guest.ts";
