@@ -93,23 +93,24 @@ export async function lookAt(
   const directories = new Directories(directory);
   const kept: string[] = [];
   const sizes: [string, number][] = [];
-  const outside: string[] = [];
-  const special: string[] = [];
-  const unreadable: string[] = [];
+  const told: Told = { outside: [], empty: [], special: [], unreadable: [] };
   let bytes = 0;
   for await (const path of paths) {
     if (path.includes("\ufffd")) {
-      unreadable.push(path);
+      told.unreadable.push(path);
       continue;
     }
     const stat = await statusOf(join(directory, path));
     if (stat === undefined || (await directories.isBehindLink(path))) continue;
-    if (stat.isDirectory()) continue; // a submodule that is not checked out
-    if (!stat.isFile() && !stat.isSymbolicLink()) {
-      special.push(path);
+    if (stat.isDirectory()) {
+      told.empty.push(path);
       continue;
     }
-    if (stat.isSymbolicLink() && (await leadsOut(directory, path))) outside.push(path);
+    if (!stat.isFile() && !stat.isSymbolicLink()) {
+      told.special.push(path);
+      continue;
+    }
+    if (stat.isSymbolicLink() && (await leadsOut(directory, path))) told.outside.push(path);
     kept.push(path);
     bytes += stat.size;
     sizes.push([path, stat.size]);
@@ -120,7 +121,7 @@ export async function lookAt(
       throw tooMuch(directory, `there is more than ${formatBytes(most.contentBytes)} in it`, sizes);
   }
   if (kept.length === 0) throw new Failure(`submit '${directory}'`, "there is no file in it");
-  return { paths: kept.sort(byBytes), bytes, remarks: remarksOn({ outside, special, unreadable }) };
+  return { paths: kept.sort(byBytes), bytes, remarks: remarksOn(told) };
 }
 
 /** Directories that were looked at, and whether links lead there, to what is another place's. */
@@ -164,7 +165,17 @@ export function tooMuch(
   });
 }
 
-function remarksOn(told: { outside: string[]; special: string[]; unreadable: string[] }): string[] {
+/** Paths that whoever sends them is told of. */
+interface Told {
+  /** Links that lead out of the directory. */
+  outside: string[];
+  /** Submodules that are not checked out. */
+  empty: string[];
+  special: string[];
+  unreadable: string[];
+}
+
+function remarksOn(told: Told): string[] {
   const named = (paths: readonly string[]) =>
     paths.slice(0, 3).map(printable).join(", ") + (paths.length > 3 ? `, and ${paths.length - 3} more` : "");
   const remark = (paths: readonly string[], what: string) =>
@@ -174,6 +185,7 @@ function remarksOn(told: { outside: string[]; special: string[]; unreadable: str
       told.outside,
       "symbolic links that lead out of the directory are sent as they are, and lead nowhere there",
     ),
+    ...remark(told.empty, "left out, as these submodules are not checked out"),
     ...remark(told.special, "left out, as they are neither files nor links"),
     ...remark(told.unreadable, "left out, as their names are no UTF-8"),
   ];

@@ -3,6 +3,7 @@
  * known again. All files get one time, that of the commit: make finds nothing older than what it is made of, as in a fresh clone.
  */
 import { createWriteStream } from "node:fs";
+import { join, relative } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { treeMost } from "../../../manifests/limits.ts";
 import { Failure, reasonOf } from "../../../os/failure.ts";
@@ -13,6 +14,16 @@ import type { Progress } from "./progress.ts";
 /** Without a commit. Some formats, such as zip, have no time before 1980. */
 const noTime = new Date("2000-01-01T00:00:00Z");
 
+/** How it is packed. */
+export interface Packing {
+  /** The archive's. */
+  file: string;
+  /** That of all that is in it. */
+  time?: Date | undefined;
+  /** What comes along, and lies in another directory. */
+  beside?: { directory: string; paths: readonly string[] } | undefined;
+}
+
 /**
  * Writes the archive; returns its size.
  *
@@ -21,7 +32,7 @@ const noTime = new Date("2000-01-01T00:00:00Z");
 export async function packTree(
   directory: string,
   paths: readonly string[],
-  { file, time = noTime }: { file: string; time?: Date | undefined },
+  { file, time = noTime, beside }: Packing,
   progress: Pick<Progress, "tell">,
 ): Promise<number> {
   const { create } = await import("tar");
@@ -37,9 +48,16 @@ export async function packTree(
         noDirRecurse: true,
         strict: true,
       },
-      onWriteEntry: () => void packed++,
+      preservePaths: true, // of the others, which get theirs here
+      onWriteEntry: (entry) => {
+        packed++;
+        if (entry.path.startsWith("/")) entry.path = relative(beside?.directory ?? "/", entry.path);
+      },
     },
-    paths.map((path) => `./${path}`), // one that begins with @ would be an archive to tar
+    [
+      ...paths.map((path) => `./${path}`), // one that begins with @ would be an archive to tar
+      ...(beside?.paths ?? []).map((path) => join(beside!.directory, path)),
+    ],
   );
   try {
     await pipeline(

@@ -15,6 +15,8 @@ export interface TreeSource extends TreeFiles {
   name: string | undefined;
   /** That its files are based on, if there is one. */
   commit?: { id: string; time: Date; isChanged: boolean };
+  /** Whether it is all of its repository's working tree. */
+  isTop: boolean;
 }
 
 /** Nothing says what of it is not to be sent: somebody's home is to be told from a package. */
@@ -26,17 +28,17 @@ export async function findSource(given: string, progress: Pick<Progress, "tell">
   const top = await topOf(directory);
   if (top === undefined) {
     const files = await lookAt(directory, allPaths(directory), mostWithoutGit, progress);
-    return { ...files, directory, name: nameOf(basename(directory)) };
+    return { ...files, directory, name: nameOf(basename(directory)), isTop: false };
   }
   const files = await lookAt(directory, gitPaths(directory), treeMost, progress);
-  const remote = top === directory ? await answerOf(directory, "remote", "get-url", "origin") : undefined;
+  const isTop = top === directory;
+  const remote = isTop ? await answerOf(directory, "remote", "get-url", "origin") : undefined;
   const name = nameOf((remote === undefined ? undefined : packageNameFrom(remote)) ?? basename(directory));
   const commit = await commitOf(directory);
-  const remarks =
-    top === directory
-      ? files.remarks
-      : [...files.remarks, `only this part of the repository '${top}' is sent`];
-  return { ...files, remarks, directory, name, ...(commit ? { commit } : {}) };
+  const remarks = isTop
+    ? files.remarks
+    : [...files.remarks, `only this part of the repository '${top}' is sent, and no .git`];
+  return { ...files, remarks, directory, name, isTop, ...(commit ? { commit } : {}) };
 }
 
 /** The top of the working tree that it is in; undefined if there is none. */

@@ -1,11 +1,17 @@
 /** What `croft submit DIRECTORY` sends of a directory, without a controller: which files, under which name, as which bytes. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { chmod, mkdir, open, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { list } from "tar";
+import { connect } from "../../../controller/client/connection.ts";
+import { makeHistory } from "../../../controller/client/tree/history.ts";
 import { packTree } from "../../../controller/client/tree/pack.ts";
+import { submitTree } from "../../../controller/client/tree/submit.ts";
 import { findSource, type TreeSource } from "../../../controller/client/tree/source.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { run } from "../../../os/run.ts";
@@ -82,9 +88,15 @@ test("git says what is sent: changed and new files, those of submodules, and nei
     ...["sub/.gitignore", "sub/lib.c", "sub/new.c", "sub/own", "up", "ü b\n.c"],
   ]);
   assert.match(remarks.join("\n"), /^symbolic links that lead out of the directory .*: away, up$/m);
-
   const part = await findSource(at("work", "sub"), silent);
   assert.equal(part.paths.length, 4);
+  await rm(at("work", "sub"), { recursive: true });
+  await mkdir(at("work", "sub"));
+  assert.match(
+    (await findSource(at("work"), silent)).remarks.join("\n"),
+    /submodules are not checked out: sub$/m,
+  );
+
   assert.match((await findSource(at("library"), silent)).name ?? "", /^library$/);
 });
 
@@ -151,4 +163,88 @@ test("what is too much is refused before it is packed, and says what makes it so
   await mkdir(at("home"));
   await large(at("home", "film"), 300 * 2 ** 20);
   await assert.rejects(findSource(at("home"), silent), /there is more than 256 MiB in it/);
+});
+
+test("git says in the machine what it says here, and is told neither of configuration nor of other branches", async () => {
+  await using directory = await temporaryDirectory("croft-test-tree-");
+  const at = (...names: string[]) => join(directory.path, ...names);
+  await makeRepository(at("work"), { "a.c": "a", "b.c": "b" });
+  await git(at("work"), "tag", "--annotate", "--message", "x", "v1.0");
+  await git(at("work"), "remote", "add", "origin", "https://ann:pass@git.example.org/team/hello.git");
+  await git(at("work"), "checkout", "--quiet", "-b", "other");
+  await write(at("work"), { secret: "of another branch" });
+  await git(at("work"), "add", "--all");
+  await git(at("work"), "commit", "--quiet", "--message", "not this one");
+  const other = await git(at("work"), "rev-parse", "HEAD");
+  await git(at("work"), "checkout", "--quiet", "-b", "more", "v1.0");
+  await write(at("work"), { "a.c": "aa" });
+  await git(at("work"), "commit", "--quiet", "--all", "--message", "two");
+  const commit = await git(at("work"), "rev-parse", "HEAD");
+
+  const packed = async (name: string) => {
+    const source = await findSource(at("work"), silent);
+    await mkdir(at(name));
+    const beside = { directory: at(name), ...(await makeHistory(at("work"), commit, at(name))) };
+    await packTree(
+      source.directory,
+      source.paths,
+      { file: at(`${name}.tar.gz`), time: source.commit!.time, beside },
+      silent,
+    );
+    return await readFile(at(`${name}.tar.gz`));
+  };
+  const first = await packed("first");
+  await git(at("work"), "gc", "--quiet", "--aggressive");
+  assert.ok(first.equals(await packed("second")), "other bytes of the same commit");
+
+  await mkdir(at("there"));
+  await run(["tar", "-C", at("there"), "-xzf", at("first.tar.gz")], { timeoutSeconds: 60 });
+  assert.equal(await git(at("there"), "rev-parse", "HEAD"), commit);
+  assert.equal(await git(at("there"), "status", "--porcelain"), "");
+  assert.match(await git(at("there"), "describe", "--dirty"), /^v1\.0-1-g[0-9a-f]+$/);
+  assert.equal(await git(at("there"), "log", "--format=%s"), "two\none");
+  await write(at("there"), { "a.c": "other", new: "" });
+  assert.match(await git(at("there"), "describe", "--dirty"), /-dirty$/);
+  assert.equal(await git(at("there"), "diff", "--name-only"), "a.c");
+  assert.equal(await git(at("there"), "status", "--porcelain"), "M a.c\n?? new");
+  await assert.rejects(git(at("there"), "cat-file", "-e", other));
+  assert.doesNotMatch(await readFile(at("there", ".git", "config"), "utf8"), /example|pass/);
+
+  // Of a clone that has not all of the history, git finds as much as there
+  const parts = [
+    "clone",
+    "--quiet",
+    "--depth",
+    "1",
+    "--branch",
+    "more",
+    `file://${at("work")}`,
+    at("shallow"),
+  ];
+  await git(directory.path, ...parts);
+  await mkdir(at("third"));
+  await makeHistory(at("shallow"), commit, at("third"));
+  assert.equal(await git(at("third"), "log", "--format=%s"), "two");
+});
+
+test("a refusal is told, however little of the tree was read, and so is a controller that takes none", async () => {
+  await using directory = await temporaryDirectory("croft-test-tree-");
+  await writeFile(join(directory.path, "noise"), randomBytes(8 << 20));
+  for (const [status, reason] of [
+    [401, /Cannot take it: who are you/],
+    [404, /the controller is of an earlier version, which takes no working trees/],
+  ] as const) {
+    const server = createServer((_, response) => {
+      response.writeHead(status, { "content-type": "application/json" });
+      response.end('{"error":"Cannot take it: who are you","hints":[]}');
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const connection = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, "token");
+    try {
+      await assert.rejects(submitTree(connection, directory.path, { name: "noise" }), reason);
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  }
 });

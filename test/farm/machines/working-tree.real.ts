@@ -49,13 +49,10 @@ test("croft submit DIRECTORY builds what is there, committed or not; the same on
   const { status, stdout, stderr } = await croft("submit", directory, "--wait");
   assert.equal(status, 0, `${stdout}${stderr}${await farm.log(1)}${await farm.agentTail()}`);
   assert.match(stdout, /^build 1, hello for default: .*\nbuild 1, hello\/0 for default: success after /);
-  assert.match(
-    stderr,
-    new RegExp(`working tree 'hello' at commit ${commit} with changes, without \\.git: 5 files, `),
-  );
+  assert.match(stderr, new RegExp(`working tree 'hello' at commit ${commit} with changes: 5 files, `));
   const log = await farm.log(1);
   assert.match(log, new RegExp(`changed\n#!/bin/sh\necho executed\nchanged\nat ${commit}\n`));
-  assert.match(log, /\n\.croft\n\.gitignore\ngreeting\nlink\nnew\nexecuted\n/);
+  assert.match(log, /\n\.croft\n\.git\n\.gitignore\ngreeting\nlink\nnew\nexecuted\n/);
   const shown = new RegExp(`^ +repository +working tree 'hello' at commit ${commit} with changes$`, "m");
   assert.match((await croft("show", "1")).stdout, shown);
 

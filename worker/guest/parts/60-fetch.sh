@@ -108,7 +108,7 @@ fetch_tree() {
       [ "$commit" = "${commit%+changes}" ] || echo "==> with changes that are in no commit"
       ;;
   esac
-  echo "croft-worker: a working tree comes without .git: git tells nothing of it"
+  [ -e "$source/.git" ] || echo "croft-worker: the working tree came without .git: git tells nothing of it"
 }
 
 # The version of the task, or what the source says, or 0.
