@@ -65,6 +65,7 @@ leave_network() {
   if [ -z "$dhcp_client" ] && is_ours; then dhcp_client=udhcpc; fi
   starter=$(command -v croft-init)
   leave_lease
+  [ -n "$dhcp_client" ] || sleep 1 # the other init's network takes note
 }
 
 leave_lease() {
