@@ -16,17 +16,26 @@ join_group() {
   fi
   case $group_mac in '' | -) return 0 ;; esac
   read_uptime
-  patience=$((uptime + 10)) # it has only just got the device
-  until find_group; do
+  patience=$((uptime + 10)) # one that was restored has only just got the device
+  until enter_group; do
     read_uptime
-    if [ -z "${control_address:-}" ] || [ "$uptime" -ge "$patience" ]; then
+    if [ "$uptime" -ge "$patience" ]; then
       say "there is no interface with the address $group_mac"
       return 1
     fi
     sleep 0.1 2> /dev/null || sleep 1
   done
-  ip address add "$group_network" dev "$interface" && ip link set "$interface" up && group_address=${group_network%/*}
+  group_address=${group_network%/*}
+  # Another init renames a new device, and takes away what it has not set up itself.
+  [ -z "${control_address:-}" ] || is_ours || for _ in 1 2 3; do sleep 1 && enter_group; done
 }
+
+enter_group() {
+  find_group || return
+  ip address show dev "$interface" | grep -q -F " $group_network " ||
+    ip address add "$group_network" dev "$interface" || return
+  ip link set "$interface" up
+} 2> /dev/null
 
 # Sets interface to that in the network of the group; status 1 if there is none.
 find_group() {
