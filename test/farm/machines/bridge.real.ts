@@ -7,8 +7,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { macOfCopy } from "../../../machines/copies.ts";
 import { machinePaths } from "../../../machines/layout.ts";
 import { readBootstrappedManifest } from "../../../machines/manifest-files.ts";
+import { findState } from "../../../machines/warm/state.ts";
 import { startFarm, type Farm } from "../../fixtures/farm.ts";
-import { bootstrappedMachine } from "../../fixtures/machines/ready-machines.ts";
+import { minimalMachine } from "../../fixtures/machines/images.ts";
 import { enterNetworkNamespace, outsideAddress, sh, startBridgedHost } from "../../fixtures/network.ts";
 import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
 import { packSource, script } from "../../worker/sources.ts";
@@ -42,15 +43,15 @@ const left = async () =>
   [...`${await sh("ip", "link")}${await sh("nft", "list", "ruleset")}`.matchAll(/croft\d.*/g)].map(String);
 
 test("restored copies on a bridge have MAC and lease of their own, and reach one another no more than booted ones", async () => {
-  await bootstrappedMachine(); // made of Debian's packages, if it has to be: not from in there
+  await minimalMachine(); // made of Debian's packages, if it has to be: not from in there
   await enterNetworkNamespace();
   await using stack = new AsyncDisposableStack();
   const host = stack.use(await startBridgedHost());
   const farm = stack.use(
     await startFarm({
-      ...{ machine: "minimal", from: "copied", ramKiB: 256 * 1024, warm: true, ahead: true },
+      ...{ machine: "minimal", from: "kept", ramKiB: 256 * 1024, bridged: true, ahead: true },
       controller: "retries: 0\n",
-      agent: ["--machine-copies", "2", "--network", "bridge", "--startup-timeout", String(patienceSeconds)],
+      agent: ["--machine-copies", "2", "--startup-timeout", String(patienceSeconds)],
     }),
   );
   await packSource(farm.sources, { ".croft/test": script(...build) }, "hello-1.0.tar.gz");
@@ -65,21 +66,21 @@ test("restored copies on a bridge have MAC and lease of their own, and reach one
 
   await publish("other");
   await farm.startAgent();
-  await says("machine saved");
+  const paths = machinePaths(farm.machines, "volume", "minimal", "default");
+  await until("saved", async () => "state" in findState(paths));
   assert.deepEqual(await left(), [], "nothing but the shared rules");
   const first = await copyOf(farm, await submit());
   await publish("other", first.address);
   await farm.startSecondAgent(["--ahead", "off"]);
   const second = await copyOf(farm, await submit());
   assert.equal(second.tried, first.address);
-  const { mac } = readBootstrappedManifest(
-    machinePaths(farm.machines, "volume", "minimal", "default"),
-  )!.machine;
+  const { mac } = readBootstrappedManifest(paths)!.machine;
   assert.deepEqual([first.mac, second.mac], [mac, macOfCopy(mac!, 2)]);
   assert.notEqual(first.address, second.address);
   await publish("go");
   for (const { id } of [first, second])
     assert.equal((await farm.ended(id)).status, "success", await farm.log(id));
+  await farm.stopSecondAgent(); // the first has the next one
   const restored = `${await log()}${await readFile(join(farm.directory, "agent-2.log"), "utf8")}`;
   assert.equal(restored.split("machine restored {").length, 3, restored);
 
