@@ -13,9 +13,10 @@ import { Rejection, Unreachable } from "../wire/answers.ts";
 import type { HttpClient, RequestLimits } from "../wire/http.ts";
 import type { AgentMetrics } from "../status/metrics.ts";
 import type { SignsOfLife } from "../task-state/signs-of-life.ts";
+import { postResult } from "./post-result.ts";
 import { countArtifacts, sendArtifacts } from "./send-artifacts.ts";
 import type { Spool, SpoolEntry } from "../task-state/spool.ts";
-import { withToldUpload } from "./told-upload.ts";
+import { withChange } from "./changed-request.ts";
 import { Tried } from "./tried.ts";
 
 /** A result that its controller does not take for so long is kept aside. */
@@ -96,7 +97,7 @@ export class Delivery {
         const sent = await entry.sentArtifacts();
         // A controller whose data are those of a backup may have lost some.
         const headers: Record<string, string> = sent > 0 ? { "croft-artifacts": String(sent) } : {};
-        await this.#client.postManifest(url, request, limits, async () => headers);
+        await postResult({ url, request, headers }, { client: this.#client, log, limits });
       }
       await entry.remove();
       this.#forget(entry);
@@ -132,7 +133,7 @@ export class Delivery {
       if (!tried.streakForSeconds("artifacts", streakSeconds)) throw new ArtifactsWait(error);
       log.error({ reason: error.message }, "artifacts have not got through for an hour: result sent without");
       const lost = `${await countArtifacts(entry)} artifacts could not be sent for an hour: ${error.message}\n`;
-      return await withToldUpload({ request: (await entry.result())!, log: lost, status: "abort" });
+      return await withChange({ request: (await entry.result())!, log: lost, status: "abort" });
     }
   }
 

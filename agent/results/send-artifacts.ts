@@ -11,7 +11,7 @@ import { requestFiles } from "../../manifests/limits.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { Rejection } from "../wire/answers.ts";
 import type { HttpClient, RequestLimits, UploadedFile } from "../wire/http.ts";
-import { withToldUpload } from "./told-upload.ts";
+import { withChange } from "./changed-request.ts";
 import type { SpoolEntry } from "../task-state/spool.ts";
 
 /** What it takes to send artifacts. */
@@ -116,7 +116,7 @@ async function orTold(
 
 /** The build's result tells that its artifacts are not there. */
 async function tell(entry: SpoolEntry, log: string, status: "warning" | "abort"): Promise<void> {
-  await entry.setResult(await withToldUpload({ request: (await entry.result())!, log, status }));
+  await entry.setResult(await withChange({ request: (await entry.result())!, log, status }));
 }
 
 async function digestOf(path: string): Promise<string> {

@@ -1,6 +1,7 @@
 /** Bodies of requests as bytes, of which all requests to a route together hold a bounded number. */
 import type { IncomingMessage } from "node:http";
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { resultRequestMaxBytes } from "../../manifests/limits.ts";
 import { refuse } from "./served.ts";
 
 declare module "fastify" {
@@ -58,9 +59,12 @@ class RefusedBody {
   }
 }
 
+/** What is read on of a body that is too large: no agent sends more. */
+const wastedMaxBytes = resultRequestMaxBytes;
+
 /**
  * Reads bodies of these types whole, and of no others: each up to its route's limit, as {@link RouteBodies} says for the
- * route. What is refused by its beginning is read on and thrown away, at no cost but the line's: who closed instead would
+ * route. What is refused by its beginning, or is too large, is read on and thrown away, at no cost but the line's: who closed instead would
  * cut off the answer, and the sender would send it all again.
  */
 export function addBinaryBodies(server: FastifyInstance, types: string[]): void {
@@ -97,7 +101,15 @@ async function readBody(request: FastifyRequest, payload: IncomingMessage): Prom
   };
   for await (const piece of payload.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += piece.length;
-    if (bytes > limit) throw new BodyError(413, `the body is longer than ${limit} bytes`);
+    if (bytes > limit) {
+      bodies.held -= request.heldBytes;
+      request.heldBytes = 0;
+      return discard(
+        payload,
+        { status: 413, reason: `the body is longer than ${limit} bytes` },
+        wastedMaxBytes,
+      );
+    }
     pieces.push(piece);
     const refusal = await admit(false);
     if (refusal) return discard(payload, refusal, limit - bytes);

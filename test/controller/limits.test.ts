@@ -189,8 +189,8 @@ test("bodies in memory are bounded one by one and together", async () => {
 describe("a body that is looked at from its beginning", () => {
   const admitted: number[] = [];
 
-  async function serve(refused: Refusal | undefined) {
-    const server = fastify({ bodyLimit: 50_000_000, forceCloseConnections: true });
+  async function serve(refused: Refusal | undefined, bodyLimit = 50_000_000) {
+    const server = fastify({ bodyLimit, forceCloseConnections: true });
     addBinaryBodies(server, ["text/manifest"]);
     const bodies = new RouteBodies(1000, async (beginning, whole) => {
       admitted.push(beginning.length);
@@ -220,6 +220,23 @@ describe("a body that is looked at from its beginning", () => {
     assert.equal(served.bodies.held, 0);
     const drained = new Promise((resolve) => client.end("y".repeat(20_000_000), () => resolve(true)));
     assert.equal(await drained, true);
+    client.destroy();
+  });
+
+  test("is refused once it is too large; the rest is read, so that its sender gets the answer", async () => {
+    await using served = await serve(undefined, 1000);
+    const client = request({
+      port: served.port,
+      method: "POST",
+      headers: { "content-type": "text/manifest" },
+    });
+    client.write("x".repeat(1001));
+    const [response] = (await once(client, "response")) as [IncomingMessage];
+    assert.equal(response.statusCode, 413);
+    assert.equal(response.headers.connection, "keep-alive", "a close would cut off the answer");
+    assert.match(await text(response), /the body is longer than 1000 bytes/);
+    assert.equal(served.bodies.held, 0);
+    await new Promise<void>((resolve) => client.end("y".repeat(20_000_000), resolve));
     client.destroy();
   });
 

@@ -107,6 +107,47 @@ for (const [status, headers] of [
     assert.match(await readFile(answer, "utf8"), new RegExp(`^${status}\nso it is\n`));
   });
 
+const long = {
+  ...result,
+  operations: [
+    { name: "fetch", status: "success" as const, log: "fetched\n" },
+    { name: "update", status: "success" as const, log: `first\n${"a line ü\n".repeat(300_000)}last\n` },
+    { name: "test", status: "success" as const, log: "\u{1f600}".repeat(100_000) },
+  ],
+};
+
+test("a result that is too large for its controller comes with its logs cut, which say so", async () => {
+  await using on = await spooled({});
+  await on.entry.setResult(formatResultRequest({ session: "s", agentChecksum: "1", result: long }));
+  on.controller.answer = ({ body }) =>
+    body.length > 1_200_000 ? { status: 413, body: "too large", headers: plain } : { status: 204 };
+  await on.delivery.sendDue(never);
+  assert.equal(await where(on), "accepted");
+  assert.equal(on.controller.received.length, 2);
+  const [fetched, update, tested] = sent(on).operations;
+  assert.deepEqual(fetched, long.operations[0]);
+  assert.match(
+    update!.log,
+    /^first\n(a line ü\n)+\[\.\.\. \d{7} bytes left out: the controller takes no larger result \.\.\.\]\n(a line ü\n)+last\n$/,
+  );
+  assert.match(tested!.log, /^(\u{1f600})+\n\[[^\n]*\]\n(\u{1f600})+$/u);
+});
+
+test("a result whose controller takes none, however short, is kept aside whole", async () => {
+  await using on = await spooled({ status: 413, body: "too large", headers: plain });
+  const request = formatResultRequest({ session: "s", agentChecksum: "1", result: long });
+  await on.entry.setResult(request);
+  await on.delivery.sendDue(never);
+  assert.equal(await where(on), "rejected");
+  const kept = await readdir(join(on.spool.directory, "rejected", on.entry.name));
+  const whole = await Promise.all(
+    kept.map((name) =>
+      readFile(join(on.spool.directory, "rejected", on.entry.name, name)).catch(() => Buffer.alloc(0)),
+    ),
+  );
+  assert.ok(whole.some((content) => content.equals(request)));
+});
+
 test("a result that is accepted leaves the spool; its controller is shown that it is on its way until then", async () => {
   await using on = await spooled({ status: 503 });
   await on.delivery.sendDue(never);
