@@ -97,7 +97,12 @@ function directoriesIn(path: string, mustExist: boolean): string[] {
     entries = readdirSync(path, { withFileTypes: true });
   } catch (error) {
     if (!mustExist && isSystemError(error, "ENOENT", "ENOTDIR")) return [];
-    throw new Failure(`list machines in '${path}'`, reasonOf(error), { cause: error });
+    throw new Failure(`list machines in '${path}'`, reasonOf(error), {
+      cause: error,
+      hints: isSystemError(error, "ENOENT")
+        ? ["croft machine create makes it, with a first machine; --machines DIR names another one."]
+        : [],
+    });
   }
   return visibleDirectories(entries);
 }

@@ -1,6 +1,6 @@
 /** What a check is, and how checks are run: side by side, each with a deadline, none of them able to stop the others. */
 import { Deadline } from "../../os/deadline.ts";
-import { reasonOf } from "../../os/failure.ts";
+import { Failure, reasonOf } from "../../os/failure.ts";
 import type { Settings } from "../settings/settings.ts";
 
 /** `warning`: it works, but not as well as it could; `problem`: it does not. */
@@ -73,6 +73,13 @@ async function runCheck(
     return await Promise.race([found, over.passed.then(() => [late])]);
   } catch (error) {
     if (deadline.aborted) return [late];
-    return [problem(check.name, reasonOf(error), "This keeps the check from being made.")];
+    const hints = error instanceof Failure ? error.hints : [];
+    return [
+      problem(
+        check.name,
+        reasonOf(error),
+        hints.join(" ") || "Mend that: it keeps the check from being made.",
+      ),
+    ];
   }
 }

@@ -11,6 +11,7 @@ import { judgeMetadata, judgeSpace, parseBtrfsUsage } from "../../../agent/docto
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { formatBytes, GiB, MiB } from "../../../os/text/size.ts";
 import { judgeKvm } from "../../../agent/doctor/virtualization.ts";
+import { Failure } from "../../../os/failure.ts";
 import { makeSettings } from "../settings/make-settings.ts";
 
 const settings = makeSettings({ runtime: "/nonexistent/run" }, ["http://127.0.0.1:1/"]);
@@ -36,6 +37,12 @@ test("a check that throws or hangs is a problem, and the others go on", async ()
   );
   assert.match(findings[0]!.text, /out of order/);
   assert.match(findings[1]!.text, /no answer within 0\.05 s/);
+});
+
+test("the fix of a check that throws is what its failure says to do, if it does", async () => {
+  const failure = new Failure("list machines", "there are none", { hints: ["Make one."] });
+  const [finding] = await runChecks([{ name: "x", run: () => Promise.reject(failure) }], settings, never);
+  assert.deepEqual(finding, problem("x", failure.message, "Make one."));
 });
 
 test("a check that does not even listen to its deadline holds up nothing", async () => {
