@@ -41,6 +41,7 @@ export function agentCommand(): Command {
       return;
     }
     const log = makeLog({ verbosity: settings.verbosity, format: settings.logFormat });
+    process.umask(0o077); // as the service has it: all that is made is for this user, sockets and parents of directories, too
     const { runAgent } = await import("./daemon.ts"); // help and errors of usage need none of it
     await runAgent(settings, log, () => settingsOf(read()));
   });

@@ -92,6 +92,8 @@ export function machineCommand(): Command {
     "makes, updates, copies, lists, shows and removes build machines; looks into those that run",
   );
   command.helpCommand(false);
+  // What hosts boot and serve, nobody else may change.
+  command.hook("preAction", () => void process.umask(process.umask() | 0o022));
   command.addCommand(createCommand());
   command.addCommand(updateCommand());
   command.addCommand(importCommand());
