@@ -114,7 +114,7 @@ test("a guest forges nothing of another instance's build, and a user of the host
   const statusPort = await freePort();
   const statusListen = ["--status-listen", `127.0.0.1:${statusPort}`];
   await using victim = await startFarm({ ...options, agent: statusListen });
-  await using hostile = await startFarm(options);
+  await using hostile = await startFarm({ ...options, from: "kept" });
   const id = await submitWaiting(victim);
   await victim.startAgent();
   await victim.logUntil(id, patienceSeconds, /begun/);
