@@ -9,7 +9,7 @@ import { attempt, Failure } from "../../../os/failure.ts";
 import { syncDirectory } from "../../../os/files/durable.ts";
 import { formatBytes } from "../../../os/text/size.ts";
 import type { BackupContents } from "../../backup/reading.ts";
-import { placeOptions, streamFromControl } from "../control.ts";
+import { placeOptions } from "../place-options.ts";
 
 /** Options of `croft controller backup`. */
 const backupOptions: readonly OptionDeclaration[] = placeOptions;
@@ -27,6 +27,7 @@ export function backupCommand(): Command {
   return addOptions(command, backupOptions).action(async (place: string) => {
     const values = givenValues(command, backupOptions);
     const path = place === "-" ? undefined : fileAt(place);
+    const { streamFromControl } = await import("../control.ts"); // a controller that starts needs none of it
     const contents = await streamFromControl(values, "/backup", (archive) =>
       path === undefined ? print(archive) : keep(archive, path),
     );

@@ -4,7 +4,7 @@ import { makeCommand } from "../../../os/command-line/command.ts";
 import { addOptions, givenValues } from "../../../os/command-line/options.ts";
 import { UsageFailure } from "../../../os/failure.ts";
 import { makeLog } from "../../../os/log.ts";
-import { configurationOf, placeOptions } from "../control.ts";
+import { placeOptions } from "../place-options.ts";
 
 /** The command, a part of `croft controller`. */
 export function migrateCommand(): Command {
@@ -14,6 +14,7 @@ export function migrateCommand(): Command {
   );
   return addOptions(command, placeOptions).action(async () => {
     process.umask(0o077);
+    const { configurationOf } = await import("../control.ts"); // a controller that starts needs none of it
     const configuration = await configurationOf(givenValues(command, placeOptions));
     if (configuration.database === "embedded")
       throw new UsageFailure("move to a database server", "the configuration names none", {

@@ -4,7 +4,7 @@ import { makeCommand } from "../../../os/command-line/command.ts";
 import { addOptions, givenValues, type OptionDeclaration } from "../../../os/command-line/options.ts";
 import { formatBytes } from "../../../os/text/size.ts";
 import type { Amount, PruneReport, Reason } from "../../retention/rules.ts";
-import { askControl, placeOptions } from "../control.ts";
+import { placeOptions } from "../place-options.ts";
 
 const limits = { kind: "integer", minimum: 1, commandLineOnly: true } as const;
 
@@ -49,6 +49,7 @@ export function pruneCommand(): Command {
     const isDry = values["dry-run"] === true;
     const given = ["days", "builds", "live-log-days"].filter((name) => values[name] !== undefined);
     const body = { dryRun: isDry, rules: Object.fromEntries(given.map((name) => [name, values[name]])) };
+    const { askControl } = await import("../control.ts"); // a controller that starts needs none of it
     const report = await askControl<PruneReport>(values, "POST", "/prune", body);
     process.stdout.write(
       values["json"] === true ? `${JSON.stringify(report, null, 2)}\n` : inWords(report, isDry),

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { makeCommand } from "../../../os/command-line/command.ts";
 import { addOptions, givenValues, type OptionDeclaration } from "../../../os/command-line/options.ts";
 import { formatBytes } from "../../../os/text/size.ts";
-import { configurationOf, placeOptions } from "../control.ts";
+import { placeOptions } from "../place-options.ts";
 import { secretsKeyFile } from "../../secrets/key.ts";
 
 /** Options of `croft controller restore`. */
@@ -19,6 +19,7 @@ export function restoreCommand(): Command {
   command.argument("<file>", "the backup; - for standard input");
   return addOptions(command, restoreOptions).action(async (file: string) => {
     process.umask(0o077);
+    const { configurationOf } = await import("../control.ts"); // a controller that starts needs none of it
     const { data, secretsKey } = await configurationOf(givenValues(command, restoreOptions));
     const { restore } = await import("../../backup/restore.ts");
     const archive = file === "-" ? process.stdin : createReadStream(file);
