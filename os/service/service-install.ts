@@ -110,7 +110,7 @@ export class Installation {
   async directory(path: string): Promise<void> {
     if (existsSync(path)) return;
     this.#say(`${path}: made`);
-    if (!this.dryRun) await attempt(`make the directory '${path}'`, mkdir(path, { recursive: true }));
+    if (!this.dryRun) await makeDirectory(path);
   }
 
   /** @throws {Failure} with what systemctl(1) says. */
@@ -126,11 +126,16 @@ export class Installation {
       for (const line of text.trimEnd().split("\n")) this.#say(line === "" ? "" : `    ${line}`);
       return;
     }
-    await attempt(`make the directory '${dirname(path)}'`, mkdir(dirname(path), { recursive: true }));
+    await makeDirectory(dirname(path));
     await writeDurably(path, text);
     await attempt(`write '${path}'`, chmod(path, mode));
     this.#say(`${path}: written`);
   }
+}
+
+/** Nobody else may write to where a service of root is told what to do, whatever the umask. */
+async function makeDirectory(path: string): Promise<void> {
+  await attempt(`make the directory '${path}'`, mkdir(path, { recursive: true, mode: 0o755 }));
 }
 
 /**

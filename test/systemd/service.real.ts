@@ -202,7 +202,19 @@ test("croft agent install puts units there that systemd likes, and may be repeat
   const shown = await agent("install", "--dry-run", "--instances", "3", controller.url("/task"));
   assert.match(shown.stdout, /croft-agent@\.service:\n {4}# Made by croft/);
   assert.equal(existsSync(container.path(configuration)), false, "a dry run writes nothing");
-  const { stdout } = await agent("install", "--instances", "3", controller.url("/task"));
+  const command = [
+    nodeInContainer,
+    `${croftInContainer}/bin/croft.js`,
+    "agent",
+    "install",
+    "--instances",
+    "3",
+  ];
+  const withUmask0 = ["sh", "-c", 'umask 0; exec "$@"', "sh", ...command, controller.url("/task")];
+  const { stdout } = await container.run(withUmask0);
+  const places = ["/etc/croft", "/etc/systemd/system", "/var/lib/croft", "/build"];
+  const open = await container.run(["find", ...places, "-perm", "-o=w", "!", "-type", "l"]);
+  assert.equal(open.stdout, "", "who may write there commands a service of root");
   assert.match(stdout, /systemctl enable --now croft-agent.target croft-agent@1.service/);
   const verified = await container.run(["systemd-analyze", "verify", first, target]);
   assert.equal(verified.stdout + verified.stderr, "");
