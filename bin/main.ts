@@ -13,11 +13,15 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit();
   throw error;
 });
+// What went wrong is told by the exit status, too (`croft … 2>&1 | head`).
+process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
 
 const [name = "", ...args] = asked(process.argv.slice(2));
 const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
 process.exitCode = subcommand
-  ? await runCommand(loaded(subcommand), args)
+  ? await runSubcommand(loaded(subcommand), args)
   : await runCommand(overview(), name === "" ? [] : [name, ...args]);
 
 /** `croft help COMMAND…` asks for what `croft COMMAND… --help` tells. */
@@ -28,6 +32,21 @@ function asked(given: readonly string[]): readonly string[] {
   if (command === "help") return ["--help"];
   // Of a command that there is not, there is nothing to tell but that.
   return Object.hasOwn(subcommands, command) ? [...rest, "--help"] : rest;
+}
+
+async function runSubcommand(command: Promise<Command>, given: readonly string[]): Promise<number> {
+  // What it throws while it is loaded is told as what it throws later.
+  const known = await command.then((ready) => withoutHelpForUnknown(ready, given)).catch(() => given);
+  return runCommand(command, known);
+}
+
+/** Asked for help for a part that a command has not, that would tell of the whole. */
+function withoutHelpForUnknown(command: Command, given: readonly string[]): readonly string[] {
+  const [word, ...rest] = given;
+  const isPart = command.commands.length > 0 && command.registeredArguments.length === 0;
+  if (word === undefined || word.startsWith("-") || !isPart) return given;
+  const part = command.commands.find((one) => one.name() === word);
+  return part ? [word, ...withoutHelpForUnknown(part, rest)] : given.filter((one) => one !== "--help");
 }
 
 async function loaded({ isCompiled, load }: Subcommand): Promise<Command> {

@@ -67,6 +67,11 @@ for (const [args, message] of [
     "Cannot run 'croft biulds': there is no such command\n  Did you mean: croft builds\n",
   ],
   [["help", "biulds"], "Cannot run 'croft biulds': there is no such command\n  Did you mean: croft builds\n"],
+  [
+    ["help", "machine", "crate"],
+    "Cannot use the command line: unknown command 'crate' (did you mean create?)",
+  ],
+  [["token", "lst", "--help"], "Cannot use the command line: unknown command 'lst' (did you mean list?)"],
   [["hlep"], "Cannot run 'croft hlep': there is no such command\n  Did you mean: croft help\n"],
   [["constructor"], "Cannot run 'croft constructor': there is no such command\n"],
 ] as [string[], string][])
@@ -76,3 +81,16 @@ for (const [args, message] of [
     assert.equal(stdout, "");
     assert.ok(stderr.startsWith(`croft: ${message}`), stderr);
   });
+
+test("who has enough of what is said of an error changes nothing of the exit status", () => {
+  const argv = [
+    "-c",
+    '{ "$@" 2>&1; echo "status $?" >&3; } 3>&2 | true',
+    "sh",
+    process.execPath,
+    packageFile("bin", "croft.js"),
+    "nonsense",
+  ];
+  const { stderr } = spawnSync("sh", argv, { encoding: "utf8" });
+  assert.equal(stderr, "status 2\n");
+});
