@@ -273,10 +273,14 @@ describe("each page", () => {
     const textOf = async (page: Page) =>
       (await page.locator("main").innerText()).replace(/\b[\dhms]+s( ago)?\b/g, "T").replace(/\s+/g, " ");
     for (const path of Object.values(pages).flat()) {
-      for (const page of [plain, scripted]) await page.goto(farm.url + path);
-      const text = await textOf(plain);
+      const look = async () => {
+        for (const page of [plain, scripted]) await page.goto(farm.url + path);
+        return [await textOf(plain), await textOf(scripted)] as const;
+      };
+      let [text, other] = await look();
+      if (other !== text) [text, other] = await look(); // an agent was not heard of for a minute just then
       assert.ok(text.length > 10, path);
-      assert.equal(await textOf(scripted), text, path);
+      assert.equal(other, text, path);
     }
     await scripted.emulateMedia({ media: "print" });
     await scripted.goto(`${farm.url}/builds`);
