@@ -108,7 +108,7 @@ async function measure(name: string, count: number, { url }: RunningController, 
     const open = `${name}, ${pagesOpen} pages open`;
     await idle(open, pids);
     await build(open, count, url, pids, heard);
-    line(`${open}: fetched again`, `${pages.refreshed} times`);
+    line(`${open}: fetched again; connections that broke`, `${pages.refreshed}; ${pages.broken}`);
   }
   end.abort();
   await Promise.all(simulated);

@@ -18,15 +18,31 @@ async function refresh() {
   }
 }
 
-/* At most one refresh a second, and always one after the last change. */
+/*
+ * A few refreshes one after the other, then one every 5 seconds as long as changes come: many open pages are not to keep the
+ * controller from its builds. There is always one after the last change. A page that nobody sees waits until somebody does.
+ */
+const atOnce = 3;
+const eachMs = 5000;
+let allowed = atOnce;
+let countedAt = performance.now();
+function delayMs() {
+  const now = performance.now();
+  allowed = Math.min(atOnce, allowed + (now - countedAt) / eachMs) - 1;
+  countedAt = now;
+  return Math.max(300, -allowed * eachMs);
+}
+
 let planned = false;
 function refreshSoon() {
   if (planned) return;
   planned = true;
-  setTimeout(() => {
-    planned = false;
-    refresh().catch(() => {});
-  }, 300);
+  setTimeout(refreshWhenSeen, delayMs());
+}
+function refreshWhenSeen() {
+  if (document.hidden) return document.addEventListener("visibilitychange", refreshWhenSeen, { once: true });
+  planned = false;
+  refresh().catch(() => {});
 }
 
 function listen(url) {
