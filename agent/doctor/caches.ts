@@ -1,6 +1,6 @@
 /** What builds find of earlier ones: whether it can be made, and how much room it takes. */
 import { existsSync } from "node:fs";
-import { statfs } from "node:fs/promises";
+import { freeBytes } from "../../os/files/free-space.ts";
 import { run } from "../../os/run.ts";
 import { formatBytes } from "../../os/text/size.ts";
 import { reasonOf } from "../../os/failure.ts";
@@ -23,8 +23,7 @@ async function checkCaches({ caches, cacheDirectory, cacheMaxBytes }: Settings):
   const versions = await versionsIn(cacheDirectory);
   const bytes = versions.reduce((sum, version) => sum + version.bytes, 0);
   const found = `${versions.length} for ${caches.length} names, ${formatBytes(bytes)} of ${formatBytes(cacheMaxBytes)}`;
-  const { bsize, bavail } = await statfs(cacheDirectory);
-  const free = bsize * bavail;
+  const free = await freeBytes(cacheDirectory);
   if (free >= cacheMaxBytes - bytes) return [ok(subject, found)];
   const text = `${found}; only ${formatBytes(free)} are free at ${cacheDirectory}`;
   return [warning(subject, text, "Make room, or give a smaller --cache-max")];

@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { freeBytes } from "../../os/files/free-space.ts";
 import { formatBytes, GiB, MiB } from "../../os/text/size.ts";
 import { ok, problem, warning, type Finding } from "./check.ts";
 
@@ -10,8 +10,7 @@ export interface SpaceNeed {
 
 /** Looks at the free space of the file system that a path is on. */
 export async function checkSpace(subject: string, path: string, need: SpaceNeed): Promise<Finding> {
-  const { bsize, bavail } = await statfs(path);
-  return judgeSpace(subject, path, bsize * bavail, need);
+  return judgeSpace(subject, path, await freeBytes(path), need);
 }
 
 export function judgeSpace(subject: string, path: string, bytes: number, need: SpaceNeed): Finding {

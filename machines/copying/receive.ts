@@ -4,8 +4,8 @@
  * away. Blocks that the machine's current revision has are taken from there.
  */
 import { closeSync, existsSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import { statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { freeBytes } from "../../os/files/free-space.ts";
 import { assertFailure, attempt, Failure } from "../../os/failure.ts";
 import { packageVersion } from "../../os/files/package.ts";
 import { formatBytes, MiB } from "../../os/text/size.ts";
@@ -109,8 +109,8 @@ function idOf(paths: MachinePaths, revision: string): string | undefined {
 }
 
 async function checkSpace(action: string, machines: string, { files }: Offer): Promise<string> {
-  const { bsize, bavail } = await attempt(action, statfs(machines));
-  const [need, free] = [files.reduce((sum, { dataBytes }) => sum + dataBytes, 0), bsize * bavail];
+  const free = await attempt(action, freeBytes(machines));
+  const need = files.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
   if (need + spareBytes > free)
     throw new Failure(action, `it takes ${formatBytes(need)}, and ${formatBytes(free)} are free`);
   return `space: ${formatBytes(need)}; ${formatBytes(free)} are free`;

@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { freeBytes } from "../../os/files/free-space.ts";
 import { Failure } from "../../os/failure.ts";
 import { formatBytes, GiB, MiB } from "../../os/text/size.ts";
 import type { ImageKind, Recipe } from "./recipe.ts";
@@ -25,9 +25,4 @@ export async function checkSpace(directory: string, { kind }: Recipe, free?: num
       hints: ["See what takes space: croft machine list, and croft machine show NAME."],
     });
   return `space: about ${need}; ${formatBytes(free)} are free`;
-}
-
-async function freeBytes(directory: string): Promise<number> {
-  const { bsize, bavail } = await statfs(directory);
-  return bsize * bavail;
 }

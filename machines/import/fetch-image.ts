@@ -1,10 +1,11 @@
 /** Brings an image to where it is worked on: a copy that nobody else changes, whose checksum is that of what is looked at. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { stat, statfs } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Readable } from "node:stream";
 import { attempt, Failure, reasonOf } from "../../os/failure.ts";
+import { freeBytes } from "../../os/files/free-space.ts";
 import { formatBytes } from "../../os/text/size.ts";
 import type { ImageSource } from "./source.ts";
 import { SparseFile } from "./sparse-file.ts";
@@ -97,10 +98,10 @@ async function checkSpace(
   maxBytes: number,
 ): Promise<string> {
   if (bytes !== undefined && bytes > maxBytes) throw tooLarge(action, maxBytes);
-  const { bavail, bsize } = await statfs(dirname(to));
-  const free = formatBytes(bavail * bsize);
+  const freeNow = await freeBytes(dirname(to));
+  const free = formatBytes(freeNow);
   if (bytes === undefined) return `space: ${free} are free`;
-  if (bytes > bavail * bsize)
+  if (bytes > freeNow)
     throw new Failure(
       action,
       `it has ${formatBytes(bytes)}, and '${dirname(dirname(to))}' has room for ${free}`,

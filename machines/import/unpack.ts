@@ -1,9 +1,10 @@
 /** From what was fetched to a plain disk. */
-import { chown, lchown, lstat, open, rename, rm, stat, statfs } from "node:fs/promises";
+import { chown, lchown, lstat, open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, Failure } from "../../os/failure.ts";
 import { ProgramFailure } from "../../os/run.ts";
 import { formatBytes } from "../../os/text/size.ts";
+import { freeBytes } from "../../os/files/free-space.ts";
 import type { MachineUser } from "../virtual-machine.ts";
 import { headerMaxBytes, isQcow2, readQcow2Header } from "./qcow2-header.ts";
 import type { Compression, ImageSource } from "./source.ts";
@@ -136,8 +137,7 @@ function allocatedPart(said: string): number {
 
 /** @throws {Failure} if what an image unpacks to has no room in a directory. */
 async function checkSpace(work: string, bytes: number, name: string): Promise<void> {
-  const { bavail, bsize } = await statfs(work);
-  const free = bavail * bsize;
+  const free = await freeBytes(work);
   if (bytes > free)
     throw new Failure(
       `import image '${name}'`,
