@@ -1,4 +1,5 @@
 /** Lists of builds, narrowed to what somebody looks for, and how many there are of them. */
+import { alongIndex, beyondAll } from "../database/along-index.ts";
 import type { Sql } from "../database/database.ts";
 import type { Build, BuildState } from "./build.ts";
 
@@ -38,12 +39,27 @@ const mostNames = 200;
 
 /** Newest first. */
 export async function listBuilds(sql: Sql, filter: BuildFilter): Promise<Build[]> {
-  const { conditions, values } = await conditionsOf(sql, filter);
-  const where = conditions.length > 0 ? `where ${conditions.join(" and ")} ` : "";
-  return await sql.query<Build>(
-    `select * from croft.builds ${where}order by id desc limit $${values.length + 1}`,
-    [...values, filter.limit],
+  const shared = sharedBy(filter);
+  const { before = beyondAll, ...others } = filter;
+  for (const column of shared) delete others[column];
+  const { conditions, values } = await conditionsOf(sql, others);
+  const place = (value: unknown, type: "text" | "integer") => `$${values.push(value)}::${type}`;
+  const alike = alongIndex(
+    Object.fromEntries(shared.map((column) => [column, place(filter[column], "text")])),
+    place(before, "integer"),
   );
+  return await sql.query<Build>(
+    `select * from croft.builds where ${[alike.condition, ...conditions].join(" and ")}
+     order by ${alike.newestFirst} limit ${place(filter.limit, "integer")}`,
+    values,
+  );
+}
+
+/** Columns of the index by which a list is found soonest. */
+function sharedBy({ name, target, status, state }: BuildFilter): ("name" | "target" | "status" | "state")[] {
+  if (name) return ["name"];
+  if (target) return state ? ["target", "state"] : ["target"];
+  return status ? ["status"] : state ? ["state"] : [];
 }
 
 /** How many builds there are in each state of those that a filter lets through, whatever state it asks for; no more than {@link mostCounted}+1. */

@@ -1,5 +1,6 @@
 /** How a package stands: what its builds have ended with last. */
 import { worstStatus, type ResultStatus } from "../../manifests/result-status.ts";
+import { alongIndex } from "../database/along-index.ts";
 import type { Sql } from "../database/database.ts";
 
 /**
@@ -13,10 +14,11 @@ export async function standingOf(
   targets: readonly string[],
   withPrivate = true,
 ): Promise<ResultStatus | "unknown" | undefined> {
+  const alike = alongIndex({ name: "$1::text", target: "t.target" });
   const ended = await database.query<{ status: ResultStatus }>(
     `select last.status from unnest($2::text[]) as t (target) cross join lateral (
-       select status from croft.builds where name = $1 and target = t.target and state = 'finished' and on_badge
-         and ($3 or not is_private) order by id desc limit 1) as last`,
+       select status from croft.builds where ${alike.condition} and state = 'finished' and on_badge
+         and ($3 or not is_private) order by ${alike.newestFirst} limit 1) as last`,
     [name, targets, withPrivate],
   );
   if (ended.length > 0) return ended.map(({ status }) => status).reduce(worstStatus);

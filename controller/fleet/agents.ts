@@ -5,6 +5,7 @@
  */
 import { reasonOf } from "../../os/failure.ts";
 import type { Log } from "../../os/log.ts";
+import { onceForAll } from "../../os/once-for-all.ts";
 import { freshMs, type Offer } from "../builds/offer.ts";
 import type { Database } from "../database/database.ts";
 
@@ -71,6 +72,8 @@ export class Agents implements AsyncDisposable {
   #writing: Promise<void> = Promise.resolve();
   #clearedAtMs = -Infinity;
   #written = 0;
+  /** Of a thousand agents it takes many milliseconds, and each page and each reason why a build waits asks for it. */
+  readonly #listed = onceForAll((withPrivate: boolean) => this.#list(withPrivate));
 
   /** @param now a clock that is never set, in milliseconds */
   constructor(database: Database, log: Log, now: () => number = () => performance.now()) {
@@ -99,7 +102,11 @@ export class Agents implements AsyncDisposable {
    * All agents by name, as they are now; those of other controllers as of some seconds ago. Without private builds, one
    * that performs such a build looks as if it worked for another controller: idle for a while, then silent.
    */
-  async list(withPrivate = true): Promise<KnownAgent[]> {
+  async list(withPrivate = true): Promise<readonly KnownAgent[]> {
+    return await this.#listed(withPrivate);
+  }
+
+  async #list(withPrivate: boolean): Promise<readonly KnownAgent[]> {
     await this.write();
     const rows = await this.#database.query<Row>(
       `select *, heard_at > now() - $1::integer * interval '1 millisecond' as fresh from croft.agents
@@ -109,10 +116,12 @@ export class Agents implements AsyncDisposable {
     const all = await buildsOf(this.#database);
     const shown = all.filter(({ isPrivate }) => withPrivate || !isPrivate);
     const builds = Map.groupBy(shown, ({ agent }) => agent);
-    for (const [name, held] of builds)
-      if (!rows.some((row) => row.name === name)) rows.push(unheard(name, held));
+    const heard = new Set(rows.map(({ name }) => name));
+    for (const [name, held] of builds) if (!heard.has(name)) rows.push(unheard(name, held));
     rows.sort((one, other) => (one.name < other.name ? -1 : 1));
-    const hidden = new Set(all.filter((one) => !shown.includes(one)).map(({ agent }) => agent));
+    const hidden = new Set(
+      withPrivate ? [] : all.filter(({ isPrivate }) => isPrivate).map(({ agent }) => agent),
+    );
     return rows.map((row) =>
       stateOf({ ...row, waits: row.waits || hidden.has(row.name) }, builds.get(row.name) ?? []),
     );

@@ -9,6 +9,7 @@
 import type { Build } from "../builds/build.ts";
 import { machineFor } from "../builds/offer.ts";
 import type { WaitingQueue } from "../builds/queue.ts";
+import { alongIndex } from "../database/along-index.ts";
 import type { Database } from "../database/database.ts";
 import type { WaitingReasons } from "./waiting.ts";
 
@@ -51,14 +52,14 @@ interface Running extends Kind {
 
 export class Estimates {
   readonly #database: Database;
-  readonly #waiting: Pick<WaitingReasons, "idleFor">;
+  readonly #waiting: Pick<WaitingReasons, "idle">;
   readonly #now: () => number;
   readonly #known = new Map<string, { seconds: number | null; atMs: number }>();
 
   /** @param now a clock that is never set, in milliseconds */
   constructor(
     database: Database,
-    waiting: Pick<WaitingReasons, "idleFor">,
+    waiting: Pick<WaitingReasons, "idle">,
     now: () => number = () => performance.now(),
   ) {
     this.#database = database;
@@ -105,12 +106,13 @@ export class Estimates {
     const alike = Map.groupBy(builds, ({ queue, croft_only, refused_by }) =>
       JSON.stringify([queue, croft_only, refused_by]),
     );
+    const idleFor = await this.#waiting.idle(withPrivate);
     for (const some of alike.values()) {
       const [build] = some;
       const queue = queues.find(({ name }) => name === build!.queue);
       if (!queue) continue;
       const running = runningFor(queue, build!, active);
-      const idle = await this.#waiting.idleFor(queue, build!, withPrivate);
+      const idle = idleFor(queue, build!);
       const line = await this.#play(queue, { running, idle, waiting: waiting.get(queue.name) ?? [] });
       for (const { id } of some) if (line.has(id)) starts.set(id, line.get(id)!);
     }
@@ -151,13 +153,14 @@ export class Estimates {
     const atMs = this.#now();
     if (this.#known.size > mostRemembered) this.#known.clear();
     const isNew = (kind: Kind) => atMs - (this.#known.get(keyOf(kind))?.atMs ?? -Infinity) > believedMs;
+    const alike = alongIndex({ name: "asked.name", target: "asked.target" });
     const asked = [...new Map(kinds.filter(isNew).map((kind) => [keyOf(kind), kind])).values()];
     if (asked.length > 0)
       for (const { seconds, ...kind } of await this.#database.query<Kind & { seconds: number | null }>(
         `select asked.name, asked.target, (
            select percentile_cont(0.5) within group (order by extract(epoch from last.finished_at - last.started_at))
-           from (select started_at, finished_at from croft.builds where name = asked.name and target = asked.target
-             and state = 'finished' and status in ('success', 'warning') order by id desc limit ${lookedAt}) as last
+           from (select started_at, finished_at from croft.builds where ${alike.condition}
+             and state = 'finished' and status in ('success', 'warning') order by ${alike.newestFirst} limit ${lookedAt}) as last
          )::double precision as seconds from unnest($1::text[], $2::text[]) as asked (name, target)`,
         [asked.map(({ name }) => name), asked.map(({ target }) => target)],
       ))
@@ -188,9 +191,10 @@ export class Estimates {
   }
 
   async #usualOfTarget(target: string): Promise<number | null> {
+    const alike = alongIndex({ target: "$1::text", state: "'finished'" });
     const [row] = await this.#database.query<{ seconds: number | null }>(
       `select percentile_cont(0.5) within group (order by extract(epoch from finished_at - started_at))::double precision
-         as seconds from (select * from croft.builds where target = $1 and state = 'finished' order by id desc limit 50)
+         as seconds from (select * from croft.builds where ${alike.condition} order by ${alike.newestFirst} limit 50)
          as last where status in ('success', 'warning')`,
       [target],
     );

@@ -2,6 +2,7 @@
 import type { Build } from "../builds/build.ts";
 import { matchesPattern } from "../builds/name-pattern.ts";
 import type { Target } from "../builds/specification.ts";
+import { alongIndex } from "../database/along-index.ts";
 import type { Database } from "../database/database.ts";
 import type { Agents, AgentState, KnownAgent } from "./agents.ts";
 import type { Pause, Pauses } from "./pauses.ts";
@@ -56,11 +57,15 @@ export class Overview {
     this.#pauses = pauses;
   }
 
-  /** Targets that are configured, in that order, then others of which there are builds. */
-  async targets(withPrivate = true): Promise<TargetState[]> {
+  /**
+   * Targets that are configured, in that order, then others of which there are builds.
+   *
+   * @param agents if they have been looked at already
+   */
+  async targets(withPrivate = true, agents?: readonly KnownAgent[]): Promise<TargetState[]> {
     const rows = new Map((await targetRows(this.#database, withPrivate)).map((row) => [row.target, row]));
     const paused = (await this.#pauses.list()).filter(({ kind }) => kind === "agent").map(({ name }) => name);
-    const idle = (await this.#agents.list(withPrivate)).filter(
+    const idle = (agents ?? (await this.#agents.list(withPrivate))).filter(
       ({ name, waits }) => waits && !paused.includes(name),
     );
     const names = new Set([...this.#configured.map(({ name }) => name), ...rows.keys()]);
@@ -79,14 +84,14 @@ export class Overview {
   }
 
   /** All machines that agents have offered, or build with, by name. */
-  async machines(withPrivate = true): Promise<MachineState[]> {
+  async machines(withPrivate = true, agents?: readonly KnownAgent[]): Promise<MachineState[]> {
     const machines = new Map<string, MachineState>();
     const machineNamed = (name: string) => {
       const known = machines.get(name) ?? { name, agents: [] };
       machines.set(name, known);
       return known;
     };
-    for (const { name: agent, state, offer, builds } of await this.#agents.list(withPrivate)) {
+    for (const { name: agent, state, offer, builds } of agents ?? (await this.#agents.list(withPrivate))) {
       const held = new Set(builds.map(({ machine }) => machine));
       for (const { machine, toolchain } of builds)
         machineNamed(machine).agents.push({ agent, state: "building", toolchain });
@@ -119,15 +124,16 @@ function countsIn({ queued, building, finished, cancelled }: Omit<Row, "id" | "q
 }
 
 async function targetRows(database: Database, withPrivate: boolean): Promise<Row[]> {
+  const waiting = alongIndex({ target: "summed.target", state: "'queued'" });
   return await database.query<Row>(
     `select summed.*, oldest.id, oldest.queued_at from (
        select target, sum(queued)::integer as queued, sum(running)::integer as building,
          sum(finished)::integer as finished, sum(cancelled)::integer as cancelled
        from croft.queues where $1 or not private group by target
      ) as summed left join lateral (
-       select id, queued_at from croft.builds where target = summed.target and state = 'queued'
-         and ($1 or not is_private) order by id limit 1
-     ) as oldest on summed.queued > 0 order by target`,
+       select id, queued_at from croft.builds where summed.queued > 0 and ${waiting.condition}
+         and ($1 or not is_private) order by ${waiting.oldestFirst} limit 1
+     ) as oldest on true order by summed.target`,
     [withPrivate],
   );
 }

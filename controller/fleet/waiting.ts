@@ -93,6 +93,27 @@ export class WaitingReasons {
    * told as if their agents worked for another controller.
    */
   async of(build: Build, withPrivate = true): Promise<string | undefined> {
+    return (await this.ofAll([build], withPrivate))[0];
+  }
+
+  /**
+   * Of each of some builds; the agents are looked at once for all.
+   *
+   * @param agents if they have been looked at already
+   */
+  async ofAll(
+    builds: readonly Build[],
+    withPrivate = true,
+    agents?: readonly KnownAgent[],
+  ): Promise<(string | undefined)[]> {
+    if (!builds.some(({ state }) => state === "queued")) return builds.map(() => undefined);
+    const asking = await this.#asking(withPrivate, agents);
+    const reasons: (string | undefined)[] = [];
+    for (const build of builds) reasons.push(await this.#reasonOf(build, asking, withPrivate));
+    return reasons;
+  }
+
+  async #reasonOf(build: Build, asking: Asking, withPrivate: boolean): Promise<string | undefined> {
     if (build.state !== "queued") return undefined;
     const [queue] = await this.#database.query<QueueState>(
       `select *, ${runningOf("queues.target", "$2 or not private")}::integer as running from croft.queues where name = $1`,
@@ -104,14 +125,14 @@ export class WaitingReasons {
     if (queue.paused) return "its queue is paused";
     if (queue.running_limit !== null && queue.running >= queue.running_limit)
       return `${queue.running} for target '${queue.target}' are being built, as many as may be at once`;
-    const asking = await this.#asking(withPrivate);
     return (await this.#lackOf(queue, build, asking)) ?? (await this.#placeOf(build, queue, asking));
   }
 
-  /** How many agents wait that would take a build of a queue. */
-  async idleFor(queue: QueueKey, build: Build, withPrivate = true): Promise<number> {
+  /** Tells how many agents wait now that would take a build of a queue. */
+  async idle(withPrivate = true): Promise<(queue: QueueKey, build: Build) => number> {
     const { offers } = await this.#asking(withPrivate);
-    return offers.filter((offer) => mayTake(build, offer) && machineFor(queue, offer) !== undefined).length;
+    return (queue, build) =>
+      offers.filter((offer) => mayTake(build, offer) && machineFor(queue, offer) !== undefined).length;
   }
 
   /** What the agents lack that would have to take it. */
@@ -145,12 +166,12 @@ export class WaitingReasons {
   }
 
   /** Of all controllers; what this one has heard itself is the newest there is of an agent. */
-  async #asking(withPrivate: boolean): Promise<Asking> {
+  async #asking(withPrivate: boolean, agents?: readonly KnownAgent[]): Promise<Asking> {
     const pauses = await this.#fleet.pauses.list();
     const isPaused = (agent: string) => pauses.some(({ kind, name }) => kind === "agent" && name === agent);
     const own = this.#fresh();
     const heardHere = new Set(own.map(({ agent }) => agent));
-    const known = await this.#fleet.agents.list(withPrivate);
+    const known = agents ?? (await this.#fleet.agents.list(withPrivate));
     const others = known.filter(({ name }) => !heardHere.has(name));
     const waiting = [...own, ...others.filter(({ waits }) => waits).map(({ offer }) => offer)];
     return {

@@ -7,6 +7,7 @@ import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 
 import Type, { type Static } from "typebox";
 import { Failure } from "../../os/failure.ts";
 import { metricsContentType } from "../../os/metrics.ts";
+import type { Build } from "../builds/build.ts";
 import type { Controller } from "../controller.ts";
 import type { AgentAnswer, PauseAnswer, TargetAnswer, TokenAnswer } from "../description/answers.ts";
 import type { KnownAgent } from "../fleet/agents.ts";
@@ -52,20 +53,17 @@ export function addFleetRoutes(untyped: FastifyInstance, served: Served): void {
   }));
   server.get("/api/v1/targets", reading, async (request) => {
     const withPrivate = await seesPrivate(served, request);
-    const targets = [];
-    for (const state of await overview.targets(withPrivate))
-      targets.push(await targetJson(served.controller, state, withPrivate));
-    return { targets };
+    const states = await overview.targets(withPrivate);
+    const reasons = await reasonsOf(served.controller, states, withPrivate);
+    return { targets: states.map((state) => targetJson(state, reasons.get(state.name))) };
   });
   server.get("/api/v1/queue", { ...reading, schema: { querystring: queueSchema } }, async (request) => {
     const withPrivate = await seesPrivate(served, request);
     const { queued } = await served.controller.builds.count(withPrivate);
-    const builds = [];
-    for (const build of await overview.next(request.query.limit ?? 20, withPrivate)) {
-      const waiting = (await served.controller.waiting.of(build, withPrivate)) ?? null;
-      builds.push({ ...buildJson(build, served.publicUrl(request)), waiting });
-    }
-    return { queued, builds };
+    const next = await overview.next(request.query.limit ?? 20, withPrivate);
+    const reasons = await served.controller.waiting.ofAll(next, withPrivate);
+    const json = (build: Build) => buildJson(build, served.publicUrl(request));
+    return { queued, builds: next.map((build, at) => ({ ...json(build), waiting: reasons[at] ?? null })) };
   });
   server.get("/api/v1/pauses", reading, async () => ({ pauses: (await pauses.list()).map(pauseJson) }));
   const by = (request: FastifyRequest) => request.submitter ?? null;
@@ -170,13 +168,23 @@ function agentJson(
   };
 }
 
-async function targetJson(
+/** Of each target, why its oldest build waits. */
+async function reasonsOf(
   { builds, waiting }: Controller,
-  state: TargetState,
+  states: readonly TargetState[],
   withPrivate: boolean,
-): Promise<TargetAnswer> {
+): Promise<ReadonlyMap<string, string | undefined>> {
+  const oldest = new Map<string, Build>();
+  for (const state of states) {
+    const build = state.oldest && (await builds.find(state.oldest.id));
+    if (build) oldest.set(state.name, build);
+  }
+  const reasons = await waiting.ofAll([...oldest.values()], withPrivate);
+  return new Map([...oldest.keys()].map((name, at) => [name, reasons[at]]));
+}
+
+function targetJson(state: TargetState, reason: string | undefined): TargetAnswer {
   const { name, target, queued, building, finished, cancelled, oldest, pause, idleAgents } = state;
-  const first = oldest && (await builds.find(oldest.id));
   return {
     name,
     machine: target?.machine ?? null,
@@ -186,6 +194,6 @@ async function targetJson(
     paused: pause ? pauseJson(pause) : null,
     ...{ queued, building, finished, cancelled, idleAgents },
     oldest: oldest ? { id: oldest.id, queuedAt: oldest.queuedAt.toISOString() } : null,
-    waiting: (first && (await waiting.of(first, withPrivate))) ?? null,
+    waiting: reason ?? null,
   };
 }
