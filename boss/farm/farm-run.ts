@@ -54,6 +54,7 @@ export async function runThroughController(options: FarmRunOptions): Promise<Run
     return { remaining: [], interrupted: signal.aborted, workers: 0, traffic: [] };
   const run = new FarmRun(options, await chosenTarget(options));
   await options.begin();
+  options.say(`The matrix is at ${run.pageUrl}`);
   try {
     await run.run();
   } finally {
@@ -88,6 +89,8 @@ class FarmRun {
   #unreachable = false;
   #askedAt = performance.now();
   #told = "";
+  /** Controllers of earlier versions take no places in a matrix. */
+  #tellsPlaces = true;
 
   constructor(options: FarmRunOptions, target: string) {
     const { matrix, project } = options;
@@ -99,6 +102,10 @@ class FarmRun {
     this.#queue = [...matrix.targets.keys()].flatMap((at) =>
       matrix.missingCommits(at).map((commit) => ({ target: at, commit })),
     );
+  }
+
+  get pageUrl(): string {
+    return new URL(`packages/${encodeURIComponent(this.#name)}`, `${this.#options.controller.base}/`).href;
   }
 
   async run(): Promise<void> {
@@ -142,12 +149,33 @@ class FarmRun {
     const { controller, signal } = this.#options;
     while (this.#queue.length > 0 && this.#open.size < windowSize && !signal.aborted) {
       const cell = this.#queue[0]!;
-      const [build, ...more] = await controller.submit(this.#submissionOf(cell));
+      const [build, ...more] = await this.#submit(cell);
       for (const { id } of [...(build ? [build] : []), ...more]) this.#open.set(id, cell);
       this.#queue.shift();
       if (!build || more.length > 0)
         throw new Failure("submit a build", `the controller made ${more.length + (build ? 1 : 0)} of one`);
     }
+  }
+
+  async #submit(cell: Cell): Promise<FarmBuild[]> {
+    const { controller } = this.#options;
+    try {
+      return await controller.submit({
+        ...this.#submissionOf(cell),
+        ...(this.#tellsPlaces ? { cell: this.#placeOf(cell) } : {}),
+      });
+    } catch (error) {
+      if (!this.#tellsPlaces || error instanceof ConnectionFailure || !isOfEarlierVersion(error)) throw error;
+      this.#tellsPlaces = false;
+      return await this.#submit(cell);
+    }
+  }
+
+  /** What the controller's page of the run shows it by. */
+  #placeOf({ target, commit }: Cell): object {
+    const { hash, subject } = this.#options.matrix.commitAt(commit);
+    const title = `${hash?.slice(0, 12) ?? ""} ${subject}`.trim().slice(0, 200);
+    return { row: this.#options.matrix.targetAt(target).name, column: commit, title };
   }
 
   /** Why the build that was submitted first waits, if it does. */
@@ -236,6 +264,10 @@ class FarmRun {
     const lines = log.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("==> "));
     return `its build ended with ${status ?? state} of ${failed.name}: ${lines.at(-1) ?? ""} (${url})`;
   }
+}
+
+function isOfEarlierVersion(error: unknown): boolean {
+  return error instanceof Failure && /'cell'|additional propert/.test(error.message);
 }
 
 function resultOf(

@@ -46,6 +46,15 @@ export interface Submission {
   label?: string;
   /** Digest of the archive that came with it, if its source is a working tree. */
   tree?: string;
+  cell?: Cell;
+}
+
+/** The place of a build in a matrix, of which all builds of its name are cells. */
+export interface Cell {
+  row: string;
+  column: number;
+  /** Of the column, for people. */
+  title?: string;
 }
 
 /** What a task is made from; kept with the build. */
@@ -76,6 +85,7 @@ export interface Specification {
   force?: boolean;
   label?: string;
   tree?: string;
+  cell?: Cell;
 }
 
 /** What a submission asks for and its target adds. */
@@ -105,6 +115,6 @@ export function specificationFor(submission: Submission, target: Target): Specif
     priority: submission.priority,
     timeoutSeconds: target.timeoutSeconds,
     ...(submission.force === true ? { force: true } : {}),
-    ...withoutUndefined({ label: submission.label, tree: submission.tree }),
+    ...withoutUndefined({ label: submission.label, tree: submission.tree, cell: submission.cell }),
   };
 }

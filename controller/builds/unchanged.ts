@@ -23,7 +23,7 @@ export interface Checksums {
 /** So many of a package's builds for a target are looked at; of all branches and pull requests together. */
 const lookedAt = 50;
 /** None changes what a build comes to; what is in a tree is known when it was fetched. */
-const immaterial = ["priority", "timeoutSeconds", "force", "tree"];
+const immaterial = ["priority", "timeoutSeconds", "force", "tree", "cell"];
 
 interface Last {
   status: string;

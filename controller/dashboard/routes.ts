@@ -13,6 +13,8 @@ import { visitorOf } from "../routes/visitor.ts";
 import { buildPage } from "./build-page.ts";
 import { buildsPage } from "./builds-page.ts";
 import { buildsOfPackage } from "./history/package-builds.ts";
+import { cellsOf } from "./history/cells.ts";
+import { matrixPage } from "./history/matrix-page.ts";
 import { packagePage } from "./history/package-page.ts";
 import { securityHeaders, staticFiles } from "./layout.ts";
 import { sendLive } from "./live.ts";
@@ -85,10 +87,14 @@ function addLists(server: Server, served: Served): void {
     { ...reading, schema: { params: packageParameters } },
     async (request, reply) => {
       const { name } = request.params;
-      const builds = await buildsOfPackage(controller.database, name, await seesPrivate(served, request));
+      const withPrivate = await seesPrivate(served, request);
+      const builds = await buildsOfPackage(controller.database, name, withPrivate);
       const visitor = await visitorOf(served, request);
       if (builds.length === 0) return sendRefusal(reply, 404, "There is no build of such a package", visitor);
-      return sendPage(reply, packagePage(name, builds, visitor));
+      if (builds[0]!.specification.cell === undefined)
+        return sendPage(reply, packagePage(name, builds, visitor));
+      const cells = await cellsOf(controller.database, name, withPrivate);
+      return sendPage(reply, matrixPage(name, cells, visitor));
     },
   );
 }

@@ -44,6 +44,16 @@ export const submissionSchema = Type.Object(
     ),
     priority: Type.Optional(Type.Integer({ minimum: -10_000, maximum: 10_000 })),
     force: Type.Optional(Type.Boolean()),
+    cell: Type.Optional(
+      Type.Object(
+        {
+          row: word(200),
+          column: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
+          title: Type.Optional(Type.String({ maxLength: 200 })),
+        },
+        closed,
+      ),
+    ),
   },
   closed,
 );

@@ -5,7 +5,7 @@ import { submissionSchema } from "../routes/submission.ts";
 /** What is built of a working tree: all that a submission may say but where it is from. */
 export const treeSubmission = Type.Object(
   {
-    ...Type.Omit(submissionSchema, ["repository", "type", "depth"]).properties,
+    ...Type.Omit(submissionSchema, ["repository", "type", "depth", "cell"]).properties,
     commit: Type.Optional(Type.String({ pattern: "^[0-9a-f]{40}(?:[0-9a-f]{24})?$" })),
     changed: Type.Optional(Type.Boolean({ description: "whether it is another than the commit has" })),
   },

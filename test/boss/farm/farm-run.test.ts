@@ -1,6 +1,7 @@
 /** Building through a controller, which is one in memory here. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Failure } from "../../../os/failure.ts";
 import { combineObservers } from "../../../boss/dispatch/observers.ts";
 import { ConnectionFailure } from "../../../controller/client/connection.ts";
 import type { FarmBuild, FarmBuildDetails } from "../../../boss/farm/controller.ts";
@@ -60,7 +61,7 @@ class ControllerInMemory {
 }
 
 function optionsFor(controller: ControllerInMemory, targets: number, more: Partial<FarmRunOptions> = {}) {
-  const told: string[] = [];
+  const [told, pages]: [string[], string[]] = [[], []];
   const names = Array.from({ length: targets }, (_, at) => ({ name: `t${at}`, arch: "sandbox" }));
   const commits = ["a", "b"].map((digit) => ({ hash: digit.repeat(40), subject: digit }));
   const observer = combineObservers([
@@ -75,11 +76,11 @@ function optionsFor(controller: ControllerInMemory, targets: number, more: Parti
     ...{ matrix: new Matrix(names, commits), currentCommit: "c".repeat(40), observer },
     how: { recipe: { build: "make" }, settings: {}, toolchains: {} },
     begin: () => Promise.resolve(void told.push("begun")),
-    say: (text) => told.push(text),
+    say: (text) => (text.startsWith("The matrix is at ") ? pages : told).push(text),
     signal: new AbortController().signal,
     ...more,
   };
-  return { options, told };
+  return { options, told, pages };
 }
 
 test("each result that is missing is a build of its commit, and its files come back", async () => {
@@ -103,6 +104,26 @@ test("each result that is missing is a build of its commit, and its files come b
   assert.match(first!.config, /^croft-run '/);
   await runThroughController(options);
   assert.equal(controller.submitted.length, 2, "nothing is missing any more");
+});
+
+test("the controller is told each build's place in the matrix, if it takes that", async () => {
+  const controller = new ControllerInMemory();
+  const { options, pages } = optionsFor(controller, 1);
+  await runThroughController(options);
+  const places = () => controller.submitted.map((body) => (body as { cell?: object }).cell);
+  assert.deepEqual(places(), [
+    { row: "t0", column: 0, title: "aaaaaaaaaaaa a" },
+    { row: "t0", column: 1, title: "bbbbbbbbbbbb b" },
+  ]);
+  assert.deepEqual(pages, [`The matrix is at http://farm/packages/${controller.submitted[0]!.name}`]);
+  const older = new ControllerInMemory();
+  const { submit } = older;
+  older.submit = (body) =>
+    "cell" in body
+      ? Promise.reject(new Failure("submit", "400: body: unknown key 'cell'; there are name, version"))
+      : submit(body);
+  const again = optionsFor(older, 1);
+  assert.deepEqual((await runThroughController(again.options)).remaining, []);
 });
 
 test("a build without a result leaves it missing, and tells what was said last", async () => {

@@ -29,7 +29,7 @@ before(async () => {
     ],
     "GET /builds/:id": [`/builds/${farm.failed}`, `/builds/${farm.building}`],
     "GET /builds/:id/logs/:attempt/:ordinal": [`/builds/${farm.failed}/logs/1/1?severity=error`],
-    "GET /packages/:name": ["/packages/greeter", "/packages/nothing"],
+    "GET /packages/:name": ["/packages/greeter", "/packages/nothing", "/packages/boot-matrix-1a2b3c4d"],
     "GET /events": ["/events"],
     "GET /events/:id": [`/events/${farm.event}`],
     "GET /docs": ["/docs"],
@@ -69,6 +69,15 @@ describe("the pages of the farm", () => {
     assert.match(text, /<svg\s+class="chart line"/);
   });
 
+  test("show a boss's run as a matrix of its targets and commits", async () => {
+    const { text } = await new Visitor(farm.url).get("/packages/boot-matrix-1a2b3c4d");
+    assert.match(text, /0 of 3 builds have ended, none of them not well/);
+    const [, ...rows] = text.split("<tr>").map((row) => row.replace(/\s+/g, " "));
+    assert.match(rows[0]!, /Target.*000000000000 Say it.*111111111111 Say it/);
+    assert.match(rows[1]!, /<th scope="row">qemu_arm64<\/th>.*qemu_arm64, 000000000000 Say it: queued.*–/);
+    assert.match(rows[2]!, /<th scope="row">sandbox<\/th>.*sandbox, 0.*sandbox, 111111111111 Say it: queued/);
+  });
+
   test("find builds by text, day, agent and submission, with counts that agree", async () => {
     const visitor = new Visitor(farm.url);
     const found = async (query: string) => {
@@ -82,7 +91,7 @@ describe("the pages of the farm", () => {
       all: 12,
     });
     assert.deepEqual(await found("text=%239"), { rows: [9], all: 1 });
-    assert.deepEqual(await found("text=ffffffff"), { rows: [21], all: 1 });
+    assert.deepEqual(await found("text=ffffffff"), { rows: [24], all: 1 });
     assert.deepEqual(await found("submission=4&status=&agent="), { rows: [6, 5, 4], all: 3 });
     assert.equal((await found("agent=forge-1&state=building")).rows.length, 1);
     assert.equal((await found("agent=nobody")).all, 0);

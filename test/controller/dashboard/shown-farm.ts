@@ -89,6 +89,19 @@ async function fill({ controller, url }: HookFarm) {
     Buffer.from("\x1b[1mchecking\x1b[0m for a compiler… cc\nsrc/a.c:3: warning: unused\nlinking"),
   );
   await submit("libcroft", "2.5.0", "e".repeat(40));
+  for (const [row, column] of [
+    ["sandbox", 0],
+    ["qemu_arm64", 0],
+    ["sandbox", 1],
+  ] as const)
+    await builds.submit(
+      {
+        ...{ name: "boot-matrix-1a2b3c4d", version: "0", repository: "https://git.example.org/boot.git" },
+        ...{ targets: [targets[1]!], priority: 0 },
+        cell: { row, column, title: `${String(column).repeat(12)} Say it` },
+      },
+      "ann",
+    );
   const [cancelled] = await submit("libcroft", "2.5.1", "f".repeat(40), [targets[2]!]);
   await builds.cancel(cancelled!.id);
   for (const [agent, waits] of [
