@@ -146,7 +146,7 @@ class FarmRun {
   }
 
   async #submitSome(): Promise<void> {
-    const { controller, signal } = this.#options;
+    const { signal } = this.#options;
     while (this.#queue.length > 0 && this.#open.size < windowSize && !signal.aborted) {
       const cell = this.#queue[0]!;
       const [build, ...more] = await this.#submit(cell);

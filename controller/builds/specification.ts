@@ -50,7 +50,7 @@ export interface Submission {
 }
 
 /** The place of a build in a matrix, of which all builds of its name are cells. */
-export interface Cell {
+interface Cell {
   row: string;
   column: number;
   /** Of the column, for people. */
