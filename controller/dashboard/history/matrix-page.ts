@@ -34,7 +34,7 @@ export function matrixPage(name: string, builds: readonly CellBuild[], visitor: 
 
 function summary({ builds, ended, failed }: MatrixLook): string {
   const of = `${ended} of ${builds} build${builds === 1 ? " has" : "s have"} ended`;
-  return `${of}, ${failed === 0 ? "none" : failed} of them not well.`;
+  return `${of}; ${failed === 0 ? "none" : failed} failed.`;
 }
 
 function table({ columns, rows }: MatrixLook): Markup {
