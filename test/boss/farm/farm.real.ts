@@ -10,23 +10,8 @@ import { serveGit } from "../../fixtures/services/git-server.ts";
 import { git } from "../../fixtures/source-history.ts";
 import { makeDesk } from "../desk.ts";
 import { runBoss } from "../running-boss.ts";
+import { treeOf } from "./trees.ts";
 import { performTasks } from "./worker-agent.ts";
-
-/** The files of a target's results, but for who has built them, what was said beside errors, and make's last words. */
-function treeOf(output: string, target: string): Map<string, string> {
-  const commits = readdirSync(output).filter((name) => /^\d/.test(name));
-  return new Map(
-    commits.flatMap((commit) =>
-      readdirSync(join(output, commit, target))
-        .filter((name) => name !== "host" && name !== "log")
-        .sort()
-        .map((name): [string, string] => {
-          const text = readFileSync(join(output, commit, target, name), "utf8");
-          return [`${commit}/${name}`, text.replaceAll(/^make.*\n/gm, "")];
-        }),
-    ),
-  );
-}
 
 const planned = (source: string) => ({ source, settings: {}, toolchains: {}, workerCommand: undefined });
 
