@@ -32,6 +32,8 @@ export interface Recipe {
   /** Run when a target is begun and whenever its configuration may have changed; none if there is nothing to do. */
   configure?: string;
   build: string;
+  /** What a build that ends with status 2 may say on standard error and yet count as built, with warnings. */
+  tolerates?: string;
   /** Prints the sizes of what was built, as size(1) does. */
   sizes?: string;
   /** Files, relative to the output directory, that come with the result of a failed build. */
@@ -311,6 +313,7 @@ function readSettings(fields: Fields): Record<string, unknown> {
     const recipe = settings.inner("recipe");
     recipe?.optional("configure", "string");
     recipe?.required("build", "string");
+    recipe?.optional("tolerates", "string");
     recipe?.optional("sizes", "string");
     recipe?.list("config", "string");
     recipe?.list("reconfigure", "string");

@@ -60,6 +60,7 @@ const forTests = {
   haproxy: ["haproxy"],
   "nginx-light": ["nginx"],
   procps: ["pgrep", "pkill"],
+  faketime: ["faketime"],
   strace: ["strace"],
   systemd: ["systemctl", "systemd-analyze"],
   "systemd-container": ["systemd-nspawn"],

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { returnCodes, type BuildResult, type Recipe, type Settings, type Target } from "../protocol.ts";
+import { tellsOfClockSkew, withoutClockSkew } from "./clock-skew.ts";
 import { configurationOf, detailsOf } from "./details.ts";
 import { touchNamedFiles } from "./diagnostics.ts";
 import { buildEnvironment } from "./environment.ts";
@@ -34,7 +35,8 @@ const defaultTimeoutSeconds = 4 * 3600;
  *
  * Results must not depend on what was built before. So nothing of another target is left in the worktree; the
  * configuration is made anew wherever it may have changed; a failure is believed only if the build was configured;
- * and files with warnings are compiled again at the next commit.
+ * files with warnings are compiled again at the next commit; and where the host's clock was set back, so that what has
+ * changed looks older than what was built of it, all is built anew.
  */
 export class TargetBuild {
   readonly #plan: BuildPlan;
@@ -69,7 +71,11 @@ export class TargetBuild {
 
     const configure = clean || (await this.#mayNeedConfiguration(hash));
     let outcome = await this.#attempt(hash, jobs, configure);
-    if (outcome.return_code !== 0 && !configure && recipe.configure !== undefined) {
+    if (!clean && tellsOfClockSkew(outcome.stderr)) {
+      await this.#clean();
+      await this.#worktree.checkOutAnew(hash);
+      outcome = await this.#attempt(hash, jobs, true);
+    } else if (outcome.return_code !== 0 && !configure && recipe.configure !== undefined) {
       await this.#touch(outcome.stderr);
       outcome = await this.#attempt(hash, jobs, true);
     }
@@ -78,6 +84,7 @@ export class TargetBuild {
       outcome = await this.#attempt(hash, jobs, true);
     }
     if (outcome.return_code !== 0) this.#configured = undefined;
+    outcome.stderr = withoutClockSkew(outcome.stderr);
     this.#diagnostics = outcome.stderr;
     return outcome;
   }
@@ -111,7 +118,7 @@ export class TargetBuild {
       const finished = await this.#shell(command, jobs, left);
       outcome.stdout += this.#withoutPlace(finished.stdout);
       outcome.stderr += this.#withoutPlace(finished.stderr);
-      if (finished.status === 0) return true;
+      if (finished.status === 0 || isTolerated(recipe, finished)) return true;
       outcome.return_code = returnCodes.failed;
       if (finished.status === null)
         outcome.stderr += `croft: ${name} of '${this.#target.board}': ${finished.ending}\n`;
@@ -171,6 +178,11 @@ export class TargetBuild {
     const lines = stdout.split("\n").filter((line) => /^\s*\d/.test(line));
     return lines.length > 0 ? { raw: lines.join("\n") } : undefined;
   }
+}
+
+/** As make, which has its own status for what it ran. */
+function isTolerated({ tolerates }: Recipe, { status, stderr }: { status: number | null; stderr: string }) {
+  return tolerates !== undefined && status === 2 && stderr.includes(tolerates);
 }
 
 function withFiles(outcome: Outcome, files: Record<string, string>): Outcome {

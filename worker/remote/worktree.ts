@@ -40,12 +40,16 @@ export class Worktree {
 
   /** Brings the source to a commit; files that do not differ keep their times, so that builds are incremental. */
   async checkOut(hash: string): Promise<void> {
-    const args = ["checkout", "--quiet", "--force", "--detach", hash];
-    const { status } = await this.#git.tryGit(args, { cwd: this.path });
+    const { status } = await this.#git.tryGit(checkOutArguments(hash), { cwd: this.path });
     if (status === 0) return;
     // What a worker left that was killed with its host may be no index at all; git makes a new one of the commit.
+    await this.checkOutAnew(hash);
+  }
+
+  /** The same, but all files are written: their times are of now. */
+  async checkOutAnew(hash: string): Promise<void> {
     await rm(join(this.#gitDirectory, "index"), { force: true });
-    await this.#git.git(args, { cwd: this.path });
+    await this.#git.git(checkOutArguments(hash), { cwd: this.path });
   }
 
   /** Removes all that builds have made, in the output directory as in the source. */
@@ -59,4 +63,8 @@ export class Worktree {
     const { status } = await this.#git.tryGit(args, { cwd: this.path });
     return status !== 0; // what cannot be told is taken for a difference
   }
+}
+
+function checkOutArguments(hash: string): string[] {
+  return ["checkout", "--quiet", "--force", "--detach", hash];
 }

@@ -7,6 +7,7 @@ import { LineSplitter } from "../../../os/text/lines.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../../os/files/temporary.ts";
 import { formatCommand, parseResponse, type BuildResult, type Settings } from "../../../worker/protocol.ts";
 import { Conversation } from "../../../worker/remote/conversation.ts";
+import { recipeOf } from "../../../worker/remote/recipes.ts";
 import { git, makeSourceHistory, type SourceHistory } from "../../fixtures/source-history.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
@@ -147,6 +148,21 @@ describe("how a target is built", () => {
     const kept = stdout.replace(/\[\.\.\. .*\n/, "").length;
     assert.equal(kept + missing, 50_000_000 + "first\nlast\n".length);
     assert.equal(stderr, "a\ufffdb\n");
+  });
+
+  it("with a failure of make that the recipe tolerates counted as a warning", async () => {
+    const failing = "echo 'Some images are invalid' >&2; exit 2";
+    for (const [tolerates, code] of [
+      [recipeOf({}).tolerates!, 0],
+      ["something else", 2],
+    ] as const) {
+      const [result] = await build(
+        { recipe: { build: failing, tolerates } },
+        ["a"],
+        history.commits.slice(0, 1),
+      );
+      assert.deepEqual([result!.return_code, result!.stderr], [code, "Some images are invalid\n"]);
+    }
   });
 
   it("no longer than is allowed, with all that it has started", async () => {
