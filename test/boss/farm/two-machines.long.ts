@@ -37,7 +37,7 @@ test("a matrix through a controller and two machines gives the tree, summary and
     const args = ["build", "--recipe", "u-boot", "--output", output, "--count", "4", ...where, ...targets];
     const { status, stdout, stderr } = await runBoss(args, hosts, source);
     assert.equal(status, 2, `${stdout}${stderr}${await farm.agentTail()}`);
-    const page = join(hosts.directory, `${name}.html`);
+    const page = join(hosts.directory, "report.html");
     const report = await runBoss(["report", "--output", output, "--html", page], hosts, source);
     return { output, stdout, report: report.stdout, page: readFileSync(page, "utf8") };
   };
