@@ -69,7 +69,9 @@ function steps(commits: MatrixCommit[], step: number): MatrixCommit[] {
 /** What a name stands for: a range as it is, a branch from its upstream on, a single commit. */
 async function meaningOf(source: string, named: string, { count, branch }: CommitSelection) {
   const notes: string[] = [];
-  const { isRange, tips } = await readRevisions(source, named);
+  // Of this it is known without asking git.
+  const { isRange, tips } =
+    named === "HEAD" ? { isRange: false, tips: 1 } : await readRevisions(source, named);
   if (isRange) return { revisions: named, limit: count, notes, tips };
   if (branch === undefined || count !== undefined)
     return { revisions: named, limit: count ?? 1, notes, tips };

@@ -32,9 +32,9 @@ export function readConfiguration(file: string): Configuration {
  * @throws {UsageFailure} naming file, line and column if it is no valid YAML.
  */
 export function parseConfiguration(text: string, file: string): Configuration {
-  const { LineCounter, parseDocument } = loadYaml();
+  const { LineCounter, parseDocument, visit, isScalar } = loadYaml();
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const position = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;
@@ -42,9 +42,19 @@ export function parseConfiguration(text: string, file: string): Configuration {
   const fail = (offset: number, reason: string) =>
     new UsageFailure(`use configuration '${file}'`, `${position(offset)}: ${reason}`);
   const [error] = document.errors;
-  if (error?.code === "DUPLICATE_KEY")
-    throw fail(error.pos[0], `${keyAt(text, error.pos[0])}: the key stands there twice`);
   if (error) throw fail(error.pos[0], error.message);
+  // The library would compare each key with each other: a fifth of all the time for thousands of targets.
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        const at = key.range?.[0] ?? 0;
+        if (seen.has(key.value)) throw fail(at, `${keyAt(text, at)}: the key stands there twice`);
+        seen.add(key.value);
+      }
+    },
+  });
   return {
     value: plainValue(document, (reason) => fail(0, reason)),
     locate: (path) => position(offsetOf(document, path)),
