@@ -52,12 +52,13 @@ function buildCommand(target: Target, { recipe, settings, toolchains }: CommandS
     ...(settings.config_only ? [] : [step("build", recipe.build)]),
   ];
   const sizes =
-    recipe.sizes === undefined || settings.config_only
+    recipe.sizes === undefined
       ? ":"
       : `sh -c ${quote(filled(recipe.sizes, target))} 2> /dev/null | grep '^ *[0-9]' > "$r-sizes"`;
-  const configuration = configurationNames(recipe)
-    .map(({ path, name }) => `keep ${quote(`${outputDirectory}/${path}`)} "$r-config-"${quote(name)}`)
-    .join("; ");
+  const files = configurationNames(recipe).map(
+    ({ path, name }) => `keep ${quote(`${outputDirectory}/${path}`)} "$r-config-"${quote(name)}`,
+  );
+  const configuration = files.join("; ") || ":";
   return [
     `t=$PWD/${temporaryDirectory} r=$CROFT_UPLOAD/artifact/${artifactPrefix.slice(0, -1)}`,
     `mkdir -p "\${r%/*}" "$t" ${outputDirectory}`,
@@ -68,7 +69,7 @@ function buildCommand(target: Target, { recipe, settings, toolchains }: CommandS
     'keep() { [ ! -f "$1" ] || head -c 1048576 "$1" > "$2"; }',
     ...compilerFor(target, toolchains),
     ': > "$t/log"; : > "$t/err"',
-    `if { ${steps.join(" && ")}; }${tolerated}; then code=0; ${sizes}; else code=2; ${configuration || ":"}; fi`,
+    `if { ${steps.join(" && ")}; }${tolerated}; then code=0; ${settings.config_only ? configuration : sizes}; else code=2; ${configuration}; fi`,
     `for each in log err; do [ ! -s "$t/$each" ] || sed "s|$PWD/||g; s|$PWD|.|g" "$t/$each" | head -c ${keptBytes} > "$r-$each"; done`,
     'cat "$t/log" "$t/err"',
     'echo "$code" > "$r-done"',

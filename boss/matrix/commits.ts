@@ -62,8 +62,10 @@ export async function selectCommits(source: string, selection: CommitSelection):
 }
 
 function steps(commits: MatrixCommit[], step: number): MatrixCommit[] {
-  if (step === 0) return commits.filter((_, at) => at === 0 || at === commits.length - 1);
-  return commits.filter((_, at) => at % step === 0);
+  if (step === 1) return commits;
+  const isChosen = (at: number) => (step === 0 ? at === 0 || at === commits.length - 1 : at % step === 0);
+  // The others keep their numbers, so that U-Boot's buildman finds these by theirs.
+  return commits.flatMap((commit, at) => (isChosen(at) ? [{ ...commit, number: at + 1 }] : []));
 }
 
 /** What a name stands for: a range as it is, a branch from its upstream on, a single commit. */

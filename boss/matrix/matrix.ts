@@ -14,6 +14,8 @@ export interface MatrixCommit {
   readonly hash: string | null;
   /** First line of its message. */
   readonly subject: string;
+  /** Among all commits from which some were chosen, counted from 1; by default, its place in the matrix. */
+  readonly number?: number;
 }
 
 /** The architecture that every host can build for. */

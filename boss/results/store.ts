@@ -68,7 +68,7 @@ export function commitDirectory(commit: MatrixCommit, position: number): string 
     .join("")
     .replace(/[/: ]/g, "-")
     .replace(/[\x00-\x1f\x7f-\x9f]/g, "_");
-  return `${String(position + 1).padStart(2, "0")}_g${commit.hash}_${subject}`;
+  return `${String(commit.number ?? position + 1).padStart(2, "0")}_g${commit.hash}_${subject}`;
 }
 
 /** What a commit's directory tells of it; undefined if the name is none of a commit's. */

@@ -38,7 +38,10 @@ const stages = ["", "spl/", "tpl/", "vpl/"];
 
 const builtIns: Record<string, BuiltIn> = {
   "u-boot": (settings) => ({
-    configure: configured(settings, `make ${makeFlags(settings)} O={out}`, "{target}_defconfig"),
+    configure:
+      configured(settings, `make ${makeFlags(settings)} O={out}`, "{target}_defconfig") +
+      // What Kconfig does not know, a build would add.
+      (settings.config_only ? ` && make ${makeFlags(settings)} O={out} cfg` : ""),
     build: `make ${makeFlags(settings)} O={out} -j{jobs}`,
     // Of binman, where blobs are missing: the programs are there. buildman counts it so.
     tolerates: "Some images are invalid",

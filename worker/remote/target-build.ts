@@ -101,7 +101,7 @@ export class TargetBuild {
 
   async #mayNeedConfiguration(hash: string): Promise<boolean> {
     const { settings, recipe } = this.#plan;
-    if (this.#configured === undefined || settings.force_reconfig) return true;
+    if (this.#configured === undefined || settings.force_reconfig || settings.config_only) return true;
     if (settings.kconfig_check === false) return false;
     if (recipe.reconfigure === undefined) return true;
     return await this.#worktree.differs(this.#configured, hash, recipe.reconfigure);
@@ -127,10 +127,8 @@ export class TargetBuild {
     if (configure && recipe.configure !== undefined && !(await step("configure", recipe.configure)))
       return outcome; // whatever configuration lies there is an earlier commit's
     this.#configured = hash;
-    if (settings.config_only) return outcome;
-    if (!(await step("build", recipe.build))) {
+    if (settings.config_only || !(await step("build", recipe.build)))
       return withFiles(outcome, await configurationOf({ recipe, output: this.#worktree.output }));
-    }
     const sizes = await this.#sizes(jobs);
     return withFiles({ ...outcome, ...(sizes && { sizes }) }, await this.#details(jobs));
   }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { commitDirectory } from "../../../boss/results/store.ts";
 import { describeCommits, selectCommits } from "../../../boss/matrix/commits.ts";
 import { UsageFailure } from "../../../os/failure.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
@@ -42,6 +43,8 @@ test("of a range, only each so-many-th commit is built, or just the first and th
     assert.deepEqual(await stepped(2), [commits[0], commits[2], commits[4]]);
     assert.deepEqual(await stepped(3), [commits[0], commits[3]]);
     assert.deepEqual(await stepped(0), [commits[0], commits[4]]);
+    const [, last] = (await selectCommits(source, { count: 5, step: 3 })).commits;
+    assert.match(commitDirectory(last!, 1), /^04_g/, "as buildman numbers it");
   });
 });
 

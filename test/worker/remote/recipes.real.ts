@@ -90,9 +90,24 @@ describe("how a target is built", () => {
   it("up to the configuration only, if so set", async () => {
     const { recipe, steps } = traced();
     const [result] = await build({ recipe, config_only: true }, ["a"], history.commits.slice(3, 4));
+    assert.match(
+      recipeOf({ config_only: true }).configure!,
+      /\{target\}_defconfig && make -s O=\{out\} cfg$/,
+    );
     assert.equal(result!.return_code, 0);
     assert.equal(result!.sizes, undefined);
     assert.equal(steps(), config);
+  });
+
+  it("up to the configuration at each commit, which is then the result", async () => {
+    const configure = "mkdir -p {out} && cat cmd/version.c > {out}/.config";
+    const recipe = { configure, build: "false", config: [".config"], reconfigure: ["configs/**"] };
+    const commits = history.commits.slice(0, 2);
+    const results = await build({ recipe, config_only: true }, ["a"], commits);
+    assert.deepEqual(
+      results.map((result) => /step \d/.exec(result.config![".config"]!)![0]),
+      ["step 0", "step 1"],
+    );
   });
 
   it("with the settings in the environment, and nothing of who started the worker", async () => {
