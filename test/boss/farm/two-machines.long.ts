@@ -39,7 +39,7 @@ test("a matrix through a controller and two machines gives the tree, summary and
     assert.equal(status, 2, `${stdout}${stderr}${await farm.agentTail()}`);
     const page = join(hosts.directory, "report.html");
     const report = await runBoss(["report", "--output", output, "--html", page], hosts, source);
-    return { output, stdout, report: report.stdout, page: readFileSync(page, "utf8") };
+    return { output, stdout, stderr, report: report.stdout, page: readFileSync(page, "utf8") };
   };
   const repository = server.url("p.git", "guest");
   const there = await build("machines", "--controller", farm.url, "--repository", repository);
@@ -52,7 +52,8 @@ test("a matrix through a controller and two machines gives the tree, summary and
     String(patienceSeconds),
   );
 
-  assert.match(there.stdout, /^12 built: 7 ok, 4 with warnings, 1 failed$/m);
+  const told = `${there.stdout}${there.stderr}${await farm.agentTail()}`;
+  assert.match(there.stdout, /^12 built: 7 ok, 4 with warnings, 1 failed$/m, told);
   assert.equal(there.stdout, here.stdout);
   assert.equal(there.report, here.report);
   for (const target of targets) assert.deepEqual(treeOf(there.output, target), treeOf(here.output, target));
