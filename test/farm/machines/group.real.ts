@@ -1,6 +1,6 @@
 /** Builds with an auxiliary machine, in real machines: the service is reached by whom it is for, and by nobody else. */
 import assert from "node:assert/strict";
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -116,4 +116,53 @@ test("an auxiliary machine that fails, or ends later, ends the build, whose resu
   assert.equal(hung, "abort", late);
   assert.match(late, /auxiliary machine 'hangs' \(linux-echo\): its services were not up within 3 s/);
   assert.match(await readFile(farm.agentLog, "utf8"), /auxiliary machine failed/);
+});
+
+/** What there is of machines that run, or of their tasks: processes, sockets, files, and directories that only they have. */
+async function leftOfMachines(): Promise<string[]> {
+  const lines = async (...argv: string[]) =>
+    (await run(argv, { timeoutSeconds: 60, accept: [1] })).stdout.split("\n").filter((line) => line !== "");
+  const runtimes = (await readdir(farm.runtime)).filter((name) => name.includes(".a"));
+  return [
+    ...(await lines("pgrep", "-af", `qemu-system.*${farm.directory}`)),
+    ...(await lines("find", farm.runtime, "-type", "s")),
+    ...(await lines("find", farm.machines, "-name", "*-default-1-*", "-o", "-name", ".warm-1-*")),
+    ...(await lines("find", join(farm.directory, "tftp"), "-name", "auxiliary-*")),
+    ...runtimes,
+  ];
+}
+
+test("an agent that is killed while a group runs leaves nothing that keeps the next one from its work", async () => {
+  await farm.stopAgent();
+  await farm.startAgent(["--auxiliary-ram", "300000"]);
+  const go = farm.guestUrl("/go-on");
+  const waiting = `until wget -q -O /dev/null ${go}; do sleep 1; done`;
+  const group = await submit("group", { targets: ["with-echo"] }, "echo begun", waiting);
+  await farm.logUntil(group, 3 * patienceSeconds, /^begun$/m);
+  assert.ok((await leftOfMachines()).length > 8, "what is looked for is there");
+  await farm.killAgent();
+  const machines = join(farm.machines, "volume");
+  const qemus = ["pgrep", "-f", `qemu-system.*${farm.directory}`];
+  const deadline = performance.now() + patienceMs;
+  while ((await run(qemus, { timeoutSeconds: 60, accept: [1] })).stdout !== "") {
+    assert.ok(performance.now() < deadline, "a machine goes on");
+    await delay(50);
+  }
+  const { stdout: locks } = await run(["find", machines, "-name", "*.lock"], { timeoutSeconds: 60 });
+  for (const lock of locks.trim().split("\n"))
+    await run(["flock", "-n", lock, "true"], { timeoutSeconds: 60 });
+  // One that runs no group: what is removed for it is not replaced by the next.
+  await farm.startAgent(["--auxiliary-ram", "0"]);
+  const alone = await submit("alone", { targets: ["alone"] }, "true");
+  assert.equal((await farm.ended(alone)).status, "success", await farm.log(alone));
+  await farm.stopAgent();
+  assert.deepEqual(await leftOfMachines(), []);
+  await writeFile(join(farm.sources.directory, "go-on"), "");
+  await farm.startAgent(["--auxiliary-ram", "300000"]);
+  const { status, attempts } = await farm.ended(group);
+  assert.equal(status, "success", await farm.log(group));
+  assert.deepEqual(
+    (attempts as { status: string }[]).map((attempt) => attempt.status),
+    ["interrupt", "success"],
+  );
 });
