@@ -1,6 +1,6 @@
 /** Auxiliary machines on a bridge: the group has its own network there, too, and nobody else is reached by the bridge. */
 import assert from "node:assert/strict";
-import { copyFile, readFile, writeFile } from "node:fs/promises";
+import { copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,7 +8,12 @@ import { startFarm } from "../../fixtures/farm.ts";
 import { layAuxiliaryMachine } from "../../fixtures/machines/auxiliary-machine.ts";
 import { minimalMachine } from "../../fixtures/machines/images.ts";
 import { bootstrappedMachine } from "../../fixtures/machines/ready-machines.ts";
-import { enterNetworkNamespace, outsideAddress, startBridgedHost } from "../../fixtures/network.ts";
+import {
+  enterNetworkNamespace,
+  machineConnections,
+  outsideAddress,
+  startBridgedHost,
+} from "../../fixtures/network.ts";
 import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
 import { packSource, script } from "../../worker/sources.ts";
 
@@ -72,7 +77,22 @@ test("on a bridge a group reaches one another in its own network only, and a str
     "echo nothing is there",
   );
   assert.equal((await farm.ended(stranger)).status, "success", await farm.log(stranger));
-  await writeFile(join(host.outsideDirectory, "go"), "");
+  const go = join(host.outsideDirectory, "go");
+  await writeFile(go, "");
   assert.equal((await farm.ended(group)).status, "success", await farm.log(group));
   assert.equal(await said("machine restored"), 2, await farm.agentTail());
+
+  // The agent is killed while there is a group on the bridge; its successor runs none, and so replaces none.
+  await rm(go);
+  const waiting = `until wget -q -O /dev/null ${outside}/go; do sleep 1; done`;
+  const killed = await submit("killed", "with-echo", "echo begun", waiting);
+  await farm.logUntil(killed, 3 * patienceSeconds, /^begun$/m);
+  await farm.killAgent();
+  const interfaces = (await machineConnections()).flatMap((line) => /^croft\d+(?=: <)/.exec(line) ?? []);
+  assert.deepEqual(interfaces.sort(), ["croft1", "croft10001"], "of both machines");
+  await farm.startAgent(["--auxiliary-ram", "0"]);
+  const next = await submit("next", "alone", "true");
+  assert.equal((await farm.ended(next)).status, "success", await farm.log(next));
+  await farm.stopAgent();
+  assert.deepEqual(await machineConnections(), []);
 });

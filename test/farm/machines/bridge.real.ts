@@ -10,7 +10,13 @@ import { readBootstrappedManifest } from "../../../machines/manifest-files.ts";
 import { findState } from "../../../machines/warm/state.ts";
 import { startFarm, type Farm } from "../../fixtures/farm.ts";
 import { minimalMachine } from "../../fixtures/machines/images.ts";
-import { enterNetworkNamespace, outsideAddress, sh, startBridgedHost } from "../../fixtures/network.ts";
+import {
+  enterNetworkNamespace,
+  outsideAddress,
+  sh,
+  startBridgedHost,
+  machineConnections,
+} from "../../fixtures/network.ts";
 import { patienceMs, patienceSeconds } from "../../fixtures/patience.ts";
 import { packSource, script } from "../../worker/sources.ts";
 
@@ -38,10 +44,6 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
   }
 }
 
-/** The rules of machines, and their interfaces. */
-const left = async () =>
-  [...`${await sh("ip", "link")}${await sh("nft", "list", "ruleset")}`.matchAll(/croft\d.*/g)].map(String);
-
 test("restored copies on a bridge have MAC and lease of their own, and reach one another no more than booted ones", async () => {
   await minimalMachine(); // made of Debian's packages, if it has to be: not from in there
   await enterNetworkNamespace();
@@ -68,7 +70,7 @@ test("restored copies on a bridge have MAC and lease of their own, and reach one
   await farm.startAgent();
   const paths = machinePaths(farm.machines, "volume", "minimal", "default");
   await until("saved", async () => "state" in findState(paths));
-  assert.deepEqual(await left(), [], "nothing but the shared rules");
+  assert.deepEqual(await machineConnections(), [], "nothing but the shared rules");
   const first = await copyOf(farm, await submit());
   await publish("other", first.address);
   await farm.startSecondAgent(["--ahead", "off"]);
@@ -102,9 +104,9 @@ test("restored copies on a bridge have MAC and lease of their own, and reach one
 
   await says("a copy is kept ahead of the next task", 2);
   await farm.killAgent();
-  assert.match((await left()).join(), /croft1/);
+  assert.match((await machineConnections()).join(), /croft1/);
   await farm.startAgent();
-  await until("its successor clears that away", async () => (await left()).length === 0);
+  await until("its successor clears that away", async () => (await machineConnections()).length === 0);
 });
 
 /** Waits until the build has said who its machine is. */
