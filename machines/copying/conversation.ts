@@ -62,10 +62,19 @@ export class Conversation {
   #pending: Buffer = Buffer.alloc(0);
 
   readonly #silenceSeconds: number;
+  readonly #signal: AbortSignal | undefined;
 
-  /** @param patienceSeconds how long the other end may be silent. */
-  constructor(input: Readable, output: Writable, patienceSeconds = silenceSeconds) {
+  /**
+   * @param patienceSeconds how long the other end may be silent.
+   * @param signal ends all waiting for it, with its reason.
+   */
+  constructor(
+    input: Readable,
+    output: Writable,
+    { patienceSeconds = silenceSeconds, signal }: { patienceSeconds?: number; signal?: AbortSignal } = {},
+  ) {
     this.#silenceSeconds = patienceSeconds;
+    this.#signal = signal;
     this.#chunks = (input as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
     this.#output = output;
     output.on("error", () => {}); // who writes is told
@@ -114,7 +123,7 @@ export class Conversation {
 
   /** @throws {Misunderstanding} */
   async #chunk(): Promise<Buffer> {
-    const { value, done } = await inTime(this.#chunks.next(), this.#silenceSeconds);
+    const { value, done } = await this.#inTime(this.#chunks.next());
     if (done) throw new Misunderstanding("it ended before its time");
     this.bytesReceived += value.length;
     return value;
@@ -126,29 +135,32 @@ export class Conversation {
 
   /** @throws {Misunderstanding} */
   async send(bytes: Buffer): Promise<void> {
-    await inTime(
+    await this.#inTime(
       new Promise<void>((resolve, reject) =>
         this.#output.write(bytes, (error) => (error ? reject(error) : resolve())),
       ),
-      this.#silenceSeconds,
     );
     this.bytesSent += bytes.length;
   }
-}
 
-/** A stream that fails is one that has ended. */
-async function inTime<T>(work: Promise<T>, seconds: number): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new Misunderstanding(`it was silent for ${seconds} s`)),
-    seconds * 1000,
-  );
-  try {
-    return await Promise.race([work, late.promise]);
-  } catch (error) {
-    if (error instanceof Misunderstanding) throw error;
-    throw new Misunderstanding("it ended before its time", { cause: error });
-  } finally {
-    clearTimeout(timer);
+  /** A stream that fails is one that has ended. */
+  async #inTime<T>(work: Promise<T>): Promise<T> {
+    const [signal, seconds] = [this.#signal, this.#silenceSeconds];
+    const over = Promise.withResolvers<never>();
+    const late = new Misunderstanding(`it was silent for ${seconds} s`);
+    const timer = setTimeout(() => over.reject(late), seconds * 1000);
+    const onAbort = () => over.reject(signal!.reason);
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) onAbort();
+    try {
+      return await Promise.race([work, over.promise]);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof Misunderstanding) throw error;
+      throw new Misunderstanding("it ended before its time", { cause: error });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
   }
 }

@@ -45,7 +45,7 @@ export class OtherHost implements AsyncDisposable {
     this.#closed = once(child, "close").catch((error: unknown) =>
       this.#complaints.push(`ssh: ${String(error)}`),
     );
-    this.conversation = new Conversation(child.stdout, child.stdin);
+    this.conversation = new Conversation(child.stdout, child.stdin, { signal });
     const lines = new LineSplitter(complaintMaxBytes);
     child.stderr.on("data", (chunk: Buffer) => {
       for (const line of lines.push(chunk)) {

@@ -26,7 +26,9 @@ export async function receiveHere(values: OptionValues): Promise<void> {
   const output = createWriteStream("", { fd: 1, autoClose: false });
   try {
     await receiveRevision({
-      conversation: new Conversation(process.stdin, output, senderSilenceSeconds),
+      conversation: new Conversation(process.stdin, output, {
+        ...{ patienceSeconds: senderSilenceSeconds, signal: interruption.signal },
+      }),
       machines,
       storage: await openStorage(machines, values["storage"] as "auto" | StorageKind, makeLog()),
       ...withoutUndefined({ volume: values["volume"] as string | undefined }),

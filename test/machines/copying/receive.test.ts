@@ -17,10 +17,10 @@ const signal = new AbortController().signal;
 const manifest = ": 1\nid: m-1\nname: m\nsummary: A machine\ntype: kvm\n";
 
 /** A receiver whose machines are in a directory, and both ends of what it is told. */
-function receiver(machines: string, patienceSeconds?: number) {
+function receiver(machines: string, patienceSeconds = 1800, signal = new AbortController().signal) {
   const [toIt, fromIt] = [new PassThrough(), new PassThrough()];
   const received = receiveRevision({
-    ...{ conversation: new Conversation(toIt, fromIt, patienceSeconds), machines, signal },
+    ...{ conversation: new Conversation(toIt, fromIt, { patienceSeconds, signal }), machines, signal },
     storage: new DirectoryStorage(silentLog()),
     onStep: () => {},
   })
@@ -102,6 +102,21 @@ test("a sender of whom nothing is heard any more is given up, and nothing is lef
   const files = [{ name: "manifest", bytes: manifest.length, dataBytes: blockBytes }];
   toIt.write(`${JSON.stringify({ name: "m", id: "m-1", files })}\n`);
   assert.equal(await received, "it was silent for 0.2 s");
+  assert.deepEqual(readdirSync(join(machines, "v", "m")), []);
+});
+
+test("one that is told to end does so at once, though nothing is heard of the sender, and leaves nothing", async () => {
+  await using directory = await temporaryDirectory("croft-test-receive-");
+  const machines = join(directory.path, "machines");
+  mkdirSync(join(machines, "v"), { recursive: true });
+  const interruption = new AbortController();
+  const { toIt, fromIt, received } = receiver(machines, 30, interruption.signal);
+  const files = [{ name: "manifest", bytes: manifest.length, dataBytes: blockBytes }];
+  toIt.write(`${JSON.stringify({ name: "m", id: "m-1", files })}\n`);
+  let said = "";
+  for await (const chunk of fromIt) if ((said += String(chunk)).endsWith("\n{}\n")) break; // it waits for blocks
+  interruption.abort(new Error("told to end"));
+  assert.equal(await received, "told to end");
   assert.deepEqual(readdirSync(join(machines, "v", "m")), []);
 });
 
