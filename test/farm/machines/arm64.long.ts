@@ -25,7 +25,8 @@ test("it is configured, compiled, and passes its tests, for arm64", { skip }, as
     init: packageFile("worker", "guest", "croft-init"),
     recipe: {
       ...{ kind: "minimal", release: "bookworm", architecture: "arm64", diskGiB: 1 },
-      ...{ include: ["gcc", "libc6-dev", "make"], summary: "gcc for arm64" },
+      // busybox has no `install`, which `make install` of most projects calls.
+      ...{ include: ["coreutils", "gcc", "libc6-dev", "make"], summary: "gcc for arm64" },
     },
     storage: await openStorage(directory.path, "directory", silentLog()),
   });
