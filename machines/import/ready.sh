@@ -27,10 +27,14 @@ say "step cloud-init has run; looking at what is there"
 [ "$port" != /dev/console ] || refuse "its kernel has no virtio-serial (virtio_console)"
 [ -r /sys/firmware/qemu_fw_cfg/by_name/opt/croft/tftp/raw ] ||
   refuse "its kernel has no qemu_fw_cfg, by which a machine learns where its agent is"
+# What fails of the user data is a warning to cloud-init, which goes on. What an image has its modules do by itself may fail as well,
+# and is no fault of the user data. $1: cloud-init's log
+failure_in() {
+  grep -h -i -e 'Failed running ' -e 'Failed to run module' -e 'Running module .* failed' \
+    -e 'Failed loading yaml' -e 'unhandled' "$1" 2> /dev/null | grep -v -E '@passed-over@' | head -n 1 | cut -c 1-300
+}
 if [ "$user_data" = yes ]; then
-  # What fails there is a warning to cloud-init, which goes on.
-  wrong=$(grep -h -i -e 'Failed running ' -e 'Failed to run module' -e 'Running module .* failed' \
-    -e 'Failed loading yaml' -e 'unhandled' /var/log/cloud-init.log 2> /dev/null | head -n 1 | cut -c 1-300)
+  wrong=$(failure_in /var/log/cloud-init.log)
   [ -z "$wrong" ] || refuse "the user data failed: $wrong: $(tail -n 3 /var/log/cloud-init-output.log | tr '\n' ' ' | cut -c 1-300)"
 fi
 

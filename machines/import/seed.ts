@@ -23,6 +23,15 @@ function checkUserData(text: string): string | undefined {
     : "its first line is none of those that cloud-init knows, such as #cloud-config";
 }
 
+/** Modules that cloud-init runs in most images with the image's own settings, by what they are called in user data. */
+const modulesOfImages = ["growpart", "grub.dpkg", "locale", "mounts", "ntp", "resize_?rootfs|resizefs"];
+
+/** What the log has of the failure of a module that the user data say nothing of: a pattern of `grep -E`. */
+function passedOver(userData: string): string {
+  const modules = modulesOfImages.filter((name) => !new RegExp(name).test(userData));
+  return `Running module (${modules.join("|")}) `;
+}
+
 const hook = `#cloud-boothook
 #!/bin/sh
 for port in /sys/class/virtio-ports/*; do
@@ -64,6 +73,7 @@ function readyScript(
   return script
     .replace("@saying@", saying)
     .replace("@user-data@", userData === undefined ? "no" : "yes")
+    .replace("@passed-over@", () => passedOver(userData ?? ""))
     .replace("@role@", role)
     .replace(/@croft-init@$/m, () => `<< '${end}'\n${init.trimEnd()}\n${end}`);
 }

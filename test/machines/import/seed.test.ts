@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { isoImage } from "../../../machines/import/iso-image.ts";
 import { seedDisk } from "../../../machines/import/seed.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { packageFile } from "../../../os/files/package.ts";
 import { run } from "../../../os/run.ts";
 
@@ -75,4 +78,25 @@ test("without anything from the operator there are two parts; what cloud-init wo
   const auxiliary = filesIn(await seedDisk(undefined, "auxiliary")).files.get("user-data")!;
   assert.match(partsOf(auxiliary)[1]![1], /^user_data=no\nrole=auxiliary$/m);
   await assert.rejects(seedDisk("packages: [gcc]\n"), /none of those that cloud-init knows/);
+});
+
+test("a module of cloud-init that fails of itself is the image's; one that the user data speak of, and a script, are theirs", async () => {
+  const failed = (module: string) =>
+    `2026-11-29 22:50:58 - util.py[WARNING]: Running module ${module} (<module 'cloudinit.config.cc_${module}' from '/x'>) failed\n`;
+  const found = async (userData: string, log: string) => {
+    const { files } = filesIn(await seedDisk(userData));
+    const [, script] = partsOf(files.get("user-data")!).at(-1)!;
+    const [judging] = /^failure_in\(\) \{$[^]*?^\}$/m.exec(script)!;
+    await using directory = await temporaryDirectory("croft-test-seed-");
+    const path = join(directory.path, "log");
+    await writeFile(path, log);
+    return (await run(["sh", "-c", `${judging}\nfailure_in "$1"`, "sh", path], { timeoutSeconds: 60 }))
+      .stdout;
+  };
+  const [locale, packages] = [failed("locale"), failed("package_update_upgrade_install")];
+  const script = "util.py[WARNING]: Failed running /var/lib/cloud/instance/scripts/operator [1]\n";
+  assert.equal(await found("#!/bin/sh\ntrue\n", locale), "");
+  assert.equal(await found("#!/bin/sh\nfalse\n", locale + script), script);
+  assert.equal(await found("#cloud-config\nlocale: de_DE\n", locale), locale);
+  assert.equal(await found("#cloud-config\npackages: [gcc]\n", locale + packages), packages);
 });
