@@ -43,6 +43,11 @@ export class CroftProcess implements AsyncDisposable {
   /** Sends a signal and waits for the end; its exit status, or the signal's name. */
   async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null> {
     this.#child?.kill(signal);
+    return this.ended();
+  }
+
+  /** Settled when it has ended: its exit status, or the signal's name. */
+  async ended(): Promise<number | NodeJS.Signals | null> {
     const [status, by] = (await this.#ended) ?? [null, null];
     return status ?? by;
   }
