@@ -6,6 +6,7 @@
  * proxy's, and says nothing about the request. A refusal for good is a controller's own 4xx, except for those that mean
  * another time.
  */
+import { retryAfterSeconds } from "../../os/backoff.ts";
 import { Failure } from "../../os/failure.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
 import { textOfAnswer, type Answer } from "./answer-text.ts";
@@ -38,10 +39,17 @@ export class Unreachable extends Failure {
   override readonly name = "Unreachable";
   /** Nothing came at all: others who ask the same controller would wait in vain, too. */
   readonly isSilent: boolean;
+  /** So long whoever answered does not want to be asked again. */
+  readonly afterSeconds: number;
 
-  constructor(action: string, reason: string, options: { cause?: unknown; isSilent?: boolean } = {}) {
+  constructor(
+    action: string,
+    reason: string,
+    options: { cause?: unknown; isSilent?: boolean; afterSeconds?: number } = {},
+  ) {
     super(action, reason, options.cause === undefined ? {} : { cause: options.cause });
     this.isSilent = options.isSilent === true;
+    this.afterSeconds = options.afterSeconds ?? 0;
   }
 }
 
@@ -61,7 +69,9 @@ export function accept(url: string, answer: Answer): Answer {
   if (isSuccess && isOwn) return answer;
   if (isOwn && status >= 400 && status < 500 && !anotherTime.includes(status))
     throw new Rejection(url, answer);
-  throw new Unreachable(`send to ${withoutSecrets(url)}`, unusable(status, isOwn, headers, answer));
+  const afterSeconds = retryAfterSeconds(headers["retry-after"]?.toString());
+  const why = unusable(status, isOwn, headers, answer);
+  throw new Unreachable(`send to ${withoutSecrets(url)}`, why, { afterSeconds });
 }
 
 function isControllers({ status, body, headers }: Answer): boolean {

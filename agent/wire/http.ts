@@ -1,10 +1,9 @@
 /** The agent's one HTTP client: everything it says to controllers goes through here. */
 import { stat } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
 import got, { RequestError, type OptionsInit, type Response } from "got";
-import { Backoff } from "../../os/backoff.ts";
 import { Failure } from "../../os/failure.ts";
 import { withoutSecrets } from "../../os/network/url.ts";
+import { longestPauseSeconds, tryAgain } from "./again.ts";
 import { accept, Unreachable, type Answer } from "./answers.ts";
 import { downloadOnce, type Download } from "./download.ts";
 import { proxyAgentFor } from "./proxies.ts";
@@ -32,6 +31,11 @@ export interface RequestLimits {
   timeoutSeconds?: number;
   retries?: number;
   signal?: AbortSignal;
+}
+
+interface Deadline {
+  signal: AbortSignal;
+  limitSeconds: number;
 }
 
 /** No answer of a controller may be larger; a task manifest is a few KiB. */
@@ -134,40 +138,60 @@ export class HttpClient {
     const { connectTimeoutSeconds, requestTimeoutSeconds, requestRetries, agent } = this.#settings;
     const limitSeconds = requestTimeoutSeconds + Math.ceil(request.mostBytes / slowestBytesPerSecond);
     const settings = { connectTimeoutSeconds, limitSeconds, agent };
-    const pauses = new Backoff<string>(20);
-    for (let retries = requestRetries; ; retries--)
-      try {
-        return await downloadOnce(url, request, settings, signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!(error instanceof Unreachable) || retries <= 0) throw error;
-        await sleep(pauses.failed(url) * 1000, undefined, { signal });
-      }
+    try {
+      return await tryAgain(() => downloadOnce(url, request, settings, signal), requestRetries, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    }
   }
 
-  /** Files are opened anew for each attempt. */
+  /**
+   * Files are opened anew for each attempt. The client's own retries are none for streams: while it waits for the next, it throws
+   * what the body's stream says of the connection that was lost, as it is.
+   */
   async #postForm(url: string, parts: readonly Part[], limits: RequestLimits): Promise<Answer> {
     let size = 0;
     for (const part of parts) if ("path" in part) size += (await stat(part.path)).size;
-    const body = multipartBody(parts);
-    const beforeRetry = ({ options }: RequestError) => void (options.body = body.open());
-    const request = { headers: { "content-type": body.contentType }, hooks: { beforeRetry: [beforeRetry] } };
-    return this.#exchange(url, () => ({ ...request, body: body.open() }), limits, size);
+    const { contentType, open } = multipartBody(parts);
+    const request = () => ({ headers: { "content-type": contentType }, body: open() });
+    const deadline = this.#deadline(limits, size);
+    const { retries = this.#settings.requestRetries, signal } = limits;
+    const over = signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal;
+    try {
+      const once = () => this.#follow(url, request, { ...limits, retries: 0 }, deadline);
+      return await tryAgain(once, retries, over);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
   }
 
-  /** Follows redirections that keep the method, but never from an encrypted connection to one that is not. */
-  async #exchange(
+  #exchange(
     url: string,
     request: (url: string) => OptionsInit,
     limits: RequestLimits,
     sizeBytes = 0,
   ): Promise<Answer> {
-    const patienceSeconds = limits.timeoutSeconds ?? this.#settings.requestTimeoutSeconds;
-    const limitSeconds = patienceSeconds + Math.ceil(sizeBytes / slowestBytesPerSecond);
-    const deadline = AbortSignal.timeout(limitSeconds * 1000);
+    return this.#follow(url, request, limits, this.#deadline(limits, sizeBytes));
+  }
+
+  /** For all attempts together. */
+  #deadline({ timeoutSeconds = this.#settings.requestTimeoutSeconds }: RequestLimits, bytes: number): Deadline {
+    const limitSeconds = timeoutSeconds + Math.ceil(bytes / slowestBytesPerSecond);
+    return { signal: AbortSignal.timeout(limitSeconds * 1000), limitSeconds };
+  }
+
+  /** Follows redirections that keep the method, but never from an encrypted connection to one that is not. */
+  async #follow(
+    url: string,
+    request: (url: string) => OptionsInit,
+    limits: RequestLimits,
+    deadline: Deadline,
+  ): Promise<Answer> {
     let target = url;
     for (let followed = 0; ; followed++) {
-      const answer = await this.#send(target, request(target), limits, { signal: deadline, limitSeconds });
+      const answer = await this.#send(target, request(target), limits, deadline);
       const next = followed < redirectionsMax ? redirectionOf(target, answer) : undefined;
       if (next === undefined) return accept(target, answer);
       target = next;
@@ -178,7 +202,7 @@ export class HttpClient {
     url: string,
     request: OptionsInit,
     limits: RequestLimits,
-    deadline: { signal: AbortSignal; limitSeconds: number },
+    deadline: Deadline,
   ): Promise<Answer> {
     const tooLarge = new AbortController();
     const signals = [deadline.signal, tooLarge.signal, ...(limits.signal ? [limits.signal] : [])];
@@ -213,8 +237,8 @@ export class HttpClient {
       methods: ["POST"],
       statusCodes: [429, 500, 502, 503, 504, 507, 521, 522, 524],
       enforceRetryRules: true,
-      backoffLimit: 20_000,
-      maxRetryAfter: 20_000, // whoever wants us to wait longer is asked again in a later round
+      backoffLimit: longestPauseSeconds * 1000,
+      maxRetryAfter: longestPauseSeconds * 1000,
     };
   }
 }
@@ -223,7 +247,7 @@ export class HttpClient {
 function reasonOfSilence(
   url: string,
   error: unknown,
-  deadline: { signal: AbortSignal; limitSeconds: number },
+  deadline: Deadline,
   isTooLarge: boolean,
 ): unknown {
   const reach = `reach ${withoutSecrets(url)}`;

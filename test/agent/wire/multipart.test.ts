@@ -8,6 +8,7 @@ import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
 import { Rejection, Unreachable } from "../../../agent/wire/answers.ts";
 import { HttpClient } from "../../../agent/wire/http.ts";
+import { freePort } from "../../fixtures/ports.ts";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 async function posting(answer: RequestListener, retries: number) {
@@ -58,6 +59,34 @@ test("artifacts arrive as they are, again after an attempt that was put off", as
     assert.deepEqual(Buffer.from(await first!.arrayBuffer()), long);
     assert.equal(second!.size, 0);
   }
+});
+
+test("artifacts that nobody takes, as nobody is there, are a failure to handle, after as many tries as were told", async () => {
+  const port = await freePort();
+  const times = { connectTimeoutSeconds: 60, requestTimeoutSeconds: 60, requestRetries: 1 };
+  const client = new HttpClient({ ...times, agent: "test" });
+  await using directory = await temporaryDirectory("croft-test-multipart-");
+  const path = join(directory.path, "a");
+  await writeFile(path, Buffer.alloc(150_000));
+  const posting = client.postArtifacts(`http://127.0.0.1:${port}/`, { session: "s" }, [{ path, sha256: "d" }]);
+  await assert.rejects(posting, Unreachable);
+});
+
+test("artifacts are sent again after as long as a busy controller asks for, but not in this round if that is long", async () => {
+  const came: number[] = [];
+  const answers = [
+    { status: 503, after: "2" },
+    { status: 503, after: "600" },
+  ];
+  await using agent = await posting((request, response) => {
+    request.resume().on("end", () => {
+      const { status, after } = answers[came.push(performance.now()) - 1]!;
+      response.writeHead(status, { "retry-after": after, "content-type": "text/plain" }).end("busy\n");
+    });
+  }, 5);
+  await assert.rejects(agent.post({ a: "a" }), /the controller answered 503: busy/);
+  assert.equal(came.length, 2);
+  assert.ok(came[1]! - came[0]! >= 1900);
 });
 
 for (const [how, answer, expected] of [
