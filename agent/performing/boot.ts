@@ -13,6 +13,7 @@ import type {
   MachineEnd,
   Memory,
   PublicScreen,
+  VirtualMachine,
 } from "../../machines/virtual-machine.ts";
 import { OwnMemory } from "../../machines/warm/own-memory.ts";
 import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
@@ -20,7 +21,7 @@ import { deviceName, ramName, type WarmState } from "../../machines/warm/state.t
 import type { Machine } from "../../manifests/machine.ts";
 import type { AheadMachine } from "./kept-machine.ts";
 import type { PerformingContext } from "./context.ts";
-import { startWorker } from "./handing/control-port.ts";
+import { ControlLost, startWorker } from "./handing/control-port.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange, NotConnected } from "./exchange.ts";
 import { assertRoom } from "./room.ts";
@@ -124,6 +125,9 @@ export async function boot(options: BootOptions): Promise<Booted> {
   }
 }
 
+/** One that has closed its ports is told to have ended in no time. */
+const endedWithinSeconds = 10;
+
 /** A restored machine is waited for so long at least, however fast it has booted once. */
 const restoreLeastSeconds = 20;
 
@@ -138,12 +142,14 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
   const { ahead } = saved;
   const deadline = performance.now() + Math.max(saved.state.bootSeconds, restoreLeastSeconds) * 1000;
   const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
+  let machine: VirtualMachine | undefined;
   await using stack = new AsyncDisposableStack();
   try {
     if (ahead) ahead.listen(options.onLog ?? (() => {}));
     const exchange = stack.use(
       ahead ? ahead.exchange : await startRestored(options, saved, await saved.snapshot()),
     );
+    machine = exchange.machine;
     using restoring = phases?.time("restore");
     const drawn = await goOn(options, exchange, secondsLeft);
     if (!(await noteRandomness(saved.directory, drawn)))
@@ -158,10 +164,11 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof MachineChanged) throw error;
+    const end = error instanceof ControlLost ? await machine?.wait(endedWithinSeconds, signal) : undefined;
     await stack.disposeAsync();
     if (error instanceof NotConnected)
       log.warn({ reason: error.message }, "machine not restored: it is booted");
-    else await saved.failed(reasonOf(error));
+    else await saved.failed(end ? `${reasonOf(error)}: ${end.detail}` : reasonOf(error));
     return undefined;
   }
 }

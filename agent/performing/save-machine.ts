@@ -17,6 +17,7 @@ import {
   ramName,
   refuseState,
   removeState,
+  stateIdentity,
   warmDirectory,
   type WarmState,
 } from "../../machines/warm/state.ts";
@@ -136,7 +137,13 @@ export function findSaved(
     return undefined;
   }
   const directory = warmDirectory(machine.paths);
+  const identity = stateIdentity(machine.paths);
   const failed = async (reason: string) => {
+    if (stateIdentity(machine.paths) !== identity) {
+      // Of another copy's task, which had a better reason, or has made a new one: neither is to be touched.
+      log.step({ reason }, "machine is booted: its state was removed or replaced meanwhile");
+      return;
+    }
     log.warn({ reason }, "machine cannot be restored: its state is removed, and it is booted");
     await removeState(machine.paths, settings.instance, `it could not be restored: ${reason}`).catch(
       (error: unknown) =>

@@ -177,7 +177,10 @@ export class HttpClient {
   }
 
   /** For all attempts together. */
-  #deadline({ timeoutSeconds = this.#settings.requestTimeoutSeconds }: RequestLimits, bytes: number): Deadline {
+  #deadline(
+    { timeoutSeconds = this.#settings.requestTimeoutSeconds }: RequestLimits,
+    bytes: number,
+  ): Deadline {
     const limitSeconds = timeoutSeconds + Math.ceil(bytes / slowestBytesPerSecond);
     return { signal: AbortSignal.timeout(limitSeconds * 1000), limitSeconds };
   }
@@ -198,12 +201,7 @@ export class HttpClient {
     }
   }
 
-  async #send(
-    url: string,
-    request: OptionsInit,
-    limits: RequestLimits,
-    deadline: Deadline,
-  ): Promise<Answer> {
+  async #send(url: string, request: OptionsInit, limits: RequestLimits, deadline: Deadline): Promise<Answer> {
     const tooLarge = new AbortController();
     const signals = [deadline.signal, tooLarge.signal, ...(limits.signal ? [limits.signal] : [])];
     const proxy = proxyAgentFor(url);
@@ -244,12 +242,7 @@ export class HttpClient {
 }
 
 /** Why there is no answer; a bug as it is. */
-function reasonOfSilence(
-  url: string,
-  error: unknown,
-  deadline: Deadline,
-  isTooLarge: boolean,
-): unknown {
+function reasonOfSilence(url: string, error: unknown, deadline: Deadline, isTooLarge: boolean): unknown {
   const reach = `reach ${withoutSecrets(url)}`;
   const options = { cause: error, isSilent: true };
   if (deadline.signal.aborted)

@@ -225,6 +225,11 @@ export async function removeState(paths: MachinePaths, instance: number, reason?
   await rm(away, { recursive: true, force: true });
 }
 
+/** Tells one saved state of a machine from the next; undefined if there is none. */
+export function stateIdentity(paths: MachinePaths): string | undefined {
+  return fileIdentity(join(warmDirectory(paths), stateName));
+}
+
 /** Bytes that a saved state takes on the disk; undefined if there is none, or it is not ours to read. */
 export function stateSize(paths: MachinePaths): number | undefined {
   try {

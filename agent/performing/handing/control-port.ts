@@ -37,6 +37,9 @@ const question = "?";
 const seedBytes = 64;
 const drawnBytes = 32;
 
+/** The machine has ended, or is about to. */
+export class ControlLost extends Failure {}
+
 /** A machine whose copies would not be different enough, for good. */
 export class Refused extends Failure {}
 
@@ -124,7 +127,7 @@ async function read(
     got = Buffer.concat([got, chunk]).subarray(0, mostBytes + 1);
     if (got.length >= mostBytes || (wanted === "line" && got.includes("\n"))) done.resolve("done");
   };
-  const onClose = () => done.reject(new Failure("use a machine's control port", "the machine has ended"));
+  const onClose = () => done.reject(new ControlLost("use a machine's control port", "the machine has ended"));
   control.on("data", onData).once("close", onClose).resume();
   if (control.destroyed) onClose();
   try {

@@ -1,10 +1,11 @@
-/** Machines that are restored before there is a task: who gets them, and what has them thrown away. */
+/** Machines that are restored, also before there is a task: who gets them, what has them thrown away, and what a failure costs. */
 import assert from "node:assert/strict";
-import { truncateSync } from "node:fs";
+import { existsSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { performTask, type Performed } from "../../../agent/performing/task.ts";
 import type { WarmSubject } from "../../../agent/settings/warm.ts";
+import { removeState } from "../../../machines/warm/state.ts";
 import type { LockedMachine } from "../../../machines/enumeration/enumeration.ts";
 import { parseTask } from "../../../manifests/task.ts";
 import { resultText, task as taskText } from "../running-agent.ts";
@@ -27,8 +28,8 @@ async function play(machine: MachineDouble): Promise<void> {
 }
 
 /** An agent with a machine that is saved. */
-async function warmAgent(): Promise<{ agent: AgentDouble; subject: WarmSubject }> {
-  const agent = await agentDouble(play, warm);
+async function warmAgent(guest = play): Promise<{ agent: AgentDouble; subject: WarmSubject }> {
+  const agent = await agentDouble(guest, warm);
   await agent.farm.bootstrapAll();
   const { settings } = agent.context;
   const subject = await locked(agent, ({ paths, manifest }) => ({ paths, bootstrapped: manifest }));
@@ -141,3 +142,39 @@ test("the agent's end throws it away; one that cannot be restored is not tried a
   await perform(agent, subject);
   assert.equal(await ahead.isWanted(agent.context, subject), true);
 });
+
+test("a restored machine that ends costs its task nothing but time: its state is removed, with how it ended", async () => {
+  const { agent, subject } = await warmAgent((machine) => endsOnceRestored(machine));
+  await using _ = agent;
+  const { result } = await perform(agent, subject);
+  assert.equal(result.status, "success");
+  const at = (name: string) => join(subject.paths.bootstrapped, name);
+  assert.equal(existsSync(at("warm")), false);
+  assert.match(readFileSync(at("warm-failure"), "utf8"), /the machine has ended: ended: exited$/m);
+});
+
+test("whose state was removed by another copy's task, or made anew, is booted and leaves that as it is", async () => {
+  let meanwhile = async () => {};
+  const { agent, subject } = await warmAgent((machine) => endsOnceRestored(machine, () => meanwhile()));
+  await using _ = agent;
+  const { settings } = agent.context;
+  const at = (name: string) => join(subject.paths.bootstrapped, name);
+  meanwhile = async () => {
+    await removeState(subject.paths, 2, "the reason");
+    await layState(settings, subject);
+  };
+  assert.equal((await perform(agent, subject)).result.status, "success");
+  assert.ok(existsSync(at("warm/state.json")), "the new one is there");
+  meanwhile = () => removeState(subject.paths, 2, "the reason");
+  assert.equal((await perform(agent, subject)).result.status, "success");
+  assert.equal(readFileSync(at("warm-failure"), "utf8"), "the reason\n");
+});
+
+/** A guest that ends by itself when it is restored, and is well when it is booted. */
+async function endsOnceRestored(machine: MachineDouble, first = async () => {}): Promise<void> {
+  if (!machine.options.memory) return play(machine);
+  await beginsWhenTold(machine, ["?", ""]);
+  await first();
+  machine.warm!.control.destroy();
+  machine.end("exited");
+}

@@ -68,7 +68,9 @@ test("artifacts that nobody takes, as nobody is there, are a failure to handle, 
   await using directory = await temporaryDirectory("croft-test-multipart-");
   const path = join(directory.path, "a");
   await writeFile(path, Buffer.alloc(150_000));
-  const posting = client.postArtifacts(`http://127.0.0.1:${port}/`, { session: "s" }, [{ path, sha256: "d" }]);
+  const posting = client.postArtifacts(`http://127.0.0.1:${port}/`, { session: "s" }, [
+    { path, sha256: "d" },
+  ]);
   await assert.rejects(posting, Unreachable);
 });
 
