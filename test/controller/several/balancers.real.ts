@@ -1,6 +1,7 @@
 /** A build's life through a balancer, as the manual has it configured, while the controllers behind it die in turn. */
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { request } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { run } from "../../../os/run.ts";
@@ -11,7 +12,16 @@ import { freePort } from "../../fixtures/ports.ts";
 import { simulateAgent } from "../../fixtures/simulated-agent.ts";
 import { sendArtifact, sendLiveLog } from "../../fixtures/simulated-work.ts";
 import { noPostgres, startPostgres } from "../database/postgres.ts";
-import { makeFarm, readBuild, submit, type Farm, type RunningController } from "../farm.ts";
+import {
+  makeFarm,
+  postTaskRequest,
+  readBuild,
+  receivedTask,
+  sendResult,
+  submit,
+  type Farm,
+  type RunningController,
+} from "../farm.ts";
 import { until } from "../until.ts";
 import { Reader } from "./reader.ts";
 import { makeCertificate } from "../../fixtures/services/certificate.ts";
@@ -95,6 +105,38 @@ describe("two controllers behind a balancer", { skip: noPostgres, timeout: patie
           await (await fetch(`${url}/api/v1/builds/${id}/log?operation=update`)).text(),
           "built hello\n",
         );
+      },
+    );
+
+  for (const kind of balancerKinds)
+    test(
+      `${kind.name}: of an upload whose agent dies in the middle nothing is left; the next life of the agent sends it again`,
+      { skip: kind.absent },
+      async () => {
+        await using _balancer = await startBalancer(kind, { port, controllers: addresses });
+        await using directory = await temporaryDirectory("croft-test-balanced-");
+        const content = Buffer.alloc(300_000, "whole");
+        const id = await submit(url);
+        const received = await receivedTask(await postTaskRequest(url));
+        const upload = request(received.uploadUrls["artifact"]!, {
+          method: "POST",
+          headers: { "content-type": "multipart/form-data; boundary=x" },
+        });
+        upload.on("error", () => {});
+        upload.write(
+          `--x\r\ncontent-disposition: form-data; name="sha256"\r\n\r\n${"0".repeat(64)}\r\n` +
+            `--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n${content.toString().slice(9)}`,
+        );
+        const incoming = join(farm.directory, "data", "incoming");
+        await until(async () => (await readdir(incoming)).length > 0, "the file to begin");
+        upload.destroy();
+        await until(async () => (await readdir(incoming)).length === 0, "the file to go");
+        const path = join(directory.path, "a");
+        const { signal } = new AbortController();
+        const digest = await sendArtifact({ response: received }, path, content, signal);
+        assert.equal((await sendResult(received, "success")).status, 204);
+        const { status, artifacts } = await readBuild(url, id);
+        assert.deepEqual([status, artifacts.map(({ sha256 }) => sha256)], ["success", [digest]]);
       },
     );
 
