@@ -17,7 +17,8 @@ import { Reader } from "./reader.ts";
 /** Something that can die, and comes back. */
 interface Mortal {
   name: string;
-  die(): Promise<void>;
+  /** How, if there is more than one way. */
+  die(): Promise<string | void>;
   comeBack(): Promise<void>;
 }
 
@@ -59,13 +60,28 @@ export async function startMortalFarm(kind: BalancerKind): Promise<MortalFarm> {
   return { url, databaseUrl, mortals, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
+/** Killed, told to end, or standing still for a while: who looks from outside sees the same for a moment, and other things then. */
+const ways = ["SIGKILL", "SIGTERM", "SIGSTOP"] as const;
+
 /** Without database or storage it does not start; then it is started again, as a service manager does. */
 async function mortalController(farm: Farm, address: string): Promise<Mortal> {
   let running: RunningController = await farm.start("--listen", address);
+  let way: (typeof ways)[number] = "SIGKILL";
   return {
     name: `controller ${address.split(":")[1]}`,
-    die: async () => void (await running.end("SIGKILL")),
+    die: async () => {
+      const { exitCode, signalCode } = running.process;
+      if (exitCode !== null || signalCode !== null)
+        throw new Error(
+          `a controller has ended by itself, with ${exitCode ?? signalCode}:\n${running.log()}`,
+        );
+      way = ways[Math.floor(Math.random() * ways.length)]!;
+      if (way === "SIGSTOP") running.process.kill(way);
+      else await running.end(way);
+      return way;
+    },
     comeBack: async () => {
+      if (way === "SIGSTOP") return void running.process.kill("SIGCONT");
       for (;;)
         try {
           running = await farm.start("--listen", address);
@@ -88,10 +104,10 @@ async function kill(mortals: readonly Mortal[], deaths: string[], signal: AbortS
     const began = performance.now();
     if (next.length === 0) next = mortals.toSorted(() => Math.random() - 0.5);
     const victims = next.splice(0, Math.random() < 1 / 3 ? 2 : 1);
-    deaths.push(...victims.map(({ name }) => name));
     await Promise.all(
-      victims.map(async ({ die, comeBack }) => {
-        await die();
+      victims.map(async ({ name, die, comeBack }) => {
+        const how = await die();
+        deaths.push(how === undefined ? name : `${name} (${how})`);
         await sleep(500 + Math.random() * 3000);
         await comeBack();
       }),
@@ -157,8 +173,9 @@ export async function surviveDeaths(
   const submitted = submitting();
   submitted.catch(() => {}); // seen below, unless those who build have failed
   working.catch(() => {});
+  killing.catch(() => {});
   try {
-    await Promise.race([submitted, working]);
+    await Promise.race([submitted, working, killing]);
     peace.abort();
     await killing;
     await until(async () => (await fetch(`${url}/readyz`).catch(() => undefined))?.status === 200, "peace");
