@@ -15,6 +15,7 @@ import type {
   PublicScreen,
   VirtualMachine,
 } from "../../machines/virtual-machine.ts";
+import { forgetFailures } from "../../machines/warm/failures.ts";
 import { OwnMemory } from "../../machines/warm/own-memory.ts";
 import { noteRandomness } from "../../machines/warm/seen-randomness.ts";
 import { deviceName, ramName, type WarmState } from "../../machines/warm/state.ts";
@@ -71,8 +72,8 @@ export interface SavedMachine {
   snapshot: () => Promise<string>;
   /** The machine itself, if it was restored ahead of the task. */
   ahead?: AheadMachine | undefined;
-  /** Told why the machine is booted all the same; the state is not to be used again. */
-  failed: (reason: string) => Promise<void>;
+  /** Told why the machine is booted all the same: for now, or as the state is not to be used again. */
+  failed: (reason: string, mayPass: boolean) => Promise<void>;
 }
 
 /** A machine that has shown a sign of life; or why there is none: a machine that stayed silent still runs. */
@@ -143,6 +144,8 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
   const deadline = performance.now() + Math.max(saved.state.bootSeconds, restoreLeastSeconds) * 1000;
   const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
   let machine: VirtualMachine | undefined;
+  /** What the state itself is to blame for does not. */
+  let mayPass = false;
   await using stack = new AsyncDisposableStack();
   try {
     if (ahead) ahead.listen(options.onLog ?? (() => {}));
@@ -150,14 +153,19 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
       ahead ? ahead.exchange : await startRestored(options, saved, await saved.snapshot()),
     );
     machine = exchange.machine;
+    mayPass = true;
     using restoring = phases?.time("restore");
     const drawn = await goOn(options, exchange, secondsLeft);
+    mayPass = false;
     if (!(await noteRandomness(saved.directory, drawn)))
       throw new Failure("restore a machine", "its random numbers are those of an earlier task");
+    mayPass = true;
     restoring?.[Symbol.dispose]();
     using _beginning = phases?.time("worker");
     const first = await exchange.waitForFirstRequest(secondsLeft(), signal);
+    if (first.kind === "ended") throw new Failure("restore a machine", `it has ended: ${first.end.detail}`);
     if (first.kind !== "done") throw new Failure("restore a machine", "it does not ask for its task in time");
+    await forgetFailures(saved.directory).catch(() => {}); // it would be given up too early: no harm
     stack.move();
     log.step({ ahead: ahead !== undefined }, "machine restored");
     return exchange;
@@ -168,7 +176,7 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
     await stack.disposeAsync();
     if (error instanceof NotConnected)
       log.warn({ reason: error.message }, "machine not restored: it is booted");
-    else await saved.failed(end ? `${reasonOf(error)}: ${end.detail}` : reasonOf(error));
+    else await saved.failed(end ? `${reasonOf(error)}: ${end.detail}` : reasonOf(error), mayPass);
     return undefined;
   }
 }

@@ -11,6 +11,7 @@ import { machineUser } from "../../machines/qemu/user.ts";
 import { makeRuntimeDirectory } from "../../machines/runtime-directory.ts";
 import { temporarySnapshot } from "../../machines/temporary-snapshot.ts";
 import type { StartOptions, WarmMachine } from "../../machines/virtual-machine.ts";
+import { noteFailure } from "../../machines/warm/failures.ts";
 import {
   deviceName,
   publishState,
@@ -138,10 +139,14 @@ export function findSaved(
   }
   const directory = warmDirectory(machine.paths);
   const identity = stateIdentity(machine.paths);
-  const failed = async (reason: string) => {
+  const failed = async (reason: string, mayPass: boolean) => {
     if (stateIdentity(machine.paths) !== identity) {
       // Of another copy's task, which had a better reason, or has made a new one: neither is to be touched.
       log.step({ reason }, "machine is booted: its state was removed or replaced meanwhile");
+      return;
+    }
+    if (mayPass && !(await noteFailure(directory).catch(() => true))) {
+      log.warn({ reason }, "machine not restored: it is booted");
       return;
     }
     log.warn({ reason }, "machine cannot be restored: its state is removed, and it is booted");

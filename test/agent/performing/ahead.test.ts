@@ -1,5 +1,6 @@
 /** Machines that are restored, also before there is a task: who gets them, what has them thrown away, and what a failure costs. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -143,14 +144,38 @@ test("the agent's end throws it away; one that cannot be restored is not tried a
   assert.equal(await ahead.isWanted(agent.context, subject), true);
 });
 
-test("a restored machine that ends costs its task nothing but time: its state is removed, with how it ended", async () => {
-  const { agent, subject } = await warmAgent((machine) => endsOnceRestored(machine));
+test("restored machines that end cost their tasks nothing but time; their state is removed after three in a row, with how they ended", async () => {
+  const ends = [true, true, false, true, true, true];
+  const { agent, subject } = await warmAgent((machine) => {
+    const isGood = machine.options.memory && !ends.shift();
+    const drawn = ends.length % 2 === 0 ? "" : randomBytes(32); // it ends before that, or after
+    return isGood ? play(machine) : endsOnceRestored(machine, undefined, drawn);
+  });
   await using _ = agent;
-  const { result } = await perform(agent, subject);
-  assert.equal(result.status, "success");
   const at = (name: string) => join(subject.paths.bootstrapped, name);
+  while (ends.length > 0) {
+    assert.ok(existsSync(at("warm")), `${ends.length} tasks before`);
+    assert.equal((await perform(agent, subject)).result.status, "success");
+  }
   assert.equal(existsSync(at("warm")), false);
-  assert.match(readFileSync(at("warm-failure"), "utf8"), /the machine has ended: ended: exited$/m);
+  assert.match(readFileSync(at("warm-failure"), "utf8"), / has ended: ended: exited$/m);
+});
+
+test("a state whose copies draw the same random numbers is removed at once", async () => {
+  const drawn = Buffer.alloc(32, "same");
+  let restored = 0;
+  const { agent, subject } = await warmAgent(async (machine) => {
+    if (machine.options.memory) await beginsWhenTold(machine, ["?", drawn]);
+    if (machine.options.memory && ++restored > 1) return; // it gets no task
+    await machine.askForTask();
+    await machine.upload("result.manifest", resultText());
+  });
+  await using _ = agent;
+  const at = (name: string) => join(subject.paths.bootstrapped, name);
+  for (const isThere of [true, false]) {
+    assert.equal((await perform(agent, subject)).result.status, "success");
+    assert.equal(existsSync(at("warm")), isThere);
+  }
 });
 
 test("whose state was removed by another copy's task, or made anew, is booted and leaves that as it is", async () => {
@@ -170,10 +195,14 @@ test("whose state was removed by another copy's task, or made anew, is booted an
   assert.equal(readFileSync(at("warm-failure"), "utf8"), "the reason\n");
 });
 
-/** A guest that ends by itself when it is restored, and is well when it is booted. */
-async function endsOnceRestored(machine: MachineDouble, first = async () => {}): Promise<void> {
+/** A guest that ends by itself when it is restored, before its task, and is well when it is booted. */
+async function endsOnceRestored(
+  machine: MachineDouble,
+  first = async () => {},
+  drawn: string | Buffer = "",
+): Promise<void> {
   if (!machine.options.memory) return play(machine);
-  await beginsWhenTold(machine, ["?", ""]);
+  await beginsWhenTold(machine, ["?", drawn]);
   await first();
   machine.warm!.control.destroy();
   machine.end("exited");
