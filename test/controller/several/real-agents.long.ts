@@ -41,6 +41,7 @@ describe(
       await until(async () => host.spooled().length === 0, "agents to have delivered everything");
       const rows = await readSuccesses(farm.databaseUrl);
       const ends = new Map<string, number>();
+      const followed = new Map<string, number>();
       for (const { id, name, sessions } of rows) {
         for (const { state, status, fault } of sessions) {
           const how = [state, status, fault].filter((one) => one !== null).join(", ");
@@ -57,10 +58,13 @@ describe(
         const reader = survived.readers.get(id);
         if (reader === undefined) continue;
         assert.equal(reader.status, "success");
-        for (const [attempt, read] of reader.logs)
-          assertLiveLog(read, name, `build ${id}, attempt ${attempt}`);
+        for (const [attempt, read] of reader.logs) {
+          const how = assertLiveLog(read, name, `build ${id}, attempt ${attempt}`);
+          followed.set(how, (followed.get(how) ?? 0) + 1);
+        }
       }
       context.diagnostic(`${rows.length} builds; attempts: ${JSON.stringify(Object.fromEntries(ends))}`);
+      context.diagnostic(`live logs as they were followed: ${JSON.stringify(Object.fromEntries(followed))}`);
       await host.end();
     });
   },

@@ -51,9 +51,11 @@ const update = script(
 
 /**
  * What was read of an attempt's live log. It is a courtesy: what a controller that was away for long has not taken is left out, with
- * a mark; but nothing comes twice, out of its place or without a mark.
+ * a mark, or without one if it was away for that, too; but nothing comes twice or out of its place.
+ *
+ * @returns how much of it there was.
  */
-export function assertLiveLog(read: string, name: string, where: string): void {
+export function assertLiveLog(read: string, name: string, where: string): "whole" | "marked" | "cut" {
   const all = logOf(name).split(/(?<=\n)/);
   let next = 0;
   for (const [index, piece] of read.split(leftOut).entries()) {
@@ -64,6 +66,8 @@ export function assertLiveLog(read: string, name: string, where: string): void {
     assert.equal(other, -1, `${where}: ${lines[other]} is not ${all[first + other]}`);
     next = first + lines.length;
   }
+  if (leftOut.test(read)) return "marked";
+  return next === all.length ? "whole" : "cut";
 }
 
 /** Agents of one host that share its machine: each builds in a copy of it. */
