@@ -22,7 +22,7 @@ import { deviceName, ramName, type WarmState } from "../../machines/warm/state.t
 import type { Machine } from "../../manifests/machine.ts";
 import type { AheadMachine } from "./kept-machine.ts";
 import type { PerformingContext } from "./context.ts";
-import { ControlLost, startWorker } from "./handing/control-port.ts";
+import { ControlLost, Late, startWorker } from "./handing/control-port.ts";
 import { keepEvidence } from "./evidence.ts";
 import { Exchange, NotConnected } from "./exchange.ts";
 import { assertRoom } from "./room.ts";
@@ -126,6 +126,9 @@ export async function boot(options: BootOptions): Promise<Booted> {
   }
 }
 
+/** A copy that is no other than its sibling: nothing that may pass. */
+class Twin extends Failure {}
+
 /** One that has closed its ports is told to have ended in no time. */
 const endedWithinSeconds = 10;
 
@@ -144,8 +147,6 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
   const deadline = performance.now() + Math.max(saved.state.bootSeconds, restoreLeastSeconds) * 1000;
   const secondsLeft = () => Math.max(0, deadline - performance.now()) / 1000;
   let machine: VirtualMachine | undefined;
-  /** What the state itself is to blame for does not. */
-  let mayPass = false;
   await using stack = new AsyncDisposableStack();
   try {
     if (ahead) ahead.listen(options.onLog ?? (() => {}));
@@ -153,18 +154,15 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
       ahead ? ahead.exchange : await startRestored(options, saved, await saved.snapshot()),
     );
     machine = exchange.machine;
-    mayPass = true;
     using restoring = phases?.time("restore");
     const drawn = await goOn(options, exchange, secondsLeft);
-    mayPass = false;
     if (!(await noteRandomness(saved.directory, drawn)))
-      throw new Failure("restore a machine", "its random numbers are those of an earlier task");
-    mayPass = true;
+      throw new Twin("restore a machine", "its random numbers are those of an earlier task");
     restoring?.[Symbol.dispose]();
     using _beginning = phases?.time("worker");
     const first = await exchange.waitForFirstRequest(secondsLeft(), signal);
-    if (first.kind === "ended") throw new Failure("restore a machine", `it has ended: ${first.end.detail}`);
-    if (first.kind !== "done") throw new Failure("restore a machine", "it does not ask for its task in time");
+    if (first.kind === "ended") throw new ControlLost("restore a machine", "it has ended");
+    if (first.kind !== "done") throw new Late("restore a machine", "it does not ask for its task in time");
     await forgetFailures(saved.directory).catch(() => {}); // it would be given up too early: no harm
     stack.move();
     log.step({ ahead: ahead !== undefined }, "machine restored");
@@ -172,11 +170,17 @@ async function restore(options: BootOptions, saved: SavedMachine): Promise<Excha
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof MachineChanged) throw error;
-    const end = error instanceof ControlLost ? await machine?.wait(endedWithinSeconds, signal) : undefined;
+    const patienceSeconds = error instanceof ControlLost ? endedWithinSeconds : 1;
+    const end = error instanceof Late ? undefined : await machine?.wait(patienceSeconds, signal);
+    const isHosts = error instanceof Late || error instanceof ControlLost || end !== undefined;
     await stack.disposeAsync();
     if (error instanceof NotConnected)
       log.warn({ reason: error.message }, "machine not restored: it is booted");
-    else await saved.failed(end ? `${reasonOf(error)}: ${end.detail}` : reasonOf(error), mayPass);
+    else
+      await saved.failed(
+        end ? `${reasonOf(error)}: ${end.detail}` : reasonOf(error),
+        isHosts && !(error instanceof Twin),
+      );
     return undefined;
   }
 }

@@ -40,6 +40,9 @@ const drawnBytes = 32;
 /** The machine has ended, or is about to. */
 export class ControlLost extends Failure {}
 
+/** The machine has not said its word in time. */
+export class Late extends Failure {}
+
 /** A machine whose copies would not be different enough, for good. */
 export class Refused extends Failure {}
 
@@ -133,7 +136,7 @@ async function read(
   try {
     const how = await Promise.race([done.promise, deadline.passed]);
     signal.throwIfAborted();
-    if (how === "late") throw new Failure("use a machine's control port", "its worker says nothing in time");
+    if (how === "late") throw new Late("use a machine's control port", "its worker says nothing in time");
   } finally {
     done.promise.catch(() => {});
     control.off("data", onData).off("close", onClose).pause();
