@@ -194,6 +194,7 @@ class FarmRun {
       name: this.#name,
       repository: `${repository}#${matrix.commitAt(commit).hash ?? currentCommit}`,
       type: "git",
+      force: true, // which results are wanted is known here
       targets: [this.#target],
       config: buildArguments(matrix.targetAt(target), how),
     };

@@ -17,7 +17,8 @@ test("on a machine, too, U-Boot without some blobs is built, and whatever else e
     const make = `#!/bin/sh\ncase $* in *defconfig) ;; *) echo '${said}' >&2; exit ${status} ;; esac\n`;
     writeFileSync(at("bin/make"), make, { mode: 0o755 });
     const env = { PATH: `${at("bin")}:${process.env["PATH"]}`, CROFT_UPLOAD: at("upload") };
-    spawnSync("sh", ["-c", command], { cwd: place.path, env });
+    const { status: ended } = spawnSync("sh", ["-c", command], { cwd: place.path, env });
+    assert.equal(ended, 0, "agents deliver the artifacts of tasks that succeed alone");
     return readFileSync(at("upload/artifact/croft-result-done"), "utf8");
   };
   assert.equal(endOf("Some images are invalid", 2), "0\n");
