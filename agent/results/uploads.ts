@@ -47,7 +47,8 @@ export async function takeUploads(
     return { result, broken: { reason: found.broken, files: [found.file] } };
   }
   const result = complete(asOfMachine(found.result), task);
-  if (isFailure(result.status)) return { result };
+  // Of a failed build its reports are wanted most; the incumbent's controller takes nothing of it.
+  if (isFailure(result.status) && entry.assignment.uploadForm !== "files") return { result };
   const archive = join(put, "upload.tar");
   try {
     await extractArtifacts(archive, entry.uploads, limit);

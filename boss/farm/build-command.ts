@@ -72,8 +72,8 @@ function buildCommand(target: Target, { recipe, settings, toolchains }: CommandS
     `if { ${steps.join(" && ")}; }${tolerated}; then code=0; ${settings.config_only ? configuration : sizes}; else code=2; ${configuration}; fi`,
     `for each in log err; do [ ! -s "$t/$each" ] || sed "s|$PWD/||g; s|$PWD|.|g" "$t/$each" | head -c ${keptBytes} > "$r-$each"; done`,
     'cat "$t/log" "$t/err"',
-    // A failed build is a result: of a task that fails, agents leave the artifacts behind.
-    'echo "$code" > "$r-done"; echo "==> return code $code"',
+    'echo "$code" > "$r-done"',
+    '[ "$code" = 0 ]',
   ].join("; ");
 }
 

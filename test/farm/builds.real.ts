@@ -83,13 +83,25 @@ void inLongPart("a build with warnings is one", async () => {
   assert.deepEqual(statuses, ["fetch success", "update warning"]);
 });
 
-void inLongPart("after an error nothing more is done", async () => {
+test("after an error nothing more is done; what the build has left, such as reports of its tests, is there", async () => {
+  const report = `<testsuite tests="2"><testcase name="good"/><testcase name="bad"><failure message="3, not 4"/></testcase></testsuite>`;
   const { view, statuses, log } = await build("failing", {
-    update: script("echo 'x.c:3:1: error: no such thing' >&2", "exit 2"),
+    update: script(
+      `mkdir -p "$CROFT_UPLOAD/report"`,
+      `echo '${report}' > "$CROFT_UPLOAD/report/unit.xml"`,
+      "echo 'x.c:3:1: error: no such thing' >&2",
+      "exit 2",
+    ),
     test: script("echo never"),
   });
   assert.equal(view.status, "error");
   assert.deepEqual(statuses, ["fetch success", "update error"]);
+  assert.deepEqual(
+    view.artifacts.map(({ type, name }) => `${type}/${name}`),
+    ["report/unit.xml"],
+  );
+  const { tests } = view as typeof view & { tests: { tests: number; failed: unknown[] } };
+  assert.deepEqual([tests.tests, tests.failed.length], [2, 1]);
   assert.match(log, /no such thing/);
   assert.doesNotMatch(log, /never/);
 });

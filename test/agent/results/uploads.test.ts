@@ -15,7 +15,11 @@ import { resultText, task as taskText } from "../running-agent.ts";
 const task = parseTask(Buffer.from(`: 1\n${taskText}`));
 
 /** A machine that has uploaded a result, and artifacts if it is told to. */
-async function uploaded(result: string | undefined, artifacts: "good" | "broken" | "none" = "none") {
+async function uploaded(
+  result: string | undefined,
+  artifacts: "good" | "broken" | "none" = "none",
+  uploadForm: "files" | "archives" = "files",
+) {
   const stack = new AsyncDisposableStack();
   const { path } = stack.use(await temporaryDirectory("croft-test-uploads-"));
   const put = join(path, "put");
@@ -27,7 +31,7 @@ async function uploaded(result: string | undefined, artifacts: "good" | "broken"
   if (artifacts === "good") await create({ cwd: path, file, portable: true }, ["upload"]);
   if (artifacts === "broken") writeFileSync(file, "no archive");
   const spool = await Spool.open(join(path, "spool"));
-  const entry = await spool.begin({ session: "s", uploadUrls: {}, task: "" });
+  const entry = await spool.begin({ session: "s", uploadUrls: {}, task: "", uploadForm });
   const context = { directories: { put }, settings: { uploadMaxBytes: 1_000_000 } };
   return Object.assign(stack, { put, entry, take: () => takeUploads(context, entry, task, silentLog()) });
 }
@@ -47,11 +51,13 @@ test("result and artifacts are taken; there need not be artifacts", async () => 
   assert.deepEqual([none?.result.status, Object.keys(none!)], ["success", ["result"]]);
 });
 
-test("a build that has failed has no artifacts", async () => {
-  await using on = await uploaded(resultText("error"), "good");
-  const taken = await on.take();
-  assert.deepEqual([taken?.result.status, Object.keys(taken!)], ["error", ["result"]]);
-  assert.ok(!existsSync(on.entry.uploads));
+test("what a build has left that failed goes to a controller of ours alone", async () => {
+  for (const form of ["files", "archives"] as const) {
+    await using on = await uploaded(resultText("error"), "good", form);
+    const taken = await on.take();
+    assert.deepEqual([taken?.result.status, Object.keys(taken!)], ["error", ["result"]]);
+    assert.equal(existsSync(join(on.entry.uploads, "artifact", "a.tar")), form === "files");
+  }
 });
 
 test("a machine cannot say that its host is at fault, nor that it was interrupted", async () => {
