@@ -1,6 +1,6 @@
 /** Agents as processes with machines of their own, which build what can be told to be whole: numbers that follow from the package's name. */
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryDirectory } from "../../../os/files/temporary.ts";
 import { keptMachines } from "../../fixtures/machines/ready-machines.ts";
@@ -70,6 +70,8 @@ export function assertLiveLog(read: string, name: string, where: string): "whole
   return next === all.length ? "whole" : "cut";
 }
 
+const homeOf = (machines: string) => join(machines, "volume", "minimal");
+
 /** Agents of one host that share its machine: each builds in a copy of it. */
 export class RealAgents implements AsyncDisposable {
   readonly agents: readonly CroftProcess[];
@@ -95,6 +97,12 @@ export class RealAgents implements AsyncDisposable {
     const resources = ["--ram", "262144"];
     const machines = stack.use(await keptMachines("minimal", resources));
     const sources = stack.use(await serveSources());
+    // The machine is lent to others afterwards, who know of no copies.
+    stack.defer(() => {
+      const home = homeOf(machines.path);
+      const locks = readdirSync(home).filter((name) => /^minimal-default-\d+\.lock$/.test(name));
+      for (const name of locks) rmSync(join(home, name));
+    });
     const places = ["tftp", "spool", "runtime"].flatMap((name) => [`--${name}`, join(directory, name)]);
     const common = ["--machines", machines.path, "--toolchain-lock", machines.toolchainLock, ...places];
     const agents: CroftProcess[] = [];
@@ -124,9 +132,8 @@ export class RealAgents implements AsyncDisposable {
   /** Lets them end; nothing of what they did is left. */
   async end(): Promise<void> {
     for (const agent of this.agents) assert.equal(await agent.end("SIGTERM"), 0, agent.name);
-    const home = join(this.#machines, "volume", "minimal");
     assert.deepEqual(
-      readdirSync(home).filter((name) => /^minimal-default-\d+-/.test(name)),
+      readdirSync(homeOf(this.#machines)).filter((name) => /^minimal-default-\d+-/.test(name)),
       [],
       "snapshots",
     );
