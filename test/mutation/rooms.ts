@@ -25,7 +25,7 @@ export const rooms: Readonly<Record<string, Room>> = {
       "test/machines/locks.test.ts",
       "test/machines/remove.test.ts",
       "test/machines/enumeration",
-      "test/os/flock.test.ts",
+      "test/os/files/flock.test.ts",
     ],
   },
   "controller-builds": {

@@ -26,3 +26,20 @@ export async function touchNamedFiles(stderr: string, root: string, directories:
       await utimes(path, now, now).catch(() => {}); // it may be gone, or was never a file
     }
 }
+
+/**
+ * What make says of files that are younger than its clock: the host's clock was set back since they were made, or they
+ * are on a file server with a clock of its own. It is nothing of the target's.
+ */
+const clockSkew =
+  /^make(?:\[\d+\])?: (?:Warning: File .* has modification time .* in the future|warning: +Clock skew detected\..*)(?:\n|$)/gm;
+
+/** Whether make may have taken files that have changed for older than what was built of them. */
+export function tellsOfClockSkew(stderr: string): boolean {
+  return withoutClockSkew(stderr) !== stderr;
+}
+
+/** The same without that. */
+export function withoutClockSkew(stderr: string): string {
+  return stderr.replace(clockSkew, "");
+}

@@ -1,9 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { returnCodes, type BuildResult, type Recipe, type Settings, type Target } from "../protocol.ts";
-import { tellsOfClockSkew, withoutClockSkew } from "./clock-skew.ts";
 import { configurationOf, detailsOf } from "./details.ts";
-import { touchNamedFiles } from "./diagnostics.ts";
+import { tellsOfClockSkew, touchNamedFiles, withoutClockSkew } from "./diagnostics.ts";
 import { buildEnvironment } from "./environment.ts";
 import type { Processes } from "./processes.ts";
 import { fillIn, outputDirectory, temporaryDirectory } from "./recipes.ts";

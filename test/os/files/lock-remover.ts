@@ -3,7 +3,7 @@
  * <times>`. As only holders remove it, a lock is always on a file that has its name; prints how often it was not.
  */
 import { fstatSync, unlinkSync } from "node:fs";
-import { tryLockFile } from "../../os/files/flock.ts";
+import { tryLockFile } from "../../../os/files/flock.ts";
 
 const [path, times] = process.argv.slice(2) as [string, string];
 let split = 0;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { run } from "../../os/run.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { run } from "../../../os/run.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 test("processes that remove the lock file whenever they hold it never split the lock", async () => {
   await using directory = await temporaryDirectory("croft-test-");

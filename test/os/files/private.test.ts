@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { chmod, chown, mkdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { closeDirectory, isOpenDirectory } from "../../os/files/private.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { closeDirectory, isOpenDirectory } from "../../../os/files/private.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
 

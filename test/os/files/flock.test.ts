@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { chmodSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { tryLockFile } from "../../os/files/flock.ts";
-import { temporaryDirectory } from "../../os/files/temporary.ts";
+import { tryLockFile } from "../../../os/files/flock.ts";
+import { temporaryDirectory } from "../../../os/files/temporary.ts";
 
 test("a lock is held by one holder, and free when that lets go", async () => {
   await using directory = await temporaryDirectory("croft-test-");

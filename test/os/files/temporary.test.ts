@@ -22,7 +22,7 @@ const program = `
 async function ended(listens: boolean): Promise<{ signal: string | null; left: string[] }> {
   const parent = await mkdtemp(join(tmpdir(), "croft-test-temporary-"));
   try {
-    const module = new URL("../../os/files/temporary.ts", import.meta.url).href;
+    const module = new URL("../../../os/files/temporary.ts", import.meta.url).href;
     const child = spawn(
       process.execPath,
       ["--input-type=module", "-e", program, module, parent, String(listens)],
