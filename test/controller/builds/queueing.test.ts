@@ -122,27 +122,6 @@ test("a build is cancelled while it waits or is built; of one that has ended tha
   }
 });
 
-test("a list is narrowed by what is given, each value where it belongs", async () => {
-  const on = buildsOf();
-  await on.builds.list({ limit: 5 });
-  await on.builds.list({ state: "", status: "error", name: "hello", before: 9, limit: 2 });
-  const [all, some] = on.database.statements;
-  const told = ({ text, values }: { text: string; values: readonly unknown[] }) =>
-    text
-      .replace(/\s+/g, " ")
-      .replace(/\$(\d+)/g, (_, place: string) => JSON.stringify(values[Number(place) - 1]));
-  const end = "2147483647::integer";
-  assert.equal(
-    told(all!),
-    `select * from croft.builds where (id) > (0) and (id) < (${end}) order by id desc limit 5::integer`,
-  );
-  assert.equal(
-    told(some!),
-    `select * from croft.builds where (name, id) > ("hello"::text, 0) and (name, id) < ("hello"::text, 9::integer) ` +
-      `and status = "error" order by name desc, id desc limit 2::integer`,
-  );
-});
-
 test("what is queued has each value in its column", async () => {
   const database = new DatabaseDouble({ "with counted as": () => [buildRow()] });
   const queue = new BuildQueue(database);
