@@ -131,8 +131,7 @@ export class WaitingReasons {
   /** Tells how many agents wait now that would take a build of a queue. */
   async idle(withPrivate = true): Promise<(queue: QueueKey, build: Build) => number> {
     const { offers } = await this.#asking(withPrivate);
-    return (queue, build) =>
-      offers.filter((offer) => mayTake(build, offer) && machineFor(queue, offer) !== undefined).length;
+    return (queue, build) => takersOf(build, queue, offers).length;
   }
 
   /** What the agents lack that would have to take it. */
@@ -209,7 +208,7 @@ export class WaitingReasons {
     const before = row?.before ?? 0;
     if (before > mostCounted) return `more than ${mostCounted} builds go before it`;
     const { faulty_host: host, refused_by, croft_only } = build;
-    const takers = offers.filter((offer) => mayTake(build, offer) && machineFor(queue, offer) !== undefined);
+    const takers = takersOf(build, queue, offers);
     const other = before === 0 ? await this.#queueBefore(queue, takers) : undefined;
     if (other) return `a build for target '${other.target}' goes before it, by its priority or its turn`;
     if (before === 0 && host !== null && this.isOfferedElsewhere(queue, [host, ...refused_by], croft_only))
@@ -232,6 +231,11 @@ export class WaitingReasons {
 /** Whether an agent can read a build's task, and has not refused it. */
 function mayTake({ croft_only, refused_by }: Build, offer: Offer): boolean {
   return canRead(offer, croft_only) && !refused_by.includes(offer.agent);
+}
+
+/** Which agents would be given a build of a queue. */
+function takersOf(build: Build, queue: QueueKey, offers: readonly Offer[]): Offer[] {
+  return offers.filter((offer) => mayTake(build, offer) && machineFor(queue, offer) !== undefined);
 }
 
 /** Whether an agent could build something of a queue if it were not building. */

@@ -1,6 +1,7 @@
 /** A controller as a process of its own, and an agent that speaks to it over HTTP. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { request, type ClientRequest } from "node:http";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { writeFile } from "node:fs/promises";
@@ -195,4 +196,18 @@ export interface BuildAnswer {
 /** Reads a build. */
 export async function readBuild(url: string, id: number): Promise<BuildAnswer> {
   return (await (await fetch(`${url}/api/v1/builds/${id}`)).json()) as BuildAnswer;
+}
+
+/** An upload of which the file's content has begun to arrive, and which does not end. */
+export function beginUpload(url: string, content: string): ClientRequest {
+  const upload = request(url, {
+    method: "POST",
+    headers: { "content-type": "multipart/form-data; boundary=x" },
+  });
+  upload.on("error", () => {});
+  upload.write(
+    `--x\r\ncontent-disposition: form-data; name="sha256"\r\n\r\n${"0".repeat(64)}\r\n` +
+      `--x\r\ncontent-disposition: form-data; name="file"; filename="f"\r\n\r\n${content}`,
+  );
+  return upload;
 }

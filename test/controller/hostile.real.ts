@@ -10,6 +10,7 @@ import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { formatResultRequest } from "../../manifests/result-request.ts";
 import {
+  beginUpload,
   makeFarm,
   post,
   postTaskRequest,
@@ -261,15 +262,7 @@ describe("a controller among strangers", () => {
   test("an upload that breaks off leaves nothing", async () => {
     await submit(url, { targets: ["a"] });
     const task = await requestTask(url, machines("a_1"));
-    const upload = request(task.uploadUrls["package"]!, {
-      method: "POST",
-      headers: { "content-type": "multipart/form-data; boundary=x" },
-    });
-    upload.on("error", () => {});
-    upload.write(
-      `--x\r\ncontent-disposition: form-data; name="sha256"\r\n\r\n${"0".repeat(64)}\r\n` +
-        `--x\r\ncontent-disposition: form-data; name="file"; filename="f"\r\n\r\n${"y".repeat(200_000)}`,
-    );
+    const upload = beginUpload(task.uploadUrls["package"]!, "y".repeat(200_000));
     const incoming = join(farm.directory, "data", "incoming");
     await until(async () => (await readdir(incoming)).length > 0, "the file to begin");
     upload.destroy();

@@ -1,7 +1,6 @@
 /** A build's life through a balancer, as the manual has it configured, while the controllers behind it die in turn. */
 import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { request } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { run } from "../../../os/run.ts";
@@ -13,6 +12,7 @@ import { simulateAgent } from "../../fixtures/simulated-agent.ts";
 import { sendArtifact, sendLiveLog } from "../../fixtures/simulated-work.ts";
 import { noPostgres, startPostgres } from "../database/postgres.ts";
 import {
+  beginUpload,
   makeFarm,
   postTaskRequest,
   readBuild,
@@ -118,15 +118,7 @@ describe("two controllers behind a balancer", { skip: noPostgres, timeout: patie
         const content = Buffer.alloc(300_000, "whole");
         const id = await submit(url);
         const received = await receivedTask(await postTaskRequest(url));
-        const upload = request(received.uploadUrls["artifact"]!, {
-          method: "POST",
-          headers: { "content-type": "multipart/form-data; boundary=x" },
-        });
-        upload.on("error", () => {});
-        upload.write(
-          `--x\r\ncontent-disposition: form-data; name="sha256"\r\n\r\n${"0".repeat(64)}\r\n` +
-            `--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n${content.toString().slice(9)}`,
-        );
+        const upload = beginUpload(received.uploadUrls["artifact"]!, content.toString().slice(9));
         const incoming = join(farm.directory, "data", "incoming");
         await until(async () => (await readdir(incoming)).length > 0, "the file to begin");
         upload.destroy();
